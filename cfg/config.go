@@ -1,0 +1,149 @@
+package cfg
+
+import (
+	"io/fs"
+	"time"
+)
+
+// Mode says which protocol a group speaks.
+type Mode string
+
+// The modes. There is no default: every group names its own.
+const (
+	TCP   Mode = "tcp"   // a handler of the program's own, on the bare connection
+	HTTP  Mode = "http"  // HTTP/1.1 in plaintext
+	HTTPS Mode = "https" // HTTP/1.1 and HTTP/2 over TLS
+	FCGI  Mode = "fcgi"  // FastCGI
+)
+
+// Supervise says whether a process stays in front of the generations.
+type Supervise string
+
+// The values of supervise in section [gozd].
+const (
+	SuperviseAuto Supervise = "auto" // where somebody watches the first process
+	SuperviseYes  Supervise = "yes"  // from the start
+	SuperviseNo   Supervise = "no"   // never
+)
+
+// Defaults of what a configuration leaves out.
+const (
+	DefaultSocketMode     fs.FileMode = 0o660
+	DefaultDrainTimeout               = 15 * time.Minute
+	DefaultStopTimeout                = 10 * time.Second
+	DefaultUpgradeTimeout             = time.Minute
+	DefaultMaxGenerations             = 16
+)
+
+// Group is one section of the configuration that listens somewhere.
+type Group struct {
+	// Name is the name of the section, as it is spelled there.
+	Name string
+
+	// Mode is one of the four modes.
+	Mode Mode
+
+	// Listen is where the group listens. The path of a Unix socket is absolute.
+	Listen Address
+
+	// Key and Cert are the absolute paths of two PEM files. They are set in
+	// mode https and empty otherwise. Whether they exist, and belong to each
+	// other, is not checked here.
+	Key, Cert string
+
+	// SocketMode has the permission bits of a Unix socket. It has its default
+	// of 0660, and no meaning, where Listen is no path.
+	SocketMode fs.FileMode
+
+	// SocketOwner is "user" or "user:group", each a name or a number, for a
+	// Unix socket. If empty, the socket belongs to the daemon's user.
+	SocketOwner string
+
+	// DrainTimeout bounds how long connections may go on after an upgrade or
+	// a quit. If zero, they are closed at once. It is never negative.
+	DrainTimeout time.Duration
+
+	// StopTimeout is the same for a stop.
+	StopTimeout time.Duration
+
+	// Line is the line of the file on which the section begins, from 1. It is
+	// 0 where that is unknown: in every format but the native one.
+	Line int
+}
+
+// Daemon is what section [gozd] says. Everything in it is optional.
+type Daemon struct {
+	// PIDFile is the absolute path of the PID file. By default it is named
+	// after the program and lies in the runtime directory: /run for the
+	// superuser (/var/run outside Linux), else $XDG_RUNTIME_DIR, else a
+	// directory <program>-<uid> in the temporary directory, which nobody has
+	// created yet. As the default depends on who asks, and with which
+	// environment, a daemon that is to be found by others should set it.
+	PIDFile string
+
+	// Log is the absolute path of the file for the program's output. If empty,
+	// there is none.
+	Log string
+
+	// User and Group are who the daemon becomes after its sockets are bound,
+	// each a name or a number. If empty, it stays who it is.
+	User, Group string
+
+	// MaxFiles is the limit on open files to set. If zero, the limit is left
+	// alone.
+	MaxFiles uint64
+
+	// UpgradeTimeout bounds how long a new generation may take to become
+	// ready. It is always positive.
+	UpgradeTimeout time.Duration
+
+	// Probation is how long a new generation serves beside the old one before
+	// the upgrade is final. If zero, there is no probation. It is never
+	// negative.
+	Probation time.Duration
+
+	// MaxGenerations is how many processes may serve and drain together. It is
+	// at least 2, since an upgrade needs that many.
+	MaxGenerations int
+
+	// Supervise is one of the three constants.
+	Supervise Supervise
+}
+
+// Config is a whole configuration, complete and free of contradictions. It is
+// not safe for concurrent use while somebody changes it.
+type Config struct {
+	// File is the absolute path of the file it was read from. Symbolic links
+	// in it are left alone.
+	File string
+
+	// Daemon is section [gozd]; its defaults, where there is no such section.
+	Daemon Daemon
+
+	// Groups has every other section: in the order of a native file, and by
+	// name for the other formats, which have no order. There is at least one.
+	Groups []Group
+}
+
+// Group returns the group of that name, spelled exactly so, and whether there
+// is one. The pointer is into c.Groups.
+func (c *Config) Group(name string) (*Group, bool) {
+	for i := range c.Groups {
+		if c.Groups[i].Name == name {
+			return &c.Groups[i], true
+		}
+	}
+	return nil, false
+}
+
+// Options is what a configuration depends on besides its file. The zero value
+// is what a program wants for itself.
+type Options struct {
+	// Program names the default PID file; of a path, only the last element
+	// counts. If empty, os.Args[0] is used.
+	Program string
+
+	// Environ holds the environment in the form "key=value". If nil,
+	// os.Environ() is used. An empty slice is an empty environment.
+	Environ []string
+}

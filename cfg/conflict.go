@@ -1,0 +1,46 @@
+package cfg
+
+import (
+	"net"
+	"net/netip"
+	"strings"
+)
+
+// conflicts reports whether a and b cannot both be listened on. It errs on the
+// side of no: what a name stands for, the system knows better.
+func (a Address) conflicts(b Address) bool {
+	if a.Network != b.Network {
+		return false
+	}
+	if a.Network == "unix" {
+		return a.Address == b.Address
+	}
+	hostA, portA, errA := net.SplitHostPort(a.Address)
+	hostB, portB, errB := net.SplitHostPort(b.Address)
+	if errA != nil || errB != nil || portA != portB || portA == "0" {
+		return false
+	}
+	return hostsOverlap(hostA, hostB)
+}
+
+func hostsOverlap(a, b string) bool {
+	if everyHost(a) || everyHost(b) {
+		return true
+	}
+	ipA, errA := netip.ParseAddr(a)
+	ipB, errB := netip.ParseAddr(b)
+	if errA != nil || errB != nil {
+		return strings.EqualFold(a, b)
+	}
+	ipA, ipB = ipA.Unmap(), ipB.Unmap()
+	if ipA.Is4() && ipB.Is4() && (ipA.IsUnspecified() || ipB.IsUnspecified()) {
+		return true
+	}
+	return ipA == ipB
+}
+
+// everyHost reports whether host stands for all addresses of both families, as
+// an empty one does, and [::] too: Go's sockets for it are dual-stack.
+func everyHost(host string) bool {
+	return host == "" || host == netip.IPv6Unspecified().String()
+}

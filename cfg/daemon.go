@@ -1,0 +1,39 @@
+package cfg
+
+import "time"
+
+var supervises = []string{string(SuperviseAuto), string(SuperviseYes), string(SuperviseNo)}
+
+// readDaemon checks section [gozd], which may be empty.
+func readDaemon(s *section, opts Options) Daemon {
+	d := Daemon{
+		PIDFile:        s.path("pidfile"),
+		Log:            s.path("log"),
+		User:           s.text("user"),
+		Group:          s.text("group"),
+		UpgradeTimeout: s.duration("upgrade_timeout", DefaultUpgradeTimeout, time.Nanosecond),
+		Probation:      s.duration("probation", 0, 0),
+		MaxFiles:       s.number("max_files", 63, 0, 1),
+		MaxGenerations: int(s.number("max_generations", 31, DefaultMaxGenerations, 2)),
+		Supervise:      readSupervise(s),
+	}
+	if d.PIDFile == "" {
+		d.PIDFile = defaultPIDFile(opts)
+	}
+	return d
+}
+
+// readSupervise takes true and false as well, since that is what many who
+// write YAML expect of yes and no, and all they can write in JSON.
+func readSupervise(s *section) Supervise {
+	switch s.text("supervise") {
+	case "true":
+		return SuperviseYes
+	case "false":
+		return SuperviseNo
+	}
+	if value, ok := s.choice("supervise", supervises); ok {
+		return Supervise(value)
+	}
+	return SuperviseAuto
+}

@@ -1,0 +1,92 @@
+package cfg
+
+import (
+	"io/fs"
+	"strconv"
+	"strings"
+)
+
+var modes = []string{string(TCP), string(HTTP), string(HTTPS), string(FCGI)}
+
+// readGroup checks the section of a group. What is wrong is left zero.
+func readGroup(s *section) Group {
+	g := Group{
+		Name:         s.name,
+		Line:         s.lines[keyPath{s.name, ""}],
+		SocketMode:   DefaultSocketMode,
+		DrainTimeout: s.duration("drain_timeout", DefaultDrainTimeout, 0),
+		StopTimeout:  s.duration("stop_timeout", DefaultStopTimeout, 0),
+	}
+	s.require("mode", "")
+	s.require("listen", "")
+	mode, _ := s.choice("mode", modes)
+	g.Mode = Mode(mode)
+	g.Listen = readListen(s, g.Mode)
+	readTLS(s, &g)
+	readSocket(s, &g)
+	return g
+}
+
+func readListen(s *section, m Mode) Address {
+	value, ok := s.get("listen")
+	if !ok {
+		return Address{}
+	}
+	known := m != ""
+	if !known {
+		m = HTTP // any mode with a usual port: that there is none is not the mistake
+	}
+	a, err := ParseAddress(value, m)
+	if err == nil && a.Network == "unix" && !a.abstract() {
+		a.Address = s.absolute(a.Address)
+		err = checkSocketPath(a.Address)
+	}
+	if err != nil {
+		s.fail("listen", value, "listen: %v", err)
+	}
+	if err != nil || !known {
+		return Address{}
+	}
+	return a
+}
+
+func readTLS(s *section, g *Group) {
+	switch g.Mode {
+	case HTTPS:
+		s.require("key", ": mode https needs one")
+		s.require("cert", ": mode https needs one")
+		g.Key, g.Cert = s.path("key"), s.path("cert")
+	case TCP, HTTP, FCGI:
+		s.forbid("key", "mode https")
+		s.forbid("cert", "mode https")
+	}
+}
+
+func readSocket(s *section, g *Group) {
+	if g.Listen.Network == "tcp" || g.Listen.abstract() {
+		s.forbid("socket_mode", "the path of a Unix socket")
+		s.forbid("socket_owner", "the path of a Unix socket")
+		return
+	}
+	if value, ok := s.get("socket_mode"); ok {
+		g.SocketMode = readMode(s, value)
+	}
+	if value := s.text("socket_owner"); validOwner(value) {
+		g.SocketOwner = value
+	} else {
+		s.fail("socket_owner", value, `socket_owner %q is not of the form "user" or "user:group"`, value)
+	}
+}
+
+func readMode(s *section, value string) fs.FileMode {
+	n, err := strconv.ParseUint(value, 8, 32)
+	if err != nil || fs.FileMode(n)&^fs.ModePerm != 0 {
+		s.fail("socket_mode", value, `socket_mode %q is not an octal mode from "0000" to "0777"`, value)
+	}
+	return fs.FileMode(n)
+}
+
+func validOwner(s string) bool {
+	user, group, both := strings.Cut(s, ":")
+	return s == "" || user != "" && (group != "" || !both) && !strings.ContainsAny(group, ":")
+}

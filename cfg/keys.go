@@ -1,0 +1,43 @@
+package cfg
+
+import (
+	"fmt"
+	"slices"
+)
+
+// The keys of the two kinds of sections. They are spelled once more where they
+// are read; a key that only one of the two places knows fails the tests.
+var (
+	groupKeys = []string{
+		"mode", "listen", "key", "cert",
+		"socket_mode", "socket_owner", "drain_timeout", "stop_timeout",
+	}
+	daemonKeys = []string{
+		"pidfile", "log", "user", "group", "max_files",
+		"upgrade_timeout", "probation", "max_generations", "supervise",
+	}
+)
+
+// mayBeEmpty has the keys for which an empty value says something: none. It
+// lets a variable of the environment undo what the file says.
+var mayBeEmpty = []string{"log", "user", "group", "socket_owner"}
+
+func keysOf(section string) []string {
+	if section == daemonSection {
+		return daemonKeys
+	}
+	return groupKeys
+}
+
+// unknownKey says that section has no such key, and which one is meant; or, if
+// the key has only strayed, where it belongs.
+func unknownKey(section, key string) (msg, suggestion string) {
+	msg = fmt.Sprintf("unknown key %q", key)
+	switch {
+	case slices.Contains(groupKeys, key):
+		return msg + ": it belongs in a group", ""
+	case slices.Contains(daemonKeys, key):
+		return msg + ": it belongs in [" + daemonSection + "]", ""
+	}
+	return msg, suggest(key, keysOf(section))
+}

@@ -1,0 +1,176 @@
+package cfg
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/knadh/koanf/parsers/json"
+	"github.com/knadh/koanf/parsers/toml/v2"
+	"github.com/knadh/koanf/parsers/yaml"
+	"github.com/knadh/koanf/providers/rawbytes"
+	"github.com/knadh/koanf/v2"
+)
+
+// MaxSize is how many bytes a configuration may have. Who gives more has named
+// the wrong file.
+const MaxSize = 1 << 20
+
+// delim separates section and key in koanf's paths. No name holds it, so that
+// a full stop in the name of a group means nothing.
+const delim = "\x00"
+
+// Load reads the configuration from file and the environment. The format goes
+// by the extension of file.
+//
+// If the file cannot be read, the error names it and wraps the cause, so that
+// errors.Is(err, fs.ErrNotExist) works. If what it says is wrong, the error is
+// of type [Errors]. The file is all that Load reads: it looks for no PEM file,
+// host or user, and creates nothing.
+func Load(file string, opts Options) (*Config, error) {
+	data, err := readFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("configuration: %w", err)
+	}
+	return Parse(file, data, opts)
+}
+
+func readFile(file string) ([]byte, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, MaxSize+1)) // one more, for Parse to object to
+}
+
+// Parse is Load for data that is in memory. The extension of file names the
+// format, its directory is where relative paths begin, and errors start with
+// it; the file need not exist.
+func Parse(file string, data []byte, opts Options) (*Config, error) {
+	dir, err := filepath.Abs(filepath.Dir(file))
+	if err != nil {
+		return nil, fmt.Errorf("configuration: %w", err)
+	}
+	if opts.Environ == nil {
+		opts.Environ = os.Environ()
+	}
+	l := newLoader(file, dir)
+	tree := l.load(data, opts.Environ)
+	if tree == nil {
+		return nil, l.errs.err()
+	}
+	c := l.config(tree, opts)
+	if err := l.errs.err(); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// keyPath names a value, or with an empty key a section.
+type keyPath struct{ section, key string }
+
+// loader collects what koanf's tree has no room for: where everything stood,
+// and what was wrong with it.
+type loader struct {
+	file, dir string
+	order     []string             // sections as they stand in the file; nil if it has no order
+	lines     map[keyPath]int      // by section and by key
+	variables map[keyPath]string   // values that the environment has overridden
+	excused   map[keyPath]struct{} // missing from the tree, for a reason that errs gives
+	errs      Errors
+}
+
+func newLoader(file, dir string) *loader {
+	return &loader{
+		file:      file,
+		dir:       dir,
+		lines:     make(map[keyPath]int),
+		variables: make(map[keyPath]string),
+		excused:   make(map[keyPath]struct{}),
+	}
+}
+
+// load returns the merged tree of file and environment. It is nil if there are
+// errors that leave nothing to check.
+func (l *loader) load(data []byte, environ []string) map[string]any {
+	if len(data) > MaxSize {
+		l.fail(&Error{Msg: fmt.Sprintf("file is larger than %d bytes", MaxSize)})
+		return nil
+	}
+	ko := koanf.New(delim)
+	if err := ko.Load(rawbytes.Provider(data), l.parser()); err != nil {
+		l.foreign(err, data)
+		return nil
+	}
+	o := newOverrides(l, ko.Raw())
+	if err := ko.Load(o.provider(environ), nil); err != nil {
+		l.fail(&Error{Msg: err.Error()})
+		return nil
+	}
+	return ko.Raw()
+}
+
+// parser picks the format. A case-sensitive ".YAML" would be read as native,
+// with an error on its first line that helps nobody.
+func (l *loader) parser() koanf.Parser {
+	switch strings.ToLower(filepath.Ext(l.file)) {
+	case ".yaml", ".yml":
+		return yaml.Parser()
+	case ".toml":
+		return toml.Parser()
+	case ".json":
+		return &onceJSON{JSON: json.Parser(), loader: l}
+	}
+	return &recorder{loader: l}
+}
+
+func (l *loader) fail(e *Error) {
+	e.File = l.file
+	l.errs = append(l.errs, e)
+}
+
+// excuse remembers that there is an error about key already, and that section
+// would not be empty without it.
+func (l *loader) excuse(section, key string) {
+	l.excused[keyPath{section, key}] = struct{}{}
+	l.excused[keyPath{section, ""}] = struct{}{}
+}
+
+// recorder is a Native that keeps the lines, and that lets the rest of a file
+// with errors in it be checked too.
+type recorder struct {
+	Native
+	loader *loader
+}
+
+// Unmarshal implements koanf.Parser. It returns no error: the loader has them.
+func (r *recorder) Unmarshal(data []byte) (map[string]any, error) {
+	p := parseNative(data)
+	for _, e := range p.errs {
+		if known := keysOf(e.Section); e.Section != "" && !slices.Contains(known, e.Key) {
+			e.Suggestion = suggest(e.Key, known)
+			r.loader.excuse(e.Section, e.Suggestion)
+		}
+		r.loader.fail(e)
+	}
+	r.loader.order = make([]string, 0, len(p.sections))
+	for _, s := range p.sections {
+		r.record(s)
+	}
+	return p.tree(), nil
+}
+
+func (r *recorder) record(s *nativeSection) {
+	r.loader.order = append(r.loader.order, s.name)
+	r.loader.lines[keyPath{s.name, ""}] = s.line
+	for _, e := range s.entries {
+		r.loader.lines[keyPath{s.name, e.key}] = e.line
+		if e.broken {
+			r.loader.excuse(s.name, e.key)
+		}
+	}
+}

@@ -1,0 +1,71 @@
+package cfg_test
+
+import (
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
+)
+
+func TestRuntimeDir(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("paths are Unix's")
+	}
+	tests := []struct {
+		name    string
+		goos    string
+		euid    int
+		environ []string
+		want    string
+	}{
+		{"superuser on linux", "linux", 0, []string{"XDG_RUNTIME_DIR=/run/user/0"}, "/run"},
+		{"superuser elsewhere", "freebsd", 0, nil, "/var/run"},
+		{"user with a runtime directory", "linux", 1000, []string{"XDG_RUNTIME_DIR=/run/user/1000"}, "/run/user/1000"},
+		{"last of two", "linux", 1000, []string{"XDG_RUNTIME_DIR=/a", "XDG_RUNTIME_DIR=/b"}, "/b"},
+		{"user without", "linux", 1000, nil, "/tmp/app-1000"},
+		{"empty", "linux", 1000, []string{"XDG_RUNTIME_DIR="}, "/tmp/app-1000"},
+		{"relative, which is invalid", "linux", 1000, []string{"XDG_RUNTIME_DIR=run"}, "/tmp/app-1000"},
+		{"other temporary directory", "darwin", 501, []string{"TMPDIR=/var/folders/x/"}, "/var/folders/x/app-501"},
+		{"relative temporary directory", "linux", 1000, []string{"TMPDIR=tmp"}, "/tmp/app-1000"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := cfg.RuntimeDir(tt.goos, tt.euid, tt.environ, "app"); got != tt.want {
+				t.Errorf("RuntimeDir = %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestRuntimeDirOnWindows(t *testing.T) {
+	got := cfg.RuntimeDir("windows", -1, nil, "app")
+	if want := filepath.Join(os.TempDir(), "app--1"); got != want {
+		t.Errorf("RuntimeDir = %q, want %q", got, want)
+	}
+}
+
+func TestDefaultPIDFile(t *testing.T) {
+	environ := []string{"XDG_RUNTIME_DIR=/run/user/1000"}
+	self := strings.TrimSuffix(filepath.Base(os.Args[0]), ".exe")
+	tests := []struct{ name, program, want string }{
+		{"name", "app", "app"},
+		{"path", "/usr/bin/app", "app"},
+		{"windows", "app.exe", "app"},
+		{"the program itself", "", self},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			c, err := cfg.Parse("app.conf", []byte(ok), cfg.Options{Program: tt.program, Environ: environ})
+			if err != nil {
+				t.Fatal(err)
+			}
+			dir := cfg.RuntimeDir(runtime.GOOS, os.Geteuid(), environ, tt.want)
+			if want := filepath.Join(dir, tt.want+".pid"); c.Daemon.PIDFile != want {
+				t.Errorf("PIDFile = %q, want %q", c.Daemon.PIDFile, want)
+			}
+		})
+	}
+}
