@@ -1,0 +1,129 @@
+package listen
+
+import (
+	"net"
+	"sync/atomic"
+	"syscall"
+)
+
+// Conn is a connection accepted by a [Listener]. It is safe for concurrent use
+// as net.Conn is. Closing it twice is allowed; the second Close returns an
+// error and does nothing, as for any net.Conn.
+type Conn interface {
+	net.Conn
+
+	// Group returns the name of the group whose listener accepted the
+	// connection.
+	Group() string
+
+	// Draining returns a channel that is closed when this generation stops
+	// accepting: finish what is begun, then close the connection. The same
+	// channel is returned for every connection of a listener.
+	Draining() <-chan struct{}
+
+	// Handover gives the connection's socket to the successor, with state for
+	// the handler that takes it over there. After nil the connection is no
+	// longer the caller's: return without touching it. After an error it is
+	// untouched; the error is [ErrNoSuccessor] where nobody would take it.
+	Handover(state []byte) error
+
+	// State returns what the previous generation handed over with the
+	// connection, and nil for a connection that was accepted here.
+	State() []byte
+
+	// NetConn returns the socket itself, a *net.TCPConn or a *net.UnixConn.
+	// Closing it behind the Conn's back leaves the connection counted as open.
+	NetConn() net.Conn
+}
+
+// tracked is the part of a connection that its listener knows it by.
+type tracked struct {
+	ln     *Listener
+	closed atomic.Bool
+}
+
+func (t *tracked) Group() string             { return t.ln.opts.Group }
+func (t *tracked) Draining() <-chan struct{} { return t.ln.draining }
+func (t *tracked) State() []byte             { return nil }
+
+// Handover always refuses: nothing carries connections to a successor yet.
+func (t *tracked) Handover([]byte) error { return ErrNoSuccessor }
+
+// ended takes the connection out of its listener's set. net/http closes a
+// connection twice, so only the first call counts.
+func (t *tracked) ended(c socket) {
+	if t.closed.CompareAndSwap(false, true) {
+		t.ln.untrack(c)
+	}
+}
+
+// socket is a connection in the listener's set.
+type socket interface {
+	Conn
+	CloseRead() error
+}
+
+// tcpConn embeds *net.TCPConn, and never the interface net.Conn: only then do
+// io.ReaderFrom, io.WriterTo, CloseWrite, SyscallConn and the writev of
+// net.Buffers remain those of the socket. It must not have a ConnectionState
+// method, or net/http would take plaintext for TLS.
+type tcpConn struct {
+	*net.TCPConn
+	tracked
+}
+
+// Close closes the socket and then forgets the connection, so that a listener
+// without connections has no socket left either.
+func (c *tcpConn) Close() error {
+	err := c.TCPConn.Close()
+	c.ended(c)
+	return err
+}
+
+// NetConn returns the *net.TCPConn.
+func (c *tcpConn) NetConn() net.Conn { return c.TCPConn }
+
+// unixConn is tcpConn for Unix sockets.
+type unixConn struct {
+	*net.UnixConn
+	tracked
+}
+
+// Close closes the socket and then forgets the connection.
+func (c *unixConn) Close() error {
+	err := c.UnixConn.Close()
+	c.ended(c)
+	return err
+}
+
+// NetConn returns the *net.UnixConn.
+func (c *unixConn) NetConn() net.Conn { return c.UnixConn }
+
+// foreignConn holds what neither of the two is: in-memory connections of tests,
+// and listeners that a program brought along. It has the methods of net.Conn
+// only.
+type foreignConn struct {
+	net.Conn
+	tracked
+}
+
+// Close closes the connection and then forgets it.
+func (c *foreignConn) Close() error {
+	err := c.Conn.Close()
+	c.ended(c)
+	return err
+}
+
+// NetConn returns the connection that the foreign listener accepted.
+func (c *foreignConn) NetConn() net.Conn { return c.Conn }
+
+// CloseRead closes the whole connection: half a close is not to be had here.
+func (c *foreignConn) CloseRead() error { return c.Close() }
+
+var (
+	_ socket       = (*tcpConn)(nil)
+	_ socket       = (*unixConn)(nil)
+	_ socket       = (*foreignConn)(nil)
+	_ syscall.Conn = (*tcpConn)(nil)
+	_ syscall.Conn = (*unixConn)(nil)
+)

@@ -1,0 +1,12 @@
+// Package listen gives a network daemon listeners that can be drained: they
+// hold Accept until the process is ready, know every connection that they
+// accepted, and after an upgrade stop accepting without disturbing what is
+// open.
+//
+// A [Listener] wraps a *net.TCPListener or a *net.UnixListener. Its connections
+// embed the concrete socket type, so that sendfile, splice and writev are the
+// socket's own, and implement [Conn].
+//
+// The package uses nothing but the standard library and does not log: what
+// there is to say comes back as a value, and the caller decides.
+package listen

@@ -1,0 +1,112 @@
+package listen
+
+import (
+	"context"
+	"time"
+)
+
+// cutGrace is how long a connection may go on after its receiving side has been
+// shut down at the deadline: enough to answer a request that was already in the
+// kernel's buffer. Somewhat arbitrary; a plain close would answer that request
+// with a reset.
+const cutGrace = time.Second
+
+// Stats are a listener's counters at one moment.
+type Stats struct {
+	Open     int    // connections that are open now
+	Accepted uint64 // connections accepted since the start
+	Cut      int    // connections that Drain closed at its deadline
+}
+
+// Stats returns the listener's counters.
+func (l *Listener) Stats() Stats {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return Stats{Open: len(l.conns), Accepted: l.total, Cut: l.cut}
+}
+
+// Draining returns a channel that is closed when the listener stops accepting
+// because its generation ends. The program's own Close does not close it.
+func (l *Listener) Draining() <-chan struct{} { return l.draining }
+
+// Result tells how a drain went.
+type Result struct {
+	Ended int           // connections that ended by themselves
+	Cut   int           // connections closed at the deadline
+	Took  time.Duration // from the call of Drain to the last connection's end
+}
+
+// StopAccepting closes the listening socket of this process and the Draining
+// channel, and returns at once. A successor that shares the socket goes on
+// accepting; nothing that waits in its queue is lost. Later calls do nothing.
+func (l *Listener) StopAccepting() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.stopped {
+		return
+	}
+	l.stopped = true
+	if !l.shut {
+		// Its error has no consequence: the descriptor is gone either way.
+		_ = l.inner.Close()
+	}
+	close(l.draining)
+	l.checkDrainedLocked()
+}
+
+// checkDrainedLocked closes drained when nothing is left to wait for.
+func (l *Listener) checkDrainedLocked() {
+	if l.stopped && !l.gone && l.inAccept == 0 && len(l.conns) == 0 {
+		l.gone = true
+		close(l.drained)
+	}
+}
+
+// Drain stops accepting, waits until every connection is closed, and returns.
+// When ctx is done first, what is still open is cut: its receiving side is shut
+// down, so that a request that has already arrived is still answered, and a
+// second later it is closed. Drain may be called again, also at the same time
+// with another ctx: the earlier deadline counts.
+func (l *Listener) Drain(ctx context.Context) Result {
+	start := time.Now()
+	l.StopAccepting()
+	open := l.Stats().Open
+	cut := 0
+	select {
+	case <-l.drained:
+	case <-ctx.Done():
+		cut = l.cutOpen()
+	}
+	return Result{Ended: max(open-cut, 0), Cut: cut, Took: time.Since(start)}
+}
+
+// cutOpen ends what is open, in two steps, and returns how much it was.
+func (l *Listener) cutOpen() int {
+	open := l.snapshot()
+	for _, c := range open {
+		_ = c.CloseRead() // an error means that it has just ended
+	}
+	timer := time.NewTimer(cutGrace)
+	defer timer.Stop()
+	select {
+	case <-l.drained:
+	case <-timer.C:
+		for _, c := range l.snapshot() {
+			_ = c.Close()
+		}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.cut += len(open)
+	return len(open)
+}
+
+func (l *Listener) snapshot() []socket {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	open := make([]socket, 0, len(l.conns))
+	for c := range l.conns {
+		open = append(open, c)
+	}
+	return open
+}
