@@ -1,0 +1,82 @@
+package process
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"strconv"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/report"
+)
+
+// detachedEnv tells a process that it was started by [Detach], and on which
+// descriptor its starter listens.
+const detachedEnv = "GOZD_DETACHED"
+
+// detachedFD is the first of exec.Cmd.ExtraFiles.
+const detachedFD = 3
+
+// Detach starts this program again with the same arguments, in a session of its
+// own and with /dev/null for its standard streams, and waits until it is ready
+// or has failed. It returns the new process's PID, or the reason in its own
+// words. binary is the program's absolute path.
+func Detach(binary string) (pid int, err error) {
+	said, tell, err := os.Pipe()
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = said.Close() }()
+	cmd := exec.Command(binary)
+	cmd.Args = os.Args
+	cmd.Env = append(os.Environ(), detachedEnv+"="+strconv.Itoa(detachedFD))
+	cmd.ExtraFiles = []*os.File{tell}
+	cmd.SysProcAttr = newSession()
+	err = cmd.Start()
+	_ = tell.Close()
+	if err != nil {
+		return 0, err
+	}
+	out := report.Read(said)
+	if out.Ready {
+		pid = cmd.Process.Pid // Release forgets it
+		return pid, cmd.Process.Release()
+	}
+	return 0, startFailure(out, cmd.Wait())
+}
+
+// startFailure prefers the process's own words to how it ended.
+func startFailure(out report.Outcome, ended error) error {
+	switch {
+	case out.Error != "":
+		return errors.New(out.Error)
+	case ended != nil:
+		return fmt.Errorf("the daemon ended before it was ready: %w", ended)
+	}
+	return errors.New("the daemon ended before it was ready: exit status 0")
+}
+
+// IsDetached reports whether this process was started by [Detach]. It says so
+// until Detached is called.
+func IsDetached() bool { return os.Getenv(detachedEnv) != "" }
+
+// Detached returns the pipe to the starter where this process was started by
+// [Detach], and nil otherwise. Call it once, before any process is started: it
+// removes the mark from the environment.
+func Detached() *report.Writer {
+	text := os.Getenv(detachedEnv)
+	if text == "" {
+		return nil
+	}
+	_ = os.Unsetenv(detachedEnv)
+	fd, err := strconv.Atoi(text)
+	if err != nil || fd != detachedFD {
+		return nil // not ours
+	}
+	closeOnExec(fd)
+	f := os.NewFile(uintptr(fd), "starter")
+	if info, err := f.Stat(); err != nil || info.Mode()&os.ModeNamedPipe == 0 {
+		return nil
+	}
+	return report.NewWriter(f)
+}

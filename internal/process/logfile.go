@@ -1,0 +1,23 @@
+package process
+
+import (
+	"fmt"
+	"os"
+)
+
+// OpenLog opens the file at path for appending, with mode 0640 if it is new,
+// and makes it the process's standard output and standard error. Calling it
+// again reopens the file, after logrotate has moved it away: what is written
+// meanwhile goes to one file or the other. On an error the streams stay as
+// they are.
+func OpenLog(path string) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o640)
+	if err != nil {
+		return fmt.Errorf("log file: %w", err)
+	}
+	defer func() { _ = f.Close() }()
+	if err := redirect(f); err != nil {
+		return fmt.Errorf("log file %s: %w", path, err)
+	}
+	return nil
+}

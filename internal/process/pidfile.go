@@ -1,0 +1,72 @@
+package process
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// WritePID writes pid into the file at path, atomically and with mode 0644.
+func WritePID(path string, pid int) error {
+	if err := replaceFile(path, []byte(strconv.Itoa(pid)+"\n")); err != nil {
+		return fmt.Errorf("PID file: %w", err)
+	}
+	return nil
+}
+
+// ReadPID returns the PID in the file at path. The error wraps fs.ErrNotExist
+// where there is no file, and names path and content where that is no PID.
+func ReadPID(path string) (int, error) {
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return 0, fmt.Errorf("PID file: %w", err)
+	}
+	text := strings.TrimSpace(string(data))
+	pid, err := strconv.Atoi(text)
+	if err != nil || pid <= 0 {
+		return 0, fmt.Errorf("PID file %s: %q is no process ID", path, clip(text))
+	}
+	return pid, nil
+}
+
+// clip keeps an error message short, whatever file was named by mistake.
+func clip(text string) string {
+	const limit = 40
+	if len(text) > limit {
+		return text[:limit] + "..."
+	}
+	return text
+}
+
+// replaceFile writes a new file and renames it over path, so that a reader sees
+// the old content or the new.
+func replaceFile(path string, data []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	if err == nil {
+		err = f.Chmod(0o644) // CreateTemp makes it 0600, and monitoring reads it as another user
+	}
+	err = errors.Join(err, f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		_ = os.Remove(f.Name())
+	}
+	return err
+}
+
+// remove removes a file that may be missing.
+func remove(path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}

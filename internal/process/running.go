@@ -1,0 +1,134 @@
+package process
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"time"
+)
+
+// ErrNotRunning means that no generation of the daemon serves, whatever the PID
+// file says.
+var ErrNotRunning = errors.New("not running")
+
+// RunningError is returned by [Acquire] when the daemon runs already.
+type RunningError struct {
+	PID int // of the serving generation; 0 if it could not be found out
+}
+
+// Error implements error.
+func (e *RunningError) Error() string {
+	if e.PID == 0 {
+		return "already running"
+	}
+	return fmt.Sprintf("already running, pid %d", e.PID)
+}
+
+// acquireWait is how long Acquire tries when the lock is held but no daemon is
+// to be seen: somebody who only looks holds the lock for an instant, and a
+// daemon that has just taken it has not written its PID yet.
+const acquireWait = time.Second
+
+// Acquire takes the lock that belongs to a PID file. It returns a *RunningError
+// while a generation of the daemon serves.
+func Acquire(pidfile string) (*Lock, error) {
+	deadline := time.Now().Add(acquireWait)
+	for {
+		l, err := acquire(pidfile)
+		if !errors.Is(err, errLocked) {
+			return l, err
+		}
+		if p, err := Find(pidfile); err == nil {
+			return nil, &RunningError{PID: p.PID}
+		}
+		if time.Now().After(deadline) {
+			return nil, &RunningError{}
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+// Process is a live process, known by more than its PID.
+type Process struct {
+	PID int
+	os  *os.Process
+}
+
+// Open returns the process that has this PID and start time. The error wraps
+// os.ErrProcessDone where it is gone, also where a stranger has its PID.
+func Open(pid int, startTime uint64) (*Process, error) {
+	// On Linux os.FindProcess holds a pidfd: the process it names cannot
+	// change any more, so checking after it and signalling later is exact.
+	p, err := os.FindProcess(pid)
+	if err != nil {
+		return nil, fmt.Errorf("process %d: %w", pid, os.ErrProcessDone)
+	}
+	now, err := StartTime(pid)
+	if err != nil || (startTime != 0 && now != startTime) {
+		_ = p.Release()
+		return nil, fmt.Errorf("process %d: %w", pid, os.ErrProcessDone)
+	}
+	return &Process{PID: pid, os: p}, nil
+}
+
+// Signal sends a signal to the process, and to no other.
+func (p *Process) Signal(sig os.Signal) error {
+	if err := p.os.Signal(sig); err != nil {
+		return fmt.Errorf("signal %v to process %d: %w", sig, p.PID, err)
+	}
+	return nil
+}
+
+// Close releases the handle. The process is not affected.
+func (p *Process) Close() { _ = p.os.Release() }
+
+// Running is the serving generation of a daemon.
+type Running struct {
+	*Process
+	State *State
+}
+
+// Find returns the serving generation of the daemon that a PID file belongs
+// to. It believes the lock, then the state file, and checks the process's start
+// time: a stale PID file, or a PID that a stranger has by now, is
+// [ErrNotRunning].
+func Find(pidfile string) (*Running, error) {
+	locked, err := held(pidfile)
+	if err != nil {
+		return nil, err
+	}
+	if !locked {
+		return nil, notRunning(pidfile)
+	}
+	state, err := ReadState(pidfile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s: the daemon is starting: %w", pidfile, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	p, err := Open(state.PID, state.StartTime)
+	if err != nil {
+		return nil, fmt.Errorf("%s: the daemon's lock is held, but its serving generation is gone: %w", pidfile, err)
+	}
+	return &Running{Process: p, State: state}, nil
+}
+
+// notRunning tells a stale PID file from none.
+func notRunning(pidfile string) error {
+	pid, err := ReadPID(pidfile)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("%s: %w (no PID file)", pidfile, ErrNotRunning)
+	case err != nil:
+		return fmt.Errorf("%w (%w)", ErrNotRunning, err)
+	}
+	return fmt.Errorf("%s: %w (the file is stale: it names pid %d, and nobody holds the daemon's lock)", pidfile, ErrNotRunning, pid)
+}
+
+// RemoveFiles removes a daemon's files when its last generation ends. It must
+// be called while the lock is held; the lock file goes last.
+func RemoveFiles(pidfile string) error {
+	return errors.Join(remove(pidfile), remove(StatePath(pidfile)), remove(LockPath(pidfile)))
+}

@@ -1,0 +1,70 @@
+package process
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"time"
+)
+
+// State describes the serving generation. It is written when a generation has
+// become ready, and when an upgrade has failed, so whoever asked for an upgrade
+// by a signal can see what became of it.
+type State struct {
+	PID         int               `json:"pid"`
+	StartTime   uint64            `json:"start_time"` // as StartTime(PID) had it; 0 where that is not supported
+	Generation  int               `json:"generation"`
+	Since       time.Time         `json:"since"` // when it became ready
+	Binary      string            `json:"binary"`
+	Listen      map[string]string `json:"listen"` // group to address: "tcp 127.0.0.1:8080", "unix /run/x.sock"
+	Config      string            `json:"config,omitempty"`
+	UpgradeWait Duration          `json:"upgrade_wait"` // the longest that an upgrade may take until its outcome is known
+	StopWait    Duration          `json:"stop_wait"`    // the longest that the daemon may take to end when asked to stop
+
+	// Failures counts the upgrades that failed in this generation, and
+	// LastFailure is the reason of the last.
+	Failures    int    `json:"failures"`
+	LastFailure string `json:"last_failure,omitempty"`
+}
+
+// Duration is a time.Duration that JSON holds as "1m0s".
+type Duration time.Duration
+
+// MarshalText implements encoding.TextMarshaler.
+func (d Duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (d *Duration) UnmarshalText(text []byte) error {
+	v, err := time.ParseDuration(string(text))
+	*d = Duration(v)
+	return err
+}
+
+// StatePath returns the path of the state file that belongs to a PID file.
+func StatePath(pidfile string) string { return pidfile + ".state" }
+
+// WriteState writes the state file that belongs to a PID file, atomically.
+func WriteState(pidfile string, s *State) error {
+	data, err := json.MarshalIndent(s, "", "  ")
+	if err == nil {
+		err = replaceFile(StatePath(pidfile), append(data, '\n'))
+	}
+	if err != nil {
+		return fmt.Errorf("state file: %w", err)
+	}
+	return nil
+}
+
+// ReadState reads the state file that belongs to a PID file. The error wraps
+// fs.ErrNotExist where there is none.
+func ReadState(pidfile string) (*State, error) {
+	data, err := os.ReadFile(StatePath(pidfile))
+	if err != nil {
+		return nil, fmt.Errorf("state file: %w", err)
+	}
+	s := new(State)
+	if err := json.Unmarshal(data, s); err != nil {
+		return nil, fmt.Errorf("state file %s: %w", StatePath(pidfile), err)
+	}
+	return s, nil
+}

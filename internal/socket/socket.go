@@ -1,0 +1,108 @@
+// Package socket opens the sockets that a daemon listens on: what the net
+// package does not do by itself about Unix sockets, and about an address that
+// an older generation still holds in another form.
+package socket
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"strings"
+	"syscall"
+)
+
+// Listener is a listening socket that can be passed to another process.
+type Listener interface {
+	net.Listener
+	syscall.Conn
+}
+
+// Options configure Listen.
+type Options struct {
+	// Mode is the mode of a Unix socket's file. If zero, 0660.
+	Mode fs.FileMode
+
+	// UID and GID own a Unix socket's file. If negative, the process's own.
+	UID, GID int
+
+	// SharePort says that an older generation of the same daemon listens on
+	// this port on another host (127.0.0.1 becomes 0.0.0.0, say) and has
+	// called AllowSharing. Both share the port until the older one lets go.
+	SharePort bool
+}
+
+// Listen opens a listening socket on network "tcp", "tcp4" or "unix". A Unix socket
+// file that nobody answers on is replaced. The file has its mode and owner
+// before anybody can connect, and is not removed when the listener is closed.
+// Errors wrap the system's, so that errors.Is(err, syscall.EADDRINUSE) works.
+func Listen(network, address string, opts Options) (Listener, error) {
+	switch {
+	case network == "unix" && isAbstract(address):
+		return listenNet(&net.ListenConfig{}, network, address)
+	case network == "unix":
+		return listenUnix(address, opts)
+	}
+	ln, err := listenNet(&net.ListenConfig{}, network, address)
+	if errors.Is(err, syscall.EADDRINUSE) && opts.SharePort {
+		return listenNet(&net.ListenConfig{Control: reusePort}, network, address)
+	}
+	return ln, err
+}
+
+func listenNet(lc *net.ListenConfig, network, address string) (Listener, error) {
+	ln, err := lc.Listen(context.Background(), network, address)
+	if err != nil {
+		return nil, err
+	}
+	l, ok := ln.(Listener)
+	if !ok {
+		_ = ln.Close()
+		return nil, fmt.Errorf("listen %s %s: %T is no socket", network, address, ln)
+	}
+	if u, ok := ln.(*net.UnixListener); ok {
+		u.SetUnlinkOnClose(false)
+	}
+	return l, nil
+}
+
+// isAbstract tells a name in Linux's abstract namespace from a path.
+func isAbstract(address string) bool { return strings.HasPrefix(address, "@") }
+
+// AllowSharing lets a successor listen on the same port on another host. It
+// works on a socket that listens already. A process that does not ask for it, or
+// runs as another user, is still refused the port.
+func AllowSharing(ln syscall.Conn) error {
+	raw, err := ln.SyscallConn()
+	if err != nil {
+		return err
+	}
+	return reusePort("", "", raw)
+}
+
+// Same reports whether a listener's address is the one that a configuration
+// means by network ("tcp", "tcp4" or "unix") and address. A port of 0 means
+// whatever the listener has.
+func Same(addr net.Addr, network, address string) bool {
+	switch addr := addr.(type) {
+	case *net.UnixAddr:
+		return network == "unix" && addr.Name == address
+	case *net.TCPAddr:
+		if network == "unix" {
+			return false
+		}
+		want, err := net.ResolveTCPAddr(network, address)
+		return err == nil && (want.Port == 0 || want.Port == addr.Port) && sameHost(want.IP, addr.IP)
+	}
+	return false
+}
+
+// sameHost compares what is wanted with what is bound. No host at all is bound
+// as [::], for IPv4 and IPv6.
+func sameHost(want, bound net.IP) bool {
+	if len(want) == 0 {
+		want = net.IPv6unspecified
+	}
+	return want.Equal(bound)
+}

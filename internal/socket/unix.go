@@ -1,0 +1,162 @@
+//go:build unix
+
+package socket
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	defaultMode = 0o660
+
+	// backlog is the queue of connections not yet accepted. The kernel lowers
+	// it to its own limit (net.core.somaxconn); the net package asks for that
+	// limit too.
+	backlog = 4096
+
+	// probeTimeout bounds the attempt to connect to a socket file that is in
+	// the way. A live daemon's kernel answers at once.
+	probeTimeout = time.Second
+)
+
+// listenUnix binds and only then lets the kernel listen: between the two the
+// file gets its mode and owner, and nobody can connect. With net.Listen the
+// file would have, for a moment, what the umask leaves.
+func listenUnix(path string, opts Options) (Listener, error) {
+	if err := removeStale(path); err != nil {
+		return nil, listenError(path, err)
+	}
+	fd, err := newSocket()
+	if err != nil {
+		return nil, listenError(path, err)
+	}
+	f := os.NewFile(uintptr(fd), path)
+	defer func() { _ = f.Close() }() // net.FileListener duplicates it
+	if err := unix.Bind(fd, &unix.SockaddrUnix{Name: path}); err != nil {
+		return nil, listenError(path, os.NewSyscallError("bind", err))
+	}
+	ln, err := openBound(f, fd, path, opts)
+	if err != nil {
+		_ = os.Remove(path)
+		return nil, listenError(path, err)
+	}
+	return ln, nil
+}
+
+func openBound(f *os.File, fd int, path string, opts Options) (Listener, error) {
+	if err := setAccess(path, opts); err != nil {
+		return nil, err
+	}
+	if err := unix.Listen(fd, backlog); err != nil {
+		return nil, os.NewSyscallError("listen", err)
+	}
+	ln, err := net.FileListener(f)
+	if err != nil {
+		return nil, err
+	}
+	u, ok := ln.(*net.UnixListener)
+	if !ok {
+		_ = ln.Close()
+		return nil, fmt.Errorf("%T is no Unix listener", ln)
+	}
+	u.SetUnlinkOnClose(false)
+	return u, nil
+}
+
+func listenError(path string, err error) error {
+	return &net.OpError{Op: "listen", Net: "unix", Addr: &net.UnixAddr{Name: path, Net: "unix"}, Err: err}
+}
+
+func newSocket() (int, error) {
+	syscall.ForkLock.RLock() // SOCK_CLOEXEC does not exist on macOS
+	defer syscall.ForkLock.RUnlock()
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	if err != nil {
+		return -1, os.NewSyscallError("socket", err)
+	}
+	unix.CloseOnExec(fd)
+	if err := unix.SetNonblock(fd, true); err != nil {
+		_ = unix.Close(fd)
+		return -1, os.NewSyscallError("setnonblock", err)
+	}
+	return fd, nil
+}
+
+// removeStale removes a socket file that nobody answers on. There is a race
+// with another program that binds the same path between the probe and the
+// removal; one path for two programs is beyond help.
+func removeStale(path string) error {
+	info, err := os.Lstat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if info.Mode().Type() != fs.ModeSocket {
+		return fmt.Errorf("the file is no socket (%v): %w", info.Mode(), syscall.EADDRINUSE)
+	}
+	c, err := net.DialTimeout("unix", path, probeTimeout)
+	if err == nil {
+		_ = c.Close()
+		return fmt.Errorf("another process answers on it: %w", syscall.EADDRINUSE)
+	}
+	if !errors.Is(err, syscall.ECONNREFUSED) {
+		return fmt.Errorf("probe: %w", err)
+	}
+	return os.Remove(path)
+}
+
+func setAccess(path string, opts Options) error {
+	mode := opts.Mode
+	if mode == 0 {
+		mode = defaultMode
+	}
+	if err := os.Chmod(path, mode); err != nil {
+		return err
+	}
+	if opts.UID < 0 && opts.GID < 0 {
+		return nil
+	}
+	return os.Lchown(path, opts.UID, opts.GID)
+}
+
+// SetAccess gives an inherited Unix socket's file the mode and owner of opts, as
+// Listen does for a new one.
+func SetAccess(path string, opts Options) error {
+	if isAbstract(path) {
+		return nil
+	}
+	return setAccess(path, opts)
+}
+
+// reusePort is a net.ListenConfig.Control that lets several sockets share a
+// port.
+func reusePort(_, _ string, c syscall.RawConn) error {
+	var setErr error
+	err := c.Control(func(fd uintptr) {
+		setErr = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, 1)
+	})
+	return errors.Join(err, setErr)
+}
+
+// Remove removes a Unix socket's file when its daemon has ended or has moved to
+// another address. Abstract names and files that are no sockets are left alone.
+func Remove(path string) error {
+	if isAbstract(path) {
+		return nil
+	}
+	info, err := os.Lstat(path)
+	if err != nil || info.Mode().Type() != fs.ModeSocket {
+		return nil // somebody has already removed or replaced it
+	}
+	return os.Remove(path)
+}
