@@ -1,0 +1,109 @@
+package upgrade
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/report"
+)
+
+// goneWait is how long a failed successor's end is waited for: it has been
+// killed or has ended, and only the kernel's work on it remains.
+const goneWait = 5 * time.Second
+
+// Upgrade starts the newest binary as the next generation and waits until it is
+// ready; ancestors are the generations that still live, oldest first, this one
+// included. It returns the successor's PID. After nil this process is no longer the one that serves: it
+// must stop accepting and drain, and no further Upgrade succeeds.
+//
+// A failure is an *[Error], and the new process is gone when Upgrade returns.
+// Only one upgrade runs at a time; a second call waits for the first.
+func (u *Upgrader) Upgrade(ancestors []Ancestor) (pid int, err error) {
+	if u.tf == nil {
+		return 0, ErrNotSupported
+	}
+	u.upgrading.Lock()
+	defer u.upgrading.Unlock()
+
+	said, tell, err := os.Pipe()
+	if err != nil {
+		return 0, &Error{Stage: StageStart, Err: err}
+	}
+	manifest, files := u.message(ancestors)
+	files[fileSaid] = tell
+	err = u.box.send(manifest, files)
+	_ = tell.Close() // the copy in the mailbox is the successor's
+	if err != nil {
+		_ = said.Close()
+		return 0, &Error{Stage: StageStart, Err: err}
+	}
+	outcomes := make(chan report.Outcome, 1)
+	go readReport(said, outcomes)
+
+	start := time.Now()
+	err = u.tf.Upgrade()
+	if err == nil {
+		return u.committed(<-outcomes)
+	}
+	u.box.empty() // or an unread message would keep the report open
+	return 0, u.explain(err, u.lastWords(said, outcomes), time.Since(start))
+}
+
+// committed checks that the successor, which tableflip holds for ready, has also
+// said so itself. If it died in between, this process had better go on: there is
+// nobody else. tableflip upgrades no more after that, so it needs a restart.
+func (u *Upgrader) committed(said report.Outcome) (int, error) {
+	if !said.Ready {
+		return 0, &Error{Stage: StageReady, PID: said.PID,
+			Err: errors.New("it ended right after it was ready; this process serves on, but can be upgraded no more")}
+	}
+	return said.PID, nil
+}
+
+func readReport(said *os.File, outcomes chan<- report.Outcome) {
+	outcomes <- report.Read(said)
+	_ = said.Close()
+}
+
+// message is what the next generation is told, and the files for it.
+func (u *Upgrader) message(ancestors []Ancestor) (Manifest, map[string]*os.File) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return Manifest{
+		Version:    manifestVersion,
+		Generation: u.manifest.Generation + 1,
+		Timeout:    u.opts.timeout(),
+		PIDFile:    u.pidfile,
+		Sockets:    slices.Clone(u.sockets),
+		Ancestors:  ancestors,
+	}, maps.Clone(u.pass)
+}
+
+// lastWords waits until the failed process has closed its report, which it does
+// at the latest by ending.
+func (u *Upgrader) lastWords(said *os.File, outcomes <-chan report.Outcome) report.Outcome {
+	_ = said.SetReadDeadline(time.Now().Add(goneWait))
+	return <-outcomes
+}
+
+// explain makes one error of what tableflip saw and what the process said.
+func (u *Upgrader) explain(seen error, said report.Outcome, took time.Duration) *Error {
+	e := &Error{Stage: StageStart, PID: said.PID, Err: seen}
+	switch {
+	case said.Error != "":
+		e.Err = errors.New(said.Error)
+		if said.Stage != "" {
+			e.Stage = said.Stage
+		}
+	case took >= u.opts.timeout():
+		e.Stage, e.Err = StageReady, fmt.Errorf("not ready after %v: %w", u.opts.timeout(), seen)
+	case strings.HasSuffix(seen.Error(), " exited"):
+		e.Err = fmt.Errorf("%w with status 0 before it was ready", seen)
+	}
+	return e
+}

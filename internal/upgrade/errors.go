@@ -1,0 +1,37 @@
+package upgrade
+
+import (
+	"errors"
+	"fmt"
+)
+
+// ErrNotSupported is returned by Upgrade on platforms that cannot pass sockets
+// to a new process.
+var ErrNotSupported = errors.New("upgrade: not supported on this platform")
+
+// The stages at which an upgrade can fail.
+const (
+	StageStart         = "start"         // the process could not be started, or died before it said anything
+	StageConfiguration = "configuration" // its configuration is bad
+	StageListen        = "listen"        // it could not claim a group's socket
+	StageReady         = "ready"         // it did not become ready in time
+)
+
+// Error says why an upgrade failed. The generation that asked for it still
+// serves, as if nothing had happened.
+type Error struct {
+	Stage string // one of the Stage constants
+	PID   int    // of the process that failed; 0 if there was none
+	Err   error  // the reason, in the failed process's own words where it had any
+}
+
+// Error implements error.
+func (e *Error) Error() string {
+	if e.PID == 0 {
+		return fmt.Sprintf("upgrade failed at %s: %v", e.Stage, e.Err)
+	}
+	return fmt.Sprintf("upgrade failed at %s: pid %d: %v", e.Stage, e.PID, e.Err)
+}
+
+// Unwrap returns the reason.
+func (e *Error) Unwrap() error { return e.Err }

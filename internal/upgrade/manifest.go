@@ -1,0 +1,52 @@
+package upgrade
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+)
+
+// manifestVersion is raised when a field changes its meaning. A successor built
+// with another version of gozd refuses what it cannot read, and the upgrade fails
+// with those words; new fields need no new version.
+const manifestVersion = 1
+
+// Manifest tells a new generation where it stands.
+type Manifest struct {
+	Version    int           `json:"version"`
+	Generation int           `json:"generation"` // of the reader; the first process is generation 1
+	Timeout    time.Duration `json:"timeout_ns"` // it must be ready within this time
+	PIDFile    string        `json:"pidfile"`    // of the generation that wrote this
+	Sockets    []Socket      `json:"sockets"`    // the listeners that it inherits
+	Ancestors  []Ancestor    `json:"ancestors"`  // generations that may still live, oldest first
+}
+
+// Socket describes a listener that generations pass on.
+type Socket struct {
+	ID      string `json:"id"`      // names the descriptor for as long as it lives, whatever group it serves
+	Group   string `json:"group"`   // the group that it serves
+	Network string `json:"network"` // "tcp" or "unix"
+	Address string `json:"address"` // as the configuration had it
+}
+
+// Ancestor is an earlier generation.
+type Ancestor struct {
+	Generation int    `json:"generation"`
+	PID        int    `json:"pid"`
+	StartTime  uint64 `json:"start_time"` // tells the process from a later one with its PID
+}
+
+func decodeManifest(data []byte) (Manifest, error) {
+	var m Manifest
+	if err := json.Unmarshal(data, &m); err != nil {
+		return Manifest{}, fmt.Errorf("upgrade: manifest from the previous generation: %w", err)
+	}
+	if m.Version != manifestVersion {
+		return Manifest{}, fmt.Errorf("upgrade: manifest from the previous generation has version %d, this binary reads %d",
+			m.Version, manifestVersion)
+	}
+	if m.Generation < 2 {
+		return Manifest{}, fmt.Errorf("upgrade: manifest from the previous generation: generation %d is out of range", m.Generation)
+	}
+	return m, nil
+}

@@ -1,0 +1,258 @@
+package upgrade
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/cloudflare/tableflip"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/report"
+)
+
+// DefaultTimeout is used where Options.Timeout is zero.
+const DefaultTimeout = time.Minute
+
+// Options configure an [Upgrader]. The zero value is valid.
+type Options struct {
+	// Timeout is how long a successor may take to become ready. If zero or
+	// negative, DefaultTimeout is used.
+	Timeout time.Duration
+}
+
+func (o *Options) timeout() time.Duration {
+	if o.Timeout <= 0 {
+		return DefaultTimeout
+	}
+	return o.Timeout
+}
+
+// killMargin is what a successor gets beyond its time before it is killed: one
+// that can still speak fails by itself, and says why.
+func killMargin(timeout time.Duration) time.Duration { return min(timeout/10, 2*time.Second) }
+
+// network is the network under which tableflip knows our listeners. It is no
+// real one: for "unix" tableflip would remove a file of the name that follows.
+const network = "gozd"
+
+// The names of the files that stay with tableflip.
+const (
+	filePost  = "gozd-post"
+	fileFetch = "gozd-fetch"
+	fileSaid  = "gozd-report" // in the mailbox: where the successor reports
+)
+
+// Upgrader is this process's place in the line of generations. Its methods are
+// safe for concurrent use.
+type Upgrader struct {
+	opts     Options
+	tf       *tableflip.Upgrader // nil where tableflip is not supported
+	box      *mailbox
+	relay    *relay // nil in a first generation
+	manifest Manifest
+	report   *report.Writer
+	files    map[string]*os.File // received from the parent
+
+	upgrading sync.Mutex // held by Upgrade
+
+	mu      sync.Mutex // guards what follows
+	sockets []Socket   // to be passed on
+	nextID  int
+	pass    map[string]*os.File
+	pidfile string
+}
+
+// IsSuccessor reports whether this process was started by an older generation. It
+// says so until New is called.
+func IsSuccessor() bool { return os.Getenv(tableflipEnv) != "" }
+
+// New finds out whether this process was started by an older generation, and
+// takes over what that one passed on. It can be called once a process. It
+// removes tableflip's variable from the environment, so that no process started
+// by the program takes it for its own.
+//
+// Where upgrades are not supported New succeeds, and Upgrade will not.
+func New(opts Options) (*Upgrader, error) {
+	u := &Upgrader{opts: opts, manifest: Manifest{Generation: 1}, pass: make(map[string]*os.File)}
+	inherits := IsSuccessor()
+	if inherits {
+		if err := u.standBetween(); err != nil {
+			return nil, err
+		}
+	}
+	timeout := opts.timeout()
+	tf, err := tableflip.New(tableflip.Options{UpgradeTimeout: timeout + killMargin(timeout)})
+	_ = os.Unsetenv(tableflipEnv)
+	if errors.Is(err, tableflip.ErrNotSupported) {
+		return u, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("upgrade: %w", err)
+	}
+	u.tf = tf
+	if inherits {
+		return u, u.openInherited()
+	}
+	return u, u.openFirst()
+}
+
+func (u *Upgrader) standBetween() (err error) {
+	u.relay, err = newRelay()
+	return err
+}
+
+// openFirst makes the mailbox that all generations will share.
+func (u *Upgrader) openFirst() error {
+	post, fetch, err := newMailbox()
+	if err != nil {
+		return err
+	}
+	defer func() { _, _ = post.Close(), fetch.Close() }()
+	if err := errors.Join(u.tf.AddFile(filePost, post), u.tf.AddFile(fileFetch, fetch)); err != nil {
+		return fmt.Errorf("upgrade: mailbox: %w", err)
+	}
+	u.box, err = openMailbox(post, fetch)
+	return err
+}
+
+// openInherited reads the letter in the parent's mailbox.
+func (u *Upgrader) openInherited() error {
+	post, err1 := u.tf.File(filePost)
+	fetch, err2 := u.tf.File(fileFetch)
+	if err := errors.Join(err1, err2); err != nil {
+		return fmt.Errorf("upgrade: mailbox: %w", err)
+	}
+	if post == nil || fetch == nil {
+		return errors.New("upgrade: the process that started this one is no gozd daemon")
+	}
+	defer func() { _, _ = post.Close(), fetch.Close() }()
+	var err error
+	if u.box, err = openMailbox(post, fetch); err != nil {
+		return err
+	}
+	l, err := u.box.receive()
+	if err != nil {
+		return err
+	}
+	u.manifest, u.files = l.manifest, l.files
+	if said := l.files[fileSaid]; said != nil {
+		delete(l.files, fileSaid)
+		u.report = report.NewWriter(said)
+	}
+	return nil
+}
+
+// Manifest returns what the previous generation said. A first generation has
+// only its number, 1.
+func (u *Upgrader) Manifest() Manifest { return u.manifest }
+
+// Report returns the pipe to the previous generation; nil in a first one.
+func (u *Upgrader) Report() *report.Writer { return u.report }
+
+// File returns a file that the previous generation gave to Pass under that
+// name, or nil. It is the caller's to close.
+func (u *Upgrader) File(name string) *os.File {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	f := u.files[name]
+	delete(u.files, name)
+	return f
+}
+
+// Pass has f given to every successor under that name. It replaces an earlier
+// one, and nil takes it back. The file stays the caller's, and must be open
+// when Upgrade is called.
+func (u *Upgrader) Pass(name string, f *os.File) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if f == nil {
+		delete(u.pass, name)
+		return
+	}
+	u.pass[name] = f
+}
+
+// SetPIDFile has successors told which PID file this generation has.
+func (u *Upgrader) SetPIDFile(path string) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.pidfile = path
+}
+
+// Listener can be passed to another process.
+type Listener interface {
+	net.Listener
+	syscall.Conn
+}
+
+// Inherit returns the listener of an inherited socket, and passes it on to
+// successors as now describes it; now.ID is ignored. A socket can be taken
+// once. One that is not taken is closed by Ready.
+func (u *Upgrader) Inherit(old, now Socket) (net.Listener, error) {
+	ln, err := u.tf.Listener(network, old.ID)
+	if err != nil {
+		return nil, fmt.Errorf("upgrade: group %s: %w", now.Group, err)
+	}
+	if ln == nil {
+		return nil, fmt.Errorf("upgrade: group %s: socket %s was not inherited", now.Group, old.ID)
+	}
+	now.ID = old.ID
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.sockets = append(u.sockets, now)
+	return ln, nil
+}
+
+// Add has ln passed on to successors as s describes it; s.ID is ignored. The
+// listener stays the caller's, and may be closed. Where upgrades are not
+// supported Add does nothing.
+func (u *Upgrader) Add(s Socket, ln Listener) error {
+	if u.tf == nil {
+		return nil
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.nextID++
+	s.ID = fmt.Sprintf("%d.%d", u.manifest.Generation, u.nextID)
+	if err := u.tf.AddListener(network, s.ID, ln); err != nil {
+		return fmt.Errorf("upgrade: group %s: %w", s.Group, err)
+	}
+	u.sockets = append(u.sockets, s)
+	return nil
+}
+
+// Ready tells the parent that this process serves from now on, closes what was
+// inherited and not taken, and allows upgrades. Call it once.
+//
+// A parent that cannot be told is dead, since one that gave up on this process
+// would have killed it: then this process carries on alone.
+func (u *Upgrader) Ready() {
+	if u.tf == nil {
+		return
+	}
+	_ = u.tf.Ready() // without a PID file of tableflip's, only the parent's death is an error
+	if u.relay != nil {
+		u.relay.release()
+	}
+}
+
+// ParentExited returns a channel that is closed when the previous generation is
+// gone. It is nil, and so never ready, in a first generation.
+func (u *Upgrader) ParentExited() <-chan struct{} {
+	if u.relay == nil {
+		return nil
+	}
+	return u.relay.exited
+}
+
+// Stop ends an upgrade in progress, whose process is killed, and refuses later
+// ones.
+func (u *Upgrader) Stop() {
+	if u.tf != nil {
+		u.tf.Stop()
+	}
+}
