@@ -1,0 +1,43 @@
+package fcgix
+
+import (
+	"net"
+	"net/http"
+	"net/http/fcgi"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
+)
+
+// Serve is fcgi.Serve: it accepts FastCGI connections on l and serves their
+// requests with handler, http.DefaultServeMux if nil. If l is nil, it accepts
+// from os.Stdin, as fcgi.Serve does. Unlike fcgi.Serve it waits out temporary
+// errors of Accept, such as running out of descriptors.
+//
+// It always returns a non-nil error, and closes l. While a gozd listener drains,
+// it returns only when the generation may end.
+func Serve(l net.Listener, handler http.Handler) error {
+	if l == nil {
+		return fcgi.Serve(nil, handler)
+	}
+	defer func() { _ = l.Close() }()
+	patient := listen.Patient(l)
+	if _, ok := listen.FromListener(l); ok {
+		patient = &listener{patient}
+	}
+	return fcgi.Serve(patient, handler)
+}
+
+// listener has connections followed.
+type listener struct{ net.Listener }
+
+// Accept returns the next connection, wrapped where it can be told to drain.
+func (l *listener) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	if below, ok := listen.FromConn(c); ok {
+		return newConn(c, below.Draining()), nil
+	}
+	return c, nil
+}

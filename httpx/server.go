@@ -1,0 +1,109 @@
+package httpx
+
+import (
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
+)
+
+// Serve is http.Serve: it accepts connections on l and serves them with
+// handler, http.DefaultServeMux if nil. It always returns a non-nil error.
+func Serve(l net.Listener, handler http.Handler) error {
+	s := &Server{Server: &http.Server{Handler: handler}}
+	return s.Serve(l)
+}
+
+// ServeTLS is http.ServeTLS: Serve with TLS by the certificate and key in the
+// two PEM files. The listener of an https group speaks TLS already; for that
+// one use Serve.
+func ServeTLS(l net.Listener, handler http.Handler, certFile, keyFile string) error {
+	s := &Server{Server: &http.Server{Handler: handler}}
+	return s.ServeTLS(l, certFile, keyFile)
+}
+
+// Server serves HTTP with the timeouts and hooks of an http.Server:
+//
+//	srv := &httpx.Server{Server: &http.Server{Handler: h, ReadHeaderTimeout: time.Second}}
+//	err := srv.Serve(ln)
+//
+// The first Serve on a gozd listener puts itself in front of the http.Server's
+// Handler, ConnState and TLSNextProto["h2"], which must be set before; what was
+// there is still called. All else of the http.Server keeps its meaning,
+// Shutdown included: it is the program's own end, which gozd never uses.
+//
+// A Server serves any number of listeners at a time, all of one generation.
+type Server struct {
+	*http.Server // Required.
+
+	setup    sync.Once
+	draining atomic.Bool
+	h2       h2Conns
+}
+
+// Serve is [http.Server.Serve] on l. While a gozd listener drains it returns
+// only when the generation may end.
+func (s *Server) Serve(l net.Listener) error {
+	ln, ok := listen.FromListener(l)
+	if !ok {
+		return s.Server.Serve(l)
+	}
+	stop := s.attach(ln)
+	defer stop()
+	return s.Server.Serve(l)
+}
+
+// ServeTLS is [http.Server.ServeTLS] on l.
+func (s *Server) ServeTLS(l net.Listener, certFile, keyFile string) error {
+	ln, ok := listen.FromListener(l)
+	if !ok {
+		return s.Server.ServeTLS(l, certFile, keyFile)
+	}
+	stop := s.attach(ln)
+	defer stop()
+	return s.Server.ServeTLS(l, certFile, keyFile)
+}
+
+// attach puts the server in front of the program's handler and hooks, and has
+// it notice when ln drains. The caller calls stop when Serve has returned.
+func (s *Server) attach(ln *listen.Listener) (stop func()) {
+	s.setup.Do(func() {
+		s.Handler = &closing{next: s.Handler, draining: &s.draining}
+		s.configureHTTP2()
+	})
+	done := make(chan struct{})
+	go s.watch(ln, done)
+	return func() { close(done) }
+}
+
+// watch begins the drain of the server when ln drains.
+func (s *Server) watch(ln *listen.Listener, done <-chan struct{}) {
+	select {
+	case <-ln.Draining():
+		s.draining.Store(true)
+		s.h2.sendAway()
+	case <-done:
+	}
+}
+
+// closing has responses say "Connection: close" while the server drains.
+type closing struct {
+	next     http.Handler // nil means http.DefaultServeMux
+	draining *atomic.Bool
+}
+
+// ServeHTTP implements http.Handler.
+func (c *closing) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	// In HTTP/2 this header would have net/http send a single GOAWAY, which
+	// refuses requests already on their way; see http2.go.
+	if c.draining.Load() && r.ProtoMajor == 1 {
+		w.Header().Set("Connection", "close")
+	}
+	next := c.next
+	if next == nil {
+		next = http.DefaultServeMux
+	}
+	next.ServeHTTP(w, r)
+}
