@@ -1,0 +1,90 @@
+// Package check finds what is wrong with a configuration beyond its text: key
+// pairs that do not load, users that do not exist. The daemon uses it when it
+// starts, and its -t flag and gozdctl without starting anything.
+package check
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"strings"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
+)
+
+// Config returns everything that is wrong, joined into one error, one line each.
+func Config(conf *cfg.Config) error {
+	errs := []error{Available(conf)}
+	for i := range conf.Groups {
+		g := &conf.Groups[i]
+		_, keyErr := KeyPair(conf, g)
+		_, _, ownerErr := Owner(conf, g)
+		errs = append(errs, keyErr, ownerErr)
+	}
+	_, err := Identity(conf)
+	return errors.Join(append(errs, err)...)
+}
+
+// Available refuses what the configuration can say and this version cannot do
+// yet: leaving it out in silence would promise a safety that is not there.
+func Available(conf *cfg.Config) error {
+	switch {
+	case conf.Daemon.Probation > 0:
+		return inDaemon(conf, fmt.Errorf("probation %v is not available in this version", conf.Daemon.Probation))
+	case conf.Daemon.Supervise == cfg.SuperviseYes:
+		return inDaemon(conf, errors.New("supervise yes is not available in this version"))
+	}
+	return nil
+}
+
+// KeyPair loads the key pair of an https group; for another mode it returns nil
+// without an error.
+func KeyPair(conf *cfg.Config, g *cfg.Group) (*tls.Certificate, error) {
+	if g.Mode != cfg.HTTPS {
+		return nil, nil
+	}
+	pair, err := tls.LoadX509KeyPair(g.Cert, g.Key)
+	if err != nil {
+		return nil, InGroup(conf, g, fmt.Errorf("cert %s and key %s: %w", g.Cert, g.Key, err))
+	}
+	return &pair, nil
+}
+
+// Owner returns the numbers of the user and the group that own a group's Unix
+// socket, each -1 for the process's own.
+func Owner(conf *cfg.Config, g *cfg.Group) (uid, gid int, err error) {
+	uid, gid = -1, -1
+	user, group, hasGroup := strings.Cut(g.SocketOwner, ":")
+	if user != "" {
+		uid, err = process.LookupUser(user)
+	}
+	if err == nil && hasGroup {
+		gid, err = process.LookupGroup(group)
+	}
+	if err != nil {
+		return -1, -1, InGroup(conf, g, fmt.Errorf("socket_owner %q: %w", g.SocketOwner, err))
+	}
+	return uid, gid, nil
+}
+
+// Identity returns whom the daemon becomes, or nil if it stays who it is.
+func Identity(conf *cfg.Config) (*process.Identity, error) {
+	id, err := process.LookupIdentity(conf.Daemon.User, conf.Daemon.Group)
+	if err != nil {
+		return nil, inDaemon(conf, err)
+	}
+	return id, nil
+}
+
+// InGroup says where in the configuration the cause of err stands.
+func InGroup(conf *cfg.Config, g *cfg.Group, err error) error {
+	if g.Line > 0 {
+		return fmt.Errorf("%s:%d: [%s]: %w", conf.File, g.Line, g.Name, err)
+	}
+	return fmt.Errorf("%s: [%s]: %w", conf.File, g.Name, err)
+}
+
+func inDaemon(conf *cfg.Config, err error) error {
+	return fmt.Errorf("%s: [gozd]: %w", conf.File, err)
+}

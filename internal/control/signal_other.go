@@ -1,0 +1,18 @@
+//go:build !unix
+
+package control
+
+import (
+	"errors"
+	"os"
+)
+
+// No signal but the kill reaches another process here.
+var (
+	sigUpgrade = os.Kill
+	sigStop    = os.Kill
+	sigQuit    = os.Kill
+	sigReopen  = os.Kill
+)
+
+func signal(string, os.Signal) (int, error) { return 0, errors.ErrUnsupported }

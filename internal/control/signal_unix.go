@@ -1,0 +1,27 @@
+//go:build unix
+
+package control
+
+import (
+	"os"
+	"syscall"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
+)
+
+// What a daemon does when it is signalled so.
+const (
+	sigUpgrade = syscall.SIGHUP
+	sigStop    = syscall.SIGTERM
+	sigQuit    = syscall.SIGQUIT
+	sigReopen  = syscall.SIGUSR1
+)
+
+func signal(pidfile string, sig os.Signal) (int, error) {
+	r, err := process.Find(pidfile)
+	if err != nil {
+		return 0, err
+	}
+	defer r.Close()
+	return r.PID, r.Signal(sig)
+}

@@ -1,0 +1,99 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
+)
+
+// pollInterval is how often the state file is looked at.
+const pollInterval = 10 * time.Millisecond
+
+// ErrUnknownOutcome means that the time was over before the daemon said how the
+// upgrade went. It may still succeed.
+var ErrUnknownOutcome = errors.New("the outcome is not known yet")
+
+// FailedError says that an upgrade failed, and that the generation that was asked
+// for it serves on.
+type FailedError struct {
+	PID    int    // of the generation that serves on
+	Reason string // in the daemon's own words
+}
+
+// Error implements error.
+func (e *FailedError) Error() string {
+	return fmt.Sprintf("%s; pid %d serves on", e.Reason, e.PID)
+}
+
+// Upgraded tells what an upgrade did.
+type Upgraded struct {
+	Old, New *process.State
+	Took     time.Duration // from the request until the new generation was ready
+}
+
+// Upgrade asks the daemon for an upgrade and waits until a new generation is
+// ready. It returns a *FailedError when the upgrade failed, and an error that
+// wraps [ErrUnknownOutcome] when ctx, or the time that the daemon itself allows an
+// upgrade, is over before.
+func Upgrade(ctx context.Context, pidfile string) (*Upgraded, error) {
+	r, err := process.Find(pidfile)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	ctx, cancel := context.WithTimeout(ctx, time.Duration(r.State.UpgradeWait))
+	defer cancel()
+	start := time.Now()
+	if err := r.Signal(sigUpgrade); err != nil {
+		return nil, err
+	}
+	tick := time.NewTicker(pollInterval)
+	defer tick.Stop()
+	for {
+		done, err := outcome(pidfile, r)
+		if done != nil || err != nil {
+			if done != nil {
+				done.Took = time.Since(start)
+			}
+			return done, err
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil, fmt.Errorf("no new generation after %v: %w", time.Since(start).Round(time.Millisecond), ErrUnknownOutcome)
+		}
+	}
+}
+
+// outcome looks whether the daemon has said how the upgrade went; both results
+// are nil while it has not.
+func outcome(pidfile string, before *process.Running) (*Upgraded, error) {
+	now, err := process.ReadState(pidfile)
+	if err != nil {
+		return nil, fmt.Errorf("the daemon has ended: %w", err)
+	}
+	old := before.State
+	switch {
+	case now.PID != old.PID || now.StartTime != old.StartTime:
+		p, err := process.Open(now.PID, now.StartTime)
+		if err != nil {
+			return nil, fmt.Errorf("the new generation has ended at once: %w", err)
+		}
+		p.Close()
+		return &Upgraded{Old: old, New: now}, nil
+	case now.Failures > old.Failures:
+		return nil, &FailedError{PID: now.PID, Reason: now.LastFailure}
+	}
+	if p, err := process.Open(old.PID, old.StartTime); err == nil {
+		p.Close()
+		return nil, nil
+	}
+	// It may have been replaced and have ended since we read the file.
+	if again, err := process.ReadState(pidfile); err == nil && again.PID != old.PID {
+		return nil, nil
+	}
+	return nil, fmt.Errorf("pid %d ended during the upgrade: %w", old.PID, process.ErrNotRunning)
+}
