@@ -1,0 +1,114 @@
+package gozd
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/check"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
+)
+
+// daemonize does what the command line says. It returns a daemon in the process
+// that is to serve, and otherwise the status to exit with.
+func daemonize(arg0 string) (*Daemon, int) {
+	a, err := parseArguments(Defaults)
+	if err != nil {
+		verbose := a != nil && a.verbose
+		printError(verbose, err)
+		return nil, statusUsage
+	}
+	d, err := a.run(arg0)
+	if err != nil {
+		printError(a.verbose, err)
+		return nil, statusFailed
+	}
+	return d, statusOK
+}
+
+// run returns a daemon, or nil where the command is done.
+func (a *arguments) run(arg0 string) (*Daemon, error) {
+	switch {
+	case a.test:
+		return nil, a.testConfig()
+	case a.command != "start":
+		return nil, a.control()
+	case a.foreground || process.IsDetached() || upgrade.IsSuccessor():
+		opts := Defaults
+		opts.Config, opts.Verbose = a.config, a.verbose
+		return newDaemon(opts, true)
+	}
+	return nil, a.detach(arg0)
+}
+
+// detach starts the daemon in the background, and returns when it is ready.
+func (a *arguments) detach(arg0 string) error {
+	binary, err := absoluteBinary(arg0)
+	if err != nil {
+		return err
+	}
+	pid, err := process.Detach(binary)
+	if err != nil {
+		return err
+	}
+	a.say("started, pid %d", pid)
+	return nil
+}
+
+// control acts on the daemon that runs by this configuration.
+func (a *arguments) control() error {
+	conf, err := cfg.Load(a.config, cfg.Options{})
+	if err != nil {
+		return err
+	}
+	ctx, pidfile := context.Background(), conf.Daemon.PIDFile
+	var pid int
+	switch a.command {
+	case "stop":
+		pid, err = control.Stop(ctx, pidfile)
+	case "quit":
+		pid, err = control.Quit(pidfile)
+	case "reopen":
+		pid, err = control.Reopen(pidfile)
+	case "reload":
+		return a.reload(ctx, pidfile)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", a.command, err)
+	}
+	a.say("%s: done, pid %d", a.command, pid)
+	return nil
+}
+
+func (a *arguments) reload(ctx context.Context, pidfile string) error {
+	up, err := control.Upgrade(ctx, pidfile)
+	if err != nil {
+		return fmt.Errorf("reload: %w", err)
+	}
+	a.say("reload: pid %d replaces pid %d after %v", up.New.PID, up.Old.PID, up.Took.Round(time.Millisecond))
+	return nil
+}
+
+// say tells what has been done to whoever asks for gozd's own log.
+func (a *arguments) say(format string, args ...any) {
+	if a.verbose {
+		fmt.Fprintf(os.Stderr, markLog+format+"\n", args...)
+	}
+}
+
+// testConfig says whether the configuration is good, key pairs included.
+func (a *arguments) testConfig() error {
+	conf, err := cfg.Load(a.config, cfg.Options{})
+	if err != nil {
+		return err
+	}
+	if err := check.Config(conf); err != nil {
+		return err
+	}
+	fmt.Printf("%s: the configuration is good\n", conf.File)
+	return nil
+}

@@ -1,0 +1,140 @@
+package gozd
+
+import (
+	"log/slog"
+	"net"
+	"os"
+	"os/signal"
+	"sync"
+	"time"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/report"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
+)
+
+// Daemon is one generation of a daemon: the sockets of its groups, and its way
+// from the start to the exit. Its methods are safe for concurrent use. There can
+// be one in a process.
+type Daemon struct {
+	opts    Options
+	log     *slog.Logger
+	binary  string // absolute
+	conf    *cfg.Config
+	up      *upgrade.Upgrader
+	lock    *process.Lock
+	created []upgrade.Socket // sockets that this process has made, and not inherited
+	report  *report.Writer   // to whoever started this process; may be nil
+
+	// endProcess has a process whose program does not take notice of its end
+	// exit by itself: that of Daemonize, not that of New.
+	endProcess bool
+
+	gate     chan struct{} // closed when this generation is ready: Accept begins
+	release  chan struct{} // closed when Accept may return to a program that is to end
+	exit     chan struct{}
+	signals  chan os.Signal
+	upgrades chan struct{} // a request for an upgrade; those that come meanwhile fold into one
+	done     chan struct{} // closed when the generation has nothing left to do
+
+	upgrading sync.Mutex // held by Upgrade
+
+	groups map[string]*group // complete when New returns, like order
+	order  []*group          // as in the configuration
+
+	mu        sync.Mutex // guards what follows, and used and open of the groups
+	phase     phase
+	successor int    // PID of the next generation, once it serves
+	failures  int    // upgrades that failed
+	failure   string // why the last one did
+	since     time.Time
+	err       error
+	deadline  *time.Timer // for becoming ready
+}
+
+// phase is where a generation is in its life.
+type phase int
+
+const (
+	starting phase = iota // opening sockets, waiting for the program
+	serving               // ready: the PID file names this process
+	leaving               // draining, after an upgrade or when asked to stop
+)
+
+// group is one group of the configuration with its socket.
+type group struct {
+	conf *cfg.Group
+	ln   *listen.Listener
+	face net.Listener // what the program gets: ln, or TLS around it
+	used bool         // the program has taken it
+	open bool         // it is being accepted on
+}
+
+// New makes this process a daemon by the configuration, like [Daemonize] but
+// without flags, detaching and exiting: errors are returned, and who starts the
+// process keeps it in the foreground. It handles the signals HUP, TERM, INT, QUIT
+// and USR1 from then on.
+//
+// The error is a cfg.Errors for a bad configuration, and otherwise wraps the
+// cause. When it is not nil, nothing is left behind.
+//
+// A program that was started by Daemonize cannot call New.
+func New(opts Options) (*Daemon, error) {
+	return newDaemon(opts, false)
+}
+
+func newDaemon(opts Options, endProcess bool) (*Daemon, error) {
+	d := &Daemon{
+		opts:       opts,
+		log:        opts.Logger,
+		endProcess: endProcess,
+		gate:       make(chan struct{}),
+		release:    make(chan struct{}),
+		exit:       make(chan struct{}),
+		signals:    make(chan os.Signal, 16),
+		upgrades:   make(chan struct{}, 1),
+		done:       make(chan struct{}),
+		groups:     make(map[string]*group),
+	}
+	// Before anything slow: a signal that comes too early must wait, not kill.
+	signal.Notify(d.signals, caught...)
+	if stage, err := d.start(); err != nil {
+		signal.Stop(d.signals)
+		d.report.Fail(stage, err)
+		d.abandon()
+		return nil, err
+	}
+	go d.watchSignals()
+	go d.watchUpgrades()
+	return d, nil
+}
+
+// Exit returns the channel that asks the program to end. It delivers one value
+// when this generation has nothing left to do, waits at most a second for it to
+// be received, and is closed then. A second later Accept on the group's listeners
+// returns, so that what waits for a Serve to return can end too.
+func (d *Daemon) Exit() <-chan struct{} { return d.exit }
+
+// Err returns why this generation ended, once Exit is closed: nil after an
+// upgrade or a stop, and otherwise the reason for which it never became ready.
+func (d *Daemon) Err() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.err
+}
+
+// Generation returns the number of this process in the line of generations,
+// from 1.
+func (d *Daemon) Generation() int { return d.up.Manifest().Generation }
+
+// PIDFile returns the absolute path of the PID file.
+func (d *Daemon) PIDFile() string { return d.conf.Daemon.PIDFile }
+
+// phaseIs reports whether the generation is in phase p.
+func (d *Daemon) phaseIs(p phase) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.phase == p
+}

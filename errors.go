@@ -1,0 +1,31 @@
+package gozd
+
+import (
+	"errors"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
+)
+
+// ErrNotDaemonized is returned by the package's functions before Daemonize has
+// been called.
+var ErrNotDaemonized = errors.New("gozd: Daemonize has not been called")
+
+// ErrUnknownGroup is returned by Listen and RegistHandler for a group that the
+// configuration does not have. The error's text names those that it has.
+var ErrUnknownGroup = errors.New("no such group in the configuration")
+
+// ErrGroupInUse is returned by Listen and RegistHandler for a group that has a
+// listener or a handler already.
+var ErrGroupInUse = errors.New("the group is in use already")
+
+// ErrHandlerType is returned by RegistHandler for a handler whose type does not
+// fit the group's mode.
+var ErrHandlerType = errors.New("wrong type of handler")
+
+// ErrNotServing is returned by Upgrade in a generation that is not ready yet, is
+// draining, or has been asked to stop.
+var ErrNotServing = errors.New("gozd: this generation does not serve")
+
+// ErrNotSupported is returned by Upgrade on platforms that cannot pass sockets
+// to a new process, such as Windows.
+var ErrNotSupported = upgrade.ErrNotSupported

@@ -1,0 +1,119 @@
+// Package gozd lets a network daemon replace its own binary while it serves,
+// and no client notices. A service calls [Daemonize], swaps net.Listen for
+// [Listen] and keeps its http.Serve, fcgi.Serve or accept loop:
+//
+//	func main() {
+//		exit := gozd.Daemonize()      // flags -s -c -f -v -t, configuration, PID file, signals
+//		ln, err := gozd.Listen("web") // was: net.Listen("tcp", ":8080")
+//		if err != nil {
+//			log.Fatal(err)
+//		}
+//		go http.Serve(ln, router)
+//		<-exit // the daemon asks the program to end; clean up and return
+//	}
+//
+// From then on SIGHUP, or "gozdctl upgrade", starts the newest binary on the same
+// sockets. When it is ready this process accepts nothing more, lets what is open
+// finish, and asks the program to end.
+//
+// # Groups
+//
+// The configuration has one section for each group: a mode, an address and
+// options. A program takes each group once, by Listen or by [RegistHandler]. The
+// process is ready when all groups are taken and accepted on; until then no
+// connection is accepted, and an upgrade that does not get that far changes
+// nothing.
+//
+// # Exiting
+//
+// The channel that Daemonize returns delivers one value when this process has
+// nothing left to do, and is closed then. A program that does not receive it
+// within a second is ended with status 0. While a generation drains, Accept on
+// its listeners does not return, so that
+// log.Fatal(http.Serve(ln, h)) does not kill what is still being served.
+//
+// The package's functions act on one Daemon, which Daemonize makes. Programs with
+// flags and exit statuses of their own call [New].
+package gozd
+
+import (
+	"net"
+	"os"
+	"sync/atomic"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
+)
+
+// Conn is a connection of a group. See [listen.Conn] for its contract.
+type Conn = listen.Conn
+
+// Defaults are the Options that [Daemonize] starts from. A program changes them
+// before it calls Daemonize; the flags take precedence.
+var Defaults Options
+
+// std is the daemon of the package's functions.
+var std atomic.Pointer[Daemon]
+
+// Daemonize makes this process a daemon as the command line says, and returns
+// the channel that asks the program to end. It defines the flags -s, -c, -f, -v
+// and -t on flag.CommandLine and parses that, unless it has been parsed; a
+// program's own flags are defined before.
+//
+// It does not return in the process that was started by hand: without -f that
+// process starts the daemon, waits until it is ready, and exits with status 0; with
+// -s or -t it does what these say. On a usage error it exits with status 2, and on
+// any other error it prints it and exits with status 1.
+//
+// Call it once, as early as possible in main: signals are handled from then on.
+func Daemonize() <-chan struct{} {
+	d, status := daemonize(os.Args[0])
+	if d == nil {
+		os.Exit(status)
+	}
+	std.Store(d)
+	return d.Exit()
+}
+
+// Listen returns the listener of a group: for mode https one whose connections
+// are *tls.Conn, for the others one whose connections are [Conn]. The socket was
+// opened, or inherited, by Daemonize, so an error means that the group does not
+// exist ([ErrUnknownGroup]) or is in use ([ErrGroupInUse]).
+//
+// Closing the listener is allowed and stops accepting on the group in this
+// process only.
+func Listen(group string) (net.Listener, error) {
+	d := std.Load()
+	if d == nil {
+		return nil, ErrNotDaemonized
+	}
+	return d.Listen(group)
+}
+
+// RegistHandler serves a group with handler, as [Daemon.RegistHandler] does.
+func RegistHandler(group, name string, handler any) error {
+	d := std.Load()
+	if d == nil {
+		return ErrNotDaemonized
+	}
+	return d.RegistHandler(group, name, handler)
+}
+
+// Ready says that the program is ready to serve. Only programs that set
+// Defaults.ManualReady need it; see [Daemon.Ready].
+func Ready() error {
+	d := std.Load()
+	if d == nil {
+		return ErrNotDaemonized
+	}
+	return d.Ready()
+}
+
+// Generation returns the number of this process in the line of generations: 1
+// for the first, and 0 before Daemonize.
+func Generation() int {
+	d := std.Load()
+	if d == nil {
+		return 0
+	}
+	return d.Generation()
+}

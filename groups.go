@@ -1,0 +1,230 @@
+package gozd
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/check"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/socket"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
+)
+
+// claimGroups gives every group its socket: that of the previous generation
+// where it has the address, a new one otherwise.
+func (d *Daemon) claimGroups() error {
+	var configs []*tls.Config
+	for i := range d.conf.Groups {
+		config, err := tlsConfig(d.conf, &d.conf.Groups[i])
+		if err != nil {
+			return err
+		}
+		configs = append(configs, config)
+	}
+	inherited := d.up.Manifest().Sockets
+	// First the groups that keep their socket, so that a new group does not
+	// take it for itself.
+	matches := matchSockets(d.conf.Groups, inherited)
+	for i := range d.conf.Groups {
+		g, err := d.claim(&d.conf.Groups[i], matches[i])
+		if err != nil {
+			return err
+		}
+		g.face = g.ln
+		if configs[i] != nil {
+			g.face = listen.NewTLS(g.ln, configs[i])
+		}
+		d.groups[g.conf.Name] = g
+		d.order = append(d.order, g)
+	}
+	return nil
+}
+
+// tlsConfig is an https group's; it is nil for other modes.
+func tlsConfig(conf *cfg.Config, g *cfg.Group) (*tls.Config, error) {
+	pair, err := check.KeyPair(conf, g)
+	if err != nil || pair == nil {
+		return nil, err
+	}
+	return &tls.Config{
+		Certificates: []tls.Certificate{*pair},
+		NextProtos:   []string{"h2", "http/1.1"},
+		MinVersion:   tls.VersionTLS12,
+	}, nil
+}
+
+// matchSockets returns for every group the inherited socket that it keeps, or
+// nil: the one of its own name if the address is the same, else one of another
+// name that has its address, because the group was renamed or two were swapped.
+func matchSockets(groups []cfg.Group, inherited []upgrade.Socket) []*upgrade.Socket {
+	matches := make([]*upgrade.Socket, len(groups))
+	taken := make(map[string]bool)
+	match := func(i int, fits func(s *upgrade.Socket) bool) {
+		for j := range inherited {
+			s := &inherited[j]
+			if matches[i] == nil && !taken[s.ID] && sameAddress(&groups[i], s) && fits(s) {
+				matches[i], taken[s.ID] = s, true
+			}
+		}
+	}
+	for i := range groups {
+		match(i, func(s *upgrade.Socket) bool { return s.Group == groups[i].Name })
+	}
+	for i := range groups {
+		match(i, func(*upgrade.Socket) bool { return !anyPort(&groups[i]) })
+	}
+	return matches
+}
+
+// sameAddress compares addresses as the configurations have them: port 0 stays
+// the port that it once became, and a name is not looked up again.
+func sameAddress(g *cfg.Group, s *upgrade.Socket) bool {
+	return g.Listen.Network == s.Network && g.Listen.Address == s.Address
+}
+
+// anyPort tells groups that have no address of their own to be known by.
+func anyPort(g *cfg.Group) bool {
+	_, port, err := net.SplitHostPort(g.Listen.Address)
+	return g.Listen.Network == "tcp" && err == nil && port == "0"
+}
+
+func (d *Daemon) claim(conf *cfg.Group, match *upgrade.Socket) (*group, error) {
+	now := upgrade.Socket{Group: conf.Name, Network: conf.Listen.Network, Address: conf.Listen.Address}
+	uid, gid, err := check.Owner(d.conf, conf)
+	if err != nil {
+		return nil, err
+	}
+	inner, err := d.open(conf, now, match, socket.Options{Mode: conf.SocketMode, UID: uid, GID: gid})
+	if err != nil {
+		return nil, check.InGroup(d.conf, conf, err)
+	}
+	g := &group{conf: conf}
+	g.ln = listen.New(inner, listen.Options{
+		Group:    conf.Name,
+		Gate:     d.gate,
+		Release:  d.release,
+		OnAccept: func() { d.accepting(g) },
+	})
+	return g, nil
+}
+
+// open returns the listening socket of a group, known to the upgrader.
+func (d *Daemon) open(conf *cfg.Group, now upgrade.Socket, match *upgrade.Socket, opts socket.Options) (net.Listener, error) {
+	if match != nil {
+		return d.inherit(*match, now, opts)
+	}
+	opts.SharePort = d.predecessorHasPort(now)
+	network, address := conf.Listen.Bind()
+	ln, err := socket.Listen(network, address, opts)
+	if err != nil {
+		return nil, err
+	}
+	d.created = append(d.created, now)
+	if err := d.up.Add(now, ln); err != nil {
+		_ = ln.Close()
+		return nil, err
+	}
+	return ln, nil
+}
+
+// predecessorHasPort reports whether the previous generation listens on the port
+// of a group that has moved to another host.
+func (d *Daemon) predecessorHasPort(now upgrade.Socket) bool {
+	_, port, _ := net.SplitHostPort(now.Address)
+	return slices.ContainsFunc(d.up.Manifest().Sockets, func(s upgrade.Socket) bool {
+		_, other, err := net.SplitHostPort(s.Address)
+		return err == nil && s.Network == "tcp" && other == port
+	})
+}
+
+func (d *Daemon) inherit(old, now upgrade.Socket, opts socket.Options) (net.Listener, error) {
+	ln, err := d.up.Inherit(old, now)
+	if err != nil {
+		return nil, err
+	}
+	if now.Network == "unix" {
+		if err := socket.SetAccess(now.Address, opts); err != nil {
+			_ = ln.Close()
+			return nil, err
+		}
+	}
+	return ln, nil
+}
+
+// Listen returns the listener of a group, as the package's [Listen] does.
+func (d *Daemon) Listen(name string) (net.Listener, error) {
+	g, err := d.take(name)
+	if err != nil {
+		return nil, err
+	}
+	return g.face, nil
+}
+
+// lookup finds a group.
+func (d *Daemon) lookup(name string) (*group, error) {
+	if g := d.groups[name]; g != nil {
+		return g, nil
+	}
+	return nil, fmt.Errorf("gozd: group %q: %w (it has %s)", name, ErrUnknownGroup, strings.Join(d.names(), ", "))
+}
+
+// take marks a group as used by the program.
+func (d *Daemon) take(name string) (*group, error) {
+	g, err := d.lookup(name)
+	if err != nil {
+		return nil, err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if g.used {
+		return nil, fmt.Errorf("gozd: group %q: %w", name, ErrGroupInUse)
+	}
+	g.used = true
+	return g, nil
+}
+
+func (d *Daemon) names() []string {
+	var names []string
+	for _, g := range d.order {
+		names = append(names, g.conf.Name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// removeNewSockets removes the files of the Unix sockets that this process has
+// made.
+func (d *Daemon) removeNewSockets() {
+	for _, s := range d.created {
+		if s.Network == "unix" {
+			_ = socket.Remove(s.Address)
+		}
+	}
+}
+
+// removeAllSockets removes the files of all Unix sockets when the daemon ends.
+func (d *Daemon) removeAllSockets() error {
+	var errs []error
+	for _, g := range d.order {
+		if g.conf.Listen.Network == "unix" {
+			errs = append(errs, socket.Remove(g.conf.Listen.Address))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// removeOldSockets removes the files of Unix sockets that the previous
+// generation had and this one does not.
+func (d *Daemon) removeOldSockets() {
+	for _, s := range d.up.Manifest().Sockets {
+		kept := slices.ContainsFunc(d.order, func(g *group) bool { return sameAddress(g.conf, &s) })
+		if s.Network == "unix" && !kept {
+			_ = socket.Remove(s.Address)
+		}
+	}
+}

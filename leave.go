@@ -1,0 +1,160 @@
+package gozd
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/signal"
+	"sync"
+	"time"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
+)
+
+// exitGrace is how long a program may take to receive from the exit channel, and
+// then until Accept returns to it.
+const exitGrace = time.Second
+
+// reason is why a generation leaves. It decides how long connections may take.
+type reason string
+
+const (
+	replaced reason = "upgrade" // by its successor: drain_timeout
+	quitting reason = "quit"    // drain_timeout
+	stopping reason = "stop"    // stop_timeout
+)
+
+func (r reason) timeout(g *cfg.Group) time.Duration {
+	if r == stopping {
+		return g.StopTimeout
+	}
+	return g.DrainTimeout
+}
+
+// Stop accepts nothing more, lets requests finish for stop_timeout, and then asks
+// the program to end. It returns at once. In a generation that drains already it
+// shortens the time left. An upgrade in progress is given up.
+func (d *Daemon) Stop() { d.leave(stopping) }
+
+// Quit is Stop with drain_timeout.
+func (d *Daemon) Quit() { d.leave(quitting) }
+
+// leave begins to drain, or hurries a drain that has begun.
+func (d *Daemon) leave(why reason) {
+	d.mu.Lock()
+	before := d.phase
+	if before == serving {
+		d.phase = leaving
+	}
+	d.mu.Unlock()
+	switch before {
+	case starting:
+		d.fail(upgrade.StageStart, errors.New("asked to end before it was ready"))
+	case serving:
+		go d.finish(why)
+	case leaving:
+		if why == stopping {
+			go d.drain(why)
+		}
+	}
+}
+
+// finish drains every group and ends the generation.
+func (d *Daemon) finish(why reason) {
+	last := why != replaced && d.endAll(why)
+	if !last {
+		d.lock.Leave() // it is the successor's now
+	}
+	d.drain(why)
+	if last {
+		d.removeFiles()
+	}
+	d.log.Info("done", "reason", string(why))
+	close(d.done)
+	d.sayGoodbye()
+}
+
+// endAll has the older generations end too, gives up an upgrade in progress, and
+// reports whether this generation is the daemon's last. It is not when the upgrade
+// has just succeeded: then the successor is asked to end in its place.
+func (d *Daemon) endAll(why reason) (last bool) {
+	sig := sigStop
+	if why == quitting {
+		sig = sigQuit
+	}
+	d.signalAncestors(sig)
+	d.up.Stop()
+	d.upgrading.Lock() // an upgrade in progress ends at once after Stop
+	defer d.upgrading.Unlock()
+	d.mu.Lock()
+	pid := d.successor
+	d.mu.Unlock()
+	if pid != 0 {
+		d.signalSuccessor(pid, sig)
+	}
+	return pid == 0
+}
+
+// drain drains all groups at the same time.
+func (d *Daemon) drain(why reason) {
+	var wg sync.WaitGroup
+	for _, g := range d.order {
+		wg.Go(func() { d.drainGroup(g, why) })
+	}
+	wg.Wait()
+}
+
+func (d *Daemon) drainGroup(g *group, why reason) {
+	ctx, cancel := context.WithTimeout(context.Background(), why.timeout(g.conf))
+	defer cancel()
+	r := g.ln.Drain(ctx)
+	log := d.log.Info
+	if r.Cut > 0 {
+		log = d.log.Warn
+	}
+	log("drain finished", "group", g.conf.Name, "reason", string(why),
+		"ended", r.Ended, "cut", r.Cut, "took", r.Took.Round(time.Millisecond))
+}
+
+// removeFiles removes what the daemon leaves in the file system, at its very end.
+// The lock is held until the last file is gone.
+func (d *Daemon) removeFiles() {
+	if err := d.removeAllSockets(); err != nil {
+		d.log.Warn("socket not removed", "error", err)
+	}
+	if err := process.RemoveFiles(d.PIDFile()); err != nil {
+		d.log.Warn("PID file not removed", "error", err)
+	}
+	d.lock.Leave()
+}
+
+// sayGoodbye asks the program to end, and ends a process whose program does not
+// listen.
+func (d *Daemon) sayGoodbye() {
+	timer := time.NewTimer(exitGrace)
+	defer timer.Stop()
+	select {
+	case d.exit <- struct{}{}:
+	case <-timer.C:
+		if d.endProcess {
+			os.Exit(0)
+		}
+	}
+	close(d.exit)
+	signal.Stop(d.signals)
+	close(d.signals)
+	// The program has a moment to return from main. Only then may Serve return
+	// in its other goroutines, where log.Fatal may be waiting for it.
+	time.AfterFunc(exitGrace, func() { close(d.release) })
+}
+
+// stopWait is the longest that a stop takes.
+func (d *Daemon) stopWait() time.Duration {
+	longest := time.Duration(0)
+	for _, g := range d.order {
+		longest = max(longest, g.conf.StopTimeout)
+	}
+	return longest + 5*exitGrace // cutting, and the program's own end
+}

@@ -1,0 +1,68 @@
+package gozd
+
+import (
+	"context"
+	"io"
+	"log/slog"
+)
+
+// The marks of gozd's own lines, as in the original.
+const (
+	markLog   = "[GOZD] "
+	markError = "[GOZDERR] "
+)
+
+// markHandler writes text lines, those of errors with a mark of their own.
+type markHandler struct{ plain, failed slog.Handler }
+
+// newLogger returns the logger of a program that has none: everything if
+// verbose, else warnings and errors.
+func newLogger(w io.Writer, verbose bool) *slog.Logger {
+	level := slog.LevelWarn
+	if verbose {
+		level = slog.LevelDebug
+	}
+	opts := &slog.HandlerOptions{Level: level}
+	return slog.New(&markHandler{
+		plain:  slog.NewTextHandler(&markWriter{w, markLog}, opts),
+		failed: slog.NewTextHandler(&markWriter{w, markError}, opts),
+	})
+}
+
+// Enabled implements slog.Handler.
+func (h *markHandler) Enabled(ctx context.Context, l slog.Level) bool {
+	return h.plain.Enabled(ctx, l)
+}
+
+// Handle implements slog.Handler.
+func (h *markHandler) Handle(ctx context.Context, r slog.Record) error {
+	if r.Level >= slog.LevelError {
+		return h.failed.Handle(ctx, r)
+	}
+	return h.plain.Handle(ctx, r)
+}
+
+// WithAttrs implements slog.Handler.
+func (h *markHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return &markHandler{h.plain.WithAttrs(attrs), h.failed.WithAttrs(attrs)}
+}
+
+// WithGroup implements slog.Handler.
+func (h *markHandler) WithGroup(name string) slog.Handler {
+	return &markHandler{h.plain.WithGroup(name), h.failed.WithGroup(name)}
+}
+
+// markWriter puts a mark before every line. slog's handlers write a line at a
+// time, and one Write keeps lines of several processes apart in one file.
+type markWriter struct {
+	w    io.Writer
+	mark string
+}
+
+// Write implements io.Writer.
+func (m *markWriter) Write(line []byte) (int, error) {
+	if _, err := m.w.Write(append([]byte(m.mark), line...)); err != nil {
+		return 0, err
+	}
+	return len(line), nil
+}

@@ -1,0 +1,184 @@
+package gozd
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
+)
+
+// Ready says that the program has warmed up and is ready to serve, in a program
+// that has set Options.ManualReady. It returns when this process serves, or an
+// error when it cannot. In other programs, and when called again, it does nothing.
+// Groups that nobody accepts on yet are no obstacle: their clients wait.
+func (d *Daemon) Ready() error {
+	if !d.opts.ManualReady {
+		return nil
+	}
+	return d.becomeReady()
+}
+
+// readyTimeout is how long this process may take: as long as its predecessor
+// waits for it, or as its own configuration says.
+func (d *Daemon) readyTimeout() time.Duration {
+	if t := d.up.Manifest().Timeout; t > 0 {
+		return t
+	}
+	return d.conf.Daemon.UpgradeTimeout
+}
+
+// accepting notes that a group is being accepted on; with the last one the
+// process is ready.
+func (d *Daemon) accepting(g *group) {
+	d.mu.Lock()
+	g.open = true
+	waiting := len(d.silentLocked()) > 0 || d.opts.ManualReady
+	d.mu.Unlock()
+	if waiting {
+		return
+	}
+	if err := d.becomeReady(); err != nil {
+		d.fail(upgrade.StageReady, err)
+	}
+}
+
+// silentLocked returns the groups that nobody accepts on.
+func (d *Daemon) silentLocked() []string {
+	var silent []string
+	for _, g := range d.order {
+		if !g.open {
+			silent = append(silent, g.conf.Name)
+		}
+	}
+	return silent
+}
+
+// becomeReady makes this process the one that serves. The PID file names it
+// before anyone is told; then the previous generation is told, and stops
+// accepting while this one begins; the state file is last, and says that all of it
+// is done.
+func (d *Daemon) becomeReady() error {
+	if !d.beginServing() {
+		return nil
+	}
+	if err := process.WritePID(d.PIDFile(), os.Getpid()); err != nil {
+		return err
+	}
+	d.up.Ready()
+	close(d.gate)
+	if err := d.writeState(); err != nil {
+		// It serves, and the previous generation goes: too late to fail.
+		d.log.Error("state file not written", "error", err)
+	}
+	d.report.Ready()
+	d.tidyAfterPredecessor()
+	d.log.Info("serving", "binary", d.binary, "groups", strings.Join(d.names(), " "))
+	return nil
+}
+
+// beginServing changes the phase once.
+func (d *Daemon) beginServing() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.phase != starting {
+		return false
+	}
+	d.phase = serving
+	d.since = time.Now()
+	d.deadline.Stop()
+	return true
+}
+
+// tidyAfterPredecessor removes what the previous generation's configuration had
+// and this one's has not, and hurries old generations that are too many.
+func (d *Daemon) tidyAfterPredecessor() {
+	d.removeOldSockets()
+	if old := d.up.Manifest().PIDFile; old != "" && old != d.PIDFile() {
+		if err := process.RemoveFiles(old); err != nil {
+			d.log.Warn("old PID file not removed", "pidfile", old, "error", err)
+		}
+	}
+	d.hurryOldest()
+}
+
+// notReady is called when the time for becoming ready is over.
+func (d *Daemon) notReady() {
+	d.mu.Lock()
+	silent := d.silentLocked()
+	late := d.phase == starting
+	d.mu.Unlock()
+	if !late {
+		return
+	}
+	d.fail(upgrade.StageReady, notReadyError(d.readyTimeout(), silent))
+}
+
+func notReadyError(after time.Duration, silent []string) error {
+	switch len(silent) {
+	case 0:
+		return fmt.Errorf("not ready after %v: the program has not called Ready", after)
+	case 1:
+		return fmt.Errorf("not ready after %v: group %s is not being accepted on", after, silent[0])
+	}
+	return fmt.Errorf("not ready after %v: groups %s are not being accepted on", after, strings.Join(silent, ", "))
+}
+
+// fail ends a generation that cannot become ready. The previous one has never
+// stopped serving.
+func (d *Daemon) fail(stage string, err error) {
+	d.mu.Lock()
+	if d.phase == leaving {
+		d.mu.Unlock()
+		return
+	}
+	d.phase = leaving
+	d.err = err
+	d.mu.Unlock()
+	d.report.Fail(stage, err)
+	d.abandon()
+	if d.endProcess {
+		printError(d.opts.Verbose, err)
+		os.Exit(statusFailed)
+	}
+	d.log.Error("start failed", "stage", stage, "error", err)
+	close(d.done)
+	d.sayGoodbye()
+}
+
+// writeState says in the state file what this generation is.
+func (d *Daemon) writeState() error {
+	start, err := process.StartTime(os.Getpid())
+	if err != nil && !errors.Is(err, errors.ErrUnsupported) {
+		return err
+	}
+	d.mu.Lock()
+	s := &process.State{
+		PID:         os.Getpid(),
+		StartTime:   start,
+		Generation:  d.Generation(),
+		Since:       d.since,
+		Binary:      d.binary,
+		Listen:      d.addressesLocked(),
+		Config:      d.conf.File,
+		UpgradeWait: process.Duration(d.upgradeWait()),
+		StopWait:    process.Duration(d.stopWait()),
+		Failures:    d.failures,
+		LastFailure: d.failure,
+	}
+	d.mu.Unlock()
+	return process.WriteState(d.PIDFile(), s)
+}
+
+// addressesLocked are the addresses that the groups really have, ports instead
+// of port 0.
+func (d *Daemon) addressesLocked() map[string]string {
+	addrs := make(map[string]string, len(d.order))
+	for _, g := range d.order {
+		addrs[g.conf.Name] = g.ln.Addr().Network() + " " + g.ln.Addr().String()
+	}
+	return addrs
+}

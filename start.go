@@ -1,0 +1,145 @@
+package gozd
+
+import (
+	"os"
+	"time"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/check"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
+)
+
+// fileLock is the name under which the lock's descriptor goes from generation to
+// generation.
+const fileLock = "lock"
+
+// start does all that has to be done before the program can take its groups. On
+// an error it returns the stage too.
+func (d *Daemon) start() (stage string, err error) {
+	binary, err := absoluteBinary(os.Args[0])
+	if err != nil {
+		return upgrade.StageStart, err
+	}
+	d.binary, os.Args[0] = binary, binary // tableflip starts argv[0]
+
+	// The configuration has the time limit for upgrades, which tableflip wants
+	// to know first; what is wrong with it is told afterwards, when there is
+	// somebody to tell.
+	conf, confErr := cfg.Load(d.opts.config(), cfg.Options{})
+	if stage, err := d.connect(conf); err != nil {
+		return stage, err
+	}
+	if confErr == nil {
+		confErr = check.Available(conf)
+	}
+	if confErr != nil {
+		return upgrade.StageConfiguration, confErr
+	}
+	d.conf = conf
+	if err := d.prepareProcess(); err != nil {
+		return upgrade.StageStart, err
+	}
+	if err := d.claimGroups(); err != nil {
+		return upgrade.StageListen, err
+	}
+	if err := d.dropPrivileges(); err != nil {
+		return upgrade.StageStart, err
+	}
+	d.deadline = time.AfterFunc(d.readyTimeout(), d.notReady)
+	return "", nil
+}
+
+// connect finds out who started this process.
+func (d *Daemon) connect(conf *cfg.Config) (stage string, err error) {
+	opts := upgrade.Options{}
+	if conf != nil {
+		opts.Timeout = conf.Daemon.UpgradeTimeout
+	}
+	d.report = process.Detached()
+	if d.up, err = upgrade.New(opts); err != nil {
+		return upgrade.StageStart, err
+	}
+	if r := d.up.Report(); r != nil {
+		d.report = r
+	}
+	return "", nil
+}
+
+// prepareProcess takes the lock and sets up output and limits.
+func (d *Daemon) prepareProcess() error {
+	if err := d.takeLock(); err != nil {
+		return err
+	}
+	if err := d.openLog(); err != nil {
+		return err
+	}
+	return process.SetMaxFiles(d.conf.Daemon.MaxFiles)
+}
+
+func (d *Daemon) openLog() error {
+	if d.conf.Daemon.Log != "" {
+		if err := process.OpenLog(d.conf.Daemon.Log); err != nil {
+			return err
+		}
+	}
+	if d.log == nil {
+		d.log = newLogger(os.Stderr, d.opts.Verbose)
+	}
+	d.log = d.log.With("generation", d.Generation(), "pid", os.Getpid())
+	return nil
+}
+
+// takeLock inherits the lock, or takes it. A successor whose configuration names
+// another PID file takes that one's lock too; see becomeReady.
+func (d *Daemon) takeLock() error {
+	pidfile := d.conf.Daemon.PIDFile
+	if err := process.MakeRuntimeDir(pidfile); err != nil {
+		return err
+	}
+	inherited := d.up.File(fileLock)
+	if inherited != nil && d.up.Manifest().PIDFile == pidfile {
+		d.lock = process.InheritLock(inherited)
+	} else {
+		lock, err := process.Acquire(pidfile)
+		if inherited != nil {
+			_ = inherited.Close() // the predecessor still holds it, and leaves it when it is replaced
+		}
+		if err != nil {
+			return err
+		}
+		d.lock = lock
+	}
+	if f := d.lock.File(); f != nil {
+		d.up.Pass(fileLock, f)
+	}
+	d.up.SetPIDFile(pidfile)
+	return nil
+}
+
+// dropPrivileges becomes the configured user, now that the sockets are bound.
+func (d *Daemon) dropPrivileges() error {
+	id, err := check.Identity(d.conf)
+	if err != nil || id == nil {
+		return err
+	}
+	return id.Become()
+}
+
+// abandon undoes what a start that failed has done.
+func (d *Daemon) abandon() {
+	if d.deadline != nil {
+		d.deadline.Stop()
+	}
+	for _, g := range d.order {
+		g.ln.StopAccepting()
+	}
+	d.removeNewSockets()
+	if d.lock == nil {
+		return
+	}
+	if d.Generation() == 1 {
+		_ = process.RemoveFiles(d.conf.Daemon.PIDFile) // none but the lock's yet
+	}
+	d.lock.Leave()
+}

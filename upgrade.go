@@ -1,0 +1,144 @@
+package gozd
+
+import (
+	"errors"
+	"os"
+	"time"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/socket"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
+)
+
+// Upgrade starts the newest binary with the newest configuration as the next
+// generation, and returns when that one serves. Then this generation drains, and
+// Exit will ask the program to end.
+//
+// When it fails, this generation serves on as if nothing had happened, and the
+// error says why in the words of the process that failed. ErrNotServing is
+// returned in a generation that does not serve, and ErrNotSupported where the
+// platform cannot do it. Upgrades run one at a time; a call waits for the one
+// before it, and fails with ErrNotServing if that one succeeded.
+func (d *Daemon) Upgrade() error {
+	d.upgrading.Lock()
+	defer d.upgrading.Unlock()
+	if !d.phaseIs(serving) {
+		return ErrNotServing
+	}
+	start := time.Now()
+	d.allowSharing()
+	pid, err := d.up.Upgrade(append(d.livingAncestors(), d.self()))
+	if err != nil {
+		return d.upgradeFailed(err)
+	}
+	d.log.Info("upgraded", "successor", pid, "took", time.Since(start).Round(time.Millisecond))
+	d.setSuccessor(pid)
+	d.leave(replaced)
+	d.passOnRequest(pid)
+	return nil
+}
+
+// allowSharing lets a successor whose group has moved to another host keep the
+// port. A socket that refuses only matters to a successor that needs it, and that
+// one says so.
+func (d *Daemon) allowSharing() {
+	for _, g := range d.order {
+		if g.conf.Listen.Network == "tcp" {
+			_ = socket.AllowSharing(g.ln)
+		}
+	}
+}
+
+// self is this process as its successors know it.
+func (d *Daemon) self() upgrade.Ancestor {
+	start, _ := process.StartTime(os.Getpid()) // 0 is a valid answer: unknown
+	return upgrade.Ancestor{Generation: d.Generation(), PID: os.Getpid(), StartTime: start}
+}
+
+// upgradeFailed puts everything back and says what happened to whoever watches
+// the state file.
+func (d *Daemon) upgradeFailed(err error) error {
+	if !d.phaseIs(serving) {
+		return ErrNotServing // the upgrade was cut short by a stop
+	}
+	if errors.Is(err, upgrade.ErrNotSupported) {
+		return err
+	}
+	d.mu.Lock()
+	d.failures++
+	d.failure = err.Error()
+	d.mu.Unlock()
+	d.log.Error("upgrade failed", "error", err)
+	// The process that failed may have put its own PID there at the last moment.
+	if restoreErr := d.restoreFiles(); restoreErr != nil {
+		d.log.Error("PID file not restored", "error", restoreErr)
+	}
+	return err
+}
+
+func (d *Daemon) restoreFiles() error {
+	var err error
+	if pid, readErr := process.ReadPID(d.PIDFile()); readErr != nil || pid != os.Getpid() {
+		err = process.WritePID(d.PIDFile(), os.Getpid())
+	}
+	return errors.Join(err, d.writeState())
+}
+
+// passOnRequest gives a request for another upgrade, which has come during this
+// one, to the successor.
+func (d *Daemon) passOnRequest(pid int) {
+	select {
+	case <-d.upgrades:
+	default:
+		return
+	}
+	d.signalSuccessor(pid, sigUpgrade)
+}
+
+func (d *Daemon) setSuccessor(pid int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.successor = pid
+}
+
+// signalSuccessor signals a child of this process.
+func (d *Daemon) signalSuccessor(pid int, sig os.Signal) {
+	p, err := process.Open(pid, 0)
+	if err != nil {
+		return
+	}
+	defer p.Close()
+	if err := p.Signal(sig); err != nil {
+		d.log.Warn("successor not signalled", "successor", pid, "error", err)
+	}
+}
+
+// requestUpgrade asks for an upgrade after the one in progress, if any.
+func (d *Daemon) requestUpgrade() {
+	select {
+	case d.upgrades <- struct{}{}:
+	default: // one is waiting already, and will take the newest binary too
+	}
+}
+
+// watchUpgrades does the upgrades that are asked for. Errors have been logged.
+func (d *Daemon) watchUpgrades() {
+	select {
+	case <-d.gate:
+	case <-d.done:
+		return
+	}
+	for d.phaseIs(serving) {
+		select {
+		case <-d.upgrades:
+			_ = d.Upgrade()
+		case <-d.done:
+		}
+	}
+}
+
+// upgradeWait is the longest that it takes until an upgrade's outcome is known.
+func (d *Daemon) upgradeWait() time.Duration {
+	const killing = 10 * time.Second // generous: a process that is killed ends in milliseconds
+	return d.conf.Daemon.UpgradeTimeout + killing
+}
