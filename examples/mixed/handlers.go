@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"runtime"
 	"strconv"
 	"time"
 
@@ -26,6 +27,7 @@ func newRouter() *mux.Router {
 	r.HandleFunc("/stream", stream).Methods(http.MethodGet)
 	r.HandleFunc("/file", file).Methods(http.MethodGet)
 	r.HandleFunc("/hijack", hijack).Methods(http.MethodGet)
+	r.HandleFunc("/goroutines", goroutines).Methods(http.MethodGet)
 	return r
 }
 
@@ -136,6 +138,12 @@ func echoLines(r *bufio.Reader, w *bufio.Writer, prefix string) {
 		}
 		_, _ = w.WriteString(prefix + line)
 	}
+}
+
+// goroutines says how many goroutines this process has, for tests that look for
+// leaks.
+func goroutines(w http.ResponseWriter, _ *http.Request) {
+	fmt.Fprintln(w, runtime.NumGoroutine())
 }
 
 func duration(r *http.Request, name string, missing time.Duration) (time.Duration, error) {

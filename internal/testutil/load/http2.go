@@ -3,15 +3,9 @@ package load
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"maps"
-	"net"
 	"net/http"
-	"net/http/httptrace"
-	"slices"
-	"sync"
 	"time"
 )
 
@@ -30,117 +24,8 @@ type HTTP2Options struct {
 	Pool *HTTP2Pool
 }
 
-// HTTP2Pool is one HTTP/2 connection for several users; a new one when the
-// server has said goodbye (GOAWAY) to the last. Its methods may be called by
-// several goroutines at once.
-type HTTP2Pool struct {
-	target    Target
-	transport *http.Transport
-
-	mu     sync.Mutex // guards the rest
-	conns  map[*pooledConn]bool
-	opened int
-	used   int  // those on which a request was sent
-	broken bool // a request has failed since the last connection was opened
-}
-
-// NewHTTP2Pool returns a pool without a connection yet. The target must have
-// TLS.
-func NewHTTP2Pool(t Target) (*HTTP2Pool, error) {
-	if err := t.validate(); err != nil {
-		return nil, fmt.Errorf("http2: %w", err)
-	}
-	if t.TLS == nil {
-		return nil, errors.New("http2: the target has no TLS")
-	}
-	p := &HTTP2Pool{target: t, conns: make(map[*pooledConn]bool)}
-	only := new(http.Protocols)
-	only.SetHTTP2(true) // ALPN offers nothing else
-	p.transport = &http.Transport{
-		DialContext:        p.dial,
-		TLSClientConfig:    t.tlsConfig("h2"),
-		Protocols:          only,
-		ForceAttemptHTTP2:  true,
-		DisableCompression: true,
-
-		TLSHandshakeTimeout: DefaultTimeout, // a dial outlives its request
-	}
-	return p, nil
-}
-
-// Connections returns how many connections the pool has opened. Users who come
-// all at once, before there is a connection, make the transport dial for each;
-// it then uses one of these connections and closes the others.
-func (p *HTTP2Pool) Connections() int {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.opened
-}
-
-// Close closes the connections, also those with requests in flight. The pool
-// can be used again and then opens a new one.
-func (p *HTTP2Pool) Close() error {
-	p.mu.Lock()
-	conns := slices.Collect(maps.Keys(p.conns))
-	p.mu.Unlock()
-	for _, c := range conns { // without the lock, which their Close takes
-		c.Close()
-	}
-	p.transport.CloseIdleConnections()
-	return nil
-}
-
-// failed notes that a request failed, so that the next connection is not taken
-// for a planned one.
-func (p *HTTP2Pool) failed() {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.broken = true
-}
-
-// first notes the first request on a connection, and reports whether that one
-// follows another that ended as the protocol allows.
-func (p *HTTP2Pool) first() (planned bool) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	planned = p.used > 0 && !p.broken
-	p.used++
-	p.broken = false
-	return planned
-}
-
-func (p *HTTP2Pool) dial(ctx context.Context, _, _ string) (net.Conn, error) {
-	d := net.Dialer{Timeout: DefaultTimeout}
-	conn, err := d.DialContext(ctx, p.target.Network, p.target.Address)
-	if err != nil {
-		return nil, err
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.opened++
-	c := &pooledConn{Conn: conn, pool: p}
-	p.conns[c] = true
-	return c, nil
-}
-
-// pooledConn is a connection that its pool can close.
-type pooledConn struct {
-	net.Conn
-	pool *HTTP2Pool
-}
-
-// Close closes the connection, as the transport does when it is done with it.
-func (c *pooledConn) Close() error {
-	c.pool.mu.Lock()
-	delete(c.pool.conns, c)
-	c.pool.mu.Unlock()
-	return c.Conn.Close()
-}
-
-// HTTP2 is the user who does POST /echo over HTTP/2. The transport is that of
-// net/http, which sees a GOAWAY as soon as it comes and then opens the next
-// connection. It cannot replay a request: bodies come without GetBody, POST is
-// not idempotent, and so it gives up on whatever it has begun to send.
+// HTTP2 is the user who does POST /echo over HTTP/2, on a connection that cannot
+// replay a request: whatever has been begun to be sent is given up when it fails.
 type HTTP2 struct {
 	pool    *HTTP2Pool
 	own     bool // the pool is nobody else's
@@ -186,41 +71,47 @@ func (c *HTTP2) Do(ctx context.Context) (Reply, error) {
 	var r Reply
 	start := time.Now()
 	c.n++
-	err := c.post(httptrace.WithClientTrace(ctx, c.trace(&r)), &r)
+	err := c.post(ctx, &r)
 	r.Took = time.Since(start)
 	if err != nil {
 		c.pool.failed()
-		c.Close()
+		_ = c.Close()
 		return r, fmt.Errorf("http2: %w; request %d of user %d", err, c.n, c.payload.user)
 	}
 	return r, nil
 }
 
-// trace notes which connection the request is sent on.
-func (c *HTTP2) trace(r *Reply) *httptrace.ClientTrace {
-	return &httptrace.ClientTrace{GotConn: func(info httptrace.GotConnInfo) {
-		if !info.Reused {
-			r.Dialed, r.Reconnected = true, c.pool.first()
-		}
-	}}
-}
-
 func (c *HTTP2) post(ctx context.Context, r *Reply) error {
 	sent := c.payload.next()
-	// The anonymous struct hides from NewRequest that the body could be read
-	// twice, or it would set GetBody.
-	body := struct{ io.Reader }{bytes.NewReader(sent)}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "https://"+c.pool.target.host()+"/echo", body)
+	resp, err := c.send(ctx, sent, r)
 	if err != nil {
 		return err
 	}
-	req.ContentLength = int64(len(sent))
-	resp, err := c.pool.transport.RoundTrip(req)
-	if err != nil {
-		return err
-	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()
 	return c.check(resp, sent, r)
+}
+
+// send sends the request once. A connection that becomes unusable between the
+// look at it and the first frame has carried nothing of the request: then it goes
+// to the next connection, and still for the first time.
+func (c *HTTP2) send(ctx context.Context, body []byte, r *Reply) (*http.Response, error) {
+	for {
+		conn, err := c.pool.acquire(ctx, r)
+		if err != nil {
+			return nil, err
+		}
+		// The anonymous struct hides that the body could be read twice.
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, "https://"+c.pool.target.host()+"/echo",
+			struct{ io.Reader }{bytes.NewReader(body)})
+		if err != nil {
+			return nil, err
+		}
+		req.ContentLength = int64(len(body))
+		resp, err := conn.RoundTrip(req)
+		if err == nil || err.Error() != errNothingSent {
+			return resp, err
+		}
+	}
 }
 
 func (c *HTTP2) check(resp *http.Response, sent []byte, r *Reply) error {

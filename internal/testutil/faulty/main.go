@@ -1,0 +1,69 @@
+// Command faulty is a daemon that fails when it is started, in the way that the
+// file "fault" beside its configuration names. Tests install it as the newest
+// binary.
+package main
+
+import (
+	"log"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	gozd "bitbucket.org/PinIdea/go-zero-downtime-daemon"
+)
+
+func main() {
+	fault := readFault(os.Args)
+	early(fault)
+	exit := gozd.Daemonize()
+	late(fault)
+	<-exit
+}
+
+// readFault finds the file beside the argument of -c.
+func readFault(args []string) string {
+	for i, arg := range args[:len(args)-1] {
+		if arg == "-c" {
+			data, err := os.ReadFile(filepath.Join(filepath.Dir(args[i+1]), "fault"))
+			if err != nil {
+				log.Fatal(err)
+			}
+			return string(data)
+		}
+	}
+	return ""
+}
+
+// early fails before gozd has been called.
+func early(fault string) {
+	switch fault {
+	case "exit early":
+		os.Exit(3)
+	case "panic early":
+		panic("early fault")
+	case "hang early":
+		time.Sleep(time.Hour)
+	}
+}
+
+// late fails in a program that has got as far as Daemonize.
+func late(fault string) {
+	switch fault {
+	case "exit":
+		os.Exit(4)
+	case "panic":
+		panic("late fault")
+	case "panic in a goroutine":
+		go func() { panic("fault elsewhere") }()
+		time.Sleep(time.Hour)
+	case "hang":
+		time.Sleep(time.Hour)
+	case "leave a group out":
+		ln, err := gozd.Listen("web")
+		if err != nil {
+			log.Fatal(err)
+		}
+		log.Fatal(http.Serve(ln, nil))
+	}
+}
