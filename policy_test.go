@@ -1,0 +1,220 @@
+package gozd_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+)
+
+const modulePath = "bitbucket.org/PinIdea/go-zero-downtime-daemon"
+
+// mayImport says which packages of this module each of them may import, tests
+// aside. The root package is ".". What isFree is not in it: that may import all,
+// and nothing that is in it may import that.
+var mayImport = map[string][]string{
+	".": {
+		"cfg", "listen", "httpx", "fcgix", "tcpx",
+		"internal/check", "internal/control", "internal/process", "internal/report", "internal/socket", "internal/upgrade",
+	},
+	"cfg":              {},
+	"listen":           {},
+	"httpx":            {"listen"},
+	"fcgix":            {"listen"},
+	"tcpx":             {"listen"},
+	"cmd/gozdctl":      {"cfg", "internal/check", "internal/control", "internal/process"},
+	"internal/check":   {"cfg", "internal/process"},
+	"internal/control": {"internal/process"},
+	"internal/process": {"internal/report"},
+	"internal/report":  {},
+	"internal/socket":  {},
+	"internal/upgrade": {"internal/report"},
+}
+
+// onlyIn says which parts of this module may import a foreign module, tests
+// included, and why no other may.
+var onlyIn = []struct {
+	module string
+	in     []string
+	why    string
+}{
+	{"github.com/cloudflare/tableflip", []string{"internal/upgrade"}, "it stands on details of one version, which one package must know"},
+	{"github.com/knadh/koanf", []string{"cfg"}, "one package reads the configuration"},
+	{"github.com/gorilla/mux", []string{"examples", "internal/testutil", "internal/e2e"}, "a router is the program's choice"},
+}
+
+// goPackage is a package as go list describes it.
+type goPackage struct {
+	ImportPath   string
+	Doc          string
+	Imports      []string
+	TestImports  []string
+	XTestImports []string
+	Deps         []string
+}
+
+// name is the package's path in this module; that of the root is ".".
+func (p *goPackage) name() string {
+	if p.ImportPath == modulePath {
+		return "."
+	}
+	return strings.TrimPrefix(p.ImportPath, modulePath+"/")
+}
+
+func (p *goPackage) allImports() []string {
+	return slices.Concat(p.Imports, p.TestImports, p.XTestImports)
+}
+
+// isFree reports whether the package is no part of the library and its tool, and
+// may import all others.
+func (p *goPackage) isFree() bool {
+	return within(p.name(), "examples", "internal/testutil", "internal/e2e")
+}
+
+// within reports whether path is one of roots or below it.
+func within(path string, roots ...string) bool {
+	return slices.ContainsFunc(roots, func(root string) bool {
+		return path == root || strings.HasPrefix(path, root+"/")
+	})
+}
+
+var goList = sync.OnceValues(func() ([]goPackage, error) {
+	out, err := exec.Command("go", "list", "-json", "./...").Output()
+	if exit := (*exec.ExitError)(nil); errors.As(err, &exit) {
+		return nil, errors.New(string(exit.Stderr))
+	}
+	if err != nil {
+		return nil, err
+	}
+	var all []goPackage
+	for dec := json.NewDecoder(bytes.NewReader(out)); ; {
+		var p goPackage
+		if err := dec.Decode(&p); errors.Is(err, io.EOF) {
+			return all, nil
+		} else if err != nil {
+			return nil, err
+		}
+		all = append(all, p)
+	}
+})
+
+// packages returns all packages of this module.
+func packages(t *testing.T) []goPackage {
+	t.Helper()
+	all, err := goList()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	if len(all) < len(mayImport) {
+		t.Fatalf("go list names %d packages, want %d or more", len(all), len(mayImport))
+	}
+	return all
+}
+
+func TestPolicyPackagesAreDocumented(t *testing.T) {
+	for _, p := range packages(t) {
+		if p.Doc == "" {
+			t.Errorf("%s has no package documentation", p.name())
+		}
+	}
+}
+
+func TestPolicyImportDirection(t *testing.T) {
+	for _, p := range packages(t) {
+		allowed, listed := mayImport[p.name()]
+		if !listed && !p.isFree() {
+			t.Errorf("%s is new: say in mayImport what it may import", p.name())
+			continue
+		}
+		for _, path := range p.Imports {
+			ours, ok := strings.CutPrefix(path, modulePath)
+			if !ok || p.isFree() {
+				continue
+			}
+			if ours = strings.TrimPrefix(ours, "/"); !slices.Contains(allowed, ours) {
+				t.Errorf("%s imports %q; of this module it may import %q", p.name(), ours, allowed)
+			}
+		}
+	}
+}
+
+func TestPolicyListenImportsStandardLibraryOnly(t *testing.T) {
+	for _, p := range packages(t) {
+		if p.name() != "listen" {
+			continue
+		}
+		for _, path := range p.Imports {
+			if first, _, _ := strings.Cut(path, "/"); strings.Contains(first, ".") {
+				t.Errorf("listen imports %s, want the standard library only", path)
+			}
+		}
+	}
+}
+
+func TestPolicyForeignModulesHaveOneImporter(t *testing.T) {
+	for _, p := range packages(t) {
+		for _, rule := range onlyIn {
+			if within(p.name(), rule.in...) {
+				continue
+			}
+			for _, path := range p.allImports() {
+				if within(path, rule.module) {
+					t.Errorf("%s imports %s, which only %q may: %s", p.name(), path, rule.in, rule.why)
+				}
+			}
+		}
+	}
+}
+
+// Programs that use an adapter on a listener of their own do not get the
+// dependencies of the daemon.
+func TestPolicyAdaptersStayLight(t *testing.T) {
+	for _, p := range packages(t) {
+		if !slices.Contains([]string{"listen", "httpx", "fcgix", "tcpx"}, p.name()) {
+			continue
+		}
+		for _, path := range p.Deps {
+			for _, rule := range onlyIn {
+				if within(path, rule.module) {
+					t.Errorf("%s depends on %s", p.name(), path)
+				}
+			}
+		}
+	}
+}
+
+func TestPolicyModuleFile(t *testing.T) {
+	out, err := exec.Command("go", "mod", "edit", "-json").Output()
+	if err != nil {
+		t.Fatalf("go mod edit -json: %v", err)
+	}
+	var mod struct {
+		Module  struct{ Path string }
+		Require []struct{ Path, Version string }
+		Replace []struct{ Old, New struct{ Path string } }
+	}
+	if err := json.Unmarshal(out, &mod); err != nil {
+		t.Fatalf("go mod edit -json: %v", err)
+	}
+	if mod.Module.Path != modulePath {
+		t.Errorf("module %s, want %s", mod.Module.Path, modulePath)
+	}
+	for _, r := range mod.Replace {
+		t.Errorf("go.mod replaces %s: who imports this module does not get that", r.Old.Path)
+	}
+	version := ""
+	for _, r := range mod.Require {
+		if r.Path == "github.com/cloudflare/tableflip" {
+			version = r.Version
+		}
+	}
+	// internal/upgrade/relay_unix.go relies on descriptors 3 and 4 of this one.
+	if want := "v1.2.3"; version != want {
+		t.Errorf("tableflip is required at %q, want %s", version, want)
+	}
+}
