@@ -66,24 +66,25 @@ func (l *Listener) checkDrainedLocked() {
 // When ctx is done first, what is still open is cut: its receiving side is shut
 // down, so that a request that has already arrived is still answered, and a
 // second later it is closed. Drain may be called again, also at the same time
-// with another ctx: the earlier deadline counts.
+// with another ctx: the earlier deadline counts, and each Result covers what
+// ended while its Drain waited.
 func (l *Listener) Drain(ctx context.Context) Result {
-	start := time.Now()
+	start, before := time.Now(), l.Stats()
 	l.StopAccepting()
-	open := l.Stats().Open
-	cut := 0
 	select {
 	case <-l.drained:
 	case <-ctx.Done():
-		cut = l.cutOpen()
+		l.cutOpen()
 	}
-	return Result{Ended: max(open-cut, 0), Cut: cut, Took: time.Since(start)}
+	after := l.Stats()
+	all := before.Open + int(after.Accepted-before.Accepted) // also what was accepted late
+	cut := after.Cut - before.Cut
+	return Result{Ended: max(all-after.Open-cut, 0), Cut: cut, Took: time.Since(start)}
 }
 
-// cutOpen ends what is open, in two steps, and returns how much it was.
-func (l *Listener) cutOpen() int {
-	open := l.snapshot()
-	for _, c := range open {
+// cutOpen ends what is open, in two steps.
+func (l *Listener) cutOpen() {
+	for _, c := range l.cutting() {
 		_ = c.CloseRead() // an error means that it has just ended
 	}
 	timer := time.NewTimer(cutGrace)
@@ -91,22 +92,24 @@ func (l *Listener) cutOpen() int {
 	select {
 	case <-l.drained:
 	case <-timer.C:
-		for _, c := range l.snapshot() {
+		for _, c := range l.cutting() {
 			_ = c.Close()
 		}
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.cut += len(open)
-	return len(open)
 }
 
-func (l *Listener) snapshot() []socket {
+// cutting returns what is open, and counts it as cut, once for each connection
+// however many drains find it.
+func (l *Listener) cutting() []socket {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	open := make([]socket, 0, len(l.conns))
-	for c := range l.conns {
+	for c, counted := range l.conns {
 		open = append(open, c)
+		if !counted {
+			l.conns[c] = true
+			l.cut++
+		}
 	}
 	return open
 }

@@ -38,9 +38,9 @@ type Listener struct {
 	drained   chan struct{} // closed when it drains and the last connection is gone
 	closed    chan struct{} // closed by Close
 
-	mu       sync.Mutex // guards what follows, and the closing of the channels above
-	conns    map[socket]struct{}
-	inAccept int // calls of inner.Accept whose connection is not in conns yet
+	mu       sync.Mutex      // guards what follows, and the closing of the channels above
+	conns    map[socket]bool // what is open; true once it has been counted as cut
+	inAccept int             // calls of inner.Accept whose connection is not in conns yet
 	total    uint64
 	cut      int
 	stopped  bool // draining is closed
@@ -61,7 +61,7 @@ func New(inner net.Listener, opts Options) *Listener {
 		draining: make(chan struct{}),
 		drained:  make(chan struct{}),
 		closed:   make(chan struct{}),
-		conns:    make(map[socket]struct{}),
+		conns:    make(map[socket]bool),
 	}
 }
 
@@ -147,7 +147,7 @@ func (l *Listener) track(c net.Conn) net.Conn {
 	l.mu.Lock()
 	l.inAccept--
 	l.total++
-	l.conns[s] = struct{}{}
+	l.conns[s] = false
 	l.mu.Unlock()
 	return s
 }

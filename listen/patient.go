@@ -32,8 +32,9 @@ func (p *patient) Accept() (net.Conn, error) {
 	}
 }
 
-// temporary holds for EMFILE, ENFILE, ECONNABORTED and their like. Temporary is
-// deprecated for want of a definition, but it is what net/http asks too.
+// temporary holds for EMFILE, ENFILE and their like; ECONNABORTED package net
+// waits out by itself. Temporary is deprecated for want of a definition, but it
+// is what net/http asks too.
 func temporary(err error) bool {
 	var ne net.Error
 	return errors.As(err, &ne) && ne.Temporary() //nolint:staticcheck // see above

@@ -1,0 +1,98 @@
+package listen_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
+)
+
+func TestDrainWithoutConnections(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ln, _ := inMemory(listen.Options{})
+		for range 2 {
+			if got := ln.Drain(t.Context()); got != (listen.Result{}) {
+				t.Errorf("Drain = %+v, want zero", got)
+			}
+		}
+	})
+}
+
+func TestDrainCountsHowConnectionsEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ln, mem := inMemory(listen.Options{})
+		before, _ := pair(t, ln, mem.Dial)
+		before.Close()
+		ends, _ := pair(t, ln, mem.Dial)
+		pair(t, ln, mem.Dial)
+		_, client := pair(t, ln, mem.Dial)
+		go func() {
+			time.Sleep(time.Second)
+			ends.Close()
+		}()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if got, want := ln.Drain(ctx), (listen.Result{Ended: 1, Cut: 2, Took: time.Minute}); got != want {
+			t.Errorf("Drain = %+v, want %+v", got, want)
+		}
+		if got, want := ln.Stats(), (listen.Stats{Accepted: 4, Cut: 2}); got != want {
+			t.Errorf("Stats = %+v, want %+v", got, want)
+		}
+		if _, err := client.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+			t.Errorf("the client of a connection that was cut reads %v, want io.EOF", err)
+		}
+	})
+}
+
+func TestEarlierDeadlineCounts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ln, mem := inMemory(listen.Options{})
+		pair(t, ln, mem.Dial)
+		late := make(chan listen.Result, 1)
+		go func() {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+			defer cancel()
+			late <- ln.Drain(ctx)
+		}()
+		time.Sleep(time.Second)
+		early, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if got, want := ln.Drain(early), (listen.Result{Cut: 1, Took: time.Minute}); got != want {
+			t.Errorf("early Drain = %+v, want %+v", got, want)
+		}
+		if got, want := <-late, (listen.Result{Cut: 1, Took: time.Minute + time.Second}); got != want {
+			t.Errorf("late Drain = %+v, want %+v", got, want)
+		}
+		if got := ln.Stats().Cut; got != 1 {
+			t.Errorf("Stats().Cut = %d, want 1: it was one connection", got)
+		}
+	})
+}
+
+// A connection that does not heed the end of its input gets a second, and
+// counts once, however many drains find it open.
+func TestStubbornConnectionIsCutOnce(t *testing.T) {
+	t.Parallel()
+	ln := listen.New(raw(t, "tcp"), listen.Options{})
+	_, client := pair(t, ln, to(ln))
+	results := make(chan listen.Result, 2)
+	for range cap(results) {
+		go func() { results <- ln.Drain(expired()) }()
+	}
+	for range cap(results) {
+		r := within(t, results, "Drain")
+		if r.Took < time.Second || r.Took > 5*time.Second {
+			t.Errorf("Drain took %v, want a second", r.Took)
+		}
+	}
+	if got, want := ln.Stats(), (listen.Stats{Accepted: 1, Cut: 1}); got != want {
+		t.Errorf("Stats = %+v, want %+v", got, want)
+	}
+	if _, err := client.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+		t.Errorf("the client reads %v, want io.EOF", err)
+	}
+}
