@@ -1,0 +1,165 @@
+//go:build unix
+
+package handover
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// channel is one end of the socket pair. Frames are written by any goroutine,
+// and read by one.
+type channel struct {
+	conn     *net.UnixConn
+	writing  sync.Mutex
+	stopping atomic.Bool // interrupt was called
+}
+
+// Pair makes the two ends of a channel, one for this process and one to be passed
+// to the successor. Both are closed on exec.
+func Pair() (ours, theirs *os.File, err error) {
+	syscall.ForkLock.RLock() // SOCK_CLOEXEC does not exist on macOS
+	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
+	if err == nil {
+		syscall.CloseOnExec(fds[0])
+		syscall.CloseOnExec(fds[1])
+	}
+	syscall.ForkLock.RUnlock()
+	if err != nil {
+		return nil, nil, fmt.Errorf("handover: socketpair: %w", err)
+	}
+	return os.NewFile(uintptr(fds[0]), "handover"), os.NewFile(uintptr(fds[1]), "handover"), nil
+}
+
+// open takes over f.
+func open(f *os.File) (*channel, error) {
+	defer func() { _ = f.Close() }() // net.FileConn duplicates it
+	c, err := net.FileConn(f)
+	if err != nil {
+		return nil, fmt.Errorf("handover: %w", err)
+	}
+	u, ok := c.(*net.UnixConn)
+	if !ok {
+		_ = c.Close()
+		return nil, fmt.Errorf("handover: the channel is a %T, not a Unix socket", c)
+	}
+	return &channel{conn: u}, nil
+}
+
+func (c *channel) close() { _ = c.conn.Close() }
+
+// write sends a frame, with a descriptor if fd is not negative.
+func (c *channel) write(f frame, fd int) error {
+	var oob []byte
+	if fd >= 0 {
+		oob = syscall.UnixRights(fd)
+	}
+	data := f.append(make([]byte, 0, headerLen+len(f.payload)))
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	// The descriptor leaves with the first byte; the rest may need several
+	// writes when the other side is slow.
+	n, _, err := c.conn.WriteMsgUnix(data, oob, nil)
+	if err == nil && n < len(data) {
+		_, err = c.conn.Write(data[n:])
+	}
+	return err
+}
+
+// read returns the next frame and the descriptor that came with it, or -1. lost
+// reports that a descriptor was sent and this process could not take it: it has
+// no more room for open files. After interrupt the error is
+// os.ErrDeadlineExceeded, and nothing of a frame has been read.
+func (c *channel) read() (f frame, fd int, lost bool, err error) {
+	var header [headerLen]byte
+	oob := make([]byte, syscall.CmsgSpace(4))
+	if c.stopping.Load() {
+		return frame{}, -1, false, os.ErrDeadlineExceeded
+	}
+	n, oobn, flags, _, err := c.conn.ReadMsgUnix(header[:], oob)
+	if err == nil && n == 0 {
+		err = io.EOF
+	}
+	if err != nil {
+		return frame{}, -1, false, err
+	}
+	fd = received(oob[:oobn])
+	lost = flags&syscall.MSG_CTRUNC != 0
+	f, err = c.readRest(header, n)
+	if err != nil {
+		closeFD(fd)
+		return frame{}, -1, false, err
+	}
+	return f, fd, lost, nil
+}
+
+// readRest reads what is still missing of a frame of which n bytes are there.
+func (c *channel) readRest(header [headerLen]byte, n int) (frame, error) {
+	if err := c.readFull(header[n:]); err != nil {
+		return frame{}, err
+	}
+	f, size, err := parseHeader(header)
+	if err != nil {
+		return frame{}, err
+	}
+	f.payload = make([]byte, size)
+	return f, c.readFull(f.payload)
+}
+
+// readFull fills b, also after interrupt: a frame that is begun is read whole.
+func (c *channel) readFull(b []byte) error {
+	for len(b) > 0 {
+		n, err := c.conn.Read(b)
+		b = b[n:]
+		if errors.Is(err, os.ErrDeadlineExceeded) && c.stopping.Load() {
+			err = c.conn.SetReadDeadline(time.Time{})
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// received returns the descriptor in a control message, closed on exec, or -1.
+func received(oob []byte) int {
+	messages, err := syscall.ParseSocketControlMessage(oob)
+	if err != nil {
+		return -1
+	}
+	found := -1
+	for i := range messages {
+		fds, err := syscall.ParseUnixRights(&messages[i])
+		if err != nil {
+			continue
+		}
+		for _, fd := range fds {
+			syscall.CloseOnExec(fd) // where the net package cannot ask for it at once
+			if found >= 0 {
+				closeFD(fd) // one a frame; anything else is not ours
+				continue
+			}
+			found = fd
+		}
+	}
+	return found
+}
+
+func closeFD(fd int) {
+	if fd >= 0 {
+		_ = syscall.Close(fd)
+	}
+}
+
+// interrupt has read return between two frames, at once and from then on.
+func (c *channel) interrupt() {
+	c.stopping.Store(true)
+	_ = c.conn.SetReadDeadline(time.Unix(1, 0))
+}

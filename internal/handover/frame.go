@@ -1,0 +1,83 @@
+package handover
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+)
+
+// kind says what a frame is.
+type kind byte
+
+const (
+	kindGroups  kind = iota + 1 // from the receiver: the groups that it takes, as JSON
+	kindConn                    // a connection, with its descriptor: length of the group, group, state
+	kindChannel                 // the receiving end of another channel, with its descriptor
+	kindTaken                   // from the receiver: what came as seq is its own now
+	kindRefused                 // from the receiver: it is not, and stays with the sender; why
+)
+
+// headerLen is the length of a frame's header: kind, seq, length of the payload.
+const headerLen = 1 + 4 + 4
+
+const (
+	// MaxState is the most state in bytes that goes with a connection.
+	MaxState = 1 << 20
+
+	// maxPayload leaves room for the name of a group.
+	maxPayload = MaxState + 1<<10
+)
+
+// errTooLong is returned for a frame or a state that is longer than allowed.
+var errTooLong = errors.New("too long")
+
+// frame is one message.
+type frame struct {
+	kind    kind
+	seq     uint32 // of the frame, or of the one that it answers
+	payload []byte
+}
+
+func (f *frame) append(b []byte) []byte {
+	b = append(b, byte(f.kind))
+	b = binary.BigEndian.AppendUint32(b, f.seq)
+	b = binary.BigEndian.AppendUint32(b, uint32(len(f.payload)))
+	return append(b, f.payload...)
+}
+
+// parseHeader returns a frame without its payload, and how long that is.
+func parseHeader(b [headerLen]byte) (frame, int, error) {
+	f := frame{kind: kind(b[0]), seq: binary.BigEndian.Uint32(b[1:])}
+	n := binary.BigEndian.Uint32(b[5:])
+	if f.kind < kindGroups || f.kind > kindRefused {
+		return frame{}, 0, fmt.Errorf("handover: unknown kind of frame %d", f.kind)
+	}
+	if n > maxPayload {
+		return frame{}, 0, fmt.Errorf("handover: frame of %d bytes: %w", n, errTooLong)
+	}
+	return f, int(n), nil
+}
+
+// connPayload is the payload of kindConn.
+func connPayload(group string, state []byte) ([]byte, error) {
+	if len(group) > 255 {
+		return nil, fmt.Errorf("handover: group name of %d bytes: %w", len(group), errTooLong)
+	}
+	if len(state) > MaxState {
+		return nil, fmt.Errorf("handover: state of %d bytes, at most %d: %w", len(state), MaxState, errTooLong)
+	}
+	b := append([]byte{byte(len(group))}, group...)
+	return append(b, state...), nil
+}
+
+// parseConn undoes connPayload. An empty state is nil.
+func parseConn(payload []byte) (group string, state []byte, err error) {
+	if len(payload) == 0 || len(payload) < 1+int(payload[0]) {
+		return "", nil, errors.New("handover: frame of a connection is cut short")
+	}
+	n := 1 + int(payload[0])
+	if len(payload) > n {
+		state = payload[n:]
+	}
+	return string(payload[1:n]), state, nil
+}

@@ -1,0 +1,185 @@
+//go:build unix
+
+package handover
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"sync"
+	"syscall"
+)
+
+// Taker takes a connection that an older generation hands over, for good: after
+// an error conn has been left alone, and the older generation keeps its own.
+type Taker func(group string, conn net.Conn, state []byte) error
+
+// Receiver is the end of the successor. It reads from the channel to its
+// predecessor, and from those that are passed on to it.
+type Receiver struct {
+	take   Taker
+	groups []byte // JSON
+
+	mu       sync.Mutex                 // guards what follows
+	channels map[*channel]chan struct{} // closed when nobody reads from it any more
+	stopped  bool
+}
+
+// NewReceiver returns a Receiver that gives connections to take, which must be
+// safe for concurrent use, and says that it takes those of groups.
+func NewReceiver(groups []string, take Taker) (*Receiver, error) {
+	data, err := json.Marshal(groups)
+	if err != nil {
+		return nil, fmt.Errorf("handover: %w", err)
+	}
+	return &Receiver{take: take, groups: data, channels: make(map[*channel]chan struct{})}, nil
+}
+
+// Add takes over f, greets the sender on the other end with the groups, and reads
+// from it until its end or until PassOn.
+func (r *Receiver) Add(f *os.File) error {
+	ch, err := open(f)
+	if err != nil {
+		return err
+	}
+	if err := ch.write(frame{kind: kindGroups, payload: r.groups}, -1); err != nil {
+		ch.close()
+		return fmt.Errorf("handover: greet the predecessor: %w", err)
+	}
+	done := make(chan struct{})
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.stopped {
+		ch.close()
+		return ErrGone
+	}
+	r.channels[ch] = done
+	go r.receive(ch, done)
+	return nil
+}
+
+// receive reads from one channel. It stops between two frames only.
+func (r *Receiver) receive(ch *channel, done chan<- struct{}) {
+	defer close(done)
+	for {
+		f, fd, lost, err := ch.read()
+		if errors.Is(err, os.ErrDeadlineExceeded) {
+			return // PassOn has the channel now
+		}
+		if err == nil {
+			err = ch.write(r.answer(f, fd, lost), -1)
+		}
+		if err != nil {
+			r.drop(ch)
+			return
+		}
+	}
+}
+
+// drop forgets a channel whose sender is gone.
+func (r *Receiver) drop(ch *channel) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.channels, ch)
+	ch.close()
+}
+
+// answer takes what a frame brings, or refuses it.
+func (r *Receiver) answer(f frame, fd int, lost bool) frame {
+	err := errors.New("no descriptor came with it")
+	switch {
+	case lost:
+		err = syscall.EMFILE
+	case fd >= 0:
+		file := os.NewFile(uintptr(fd), "handover")
+		err = r.accept(f, file)
+		_ = file.Close()
+	}
+	if err != nil {
+		return frame{kind: kindRefused, seq: f.seq, payload: []byte(err.Error())}
+	}
+	return frame{kind: kindTaken, seq: f.seq}
+}
+
+// accept duplicates what it keeps of file.
+func (r *Receiver) accept(f frame, file *os.File) error {
+	switch f.kind {
+	case kindConn:
+		return r.acceptConn(f.payload, file)
+	case kindChannel:
+		return r.acceptChannel(file)
+	}
+	return fmt.Errorf("a frame of kind %d has nothing to take", f.kind)
+}
+
+func (r *Receiver) acceptConn(payload []byte, file *os.File) error {
+	group, state, err := parseConn(payload)
+	if err != nil {
+		return err
+	}
+	conn, err := net.FileConn(file)
+	if err != nil {
+		return err
+	}
+	if err := r.take(group, conn, state); err != nil {
+		_ = conn.Close() // our duplicate; the sender's is open
+		return err
+	}
+	return nil
+}
+
+func (r *Receiver) acceptChannel(file *os.File) error {
+	dup, err := dupFile(file)
+	if err != nil {
+		return err
+	}
+	return r.Add(dup)
+}
+
+// PassOn gives all channels to this process's own successor, so that older
+// generations go on moving connections, and stops reading. What cannot be passed
+// on is closed: then the older generation keeps its connections.
+func (r *Receiver) PassOn(to *Sender) {
+	r.mu.Lock()
+	r.stopped = true
+	channels := r.channels
+	r.channels = nil
+	r.mu.Unlock()
+	for ch, done := range channels {
+		ch.interrupt()
+		<-done
+		if to != nil {
+			_ = to.MoveChannel(ch.conn) // closed below in any case
+		}
+		ch.close()
+	}
+}
+
+// Close stops reading. Older generations keep their connections.
+func (r *Receiver) Close() { r.PassOn(nil) }
+
+func dupFile(f *os.File) (*os.File, error) {
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	var dup int
+	var dupErr error
+	err = raw.Control(func(fd uintptr) { dup, dupErr = dupCloseOnExec(int(fd)) })
+	if err = errors.Join(err, dupErr); err != nil {
+		return nil, err
+	}
+	return os.NewFile(uintptr(dup), f.Name()), nil
+}
+
+func dupCloseOnExec(fd int) (int, error) {
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	dup, err := syscall.Dup(fd)
+	if err == nil {
+		syscall.CloseOnExec(dup)
+	}
+	return dup, err
+}

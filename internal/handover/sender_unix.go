@@ -1,0 +1,203 @@
+//go:build unix
+
+package handover
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// ErrRefused is returned by Move when the successor does not take the connection:
+// it stays where it is. The error's text says why.
+var ErrRefused = errors.New("handover: the successor does not take it")
+
+// ErrGone is returned by Move when there is no successor any more.
+var ErrGone = errors.New("handover: the successor is gone")
+
+// Sender is the end of the generation that is replaced. Its methods are safe for
+// concurrent use.
+type Sender struct {
+	ch *channel
+
+	mu      sync.Mutex // guards what follows
+	groups  []string
+	seq     uint32
+	waiting map[uint32]chan error
+	broken  bool // nothing can be sent any more; answers may still come
+	ended   bool // nor will answers
+}
+
+// greetingWait is how long NewSender waits for the successor's groups, which it
+// has sent before it said that it was ready.
+const greetingWait = 5 * time.Second
+
+// NewSender takes over f, the end that Pair made for this process, and learns
+// which groups the successor takes. Call it when the successor is ready.
+func NewSender(f *os.File) (*Sender, error) {
+	ch, err := open(f)
+	if err != nil {
+		return nil, err
+	}
+	_ = ch.conn.SetReadDeadline(time.Now().Add(greetingWait))
+	first, fd, _, err := ch.read()
+	closeFD(fd)
+	s := &Sender{ch: ch, waiting: make(map[uint32]chan error)}
+	if err == nil {
+		err = s.takeGroups(first)
+	}
+	if err != nil {
+		ch.close()
+		return nil, fmt.Errorf("handover: the successor's groups: %w", err)
+	}
+	_ = ch.conn.SetReadDeadline(time.Time{})
+	go s.readAnswers()
+	return s, nil
+}
+
+func (s *Sender) takeGroups(f frame) error {
+	if f.kind != kindGroups {
+		return fmt.Errorf("frame of kind %d instead", f.kind)
+	}
+	var groups []string
+	if err := json.Unmarshal(f.payload, &groups); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.groups = groups
+	return nil
+}
+
+// Takes reports whether the successor takes connections of a group.
+func (s *Sender) Takes(group string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !s.ended && !s.broken && slices.Contains(s.groups, group)
+}
+
+// Move gives the socket behind conn to the successor, and returns when it has
+// been taken. The caller then closes its own descriptor, and must not have read
+// or written meanwhile. An error wraps ErrRefused or ErrGone, or says what is wrong
+// with the state; the connection is as before. It may take as long as the
+// successor is busy: taking a connection back from one that has not answered
+// could give it two owners.
+func (s *Sender) Move(group string, state []byte, conn syscall.Conn) error {
+	payload, err := connPayload(group, state)
+	if err != nil {
+		return err
+	}
+	return s.send(kindConn, payload, conn)
+}
+
+// MoveChannel gives the receiving end of another channel to the successor: what is
+// sent there goes to it from now on.
+func (s *Sender) MoveChannel(conn syscall.Conn) error { return s.send(kindChannel, nil, conn) }
+
+func (s *Sender) send(k kind, payload []byte, conn syscall.Conn) error {
+	raw, err := conn.SyscallConn()
+	if err != nil {
+		return err
+	}
+	seq, answer := s.expect()
+	if answer == nil {
+		return ErrGone
+	}
+	var writeErr error
+	err = raw.Control(func(fd uintptr) {
+		writeErr = s.ch.write(frame{kind: k, seq: seq, payload: payload}, int(fd))
+	})
+	if err != nil {
+		s.forget(seq)
+		return err
+	}
+	if writeErr != nil {
+		s.breakOff()
+	}
+	// Also when the write failed: an answer to it cannot come, but the end of
+	// the channel will, behind the answers to what has been sent before.
+	return <-answer
+}
+
+// breakOff stops sending: a frame may be half written, and nothing can follow it.
+func (s *Sender) breakOff() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.broken = true
+	_ = s.ch.conn.CloseWrite()
+}
+
+// expect makes the channel for an answer; nil when none can come any more.
+func (s *Sender) expect() (uint32, chan error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended || s.broken {
+		return 0, nil
+	}
+	s.seq++
+	answer := make(chan error, 1)
+	s.waiting[s.seq] = answer
+	return s.seq, answer
+}
+
+func (s *Sender) forget(seq uint32) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.waiting, seq)
+}
+
+// readAnswers gives each answer to the Move that waits for it.
+func (s *Sender) readAnswers() {
+	defer s.end()
+	for {
+		f, fd, _, err := s.ch.read()
+		if err != nil {
+			return
+		}
+		closeFD(fd)
+		switch f.kind {
+		case kindTaken:
+			s.answer(f.seq, nil)
+		case kindRefused:
+			s.answer(f.seq, fmt.Errorf("%w: %s", ErrRefused, f.payload))
+		case kindGroups: // the channel has a new owner
+			if s.takeGroups(f) != nil {
+				return
+			}
+		default:
+			return
+		}
+	}
+}
+
+func (s *Sender) answer(seq uint32, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if answer := s.waiting[seq]; answer != nil {
+		answer <- err
+		delete(s.waiting, seq)
+	}
+}
+
+// end has everyone who waits learn that no answer will come.
+func (s *Sender) end() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended {
+		return
+	}
+	s.ended = true
+	for seq, answer := range s.waiting {
+		answer <- ErrGone
+		delete(s.waiting, seq)
+	}
+	s.ch.close()
+}
+
+// Close ends the channel. What has not been moved stays.
+func (s *Sender) Close() { s.end() }
