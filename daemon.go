@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/handover"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/report"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
@@ -38,6 +39,8 @@ type Daemon struct {
 	signals  chan os.Signal
 	upgrades chan struct{} // a request for an upgrade; those that come meanwhile fold into one
 	done     chan struct{} // closed when the generation has nothing left to do
+
+	receiver *handover.Receiver // of connections from older generations
 
 	upgrading sync.Mutex // held by Upgrade
 

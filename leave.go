@@ -64,7 +64,12 @@ func (d *Daemon) leave(why reason) {
 // finish drains every group and ends the generation.
 func (d *Daemon) finish(why reason) {
 	last := why != replaced && d.endAll(why)
-	if !last {
+	if last {
+		d.receiver.Close()
+		for _, g := range d.order {
+			g.ln.CloseIdle()
+		}
+	} else {
 		d.lock.Leave() // it is the successor's now
 	}
 	d.drain(why)
@@ -114,7 +119,7 @@ func (d *Daemon) drainGroup(g *group, why reason) {
 	if r.Cut > 0 {
 		log = d.log.Warn
 	}
-	log("drain finished", "group", g.conf.Name, "reason", string(why),
+	log("drain finished", "group", g.conf.Name, "reason", string(why), "moved", r.Moved,
 		"ended", r.Ended, "cut", r.Cut, "took", r.Took.Round(time.Millisecond))
 }
 

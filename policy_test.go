@@ -20,20 +20,21 @@ const modulePath = "bitbucket.org/PinIdea/go-zero-downtime-daemon"
 var mayImport = map[string][]string{
 	".": {
 		"cfg", "listen", "httpx", "fcgix", "tcpx",
-		"internal/check", "internal/control", "internal/process", "internal/report", "internal/socket", "internal/upgrade",
+		"internal/check", "internal/control", "internal/handover", "internal/process", "internal/report", "internal/socket", "internal/upgrade",
 	},
-	"cfg":              {},
-	"listen":           {},
-	"httpx":            {"listen"},
-	"fcgix":            {"listen"},
-	"tcpx":             {"listen"},
-	"cmd/gozdctl":      {"cfg", "internal/check", "internal/control", "internal/process"},
-	"internal/check":   {"cfg", "internal/process"},
-	"internal/control": {"internal/process"},
-	"internal/process": {"internal/report"},
-	"internal/report":  {},
-	"internal/socket":  {},
-	"internal/upgrade": {"internal/report"},
+	"cfg":               {},
+	"listen":            {},
+	"httpx":             {"listen"},
+	"fcgix":             {"listen"},
+	"tcpx":              {"listen"},
+	"cmd/gozdctl":       {"cfg", "internal/check", "internal/control", "internal/process"},
+	"internal/check":    {"cfg", "internal/process"},
+	"internal/control":  {"internal/process"},
+	"internal/handover": {},
+	"internal/process":  {"internal/report"},
+	"internal/report":   {},
+	"internal/socket":   {},
+	"internal/upgrade":  {"internal/report"},
 }
 
 // onlyIn says which parts of this module may import a foreign module, tests
@@ -43,7 +44,7 @@ var onlyIn = []struct {
 	in     []string
 	why    string
 }{
-	{"github.com/cloudflare/tableflip", []string{"internal/upgrade"}, "it stands on details of one version, which one package must know"},
+	{"github.com/cloudflare/tableflip", []string{"internal/upgrade", "internal/testutil"}, "it stands on details of one version, which one package must know"},
 	{"github.com/knadh/koanf", []string{"cfg"}, "one package reads the configuration"},
 	{"github.com/gorilla/mux", []string{"examples", "internal/testutil", "internal/e2e"}, "a router is the program's choice"},
 }
@@ -73,7 +74,7 @@ func (p *goPackage) allImports() []string {
 // isFree reports whether the package is no part of the library and its tool, and
 // may import all others.
 func (p *goPackage) isFree() bool {
-	return within(p.name(), "examples", "internal/testutil", "internal/e2e")
+	return within(p.name(), "examples", "internal/testutil", "internal/e2e", "internal/bench")
 }
 
 // within reports whether path is one of roots or below it.

@@ -68,6 +68,9 @@ func (d *Daemon) becomeReady() error {
 	if err := process.WritePID(d.PIDFile(), os.Getpid()); err != nil {
 		return err
 	}
+	if err := d.receiveConnections(); err != nil {
+		d.log.Warn("connections of the previous generation stay there", "error", err)
+	}
 	d.up.Ready()
 	close(d.gate)
 	if err := d.writeState(); err != nil {

@@ -27,12 +27,15 @@ func (d *Daemon) Upgrade() error {
 	}
 	start := time.Now()
 	d.allowSharing()
+	channel := d.offerChannel()
 	pid, err := d.up.Upgrade(append(d.livingAncestors(), d.self()))
+	d.withdraw(channel, err != nil)
 	if err != nil {
 		return d.upgradeFailed(err)
 	}
 	d.log.Info("upgraded", "successor", pid, "took", time.Since(start).Round(time.Millisecond))
 	d.setSuccessor(pid)
+	d.moveTo(channel)
 	d.leave(replaced)
 	d.passOnRequest(pid)
 	return nil

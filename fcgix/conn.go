@@ -1,9 +1,13 @@
 package fcgix
 
 import (
+	"errors"
+	"io"
 	"net"
 	"sync"
 	"time"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
 )
 
 const (
@@ -15,6 +19,10 @@ const (
 	// follows: a handler that streams must not be stalled. It is the kernel's
 	// own limit for TCP_CORK (tcp(7)).
 	holdTime = 200 * time.Millisecond
+
+	// endTime is how long requests may still be answered after the end of the
+	// input. listen closes the connection after that time too.
+	endTime = time.Second
 )
 
 // conn follows the records on a connection in both directions. While the
@@ -22,61 +30,147 @@ const (
 // the end of the connection. Closing right after the answer is not enough: the
 // web server can send the next request in between, and will not send a POST
 // again.
+//
+// Where the successor takes over connections, an answer leaves as it is, and the
+// connection moves right after it.
 type conn struct {
 	net.Conn
-	draining <-chan struct{}
+	ln     *listen.Listener
+	reader *listen.IdleReader // nil for a layer over a connection, which cannot move
 
 	in records // touched by Read only, and net/http/fcgi reads in one goroutine
 
-	mu      sync.Mutex // guards what follows
-	open    map[uint16]struct{}
+	writing sync.Mutex // held during a write; guards what follows
 	out     records
 	held    []byte
 	flusher *time.Timer // flushes held; nil while none is
 	ended   bool        // our side of the connection is shut
 	failed  error       // of a flush in the background
+
+	mu   sync.Mutex     // guards what follows; never held during a write, which would stop Read
+	open map[uint16]int // by number; the next one may begin before an end is noted
+	keep bool           // the web server means to keep the connection (FCGI_KEEP_CONN)
+
+	answered chan struct{} // has a value when open may have become empty
 }
 
-func newConn(c net.Conn, draining <-chan struct{}) *conn {
-	return &conn{Conn: c, draining: draining, open: make(map[uint16]struct{})}
+// newConn follows c, a connection of ln or a layer over one.
+func newConn(c net.Conn, below listen.Conn, ln *listen.Listener) *conn {
+	fc := &conn{
+		Conn:     c,
+		ln:       ln,
+		open:     make(map[uint16]int),
+		keep:     true, // until the first request says otherwise
+		answered: make(chan struct{}, 1),
+	}
+	if net.Conn(below) == c {
+		fc.reader = new(listen.IdleReader)
+		fc.reader.Init(below, fc.movable)
+	}
+	return fc
 }
 
-// Read notes which requests begin.
+// Read notes which requests begin. net/http/fcgi closes the connection as soon
+// as its input has ended, which the deadline of the drain does too; what can
+// still be answered then has a moment left.
 func (c *conn) Read(b []byte) (int, error) {
-	n, err := c.Conn.Read(b)
+	n, err := c.readInput(b)
 	c.in.follow(b[:n], c.sawInput)
+	if errors.Is(err, io.EOF) && c.isDraining() {
+		c.waitIdle()
+	}
 	return n, err
+}
+
+func (c *conn) waitIdle() {
+	timeout := time.After(endTime)
+	for !c.idle() {
+		select {
+		case <-c.answered:
+		case <-timeout:
+			return
+		}
+	}
+}
+
+func (c *conn) readInput(b []byte) (int, error) {
+	if c.reader == nil {
+		return c.Conn.Read(b)
+	}
+	return c.reader.Read(b)
 }
 
 func (c *conn) sawInput(kind byte, id uint16) {
 	if kind == typeBeginRequest {
 		c.mu.Lock()
-		c.open[id] = struct{}{}
-		c.mu.Unlock()
+		defer c.mu.Unlock()
+		c.open[id]++
+		c.keep = c.in.flags()&flagKeepConn != 0
 	}
+}
+
+// movable reports whether nothing is under way on the connection, on which the
+// web server will send another request. It is called between two reads.
+func (c *conn) movable(int) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.keep && len(c.open) == 0 && c.in.atBoundary()
+}
+
+// moves reports whether the connection will move instead of ending.
+func (c *conn) moves() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.reader != nil && c.keep && c.ln.Moves()
+}
+
+func (c *conn) sawEnd(ids []uint16) {
+	if len(ids) == 0 {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, id := range ids {
+		if c.open[id]--; c.open[id] <= 0 {
+			delete(c.open, id)
+		}
+	}
+	if len(c.open) == 0 {
+		select {
+		case c.answered <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// idle reports whether every request that has begun is answered.
+func (c *conn) idle() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.open) == 0
 }
 
 // Write notes which requests end, and ends the connection with the last one
 // while the generation drains.
 func (c *conn) Write(b []byte) (int, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.writing.Lock()
+	defer c.writing.Unlock()
 	if c.failed != nil {
 		return 0, c.failed
 	}
-	answered := false
+	var answered []uint16
 	c.out.follow(b, func(kind byte, id uint16) {
 		if kind == typeEndRequest {
-			delete(c.open, id)
-			answered = true
+			answered = append(answered, id)
 		}
 	})
-	if !c.isDraining() {
-		return c.Conn.Write(b)
+	if !c.isDraining() || c.moves() {
+		return c.writeNow(b, answered)
 	}
 	c.held = append(c.held, b...)
+	c.sawEnd(answered)
 	switch {
-	case answered && len(c.open) == 0 && c.out.atBoundary():
+	case len(answered) > 0 && c.idle() && c.out.atBoundary():
 		return len(b), c.finishLocked()
 	case len(c.held) > holdMax:
 		return len(b), c.flushLocked()
@@ -85,9 +179,26 @@ func (c *conn) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
+// writeNow writes b and then notes which requests end with it: not before, or the
+// connection could move without their answers. While it drains, Read waits for the
+// next request by then, and has to be told that it may leave.
+func (c *conn) writeNow(b []byte, answered []uint16) (int, error) {
+	if len(c.held) > 0 {
+		if err := c.flushLocked(); err != nil {
+			return 0, err
+		}
+	}
+	n, err := c.Conn.Write(b)
+	c.sawEnd(answered)
+	if c.reader != nil && len(answered) > 0 && c.isDraining() {
+		c.reader.Wake()
+	}
+	return n, err
+}
+
 func (c *conn) isDraining() bool {
 	select {
-	case <-c.draining:
+	case <-c.ln.Draining():
 		return true
 	default:
 		return false
@@ -127,8 +238,8 @@ func (c *conn) flushLaterLocked() {
 
 // flush is run by the timer.
 func (c *conn) flush() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.writing.Lock()
+	defer c.writing.Unlock()
 	if c.flusher == nil {
 		return // it has been flushed just before
 	}
@@ -140,10 +251,10 @@ func (c *conn) flush() {
 // Close sends what is still held, and closes the connection. net/http/fcgi
 // closes one without keep_conn right after its answer.
 func (c *conn) Close() error {
-	c.mu.Lock()
+	c.writing.Lock()
 	if len(c.held) > 0 && !c.ended {
 		_ = c.flushLocked() // nobody is left to be told
 	}
-	c.mu.Unlock()
+	c.writing.Unlock()
 	return c.Conn.Close()
 }

@@ -8,6 +8,10 @@ const (
 	typeEndRequest   = 3
 )
 
+// flagKeepConn in the flags of BEGIN_REQUEST says that the web server will use
+// the connection again (section 5.1).
+const flagKeepConn = 1
+
 // headerLen is the length of a record header: version, type, request ID, content
 // length, padding length, reserved.
 const headerLen = 8
@@ -16,9 +20,14 @@ const headerLen = 8
 // size. The zero value is at the start of a stream.
 type records struct {
 	header [headerLen]byte
-	have   int // bytes of the header that are there
-	left   int // bytes of content and padding still to come
+	have   int     // bytes of the header that are there
+	left   int     // bytes of content and padding still to come
+	body   int     // bytes of content and padding that are there
+	begin  [3]byte // the first of them: of BEGIN_REQUEST, role and flags
 }
+
+// flags are those of the BEGIN_REQUEST record that has just been seen.
+func (r *records) flags() byte { return r.begin[2] }
 
 // atBoundary reports whether no record is begun.
 func (r *records) atBoundary() bool { return r.have == 0 }
@@ -43,10 +52,16 @@ func (r *records) step(b []byte) int {
 		r.have += n
 		if r.have == headerLen {
 			r.left = int(binary.BigEndian.Uint16(r.header[4:])) + int(r.header[6])
+			r.body = 0
+			r.begin = [3]byte{}
 		}
 		return n
 	}
 	n := min(r.left, len(b))
+	if r.body < len(r.begin) {
+		copy(r.begin[r.body:], b[:n])
+	}
+	r.body += n
 	r.left -= n
 	return n
 }

@@ -21,14 +21,17 @@ func Serve(l net.Listener, handler http.Handler) error {
 	}
 	defer func() { _ = l.Close() }()
 	patient := listen.Patient(l)
-	if _, ok := listen.FromListener(l); ok {
-		patient = &listener{patient}
+	if ln, ok := listen.FromListener(l); ok {
+		patient = &listener{patient, ln}
 	}
 	return fcgi.Serve(patient, handler)
 }
 
 // listener has connections followed.
-type listener struct{ net.Listener }
+type listener struct {
+	net.Listener
+	ln *listen.Listener // what it is in the end
+}
 
 // Accept returns the next connection, wrapped where it can be told to drain.
 func (l *listener) Accept() (net.Conn, error) {
@@ -37,7 +40,7 @@ func (l *listener) Accept() (net.Conn, error) {
 		return nil, err
 	}
 	if below, ok := listen.FromConn(c); ok {
-		return newConn(c, below.Draining()), nil
+		return newConn(c, below, l.ln), nil
 	}
 	return c, nil
 }

@@ -14,8 +14,11 @@ const frameHeaderLen = 9
 // maxWatched is the longest payload that frames keeps: that of a PING.
 const maxWatched = 8
 
-// pingData marks our PING among those of the server.
+// pingData marks our PINGs among those of the server.
 var pingData = [8]byte{'g', 'o', 'z', 'd', ' ', 'b', 'y', 'e'}
+
+// goAwayPing is a PING whose answer is looked for.
+var goAwayPing = append([]byte{0, 0, 8, byte(http2.FramePing), 0, 0, 0, 0, 0}, pingData[:]...)
 
 // goAwayAndPing are the two frames that send a client away.
 var goAwayAndPing = func() []byte {
@@ -23,8 +26,7 @@ var goAwayAndPing = func() []byte {
 	b := []byte{0, 0, 8, byte(http2.FrameGoAway), 0, 0, 0, 0, 0}
 	b = binary.BigEndian.AppendUint32(b, maxStreamID)
 	b = binary.BigEndian.AppendUint32(b, uint32(http2.ErrCodeNo))
-	b = append(b, 0, 0, 8, byte(http2.FramePing), 0, 0, 0, 0, 0)
-	return append(b, pingData[:]...)
+	return append(b, goAwayPing...)
 }()
 
 func isPingAck(header [frameHeaderLen]byte, payload []byte) bool {
@@ -40,11 +42,12 @@ type frames struct {
 	have   int // bytes of header that are there
 	left   int // bytes of payload still to come
 	short  []byte
-	count  int // complete frames
+	block  bool // a header block is begun: only its CONTINUATION may follow
+	count  int  // complete frames; a header block in several of them is one
 }
 
 // atBoundary reports whether the last frame is complete, and there was one.
-func (f *frames) atBoundary() bool { return f.count > 0 && f.have == 0 && f.left == 0 }
+func (f *frames) atBoundary() bool { return f.count > 0 && f.have == 0 && !f.block }
 
 // follow takes the next bytes of the stream. saw, if non-nil, is called for
 // every complete frame with a payload of at most maxWatched bytes; it must not
@@ -93,12 +96,20 @@ func (f *frames) complete(saw func([frameHeaderLen]byte, []byte)) {
 	}
 	f.short = f.short[:0]
 	f.have = 0
-	f.count++
+	switch http2.FrameType(f.header[3]) {
+	case http2.FrameHeaders, http2.FramePushPromise, http2.FrameContinuation:
+		f.block = !http2.Flags(f.header[4]).Has(http2.FlagHeadersEndHeaders)
+	default: // in the midst of a block there can be none
+		f.block = false
+	}
+	if !f.block {
+		f.count++
+	}
 }
 
-// untilBoundary returns how much of b belongs to the frame that is begun, or to
-// the next one if none is: all of b when that does not end in it. It does not
-// move f.
+// untilBoundary returns how much of b belongs to the frame or header block that
+// is begun, or to the next one if none is: all of b when that does not end in
+// it. It does not move f.
 func (f *frames) untilBoundary(b []byte) int {
 	probe := *f
 	probe.short = nil

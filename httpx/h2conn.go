@@ -2,6 +2,8 @@ package httpx
 
 import (
 	"crypto/tls"
+	"net"
+	"net/http"
 	"sync"
 	"time"
 
@@ -14,9 +16,11 @@ import (
 //  1. GOAWAY with the highest stream number there is, which refuses nothing and
 //     asks the client to open no more streams, and a PING;
 //  2. when the PING is answered, the client has seen the GOAWAY, and every
-//     stream it will ever open has arrived;
+//     stream that it will open has been begun: net/http's client may still have
+//     to write one;
 //  3. when none is open any more, the client has a moment to close the
-//     connection, and then the server does.
+//     connection itself. Then it is asked by a second PING whether it has read
+//     everything, and when it answers, the server closes.
 //
 // It embeds *tls.Conn, so that the HTTP/2 server finds ConnectionState.
 type h2Conn struct {
@@ -27,9 +31,10 @@ type h2Conn struct {
 	out     frames
 
 	mu     sync.Mutex // guards what follows; never held during a write
+	ours   []byte     // frames that wait for the end of one of the server's
 	away   awayState
 	idle   bool
-	linger *time.Timer
+	linger *time.Timer // runs while the client knows, and no stream is open
 }
 
 // awayState is how far the client has been sent away.
@@ -37,9 +42,9 @@ type awayState int
 
 const (
 	staying   awayState = iota
-	leaving             // GOAWAY and PING wait for the end of a frame
-	announced           // they are written, or being written
+	announced           // GOAWAY and PING are written, or wait to be
 	known               // the client has answered the PING
+	asked               // the second PING is written, or waits to be
 )
 
 func newH2Conn(c *tls.Conn) *h2Conn {
@@ -48,34 +53,49 @@ func newH2Conn(c *tls.Conn) *h2Conn {
 
 // sendAway starts step 1. It may block as long as the client does not read.
 func (c *h2Conn) sendAway() {
-	c.step(staying, leaving)
+	c.mu.Lock()
+	first := c.away == staying
+	if first {
+		c.away = announced
+	}
+	c.mu.Unlock()
+	if first {
+		c.say(goAwayAndPing)
+	}
+}
+
+// say writes frames of ours, at once or behind the frame that the server has
+// begun. Before the server's first, which must be its SETTINGS, nothing is
+// written.
+func (c *h2Conn) say(frames []byte) {
+	c.mu.Lock()
+	c.ours = append(c.ours, frames...)
+	c.mu.Unlock()
 	c.writing.Lock()
 	defer c.writing.Unlock()
 	if c.out.atBoundary() {
-		_ = c.announce() // the server's own next write meets the same error
+		_ = c.writeOurs() // the server's own next write meets the same error
 	}
 }
 
-// step moves on from one state to the next, and reports whether it did.
-func (c *h2Conn) step(from, to awayState) bool {
+// writeOurs writes the frames that wait, if any. The caller holds writing and is
+// at a boundary.
+func (c *h2Conn) writeOurs() error {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.away != from {
-		return false
-	}
-	c.away = to
-	return true
-}
-
-// announce writes GOAWAY and PING, if they are waiting to be. The caller holds
-// writing and is at a boundary: the server's first frame must be its SETTINGS,
-// so before that nothing is written.
-func (c *h2Conn) announce() error {
-	if !c.step(leaving, announced) {
+	b := c.ours
+	c.ours = nil
+	c.mu.Unlock()
+	if len(b) == 0 {
 		return nil
 	}
-	_, err := c.Conn.Write(goAwayAndPing)
+	_, err := c.Conn.Write(b)
 	return err
+}
+
+func (c *h2Conn) haveOurs() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.ours) > 0
 }
 
 // Write writes frames of the server, or parts of them, and puts ours behind the
@@ -84,14 +104,14 @@ func (c *h2Conn) Write(b []byte) (int, error) {
 	c.writing.Lock()
 	defer c.writing.Unlock()
 	end := len(b)
-	if c.isLeaving() {
+	if c.haveOurs() {
 		end = c.out.untilBoundary(b)
 	}
 	n, err := c.write(b[:end])
 	if err != nil || !c.out.atBoundary() {
 		return n, err
 	}
-	if err := c.announce(); err != nil || end == len(b) {
+	if err := c.writeOurs(); err != nil || end == len(b) {
 		return n, err
 	}
 	m, err := c.write(b[end:])
@@ -104,13 +124,7 @@ func (c *h2Conn) write(b []byte) (int, error) {
 	return n, err
 }
 
-func (c *h2Conn) isLeaving() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.away == leaving
-}
-
-// Read follows the client's frames and looks for the answer to our PING.
+// Read follows the client's frames and looks for the answers to our PINGs.
 func (c *h2Conn) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
 	c.in.follow(b[:n], c.sawFrame)
@@ -118,29 +132,59 @@ func (c *h2Conn) Read(b []byte) (int, error) {
 }
 
 // sawFrame is called for every frame of the client that is short enough to be
-// an answer to a PING.
+// an answer to a PING. The server has dealt with the frames before it: it reads
+// one at a time.
 func (c *h2Conn) sawFrame(header [frameHeaderLen]byte, payload []byte) {
 	if !isPingAck(header, payload) {
 		return
 	}
-	c.step(announced, known)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.checkDoneLocked()
+	switch {
+	case c.away == announced:
+		c.away = known
+		c.lingerLocked()
+	case c.away == asked && c.idle:
+		c.endRead()
+	}
 }
 
-// setIdle is told by the server whether streams are open.
-func (c *h2Conn) setIdle(idle bool) {
+// visible is the *tls.Conn, as with plain net/http.
+func (c *h2Conn) visible() net.Conn { return c.Conn }
+
+// setState is told by the server whether streams are open.
+func (c *h2Conn) setState(s http.ConnState) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.idle = idle
-	c.checkDoneLocked()
+	c.idle = s == http.StateIdle
+	if !c.idle && c.away == asked {
+		c.away = known // and all of step 3 once more
+	}
+	c.lingerLocked()
 }
 
-// checkDoneLocked begins step 3.
-func (c *h2Conn) checkDoneLocked() {
-	if c.away == known && c.idle && c.linger == nil {
-		c.linger = time.AfterFunc(goAwayLinger, c.endRead)
+// lingerLocked begins step 3, or ends it when a stream has come after all.
+func (c *h2Conn) lingerLocked() {
+	switch {
+	case !c.idle && c.linger != nil:
+		c.linger.Stop()
+		c.linger = nil
+	case c.idle && c.away == known && c.linger == nil:
+		c.linger = time.AfterFunc(goAwayLinger, c.ask)
+	}
+}
+
+// ask is run by the timer. That the server has written everything does not mean
+// that the client has read it, and closing would cut off the rest.
+func (c *h2Conn) ask() {
+	c.mu.Lock()
+	still := c.away == known && c.idle
+	if still {
+		c.away = asked
+	}
+	c.mu.Unlock()
+	if still {
+		c.say(goAwayPing)
 	}
 }
 
@@ -158,3 +202,5 @@ func (c *h2Conn) stopLinger() {
 		c.linger.Stop()
 	}
 }
+
+var _ stateful = (*h2Conn)(nil)

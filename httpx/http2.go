@@ -3,7 +3,6 @@ package httpx
 import (
 	"context"
 	"crypto/tls"
-	"net"
 	"net/http"
 	"sync"
 	"time"
@@ -26,8 +25,6 @@ func (s *Server) configureHTTP2() {
 	if err := http2.ConfigureServer(s.Server, conf); err != nil {
 		return // a TLSConfig that forbids HTTP/2's cipher: net/http reports it when it serves
 	}
-	program := s.ConnState
-	s.ConnState = func(c net.Conn, state http.ConnState) { connState(program, c, state) }
 	s.TLSNextProto[http2.NextProtoTLS] = func(hs *http.Server, c *tls.Conn, h http.Handler) {
 		hc := newH2Conn(c)
 		if !s.h2.add(hc) {
@@ -45,18 +42,6 @@ func baseContext(h http.Handler) context.Context {
 		return b.BaseContext()
 	}
 	return context.Background()
-}
-
-// connState tells an HTTP/2 connection when it is idle, and then the program,
-// which sees the *tls.Conn as with plain net/http.
-func connState(program func(net.Conn, http.ConnState), c net.Conn, state http.ConnState) {
-	if hc, ok := c.(*h2Conn); ok {
-		hc.setIdle(state == http.StateIdle)
-		c = hc.Conn
-	}
-	if program != nil {
-		program(c, state)
-	}
 }
 
 // h2Conns are a server's HTTP/2 connections.

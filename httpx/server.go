@@ -1,6 +1,7 @@
 package httpx
 
 import (
+	"cmp"
 	"net"
 	"net/http"
 	"sync"
@@ -41,6 +42,9 @@ type Server struct {
 	setup    sync.Once
 	draining atomic.Bool
 	h2       h2Conns
+
+	mu    sync.Mutex         // guards plain
+	plain []*listen.Listener // without TLS
 }
 
 // Serve is [http.Server.Serve] on l. While a gozd listener drains it returns
@@ -52,7 +56,37 @@ func (s *Server) Serve(l net.Listener) error {
 	}
 	stop := s.attach(ln)
 	defer stop()
-	return s.Server.Serve(l)
+	if l != net.Listener(ln) { // TLS is around it
+		return s.Server.Serve(l)
+	}
+	s.addPlain(ln)
+	return s.Server.Serve(&movable{ln})
+}
+
+// addPlain notes a listener whose idle connections can move, and has connections
+// from the previous generation wait for their first request as long as those of
+// net/http wait for the next.
+func (s *Server) addPlain(ln *listen.Listener) {
+	ln.SetIdleTimeout(cmp.Or(s.IdleTimeout, s.ReadTimeout)) // http.Server.IdleTimeout: "If zero, the value of ReadTimeout is used"
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.plain = append(s.plain, ln)
+}
+
+// keeps reports whether a connection goes on after the answer to r, in this
+// draining generation or, sooner or later, in the next.
+func (s *Server) keeps(r *http.Request) bool {
+	if r.TLS != nil {
+		return false
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, ln := range s.plain {
+		if !ln.Moves() {
+			return false
+		}
+	}
+	return len(s.plain) > 0
 }
 
 // ServeTLS is [http.Server.ServeTLS] on l.
@@ -70,8 +104,9 @@ func (s *Server) ServeTLS(l net.Listener, certFile, keyFile string) error {
 // it notice when ln drains. The caller calls stop when Serve has returned.
 func (s *Server) attach(ln *listen.Listener) (stop func()) {
 	s.setup.Do(func() {
-		s.Handler = &closing{next: s.Handler, draining: &s.draining}
+		s.Handler = &closing{next: s.Handler, server: s}
 		s.configureHTTP2()
+		s.hookConnState()
 	})
 	done := make(chan struct{})
 	go s.watch(ln, done)
@@ -88,17 +123,18 @@ func (s *Server) watch(ln *listen.Listener, done <-chan struct{}) {
 	}
 }
 
-// closing has responses say "Connection: close" while the server drains.
+// closing has responses say "Connection: close" while the server drains, on
+// connections that cannot move.
 type closing struct {
-	next     http.Handler // nil means http.DefaultServeMux
-	draining *atomic.Bool
+	next   http.Handler // nil means http.DefaultServeMux
+	server *Server
 }
 
 // ServeHTTP implements http.Handler.
 func (c *closing) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// In HTTP/2 this header would have net/http send a single GOAWAY, which
 	// refuses requests already on their way; see http2.go.
-	if c.draining.Load() && r.ProtoMajor == 1 {
+	if c.server.draining.Load() && r.ProtoMajor == 1 && !c.server.keeps(r) {
 		w.Header().Set("Connection", "close")
 	}
 	next := c.next

@@ -40,14 +40,22 @@ type Conn interface {
 type tracked struct {
 	ln     *Listener
 	closed atomic.Bool
+	state  []byte
+	idle   atomic.Pointer[IdleReader] // where an adapter reads by one
 }
 
-func (t *tracked) Group() string             { return t.ln.opts.Group }
-func (t *tracked) Draining() <-chan struct{} { return t.ln.draining }
-func (t *tracked) State() []byte             { return nil }
+// Group implements Conn.
+func (t *tracked) Group() string { return t.ln.opts.Group }
 
-// Handover always refuses: nothing carries connections to a successor yet.
-func (t *tracked) Handover([]byte) error { return ErrNoSuccessor }
+// Draining implements Conn.
+func (t *tracked) Draining() <-chan struct{} { return t.ln.draining }
+
+// State implements Conn.
+func (t *tracked) State() []byte { return t.state }
+
+func (t *tracked) listener() *Listener         { return t.ln }
+func (t *tracked) setIdleReader(r *IdleReader) { t.idle.Store(r) }
+func (t *tracked) idleReader() *IdleReader     { return t.idle.Load() }
 
 // ended takes the connection out of its listener's set. net/http closes a
 // connection twice, so only the first call counts.
@@ -61,43 +69,55 @@ func (t *tracked) ended(c socket) {
 type socket interface {
 	Conn
 	CloseRead() error
+	listener() *Listener
+	setIdleReader(*IdleReader)
+	idleReader() *IdleReader
 }
 
-// tcpConn embeds *net.TCPConn, and never the interface net.Conn: only then do
+// TCPConn is a connection of a [Listener] on TCP. It is a type of its own, so that
+// adapters can embed it and keep what it keeps.
+//
+// It embeds *net.TCPConn, and never the interface net.Conn: only then do
 // io.ReaderFrom, io.WriterTo, CloseWrite, SyscallConn and the writev of
 // net.Buffers remain those of the socket. It must not have a ConnectionState
 // method, or net/http would take plaintext for TLS.
-type tcpConn struct {
+type TCPConn struct {
 	*net.TCPConn
 	tracked
 }
 
 // Close closes the socket and then forgets the connection, so that a listener
 // without connections has no socket left either.
-func (c *tcpConn) Close() error {
+func (c *TCPConn) Close() error {
 	err := c.TCPConn.Close()
 	c.ended(c)
 	return err
 }
 
-// NetConn returns the *net.TCPConn.
-func (c *tcpConn) NetConn() net.Conn { return c.TCPConn }
+// Handover implements Conn.
+func (c *TCPConn) Handover(state []byte) error { return c.ln.handOver(c, c.TCPConn, state) }
 
-// unixConn is tcpConn for Unix sockets.
-type unixConn struct {
+// NetConn returns the *net.TCPConn.
+func (c *TCPConn) NetConn() net.Conn { return c.TCPConn }
+
+// UnixConn is [TCPConn] for Unix sockets.
+type UnixConn struct {
 	*net.UnixConn
 	tracked
 }
 
 // Close closes the socket and then forgets the connection.
-func (c *unixConn) Close() error {
+func (c *UnixConn) Close() error {
 	err := c.UnixConn.Close()
 	c.ended(c)
 	return err
 }
 
+// Handover implements Conn.
+func (c *UnixConn) Handover(state []byte) error { return c.ln.handOver(c, c.UnixConn, state) }
+
 // NetConn returns the *net.UnixConn.
-func (c *unixConn) NetConn() net.Conn { return c.UnixConn }
+func (c *UnixConn) NetConn() net.Conn { return c.UnixConn }
 
 // foreignConn holds what neither of the two is: in-memory connections of tests,
 // and listeners that a program brought along. It has the methods of net.Conn
@@ -114,6 +134,9 @@ func (c *foreignConn) Close() error {
 	return err
 }
 
+// Handover refuses: this is no socket.
+func (c *foreignConn) Handover([]byte) error { return ErrNoSuccessor }
+
 // NetConn returns the connection that the foreign listener accepted.
 func (c *foreignConn) NetConn() net.Conn { return c.Conn }
 
@@ -121,9 +144,9 @@ func (c *foreignConn) NetConn() net.Conn { return c.Conn }
 func (c *foreignConn) CloseRead() error { return c.Close() }
 
 var (
-	_ socket       = (*tcpConn)(nil)
-	_ socket       = (*unixConn)(nil)
+	_ socket       = (*TCPConn)(nil)
+	_ socket       = (*UnixConn)(nil)
 	_ socket       = (*foreignConn)(nil)
-	_ syscall.Conn = (*tcpConn)(nil)
-	_ syscall.Conn = (*unixConn)(nil)
+	_ syscall.Conn = (*TCPConn)(nil)
+	_ syscall.Conn = (*UnixConn)(nil)
 )

@@ -2,6 +2,8 @@ package listen
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"time"
 )
 
@@ -15,6 +17,8 @@ const cutGrace = time.Second
 type Stats struct {
 	Open     int    // connections that are open now
 	Accepted uint64 // connections accepted since the start
+	In       uint64 // connections adopted from an older generation
+	Out      uint64 // connections handed over to the successor
 	Cut      int    // connections that Drain closed at its deadline
 }
 
@@ -22,7 +26,7 @@ type Stats struct {
 func (l *Listener) Stats() Stats {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return Stats{Open: len(l.conns), Accepted: l.total, Cut: l.cut}
+	return Stats{Open: len(l.conns), Accepted: l.total, In: l.in, Out: l.out, Cut: l.cut}
 }
 
 // Draining returns a channel that is closed when the listener stops accepting
@@ -31,6 +35,7 @@ func (l *Listener) Draining() <-chan struct{} { return l.draining }
 
 // Result tells how a drain went.
 type Result struct {
+	Moved int           // connections handed over to the successor
 	Ended int           // connections that ended by themselves
 	Cut   int           // connections closed at the deadline
 	Took  time.Duration // from the call of Drain to the last connection's end
@@ -40,10 +45,17 @@ type Result struct {
 // channel, and returns at once. A successor that shares the socket goes on
 // accepting; nothing that waits in its queue is lost. Later calls do nothing.
 func (l *Listener) StopAccepting() {
+	if l.stopAccepting() {
+		l.wakeIdle()
+	}
+}
+
+// stopAccepting reports whether it was the first to do so.
+func (l *Listener) stopAccepting() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.stopped {
-		return
+		return false
 	}
 	l.stopped = true
 	if !l.shut {
@@ -52,6 +64,23 @@ func (l *Listener) StopAccepting() {
 	}
 	close(l.draining)
 	l.checkDrainedLocked()
+	return true
+}
+
+// wakeIdle has the readers of all connections see that the listener drains. Those
+// who begin to read after that see it by themselves.
+func (l *Listener) wakeIdle() {
+	for _, c := range l.open() {
+		if r := c.idleReader(); r != nil {
+			r.Wake()
+		}
+	}
+}
+
+func (l *Listener) open() []socket {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Collect(maps.Keys(l.conns))
 }
 
 // checkDrainedLocked closes drained when nothing is left to wait for.
@@ -77,9 +106,10 @@ func (l *Listener) Drain(ctx context.Context) Result {
 		l.cutOpen()
 	}
 	after := l.Stats()
-	all := before.Open + int(after.Accepted-before.Accepted) // also what was accepted late
-	cut := after.Cut - before.Cut
-	return Result{Ended: max(all-after.Open-cut, 0), Cut: cut, Took: time.Since(start)}
+	// Also what was accepted or adopted late.
+	all := before.Open + int(after.Accepted-before.Accepted) + int(after.In-before.In)
+	cut, moved := after.Cut-before.Cut, int(after.Out-before.Out)
+	return Result{Moved: moved, Ended: max(all-after.Open-cut-moved, 0), Cut: cut, Took: time.Since(start)}
 }
 
 // cutOpen ends what is open, in two steps.

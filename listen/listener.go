@@ -1,9 +1,12 @@
 package listen
 
 import (
+	"errors"
 	"net"
+	"os"
 	"sync"
 	"syscall"
+	"time"
 )
 
 // Options configure a [Listener]. The zero value is valid.
@@ -37,15 +40,21 @@ type Listener struct {
 	draining  chan struct{} // closed when the listener stops accepting
 	drained   chan struct{} // closed when it drains and the last connection is gone
 	closed    chan struct{} // closed by Close
+	arrived   chan struct{} // has a value when adopted may have a connection
 
-	mu       sync.Mutex      // guards what follows, and the closing of the channels above
-	conns    map[socket]bool // what is open; true once it has been counted as cut
-	inAccept int             // calls of inner.Accept whose connection is not in conns yet
-	total    uint64
-	cut      int
-	stopped  bool // draining is closed
-	gone     bool // drained is closed
-	shut     bool // closed is closed
+	mu        sync.Mutex      // guards what follows, and the closing of the channels above
+	conns     map[socket]bool // what is open; true once it has been counted as cut
+	inAccept  int             // calls of inner.Accept whose connection is not in conns yet
+	adopted   []socket        // wait for Accept
+	whenIdle  idlePolicy
+	successor Successor
+	idleTime  time.Duration // how long a parked connection waits; 0: for ever
+	total     uint64
+	in, out   uint64 // connections adopted, and handed over
+	cut       int
+	stopped   bool // draining is closed
+	gone      bool // drained is closed
+	shut      bool // closed is closed
 }
 
 // New returns a Listener over inner, which it takes over: it closes inner when
@@ -61,27 +70,40 @@ func New(inner net.Listener, opts Options) *Listener {
 		draining: make(chan struct{}),
 		drained:  make(chan struct{}),
 		closed:   make(chan struct{}),
+		arrived:  make(chan struct{}, 1),
 		conns:    make(map[socket]bool),
 	}
 }
 
 // Accept waits for the gate and then for the next connection, which implements
-// [Conn]. Errors are those of the wrapped listener, never wrapped: net/http
-// asserts err.(net.Error). While the listener drains, Accept waits as
-// Options.Release says; then, and after Close, the error is net.ErrClosed.
+// [Conn]: one that the kernel has for this listener, or one that was adopted.
+// Errors are those of the wrapped listener, never wrapped: net/http asserts
+// err.(net.Error). While the listener drains, Accept waits as Options.Release says;
+// then, and after Close, the error is net.ErrClosed.
 func (l *Listener) Accept() (net.Conn, error) {
 	if l.opts.OnAccept != nil {
 		l.accepting.Do(l.opts.OnAccept)
 	}
-	if !l.waitGate() || !l.enterAccept() {
-		return nil, l.refuse(l.closedError())
+	if !l.waitGate() {
+		return l.refuse(l.closedError())
 	}
-	c, err := l.inner.Accept()
-	if err != nil {
+	for {
+		adopted, ok := l.enterAccept()
+		if adopted != nil {
+			return adopted, nil
+		}
+		if !ok {
+			return l.refuse(l.closedError())
+		}
+		c, err := l.inner.Accept()
+		if err == nil {
+			return l.track(c), nil // also while draining: the kernel has already accepted it
+		}
 		l.leaveAccept()
-		return nil, l.refuse(err)
+		if !errors.Is(err, os.ErrDeadlineExceeded) { // only adopting sets a deadline
+			return l.refuse(err)
+		}
 	}
-	return l.track(c), nil // also while draining: the kernel has already accepted it
 }
 
 // waitGate reports whether the gate opened before the listener ended.
@@ -98,16 +120,21 @@ func (l *Listener) waitGate() bool {
 	return false
 }
 
-// enterAccept counts a call of inner.Accept, so that the listener is not taken
-// for drained while a connection is between the kernel and the set.
-func (l *Listener) enterAccept() bool {
+// enterAccept returns an adopted connection if one waits. Else it counts a call
+// of inner.Accept, so that the listener is not taken for drained while a
+// connection is between the kernel and the set; ok is false when there is nothing
+// more to accept.
+func (l *Listener) enterAccept() (adopted net.Conn, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if adopted := l.nextAdoptedLocked(); adopted != nil {
+		return adopted, true
+	}
 	if l.stopped || l.shut {
-		return false
+		return nil, false
 	}
 	l.inAccept++
-	return true
+	return nil, true
 }
 
 func (l *Listener) leaveAccept() {
@@ -118,22 +145,33 @@ func (l *Listener) leaveAccept() {
 }
 
 // refuse returns err, but late while the listener drains: the program that gets
-// it may end the process.
-func (l *Listener) refuse(err error) error {
+// it may end the process. Meanwhile it returns connections that were adopted and
+// cannot move on.
+func (l *Listener) refuse(err error) (net.Conn, error) {
 	select {
 	case <-l.draining:
 	default:
-		return err
+		return nil, err
 	}
 	release := l.opts.Release
 	if release == nil {
 		release = l.drained
 	}
-	select {
-	case <-release:
-	case <-l.closed: // http.Server.Shutdown closes and waits for this Accept
+	for {
+		select {
+		case <-l.arrived:
+			l.mu.Lock()
+			adopted := l.nextAdoptedLocked()
+			l.mu.Unlock()
+			if adopted != nil {
+				return adopted, nil
+			}
+		case <-release:
+			return nil, err
+		case <-l.closed: // http.Server.Shutdown closes and waits for this Accept
+			return nil, err
+		}
 	}
-	return err
 }
 
 // closedError is the error of a closed net.Listener, to the letter.
@@ -143,7 +181,7 @@ func (l *Listener) closedError() error {
 }
 
 func (l *Listener) track(c net.Conn) net.Conn {
-	s := l.wrap(c)
+	s := l.wrap(c, nil)
 	l.mu.Lock()
 	l.inAccept--
 	l.total++
@@ -152,14 +190,14 @@ func (l *Listener) track(c net.Conn) net.Conn {
 	return s
 }
 
-func (l *Listener) wrap(c net.Conn) socket {
+func (l *Listener) wrap(c net.Conn, state []byte) socket {
 	switch c := c.(type) {
 	case *net.TCPConn:
-		return &tcpConn{TCPConn: c, tracked: tracked{ln: l}}
+		return &TCPConn{TCPConn: c, tracked: tracked{ln: l, state: state}}
 	case *net.UnixConn:
-		return &unixConn{UnixConn: c, tracked: tracked{ln: l}}
+		return &UnixConn{UnixConn: c, tracked: tracked{ln: l, state: state}}
 	default:
-		return &foreignConn{Conn: c, tracked: tracked{ln: l}}
+		return &foreignConn{Conn: c, tracked: tracked{ln: l, state: state}}
 	}
 }
 

@@ -22,7 +22,9 @@ import (
 // not caught.
 func Serve(l net.Listener, handler func(listen.Conn)) error {
 	if _, ok := listen.FromListener(l); !ok {
-		l = listen.New(l, listen.Options{})
+		// The struct hides a *net.UnixListener from New, which would have its
+		// socket file left behind for a successor that there never is.
+		l = listen.New(struct{ net.Listener }{l}, listen.Options{})
 	}
 	defer func() { _ = l.Close() }()
 	patient := listen.Patient(l)

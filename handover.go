@@ -1,0 +1,115 @@
+package gozd
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"syscall"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/handover"
+)
+
+// fileHandover is the name under which the channel for live connections goes to
+// the next generation.
+const fileHandover = "handover"
+
+// handoverKey names what a connection's next owner must have: the group, and in the
+// same mode, since the protocol goes on where it was. A connection with TLS cannot
+// move: its keys are in this process.
+func handoverKey(g *cfg.Group) (key string, movable bool) {
+	return string(g.Mode) + " " + g.Name, g.Mode != cfg.HTTPS
+}
+
+// receiveConnections begins to take connections from the older generations, once
+// this one serves.
+func (d *Daemon) receiveConnections() error {
+	var keys []string
+	for _, g := range d.order {
+		if key, ok := handoverKey(g.conf); ok {
+			keys = append(keys, key)
+		}
+	}
+	receiver, err := handover.NewReceiver(keys, d.adopt)
+	if err != nil {
+		return err
+	}
+	d.receiver = receiver
+	if f := d.up.File(fileHandover); f != nil {
+		return receiver.Add(f)
+	}
+	return nil
+}
+
+// adopt is the receiver's Taker.
+func (d *Daemon) adopt(key string, conn net.Conn, state []byte) error {
+	for _, g := range d.order {
+		if k, ok := handoverKey(g.conf); ok && k == key {
+			return g.ln.Adopt(conn, state)
+		}
+	}
+	return fmt.Errorf("no group %q", key)
+}
+
+// channel is this generation's side of the handover to its next.
+type channel struct{ ours, theirs *os.File }
+
+// offerChannel has the next generation given its end of a channel. Without one the
+// upgrade goes on, and connections stay until they end.
+func (d *Daemon) offerChannel() *channel {
+	ours, theirs, err := handover.Pair()
+	if err != nil {
+		d.log.Warn("connections will not move", "error", err)
+		return nil
+	}
+	d.up.Pass(fileHandover, theirs)
+	return &channel{ours: ours, theirs: theirs}
+}
+
+// withdraw closes what the next generation has its own copy of, or, after a
+// failure, everything.
+func (d *Daemon) withdraw(c *channel, failed bool) {
+	if c == nil {
+		return
+	}
+	d.up.Pass(fileHandover, nil)
+	_ = c.theirs.Close()
+	if failed {
+		_ = c.ours.Close()
+	}
+}
+
+// moveTo has idle connections move over the channel, and older generations move
+// theirs past this one.
+func (d *Daemon) moveTo(c *channel) {
+	if c == nil {
+		d.receiver.Close()
+		return
+	}
+	sender, err := handover.NewSender(c.ours)
+	if err != nil {
+		d.log.Warn("connections will not move", "error", err)
+		d.receiver.Close()
+		return
+	}
+	for _, g := range d.order {
+		if key, ok := handoverKey(g.conf); ok {
+			g.ln.MoveIdle(successor{sender, key})
+		}
+	}
+	d.receiver.PassOn(sender)
+}
+
+// successor moves the connections of one group.
+type successor struct {
+	sender *handover.Sender
+	key    string
+}
+
+// Takes implements listen.Successor.
+func (s successor) Takes(string) bool { return s.sender.Takes(s.key) }
+
+// Move implements listen.Successor.
+func (s successor) Move(_ string, state []byte, socket syscall.Conn) error {
+	return s.sender.Move(s.key, state, socket)
+}

@@ -1,0 +1,90 @@
+package httpx
+
+import (
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
+)
+
+// movable is a listener without TLS, whose connections move to the successor
+// between two requests of HTTP/1.1.
+type movable struct{ *listen.Listener }
+
+// Accept returns the next connection, of a type that knows when it is idle.
+func (l *movable) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err // as is: net/http asserts err.(net.Error)
+	}
+	switch c := c.(type) {
+	case *listen.TCPConn:
+		mc := &tcpConn{TCPConn: c}
+		mc.reader.init(c)
+		return mc, nil
+	case *listen.UnixConn:
+		mc := &unixConn{UnixConn: c}
+		mc.reader.init(c)
+		return mc, nil
+	}
+	return c, nil
+}
+
+// tcpConn embeds the concrete type, so that sendfile and writev stay the socket's
+// own.
+type tcpConn struct {
+	*listen.TCPConn
+	reader reader
+}
+
+func (c *tcpConn) Read(b []byte) (int, error)        { return c.reader.Read(b) }
+func (c *tcpConn) SetReadDeadline(t time.Time) error { return c.reader.SetReadDeadline(t) }
+func (c *tcpConn) SetDeadline(t time.Time) error     { return c.reader.SetDeadline(t) }
+func (c *tcpConn) setState(s http.ConnState)         { c.reader.setState(s) }
+func (c *tcpConn) visible() net.Conn                 { return c }
+
+// unixConn is tcpConn for Unix sockets.
+type unixConn struct {
+	*listen.UnixConn
+	reader reader
+}
+
+func (c *unixConn) Read(b []byte) (int, error)        { return c.reader.Read(b) }
+func (c *unixConn) SetReadDeadline(t time.Time) error { return c.reader.SetReadDeadline(t) }
+func (c *unixConn) SetDeadline(t time.Time) error     { return c.reader.SetDeadline(t) }
+func (c *unixConn) setState(s http.ConnState)         { c.reader.setState(s) }
+func (c *unixConn) visible() net.Conn                 { return c }
+
+// reader knows when a connection of net/http is idle: net/http says so
+// (StateIdle, or StateNew before the first byte), and asks for as many bytes as
+// its buffer has. Had it something of the next request, it would ask for less; in
+// its background read during a request it asks for one.
+type reader struct {
+	listen.IdleReader
+	quiet atomic.Bool  // idle as net/http sees it, and nothing read since
+	full  atomic.Int64 // the size of net/http's buffer: the length of its first read
+}
+
+func (r *reader) init(conn listen.Conn) {
+	r.IdleReader.Init(conn, func(n int) bool {
+		return r.quiet.Load() && int64(n) == r.full.Load()
+	})
+}
+
+func (r *reader) setState(s http.ConnState) {
+	r.quiet.Store(s == http.StateNew || s == http.StateIdle)
+}
+
+// Read is that of net.Conn.
+func (r *reader) Read(b []byte) (int, error) {
+	if r.full.Load() == 0 {
+		r.full.Store(int64(len(b)))
+	}
+	n, err := r.IdleReader.Read(b)
+	if n > 0 {
+		r.quiet.Store(false)
+	}
+	return n, err
+}

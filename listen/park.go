@@ -1,0 +1,52 @@
+package listen
+
+import (
+	"errors"
+	"net"
+	"os"
+	"time"
+)
+
+// SetIdleTimeout bounds how long an adopted connection may stay parked: then it is
+// closed, as its adapter would close an idle one. It counts from the adoption. If
+// d is zero or negative, there is no bound. Connections that are parked already are
+// not affected.
+func (l *Listener) SetIdleTimeout(d time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.idleTime = max(d, 0)
+}
+
+// park waits until s has something to read, and then has Accept return it. A
+// parked connection is idle all the time: when the listener drains, it does what
+// idle connections do.
+func (l *Listener) park(s socket) {
+	r := new(IdleReader)
+	r.Init(s, func(int) bool { return true })
+	if t := l.parkingTime(); t > 0 {
+		_ = r.SetReadDeadline(time.Now().Add(t))
+	}
+	switch err := r.waitReadable(); {
+	case err == nil:
+		r.retire()
+		l.offer(s)
+	case errors.Is(err, errEOF), errors.Is(err, net.ErrClosed):
+		_ = s.Close() // the client has gone, or it has moved on
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		_ = s.CloseRead()
+		if readable, _ := peek(s.NetConn()); readable {
+			r.retire()
+			l.offer(s) // the request came just in time
+			return
+		}
+		_ = s.Close()
+	default:
+		_ = s.Close()
+	}
+}
+
+func (l *Listener) parkingTime() time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.idleTime
+}
