@@ -68,7 +68,7 @@ func (d *Daemon) Command(ctx context.Context, args ...string) *exec.Cmd {
 
 // Start starts the daemon detached and returns when it is ready.
 func (d *Daemon) Start(ctx context.Context) error {
-	adoptOrphans()
+	AdoptOrphans()
 	if output, err := d.Command(ctx).CombinedOutput(); err != nil {
 		return fmt.Errorf("start %s: %w: %s", d.Binary, err, output)
 	}
@@ -190,7 +190,7 @@ func (d *Daemon) reap() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, s := range d.seen {
-		reapProcess(s.PID)
+		ReapProcess(s.PID)
 	}
 }
 

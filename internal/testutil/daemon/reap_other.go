@@ -2,6 +2,8 @@
 
 package daemon
 
-func adoptOrphans() {}
+// AdoptOrphans does nothing: PID 1 collects orphans.
+func AdoptOrphans() {}
 
-func reapProcess(int) {}
+// ReapProcess does nothing.
+func ReapProcess(int) {}
