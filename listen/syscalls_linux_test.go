@@ -37,6 +37,9 @@ const movedSize = 1 << 20
 // calls as on a raw socket.
 func TestSystemCallsAreTheSockets(t *testing.T) {
 	strace := require.Tool(t, "strace", "package strace")
+	if out, err := exec.CommandContext(t.Context(), strace, "-f", "--seccomp-bpf", "true").CombinedOutput(); err != nil {
+		require.Missing(t, fmt.Sprintf("strace -f --seccomp-bpf does not work here: %v\n%s", err, out))
+	}
 	raw, gozd := trace(t, strace, "move bytes raw"), trace(t, strace, "move bytes gozd")
 	atLeast := map[string]int{
 		"sendfile": movedSize - 512, // net/http writes what it sniffs itself
@@ -60,7 +63,7 @@ func trace(t *testing.T, strace, role string) map[string]int {
 	cmd := exec.CommandContext(t.Context(), strace, "-f", "--seccomp-bpf", "-o", log, "-e", "trace=sendfile,splice,writev", os.Args[0])
 	cmd.Env = append(os.Environ(), roleEnv+"="+role)
 	if out, err := cmd.CombinedOutput(); err != nil {
-		require.Missing(t, fmt.Sprintf("strace -f does not work here: %v\n%s", err, out))
+		t.Fatalf("%s: %v\n%s", role, err, out)
 	}
 	text, err := os.ReadFile(log)
 	if err != nil {
