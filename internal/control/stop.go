@@ -31,8 +31,12 @@ func waitEnd(ctx context.Context, pidfile string) error {
 	tick := time.NewTicker(pollInterval)
 	defer tick.Stop()
 	for {
-		if _, err := process.Find(pidfile); errors.Is(err, process.ErrNotRunning) {
+		r, err := process.Find(pidfile)
+		if errors.Is(err, process.ErrNotRunning) {
 			return nil
+		}
+		if err == nil {
+			r.Close()
 		}
 		select {
 		case <-tick.C:

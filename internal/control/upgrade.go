@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
@@ -72,8 +73,11 @@ func Upgrade(ctx context.Context, pidfile string) (*Upgraded, error) {
 // are nil while it has not.
 func outcome(pidfile string, before *process.Running) (*Upgraded, error) {
 	now, err := process.ReadState(pidfile)
+	if errors.Is(err, fs.ErrNotExist) { // it removes its files when it is asked to stop
+		return nil, fmt.Errorf("pid %d ended during the upgrade: %w", before.PID, process.ErrNotRunning)
+	}
 	if err != nil {
-		return nil, fmt.Errorf("the daemon has ended: %w", err)
+		return nil, err
 	}
 	old := before.State
 	switch {

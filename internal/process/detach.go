@@ -69,14 +69,9 @@ func Detached() *report.Writer {
 		return nil
 	}
 	_ = os.Unsetenv(detachedEnv)
-	fd, err := strconv.Atoi(text)
-	if err != nil || fd != detachedFD {
+	if text != strconv.Itoa(detachedFD) || !isPipe(detachedFD) {
 		return nil // not ours
 	}
-	closeOnExec(fd)
-	f := os.NewFile(uintptr(fd), "starter")
-	if info, err := f.Stat(); err != nil || info.Mode()&os.ModeNamedPipe == 0 {
-		return nil
-	}
-	return report.NewWriter(f)
+	closeOnExec(detachedFD)
+	return report.NewWriter(os.NewFile(detachedFD, "starter"))
 }

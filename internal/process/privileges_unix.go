@@ -62,16 +62,17 @@ type account struct {
 // lookupUser finds a user by name or number. A number needs no account.
 func lookupUser(name string) (account, error) {
 	u, err := user.Lookup(name)
-	if err != nil {
-		uid, numErr := strconv.Atoi(name)
-		if numErr != nil || uid < 0 {
-			return account{}, fmt.Errorf("user %q: %w", name, err)
-		}
-		if u, err = user.LookupId(name); err != nil {
-			return account{uid: uid, gid: uid, groups: []int{uid}}, nil
-		}
+	if err == nil {
+		return accountOf(u)
 	}
-	return accountOf(u)
+	uid, numErr := strconv.Atoi(name)
+	if numErr != nil || uid < 0 {
+		return account{}, fmt.Errorf("user %q: %w", name, err)
+	}
+	if u, idErr := user.LookupId(name); idErr == nil {
+		return accountOf(u)
+	}
+	return account{uid: uid, gid: uid, groups: []int{uid}}, nil
 }
 
 func accountOf(u *user.User) (account, error) {

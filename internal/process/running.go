@@ -40,6 +40,7 @@ func Acquire(pidfile string) (*Lock, error) {
 			return l, err
 		}
 		if p, err := Find(pidfile); err == nil {
+			p.Close()
 			return nil, &RunningError{PID: p.PID}
 		}
 		if time.Now().After(deadline) {

@@ -7,3 +7,5 @@ import "syscall"
 func newSession() *syscall.SysProcAttr { return nil }
 
 func closeOnExec(int) {}
+
+func isPipe(int) bool { return false }

@@ -6,6 +6,7 @@ package report
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -46,7 +47,8 @@ func (w *Writer) Ready() { w.finish(message{Ready: true}) }
 // Fail says why the process will not serve, and closes the pipe. Stage names
 // the step that failed.
 func (w *Writer) Fail(stage string, err error) {
-	w.finish(message{Stage: stage, Error: err.Error()})
+	text := err.Error()
+	w.finish(message{Stage: stage, Error: text[:min(len(text), maxError)]})
 }
 
 func (w *Writer) send(m message) {
@@ -80,9 +82,18 @@ type Outcome struct {
 	Error string // the reason in its own words, or the crash's; "" if it gave none
 }
 
-// maxCrash bounds what is kept of a crash: the first goroutine is what matters,
-// and a process with thousands of them must not fill our memory.
-const maxCrash = 16 << 10
+const (
+	// maxCrash bounds what is kept of a crash: the first goroutine is what
+	// matters, and a process with thousands of them must not fill our memory.
+	maxCrash = 16 << 10
+
+	// maxLine bounds a line. A message is never that long (see maxError), but a
+	// panic with a huge string is one line too.
+	maxLine = 512 << 10
+
+	// maxError bounds the text of Fail. In JSON it can become six times as long.
+	maxError = 64 << 10
+)
 
 // Read reads from r until its end, which is when the process has said
 // everything or is gone. A line that is no message counts as part of a crash.
@@ -91,9 +102,9 @@ func Read(r io.Reader) Outcome {
 	var crash strings.Builder
 	lines := bufio.NewReaderSize(r, 4<<10)
 	for {
-		line, err := lines.ReadString('\n')
-		if !out.take(line) && crash.Len()+len(line) <= maxCrash {
-			crash.WriteString(line)
+		line, err := readLine(lines)
+		if !out.take(line) {
+			crash.WriteString(line[:min(len(line), maxCrash-crash.Len())])
 		}
 		if err != nil {
 			break
@@ -103,6 +114,18 @@ func Read(r io.Reader) Outcome {
 		out.Error = summarize(crash.String())
 	}
 	return out
+}
+
+// readLine returns the next line, of which it keeps maxLine bytes.
+func readLine(r *bufio.Reader) (string, error) {
+	var line []byte
+	for {
+		part, err := r.ReadSlice('\n')
+		line = append(line, part[:min(len(part), maxLine-len(line))]...)
+		if !errors.Is(err, bufio.ErrBufferFull) {
+			return string(line), err
+		}
+	}
 }
 
 // take reports whether line was a message, and keeps what it says.
@@ -130,12 +153,22 @@ func summarize(crash string) string {
 		switch {
 		case line == "" || strings.HasPrefix(line, "["):
 		case first == "":
-			first = strings.TrimSpace(line)
+			first = reason(strings.TrimSpace(line))
 		case i+1 < len(lines) && isFrame(line, lines[i+1]):
 			return fmt.Sprintf("%s (%s, %s)", first, function(line), position(lines[i+1]))
 		}
 	}
 	return first
+}
+
+// reason is what the first line of a crash says. For a fatal error, which is no
+// panic, the runtime writes its text only to the standard error, and the account
+// begins with the first stack (runtime.writeErrData, go1.26).
+func reason(line string) string {
+	if strings.HasPrefix(line, "goroutine ") || line == "runtime stack:" {
+		return "fatal error: " + strings.TrimSuffix(line, ":")
+	}
+	return line
 }
 
 // isFrame recognises the two lines of a stack frame outside the runtime:
@@ -144,7 +177,8 @@ func summarize(crash string) string {
 //		/src/app.go:12 +0x1d
 func isFrame(call, place string) bool {
 	return strings.HasPrefix(place, "\t") && strings.Contains(call, "(") &&
-		!strings.HasPrefix(call, "panic(") && !strings.HasPrefix(call, "runtime.")
+		!strings.HasPrefix(call, "panic(") && !strings.HasPrefix(call, "runtime.") &&
+		!strings.HasPrefix(call, "internal/") && !strings.HasPrefix(call, "created by ")
 }
 
 func function(call string) string {

@@ -80,29 +80,3 @@ func AllowSharing(ln syscall.Conn) error {
 	}
 	return reusePort("", "", raw)
 }
-
-// Same reports whether a listener's address is the one that a configuration
-// means by network ("tcp", "tcp4" or "unix") and address. A port of 0 means
-// whatever the listener has.
-func Same(addr net.Addr, network, address string) bool {
-	switch addr := addr.(type) {
-	case *net.UnixAddr:
-		return network == "unix" && addr.Name == address
-	case *net.TCPAddr:
-		if network == "unix" {
-			return false
-		}
-		want, err := net.ResolveTCPAddr(network, address)
-		return err == nil && (want.Port == 0 || want.Port == addr.Port) && sameHost(want.IP, addr.IP)
-	}
-	return false
-}
-
-// sameHost compares what is wanted with what is bound. No host at all is bound
-// as [::], for IPv4 and IPv6.
-func sameHost(want, bound net.IP) bool {
-	if len(want) == 0 {
-		want = net.IPv6unspecified
-	}
-	return want.Equal(bound)
-}

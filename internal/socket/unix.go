@@ -155,8 +155,14 @@ func Remove(path string) error {
 		return nil
 	}
 	info, err := os.Lstat(path)
-	if err != nil || info.Mode().Type() != fs.ModeSocket {
-		return nil // somebody has already removed or replaced it
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // somebody has already removed it
+	}
+	if err != nil {
+		return err
+	}
+	if info.Mode().Type() != fs.ModeSocket {
+		return nil // somebody has replaced it
 	}
 	return os.Remove(path)
 }

@@ -16,12 +16,18 @@ import (
 // killed or has ended, and only the kernel's work on it remains.
 const goneWait = 5 * time.Second
 
+// settleWait is how long tableflip may take to see that this process is ready. It
+// does so at once, but in a goroutine of its own.
+const settleWait = time.Second
+
 // Upgrade starts the newest binary as the next generation and waits until it is
 // ready; ancestors are the generations that still live, oldest first, this one
-// included. It returns the successor's PID. After nil this process is no longer the one that serves: it
-// must stop accepting and drain, and no further Upgrade succeeds.
+// included. It returns the successor's PID. After nil this process is no longer the
+// one that serves: it must stop accepting and drain, and no further Upgrade
+// succeeds.
 //
-// A failure is an *[Error], and the new process is gone when Upgrade returns.
+// A failure is an *[Error], and the new process has ended or has been killed when
+// Upgrade returns.
 // Only one upgrade runs at a time; a second call waits for the first.
 func (u *Upgrader) Upgrade(ancestors []Ancestor) (pid int, err error) {
 	if u.tf == nil {
@@ -46,7 +52,7 @@ func (u *Upgrader) Upgrade(ancestors []Ancestor) (pid int, err error) {
 	go readReport(said, outcomes)
 
 	start := time.Now()
-	err = u.tf.Upgrade()
+	err = u.startSuccessor()
 	if err == nil {
 		return u.committed(<-outcomes)
 	}
@@ -54,15 +60,40 @@ func (u *Upgrader) Upgrade(ancestors []Ancestor) (pid int, err error) {
 	return 0, u.explain(err, u.lastWords(said, outcomes), time.Since(start))
 }
 
+// startSuccessor returns when the successor is ready or has failed. An upgrade may
+// be asked for right after Ready, or even before: tableflip's own goroutine has
+// then perhaps not yet seen that this process is ready and, by the relay, its
+// parent gone. It refuses without having done anything, and tells nobody when it
+// is ready itself.
+func (u *Upgrader) startSuccessor() error {
+	deadline := time.Now().Add(settleWait)
+	for {
+		err := u.tf.Upgrade()
+		if !isUnsettled(err) || !u.isReady() || time.Now().After(deadline) {
+			return err
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// isUnsettled recognises the two errors by their texts, as tableflip does not
+// export them (upgrader.go, v1.2.3).
+func isUnsettled(err error) bool {
+	return err != nil && (err.Error() == "process is not ready yet" || err.Error() == "parent hasn't exited")
+}
+
 // committed checks that the successor, which tableflip holds for ready, has also
 // said so itself. If it died in between, this process had better go on: there is
 // nobody else. tableflip upgrades no more after that, so it needs a restart.
 func (u *Upgrader) committed(said report.Outcome) (int, error) {
-	if !said.Ready {
-		return 0, &Error{Stage: StageReady, PID: said.PID,
-			Err: errors.New("it ended right after it was ready; this process serves on, but can be upgraded no more")}
+	if said.Ready {
+		return said.PID, nil
 	}
-	return said.PID, nil
+	err := errors.New("it ended right after it was ready; this process serves on, but can be upgraded no more")
+	if said.Error != "" {
+		err = fmt.Errorf("%w: %s", err, said.Error)
+	}
+	return 0, &Error{Stage: StageReady, PID: said.PID, Err: err}
 }
 
 func readReport(said *os.File, outcomes chan<- report.Outcome) {

@@ -99,6 +99,9 @@ type envelope struct {
 // successor left unread has been thrown away. The files stay the caller's.
 func (m *mailbox) send(manifest Manifest, files map[string]*os.File) error {
 	m.empty()
+	if len(files) > mailboxFiles {
+		return fmt.Errorf("upgrade: there are %d files, the mailbox takes %d", len(files), mailboxFiles)
+	}
 	head, err := json.Marshal(manifest)
 	if err != nil {
 		return fmt.Errorf("upgrade: encode manifest: %w", err)
@@ -116,6 +119,9 @@ func (m *mailbox) send(manifest Manifest, files map[string]*os.File) error {
 	data, err := json.Marshal(env)
 	if err != nil {
 		return fmt.Errorf("upgrade: encode manifest: %w", err)
+	}
+	if len(data) > mailboxSize { // the system takes more, and the reader would cut it
+		return fmt.Errorf("upgrade: the manifest has %d bytes, the mailbox holds %d", len(data), mailboxSize)
 	}
 	_ = m.post.SetWriteDeadline(time.Now().Add(mailboxWait))
 	if _, _, err := m.post.WriteMsgUnix(data, unix.UnixRights(fds...), nil); err != nil {

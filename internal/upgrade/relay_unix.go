@@ -33,6 +33,10 @@ type relay struct {
 // newRelay puts itself in the place of descriptor 4. It must run before
 // tableflip.New.
 func newRelay() (*relay, error) {
+	if !isPipe(tableflipReadyFD) || !isPipe(tableflipNamesFD) {
+		return nil, fmt.Errorf("upgrade: %s is set, but descriptors %d and %d are no pipes: another daemon has passed on its environment",
+			tableflipEnv, tableflipReadyFD, tableflipNamesFD)
+	}
 	unix.CloseOnExec(tableflipReadyFD)
 	from, err := unix.FcntlInt(tableflipNamesFD, unix.F_DUPFD_CLOEXEC, 0)
 	if err != nil {
@@ -70,3 +74,10 @@ func (r *relay) copyUntilParentExits(from *os.File) {
 
 // release lets tableflip believe that the parent has exited.
 func (r *relay) release() { _ = r.to.Close() }
+
+// isPipe tells the parent's descriptors from those that the runtime may have
+// opened meanwhile, and cannot do without.
+func isPipe(fd int) bool {
+	var st unix.Stat_t
+	return unix.Fstat(fd, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFIFO
+}

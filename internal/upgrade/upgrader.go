@@ -64,6 +64,7 @@ type Upgrader struct {
 	nextID  int
 	pass    map[string]*os.File
 	pidfile string
+	ready   bool
 }
 
 // IsSuccessor reports whether this process was started by an older generation. It
@@ -234,10 +235,19 @@ func (u *Upgrader) Ready() {
 	if u.tf == nil {
 		return
 	}
+	u.mu.Lock()
+	u.ready = true
+	u.mu.Unlock()
 	_ = u.tf.Ready() // without a PID file of tableflip's, only the parent's death is an error
 	if u.relay != nil {
 		u.relay.release()
 	}
+}
+
+func (u *Upgrader) isReady() bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.ready
 }
 
 // ParentExited returns a channel that is closed when the previous generation is

@@ -1,0 +1,84 @@
+//go:build unix
+
+package process_test
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
+)
+
+func init() { roles["logger"] = writeLog }
+
+// writeLog is a daemon whose log file is rotated. It ends in a panic.
+func writeLog() {
+	path := os.Getenv(pathEnv)
+	openLog(path)
+	fmt.Println("stdout before")
+	must(os.Rename(path, path+".1"))
+	fmt.Println("stdout after the rename")
+	openLog(path)
+	fmt.Println("stdout after reopening")
+	fmt.Fprintln(os.Stderr, "stderr after reopening")
+	if err := process.OpenLog(filepath.Join(path, "missing")); err == nil {
+		fmt.Println("OpenLog of a path below a file succeeded")
+	}
+	fmt.Println("stdout after a failure")
+	child := exec.Command("echo", "a child's stdout")
+	child.Stdout = os.Stdout
+	must(child.Run())
+	panic("the crash")
+}
+
+func openLog(path string) { must(process.OpenLog(path)) }
+
+func must(err error) {
+	if err != nil {
+		panic(err)
+	}
+}
+
+func TestOpenLogAndReopen(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "app.log")
+	writeFile(t, path, "from the last start\n")
+	out, err := role(t, "logger", path).CombinedOutput()
+	if err == nil || len(out) > 0 {
+		t.Errorf("the daemon ended with %v and wrote %q past its log", err, out)
+	}
+	if old, want := contents(t, path+".1"), "from the last start\nstdout before\nstdout after the rename\n"; old != want {
+		t.Errorf("the rotated file holds %q, want %q", old, want)
+	}
+	got := contents(t, path)
+	want := "stdout after reopening\nstderr after reopening\nstdout after a failure\na child's stdout\npanic: the crash\n"
+	if !strings.HasPrefix(got, want) {
+		t.Errorf("the new file holds %q, want %q and a stack", got, want)
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info.Mode().Perm()&^0o640 != 0 {
+		t.Errorf("mode %v, want at most -rw-r-----", info.Mode())
+	}
+}
+
+func contents(t *testing.T, path string) string {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+func TestOpenLogFails(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "missing", "app.log")
+	if err := process.OpenLog(path); err == nil || !strings.Contains(err.Error(), path) {
+		t.Errorf("OpenLog = %v, want an error that names %s", err, path)
+	}
+}

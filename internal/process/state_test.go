@@ -1,0 +1,66 @@
+package process_test
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
+)
+
+func TestStateRoundTrip(t *testing.T) {
+	path := pidfileIn(t)
+	want := &process.State{
+		PID:         7,
+		StartTime:   1<<63 + 1, // JavaScript's numbers are not enough for it
+		Generation:  3,
+		Since:       time.Date(2024, 2, 29, 12, 0, 0, 5, time.UTC),
+		Binary:      "/opt/app/current/app",
+		Listen:      map[string]string{"web": "tcp 127.0.0.1:80", "unix": "unix /run/x.sock"},
+		Config:      "/etc/app.conf",
+		UpgradeWait: process.Duration(70 * time.Second),
+		StopWait:    process.Duration(1500 * time.Millisecond),
+		Failures:    2,
+		LastFailure: "upgrade failed at listen: \"x\"\nü",
+	}
+	if err := process.WriteState(path, want); err != nil {
+		t.Fatal(err)
+	}
+	got, err := process.ReadState(path)
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("ReadState = %+v, %v, want %+v", got, err, want)
+	}
+	text, _ := os.ReadFile(process.StatePath(path))
+	for _, want := range []string{`"upgrade_wait": "1m10s"`, `"stop_wait": "1.5s"`, `"generation": 3`} {
+		if !strings.Contains(string(text), want) {
+			t.Errorf("the file lacks %s:\n%s", want, text)
+		}
+	}
+}
+
+func TestReadStateFails(t *testing.T) {
+	path := pidfileIn(t)
+	if _, err := process.ReadState(path); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("ReadState without a file: %v, want fs.ErrNotExist", err)
+	}
+	for _, content := range []string{"", "12\n", "{", `{"pid":"x"}`, `{"stop_wait":"soon"}`, `{"start_time":-1}`} {
+		if err := os.WriteFile(process.StatePath(path), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s, err := process.ReadState(path)
+		if err == nil || !strings.Contains(err.Error(), process.StatePath(path)) {
+			t.Errorf("ReadState of %q = %+v, %v, want an error that names the file", content, s, err)
+		}
+	}
+}
+
+func TestWriteStateFails(t *testing.T) {
+	err := process.WriteState(pidfileIn(t)+"/missing/app.pid", &process.State{})
+	if !errors.Is(err, fs.ErrNotExist) || !strings.HasPrefix(err.Error(), "state file: ") {
+		t.Errorf("WriteState = %v, want a state file error that wraps fs.ErrNotExist", err)
+	}
+}

@@ -1,0 +1,200 @@
+package report_test
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"os"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/report"
+)
+
+// tell returns what a reader learns from a process that says this.
+func tell(t *testing.T, say func(w *report.Writer)) report.Outcome {
+	t.Helper()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	go say(report.NewWriter(w))
+	return report.Read(r)
+}
+
+func TestWriterToRead(t *testing.T) {
+	pid := os.Getpid()
+	tests := []struct {
+		name string
+		say  func(w *report.Writer)
+		want report.Outcome
+	}{
+		{"ready", func(w *report.Writer) { w.Ready() }, report.Outcome{PID: pid, Ready: true}},
+		{
+			"failure",
+			func(w *report.Writer) { w.Fail("listen", errors.New("address in use")) },
+			report.Outcome{PID: pid, Stage: "listen", Error: "address in use"},
+		},
+		{
+			"failure of several lines",
+			func(w *report.Writer) { w.Fail("configuration", errors.New("{\"pid\":1}\nb \x01 ü")) },
+			report.Outcome{PID: pid, Stage: "configuration", Error: "{\"pid\":1}\nb \x01 ü"},
+		},
+		{
+			"only the first word counts",
+			func(w *report.Writer) { w.Ready(); w.Fail("ready", errors.New("too late")); w.Ready() },
+			report.Outcome{PID: pid, Ready: true},
+		},
+		{
+			"huge failure is cut",
+			func(w *report.Writer) { w.Fail("configuration", errors.New(strings.Repeat("\x01", 4<<20))) },
+			report.Outcome{PID: pid, Stage: "configuration", Error: strings.Repeat("\x01", 64<<10)},
+		},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			if got := tell(t, test.say); got != test.want {
+				t.Errorf("Read = %.200v, want %.200v", got, test.want)
+			}
+		})
+	}
+}
+
+func TestNilWriterSaysNothing(*testing.T) {
+	var w *report.Writer
+	w.Ready()
+	w.Fail("start", errors.New("nobody listens"))
+}
+
+func TestReaderIsGone(t *testing.T) {
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Close()
+	report.NewWriter(w).Ready() // must neither fail nor block
+}
+
+func TestWriterIsSafeForConcurrentUse(t *testing.T) {
+	out := tell(t, func(w *report.Writer) {
+		var wg sync.WaitGroup
+		for range 4 {
+			wg.Go(w.Ready)
+			wg.Go(func() { w.Fail("ready", errors.New("late")) })
+		}
+		wg.Wait()
+	})
+	if out.Ready == (out.Error != "") {
+		t.Errorf("Read = %+v, want either ready or an error", out)
+	}
+}
+
+func TestRead(t *testing.T) {
+	const stack = "panic: boom\n\ngoroutine 1 [running]:\nmain.f(...)\n\t/src/app.go:12\nmain.main()\n\t/src/app.go:20 +0x1d\n"
+	tests := []struct {
+		name, said string
+		want       report.Outcome
+	}{
+		{"nothing", "", report.Outcome{}},
+		{"garbage", "ls: not found\n", report.Outcome{Error: "ls: not found"}},
+		{"no end of line", "ls: not found", report.Outcome{Error: "ls: not found"}},
+		{"empty lines first", "\n\n  x  \n", report.Outcome{Error: "x"}},
+		{"broken message", "{\"pid\":\n", report.Outcome{Error: `{"pid":`}},
+		{"wrong type", "{\"pid\":\"7\"}\n", report.Outcome{Error: `{"pid":"7"}`}},
+		{"negative pid", "{\"pid\":-7}\n", report.Outcome{}},
+		{"unknown fields are for later versions", "{\"pid\":7,\"colour\":\"red\"}\n", report.Outcome{PID: 7}},
+		{"message without end of line", `{"ready":true}`, report.Outcome{Ready: true}},
+		{"garbage between messages", "{\"pid\":7}\nwarning\n{\"ready\":true}\n", report.Outcome{PID: 7, Ready: true}},
+		{"words before a crash", "{\"stage\":\"listen\",\"error\":\"e\"}\n" + stack, report.Outcome{Stage: "listen", Error: "e"}},
+		{"crash", stack, report.Outcome{Error: "panic: boom (main.f, app.go:12)"}},
+		{"cut before a frame", stack[:strings.Index(stack, "main.f")], report.Outcome{Error: "panic: boom"}},
+		{"cut in a frame", stack[:strings.Index(stack, "\t/src")], report.Outcome{Error: "panic: boom"}},
+		{
+			"frames of the runtime only",
+			"SIGABRT: abort\nPC=0x1 m=0\n\ngoroutine 0 [idle]:\nruntime.futex(0x1)\n\t/go/sys_linux_amd64.s:1\n" +
+				"created by main.(*T).f in goroutine 1\n\t/src/app.go:3\n",
+			report.Outcome{Error: "SIGABRT: abort"},
+		},
+		{
+			"signal", "panic: runtime error\n[signal SIGSEGV]\n\ngoroutine 1 [running]:\nmain.(*T).f(0x0)\n\tapp.go:3 +0x1\n",
+			report.Outcome{Error: "panic: runtime error (main.(*T).f, app.go:3)"},
+		},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			if got := report.Read(strings.NewReader(test.said)); got != test.want {
+				t.Errorf("Read(%q) = %+v, want %+v", test.said, got, test.want)
+			}
+		})
+	}
+}
+
+// endless is a process that talks too much. When it ends it looks how much of
+// that is still in memory.
+type endless struct {
+	text string
+	left int
+	live uint64
+}
+
+func (e *endless) Read(p []byte) (int, error) {
+	if e.left <= 0 {
+		e.live = liveHeap()
+		return 0, io.EOF
+	}
+	n := copy(p, e.text)
+	e.left -= n
+	return n, nil
+}
+
+func liveHeap() uint64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
+
+func TestReadKeepsLittle(t *testing.T) {
+	tests := []struct{ name, text string }{
+		{"one line", strings.Repeat("x", 4<<10)},
+		{"message that never ends", strings.Repeat("{", 4<<10)},
+		{"many lines", strings.Repeat("line\n", 800)},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			before := liveHeap()
+			r := &endless{text: test.text, left: 8 << 20}
+			out := report.Read(r)
+			if len(out.Error) > 16<<10 {
+				t.Errorf("error of %d bytes", len(out.Error))
+			}
+			if r.live > before+2<<20 {
+				t.Errorf("%d bytes of 8 MiB are kept", r.live-before)
+			}
+		})
+	}
+}
+
+func FuzzRead(f *testing.F) {
+	f.Add([]byte("{\"pid\":7}\n{\"ready\":true}\n"))
+	f.Add([]byte("{\"stage\":\"listen\",\"error\":\"e\"}\n"))
+	f.Add([]byte("panic: boom\n\ngoroutine 1 [running]:\nmain.f(...)\n\t/src/app.go:12\n"))
+	f.Add([]byte("x\n(\n\t\n)(\n\t/"))
+	f.Add(bytes.Repeat([]byte("x(\n\t"), 10_000))
+	f.Fuzz(func(t *testing.T, said []byte) {
+		out := report.Read(bytes.NewReader(said))
+		if out.PID < 0 {
+			t.Errorf("PID %d", out.PID)
+		}
+		if out.Stage != "" && out.Error == "" {
+			t.Errorf("stage %q without an error", out.Stage)
+		}
+		// A crash is bounded; so is what a message may say.
+		if len(out.Error) > max(40<<10, len(said)) {
+			t.Errorf("an error of %d bytes from %d", len(out.Error), len(said))
+		}
+	})
+}

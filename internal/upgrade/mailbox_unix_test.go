@@ -1,0 +1,295 @@
+//go:build unix
+
+package upgrade
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// newTestMailbox is a mailbox as two generations share it.
+func newTestMailbox(t *testing.T) *mailbox {
+	t.Helper()
+	post, fetch, err := newMailbox()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer post.Close()
+	defer fetch.Close()
+	m, err := openMailbox(post, fetch)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(m.close)
+	return m
+}
+
+func newPipe(t *testing.T) (r, w *os.File) {
+	t.Helper()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { r.Close(); w.Close() })
+	return r, w
+}
+
+// isAtEnd reports whether nobody has the write end of a pipe any more.
+func isAtEnd(t *testing.T, r *os.File) bool {
+	t.Helper()
+	if err := r.SetReadDeadline(time.Now().Add(50 * time.Millisecond)); err != nil {
+		t.Fatal(err)
+	}
+	_, err := r.Read(make([]byte, 1))
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Fatal(err)
+	}
+	return errors.Is(err, io.EOF)
+}
+
+func TestMailboxCarriesManifestAndFiles(t *testing.T) {
+	m := newTestMailbox(t)
+	r1, w1 := newPipe(t)
+	r2, w2 := newPipe(t)
+	if err := m.send(letterTo, map[string]*os.File{"one": w1, "two": w2}); err != nil {
+		t.Fatal(err)
+	}
+	l, err := m.receive()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(l.manifest, letterTo) || len(l.files) != 2 {
+		t.Errorf("received %+v and %d files, want %+v and 2", l.manifest, len(l.files), letterTo)
+	}
+	w1.Close()
+	w2.Close()
+	for name, r := range map[string]*os.File{"one": r1, "two": r2} {
+		checkReceived(t, name, l.files[name], r)
+	}
+}
+
+// checkReceived checks that f, received under a name, is the write end of r.
+func checkReceived(t *testing.T, name string, f, r *os.File) {
+	t.Helper()
+	fd, err := descriptor(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0); err != nil || flags&unix.FD_CLOEXEC == 0 {
+		t.Errorf("file %s: flags %x, %v: a child process would inherit it", name, flags, err)
+	}
+	if _, err := io.WriteString(f, name); err != nil {
+		t.Error(err)
+	}
+	f.Close()
+	if got, err := io.ReadAll(r); err != nil || string(got) != name {
+		t.Errorf("what is written into file %s is read as %q, %v", name, got, err)
+	}
+}
+
+func TestMailboxWithoutFiles(t *testing.T) {
+	m := newTestMailbox(t)
+	if err := m.send(letterTo, nil); err != nil {
+		t.Fatal(err)
+	}
+	l, err := m.receive()
+	if err != nil || len(l.files) != 0 {
+		t.Errorf("receive = %+v, %v, want no files", l, err)
+	}
+}
+
+// A successor that died early has left its letter unread.
+func TestMailboxThrowsUnreadLettersAway(t *testing.T) {
+	m := newTestMailbox(t)
+	r, w := newPipe(t)
+	if err := m.send(letterTo, map[string]*os.File{"report": w}); err != nil {
+		t.Fatal(err)
+	}
+	w.Close()
+	if isAtEnd(t, r) {
+		t.Fatal("the letter does not hold the pipe open")
+	}
+	next := letterTo
+	next.Generation++
+	if err := m.send(next, nil); err != nil {
+		t.Fatal(err)
+	}
+	if !isAtEnd(t, r) {
+		t.Error("the pipe in the letter thrown away is still open")
+	}
+	l, err := m.receive()
+	if err != nil || l.manifest.Generation != next.Generation {
+		t.Errorf("receive = %+v, %v, want generation %d", l, err, next.Generation)
+	}
+}
+
+func TestMailboxEmpty(t *testing.T) {
+	m := newTestMailbox(t)
+	r, w := newPipe(t)
+	m.empty() // nothing in it: must not wait
+	if err := m.send(letterTo, map[string]*os.File{"report": w}); err != nil {
+		t.Fatal(err)
+	}
+	w.Close()
+	m.empty()
+	if !isAtEnd(t, r) {
+		t.Error("the pipe in the letter is still open")
+	}
+	if _, _, err := m.read(time.Now().Add(10 * time.Millisecond)); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("the mailbox is not empty: %v", err)
+	}
+	m.empty() // also after a deadline
+}
+
+func TestMailboxRefusesTooMuch(t *testing.T) {
+	m := newTestMailbox(t)
+	long := letterTo
+	long.PIDFile = strings.Repeat("x", mailboxSize)
+	if err := m.send(long, nil); err == nil || !strings.Contains(err.Error(), "the mailbox holds 65536") {
+		t.Errorf("send of a long manifest: %v", err)
+	}
+	_, w := newPipe(t)
+	files := make(map[string]*os.File)
+	for i := range mailboxFiles + 1 {
+		files[fmt.Sprint(i)] = w
+	}
+	if err := m.send(letterTo, files); err == nil || !strings.Contains(err.Error(), "17 files, the mailbox takes 16") {
+		t.Errorf("send of %d files: %v", len(files), err)
+	}
+	closed, _ := newPipe(t)
+	closed.Close()
+	if err := m.send(letterTo, map[string]*os.File{"lock": closed}); err == nil || !strings.Contains(err.Error(), "pass lock: ") {
+		t.Errorf("send of a closed file: %v", err)
+	}
+}
+
+// What send takes, receive can read.
+func TestMailboxTakesItsLimits(t *testing.T) {
+	m := newTestMailbox(t)
+	large := letterTo
+	_, w := newPipe(t)
+	files := make(map[string]*os.File)
+	for i := range mailboxFiles {
+		files[fmt.Sprint(i)] = w
+	}
+	names := make([]string, 0, len(files))
+	for name := range files {
+		names = append(names, name)
+	}
+	rest := mailboxSize - len(encode(t, envelope{Manifest: encode(t, large), Files: names}))
+	large.PIDFile += strings.Repeat("x", rest)
+	if err := m.send(large, files); err != nil {
+		t.Fatal(err)
+	}
+	l, err := m.receive()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if l.manifest.PIDFile != large.PIDFile || len(l.files) != len(files) {
+		t.Errorf("received a PID file of %d bytes and %d files, want %d and %d",
+			len(l.manifest.PIDFile), len(l.files), len(large.PIDFile), len(files))
+	}
+	for _, f := range l.files {
+		f.Close()
+	}
+}
+
+// A letter that cannot be read must not leave its descriptors open.
+func TestReceiveClosesWhatItCannotUse(t *testing.T) {
+	good := string(encode(t, letterTo))
+	tests := []struct{ name, data, says string }{
+		{"garbage", "hello", "invalid character"},
+		{"nothing", "", "unexpected end of JSON input"},
+		{"more files than names", `{"manifest":` + good + `}`, "names 0 files and sent 1"},
+		{"more names than files", `{"manifest":` + good + `,"files":["a","b"]}`, "names 2 files and sent 1"},
+		{"no manifest", `{"files":["a"]}`, "unexpected end of JSON input"},
+		{"another version", `{"manifest":{"version":9},"files":["a"]}`, "has version 9"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			m := newTestMailbox(t)
+			r, w := newPipe(t)
+			fd, err := descriptor(w)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, _, err := m.post.WriteMsgUnix([]byte(test.data), unix.UnixRights(fd), nil); err != nil {
+				t.Fatal(err)
+			}
+			w.Close()
+			if _, err := m.receive(); err == nil || !strings.Contains(err.Error(), test.says) {
+				t.Errorf("receive: %v, want %q", err, test.says)
+			}
+			if !isAtEnd(t, r) {
+				t.Error("the descriptor is still open")
+			}
+		})
+	}
+}
+
+func TestOpenMailboxOfOtherFiles(t *testing.T) {
+	m := newTestMailbox(t)
+	good, err := m.post.File()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer good.Close()
+	bad, _ := newPipe(t)
+	for _, pair := range [][2]*os.File{{bad, bad}, {good, bad}, {bad, good}} {
+		if m, err := openMailbox(pair[0], pair[1]); err == nil {
+			m.close()
+			t.Errorf("openMailbox(%s, %s) succeeded", pair[0].Name(), pair[1].Name())
+		}
+	}
+}
+
+func TestRightsOfGarbage(t *testing.T) {
+	if fds, err := rights(make([]byte, unix.CmsgSpace(4))); err == nil {
+		t.Errorf("rights of zeros = %v", fds)
+	}
+}
+
+func FuzzLetter(f *testing.F) {
+	good := encode(f, letterTo)
+	f.Add(encode(f, envelope{Manifest: good}), uint8(0))
+	f.Add(encode(f, envelope{Manifest: good, Files: []string{"gozd-report", "lock"}}), uint8(2))
+	f.Add(encode(f, envelope{Manifest: good, Files: []string{"lock", "lock"}}), uint8(2))
+	f.Add([]byte(`{"manifest":null,"files":[""]}`), uint8(1))
+	f.Fuzz(func(t *testing.T, data []byte, n uint8) {
+		fds := openSome(t, int(n%4))
+		l, err := openLetter(data, fds)
+		if err != nil {
+			closeAll(fds) // as receive does; they must still be open
+			return
+		}
+		if len(l.files) > len(fds) {
+			t.Errorf("%d files of %d descriptors", len(l.files), len(fds))
+		}
+		for name, file := range l.files {
+			if err := file.Close(); err != nil {
+				t.Errorf("file %q: %v", name, err)
+			}
+		}
+	})
+}
+
+func openSome(t *testing.T, n int) []int {
+	t.Helper()
+	var fds []int
+	for range n {
+		fd, err := unix.Open(os.DevNull, unix.O_RDWR|unix.O_CLOEXEC, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		fds = append(fds, fd)
+	}
+	return fds
+}
