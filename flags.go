@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 )
 
@@ -44,10 +45,8 @@ func (a *arguments) define(fs *flag.FlagSet, opts Options) error {
 
 // check reports what the flag package cannot know.
 func (a *arguments) check() error {
-	for _, c := range commands {
-		if a.command == c {
-			return nil
-		}
+	if slices.Contains(commands, a.command) {
+		return nil
 	}
 	return fmt.Errorf("flag -s: unknown command %q: it takes %s", a.command, strings.Join(commands, ", "))
 }

@@ -82,7 +82,7 @@ func (d *Daemon) livingAncestors() []upgrade.Ancestor {
 func (d *Daemon) hurryOldest() {
 	alive := d.livingAncestors()
 	tooMany := len(alive) + 1 - d.conf.Daemon.MaxGenerations
-	for i := 0; i < tooMany; i++ {
+	for i := range max(tooMany, 0) {
 		d.log.Warn("too many generations: hurrying the oldest", "ancestor", alive[i].PID)
 		d.signalAncestor(alive[i], sigStop)
 	}

@@ -46,6 +46,8 @@ func (d *Daemon) start() (stage string, err error) {
 	if err := d.dropPrivileges(); err != nil {
 		return upgrade.StageStart, err
 	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	d.deadline = time.AfterFunc(d.readyTimeout(), d.notReady)
 	return "", nil
 }
@@ -128,9 +130,11 @@ func (d *Daemon) dropPrivileges() error {
 
 // abandon undoes what a start that failed has done.
 func (d *Daemon) abandon() {
+	d.mu.Lock()
 	if d.deadline != nil {
 		d.deadline.Stop()
 	}
+	d.mu.Unlock()
 	for _, g := range d.order {
 		g.ln.StopAccepting()
 	}

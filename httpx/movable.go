@@ -68,7 +68,7 @@ type reader struct {
 }
 
 func (r *reader) init(conn listen.Conn) {
-	r.IdleReader.Init(conn, func(n int) bool {
+	r.Init(conn, func(n int) bool {
 		return r.quiet.Load() && int64(n) == r.full.Load()
 	})
 }

@@ -52,7 +52,7 @@ func peekFD(fd uintptr) error {
 	for {
 		n, _, err := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
 		switch {
-		case err == syscall.EINTR: //nolint:errorlint // straight from the system call
+		case err == syscall.EINTR:
 			continue
 		case err != nil:
 			return err

@@ -58,6 +58,7 @@ func freeAddress(b *testing.B) string {
 }
 
 func benchmarkUpgrade(b *testing.B, binary string, args []string, pidfile string) {
+	b.Helper()
 	daemon.AdoptOrphans()
 	cmd := exec.Command(binary, args...)
 	if err := cmd.Start(); err != nil {

@@ -28,20 +28,34 @@ func TestBadInputAtStart(t *testing.T) {
 		want         string // a regular expression
 	}{
 		{name: "unknown key", groups: "[web]\nmode http\nlistne 80\n", want: `app\.conf:5: \[web\]: unknown key "listne" \(did you mean "listen"\?\)`},
-		{name: "missing key file", groups: "[secure]\nmode https\nlisten 127.0.0.1:0\nkey none.pem\ncert cert.pem\n",
-			want: `app\.conf:3: \[secure\]: cert /.*cert\.pem and key /.*none\.pem: open .*none\.pem: no such file or directory`},
-		{name: "mismatched pair", groups: "[secure]\nmode https\nlisten 127.0.0.1:0\nkey " + otherKey(t) + "\ncert cert.pem\n",
-			want: `app\.conf:3: \[secure\]: cert .* and key .*key\.pem: tls: private key does not match public key`},
-		{name: "address in use", groups: "[web]\nmode http\nlisten " + taken.Addr().String() + "\n",
-			want: `app\.conf:3: \[web\]: listen tcp 127\.0\.0\.1:\d+: bind: address already in use`},
-		{name: "unknown group in the program", groups: "[nobody]\nmode tcp\nlisten 127.0.0.1:0\n", options: []string{"upgrade_timeout 300ms"},
-			want: `not ready after 300ms: group nobody is not being accepted on`},
-		{name: "PID directory cannot be written", groups: "[web]\nmode http\nlisten 127.0.0.1:0\n", options: []string{"pidfile /proc/none/app.pid"},
-			want: `PID file /proc/none/app\.pid: mkdir /proc/none: no such file or directory`},
-		{name: "not available", groups: "[web]\nmode http\nlisten 127.0.0.1:0\n", options: []string{"probation 10s"},
-			want: `app\.conf: \[gozd\]: probation 10s is not available in this version`},
-		{name: "unknown user", groups: "[web]\nmode http\nlisten 127.0.0.1:0\n", options: []string{"user nobody-of-that-name"},
-			want: `app\.conf: \[gozd\]: user "nobody-of-that-name": user: unknown user nobody-of-that-name`},
+		{
+			name: "missing key file", groups: "[secure]\nmode https\nlisten 127.0.0.1:0\nkey none.pem\ncert cert.pem\n",
+			want: `app\.conf:3: \[secure\]: cert /.*cert\.pem and key /.*none\.pem: open .*none\.pem: no such file or directory`,
+		},
+		{
+			name: "mismatched pair", groups: "[secure]\nmode https\nlisten 127.0.0.1:0\nkey " + otherKey(t) + "\ncert cert.pem\n",
+			want: `app\.conf:3: \[secure\]: cert .* and key .*key\.pem: tls: private key does not match public key`,
+		},
+		{
+			name: "address in use", groups: "[web]\nmode http\nlisten " + taken.Addr().String() + "\n",
+			want: `app\.conf:3: \[web\]: listen tcp 127\.0\.0\.1:\d+: bind: address already in use`,
+		},
+		{
+			name: "unknown group in the program", groups: "[nobody]\nmode tcp\nlisten 127.0.0.1:0\n", options: []string{"upgrade_timeout 300ms"},
+			want: `not ready after 300ms: group nobody is not being accepted on`,
+		},
+		{
+			name: "PID directory cannot be written", groups: "[web]\nmode http\nlisten 127.0.0.1:0\n", options: []string{"pidfile /proc/none/app.pid"},
+			want: `PID file /proc/none/app\.pid: mkdir /proc/none: no such file or directory`,
+		},
+		{
+			name: "not available", groups: "[web]\nmode http\nlisten 127.0.0.1:0\n", options: []string{"probation 10s"},
+			want: `app\.conf: \[gozd\]: probation 10s is not available in this version`,
+		},
+		{
+			name: "unknown user", groups: "[web]\nmode http\nlisten 127.0.0.1:0\n", options: []string{"user nobody-of-that-name"},
+			want: `app\.conf: \[gozd\]: user "nobody-of-that-name": user: unknown user nobody-of-that-name`,
+		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			d := prepareBad(t, tt.groups, tt.options)

@@ -64,7 +64,7 @@ func buildPrograms(dir string) error {
 // 107 bytes.
 func tempDir(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "gozd-")
+	dir, err := os.MkdirTemp("", "gozd-") //nolint:usetesting // t.TempDir is too long for the path of a socket
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -23,5 +23,7 @@ func ExampleLoad() {
 	if err := l.Stop(); err != nil {
 		fmt.Println(err)
 	}
-	l.Recorder().WriteTable(os.Stdout)
+	if err := l.Recorder().WriteTable(os.Stdout); err != nil {
+		fmt.Println(err)
+	}
 }

@@ -55,6 +55,7 @@ func TestHTTPClientsAreServed(t *testing.T) {
 // canned answers each request on a connection with the next of responses, in
 // which %G stands for the identifying headers, and then closes.
 func canned(t *testing.T, responses ...string) load.Target {
+	t.Helper()
 	return serveConns(t, func(_ int, conn net.Conn) {
 		br := bufio.NewReader(conn)
 		for _, response := range responses {
@@ -184,6 +185,7 @@ func TestKeepAliveReconnectsAfterConnectionClose(t *testing.T) {
 // closedWhileIdle answers once on each connection and then ends it. The channel
 // tells when it has done so.
 func closedWhileIdle(t *testing.T, answer func(net.Conn, *bufio.Reader), end func(net.Conn)) (load.Target, <-chan bool) {
+	t.Helper()
 	closed := make(chan bool, 10)
 	target := serveConns(t, func(_ int, conn net.Conn) {
 		br := bufio.NewReader(conn)
@@ -281,6 +283,7 @@ func TestLongBodyRefusedIsAFailure(t *testing.T) {
 
 // hung accepts and never answers.
 func hung(t *testing.T) load.Target {
+	t.Helper()
 	return serveConns(t, func(_ int, conn net.Conn) { io.Copy(io.Discard, conn) })
 }
 

@@ -92,7 +92,7 @@ func TestHTTP2NoticesWrongAnswers(t *testing.T) {
 		answer http.HandlerFunc
 		want   string
 	}{
-		{"status", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(503) }, "status 503"},
+		{"status", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) }, "status 503"},
 		{"no headers", func(w http.ResponseWriter, _ *http.Request) {}, "no header X-Gozd-Generation"},
 		{"short body", func(w http.ResponseWriter, _ *http.Request) { mark(w) }, "body of 0 bytes, want the 128"},
 		{"long body", func(w http.ResponseWriter, r *http.Request) { echo(w, r); io.WriteString(w, "!") }, "body of 129 bytes"},
@@ -119,6 +119,7 @@ type h2Conn struct {
 
 // serveH2 runs handle for every request whose body has been read.
 func serveH2(t *testing.T, handle func(c h2Conn, stream uint32, body []byte)) load.Target {
+	t.Helper()
 	server, client := testTLS(t, "h2")
 	target := serveConns(t, func(n int, raw net.Conn) {
 		conn := tls.Server(raw, server)

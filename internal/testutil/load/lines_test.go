@@ -22,6 +22,7 @@ func answerLine(conn net.Conn, br *bufio.Reader) {
 }
 
 func serveLines(t *testing.T) load.Target {
+	t.Helper()
 	return serveConns(t, func(_ int, conn net.Conn) {
 		br := bufio.NewReader(conn)
 		for {

@@ -174,10 +174,11 @@ func (l *link) converse(request []byte, read func() error) error {
 	err := read()
 	if err != nil {
 		l.conn.Close() // releases the writer
-		<-written
-		return err
 	}
-	return <-written
+	if writeErr := <-written; err == nil {
+		err = writeErr
+	}
+	return err
 }
 
 func (l *link) write(p []byte) error {

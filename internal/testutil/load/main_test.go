@@ -179,6 +179,7 @@ func testTLS(t *testing.T, alpn string) (server, client *tls.Config) {
 
 // closing closes c when the test ends, and fails the test if err is not nil.
 func closing[C load.Client](t *testing.T) func(c C, err error) C {
+	t.Helper()
 	return func(c C, err error) C {
 		t.Helper()
 		if err != nil {

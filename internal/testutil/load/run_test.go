@@ -147,7 +147,7 @@ func TestFailedClientIsMadeAnew(t *testing.T) {
 		l.Add("fake", 1, f.make)
 		l.Start(t.Context())
 		time.Sleep(5500 * time.Millisecond)
-		l.Stop()
+		_ = l.Stop()
 		s := l.Recorder().Snapshot().Kind("fake")
 		if s.Requests != 6 || s.Failed != 3 || strings.Join(s.Errors, ",") != "failure 2,failure 4,failure 6" {
 			t.Errorf("%+v, want every second of 6 failed", s)
@@ -164,7 +164,7 @@ func TestClientThatCannotBeMadeIsAFailure(t *testing.T) {
 		l.Add("none", 1, func() (load.Client, error) { return nil, errors.New("no such thing") })
 		l.Start(t.Context())
 		time.Sleep(95 * time.Millisecond)
-		l.Stop()
+		_ = l.Stop()
 		s := l.Recorder().Snapshot().Kind("none")
 		if s.Requests != 10 || s.Failed != 10 || s.Errors[0] != "new client: no such thing" {
 			t.Errorf("%+v, want 10 failures, 10ms apart", s)
@@ -187,7 +187,7 @@ func TestIntervalPacesClients(t *testing.T) {
 			time.Sleep(5 * time.Second)
 		}
 		start := time.Now()
-		l.Stop()
+		_ = l.Stop()
 		if took := time.Since(start); took > time.Second {
 			t.Errorf("Stop took %v, want no longer than the exchange in flight", took)
 		}
@@ -201,7 +201,7 @@ func TestLoadsShareRecorder(t *testing.T) {
 			l := load.New(rec)
 			l.Add(kind, 1, newFake(time.Second).make)
 			l.Start(t.Context())
-			defer l.Stop()
+			defer func() { _ = l.Stop() }()
 		}
 		time.Sleep(1500 * time.Millisecond)
 		s := rec.Snapshot()
@@ -220,7 +220,7 @@ func TestStopBeforeStart(t *testing.T) {
 func TestMisusePanics(t *testing.T) {
 	l := load.New(nil)
 	l.Start(t.Context())
-	defer l.Stop()
+	defer func() { _ = l.Stop() }()
 	for name, misuse := range map[string]func(){
 		"Start twice":     func() { l.Start(t.Context()) },
 		"Add after Start": func() { l.Add("x", 1, nil) },
@@ -270,7 +270,7 @@ func TestLoadOfAllKinds(t *testing.T) {
 		t.Errorf("Stop took %v", took)
 	}
 	var table strings.Builder
-	l.Recorder().WriteTable(&table)
+	_ = l.Recorder().WriteTable(&table)
 	for _, s := range l.Recorder().Snapshot().Kinds {
 		if s.Failed > 0 || s.Requests == 0 && s.Kind != "thinking" {
 			t.Fatalf("kind %s:\n%s", s.Kind, table.String())
@@ -312,7 +312,7 @@ func TestTimeoutBoundsExchangeButNotThinking(t *testing.T) {
 	for l.Recorder().Failed() < 2 {
 		time.Sleep(time.Millisecond)
 	}
-	l.Stop()
+	_ = l.Stop()
 	snap := l.Recorder().Snapshot()
 	if get := snap.Kind("get"); !strings.Contains(get.Errors[0], "deadline exceeded") {
 		t.Errorf("get: %q, want the deadline", get.Errors)

@@ -58,7 +58,7 @@ func (u *user) exchange(ctx context.Context) error {
 	start := time.Now()
 	reply, err := u.do(ctx)
 	if errors.Is(err, ErrNotSent) && u.load.begin.Err() != nil {
-		return nil // stopped while the user was thinking
+		return nil //nolint:nilerr // stopped while the user was thinking
 	}
 	if reply.Took == 0 {
 		reply.Took = time.Since(start)
