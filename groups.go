@@ -81,10 +81,11 @@ func matchSockets(groups []cfg.Group, inherited []upgrade.Socket) []*upgrade.Soc
 	return matches
 }
 
-// sameAddress compares addresses as the configurations have them: port 0 stays
-// the port that it once became, and a name is not looked up again.
+// sameAddress compares addresses as the configurations have them, so that port 0
+// stays the port that it once became, and a name is not looked up again; and with
+// the address that the socket has.
 func sameAddress(g *cfg.Group, s *upgrade.Socket) bool {
-	return g.Listen.Network == s.Network && g.Listen.Address == s.Address
+	return g.Listen.Network == s.Network && (g.Listen.Address == s.Address || g.Listen.Address == s.Bound)
 }
 
 // anyPort tells groups that have no address of their own to be known by.
@@ -137,7 +138,7 @@ func (d *Daemon) open(conf *cfg.Group, now upgrade.Socket, match *upgrade.Socket
 func (d *Daemon) predecessorHasPort(now upgrade.Socket) bool {
 	_, port, _ := net.SplitHostPort(now.Address)
 	return slices.ContainsFunc(d.up.Manifest().Sockets, func(s upgrade.Socket) bool {
-		_, other, err := net.SplitHostPort(s.Address)
+		_, other, err := net.SplitHostPort(s.Bound)
 		return err == nil && s.Network == "tcp" && other == port
 	})
 }

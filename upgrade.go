@@ -26,9 +26,10 @@ func (d *Daemon) Upgrade() error {
 		return ErrNotServing
 	}
 	start := time.Now()
-	d.allowSharing()
+	d.allowSharing(true)
 	channel := d.offerChannel()
 	pid, err := d.up.Upgrade(append(d.livingAncestors(), d.self()))
+	d.allowSharing(false)
 	d.withdraw(channel, err != nil)
 	if err != nil {
 		return d.upgradeFailed(err)
@@ -42,12 +43,12 @@ func (d *Daemon) Upgrade() error {
 }
 
 // allowSharing lets a successor whose group has moved to another host keep the
-// port. A socket that refuses only matters to a successor that needs it, and that
+// port, and ends that after the upgrade. A socket that refuses only matters to a successor that needs it, and that
 // one says so.
-func (d *Daemon) allowSharing() {
+func (d *Daemon) allowSharing(allow bool) {
 	for _, g := range d.order {
 		if g.conf.Listen.Network == "tcp" {
-			_ = socket.AllowSharing(g.ln)
+			_ = socket.AllowSharing(g.ln, allow)
 		}
 	}
 }

@@ -1,7 +1,8 @@
 // Package listen gives a network daemon listeners that can be drained: they
 // hold Accept until the process is ready, know every connection that they
 // accepted, and after an upgrade stop accepting without disturbing what is
-// open.
+// open. Connections that are idle then can move to the successor, by an adapter's
+// [IdleReader] or by [Conn.Handover], which adopts them by [Listener.Adopt].
 //
 // A [Listener] wraps a *net.TCPListener or a *net.UnixListener. Its connections
 // embed the concrete socket type, so that sendfile, splice and writev are the

@@ -174,3 +174,37 @@ func TestNewConfigurationAtUpgrade(t *testing.T) {
 		t.Errorf("the removed group's socket file is left: %v", err)
 	}
 }
+
+// TestAddressesChangeAtUpgrade moves a group to another host on the same port, from
+// TCP to a Unix socket, and has two groups swap their addresses. Who connects to an
+// address that stays is always served.
+func TestAddressesChangeAtUpgrade(t *testing.T) {
+	d := start(t, "[web]\nmode http\nlisten 127.0.0.1:0\n[plain]\nmode http\nlisten unix:plain.sock\n")
+	web := target(t, d, "web")
+	_, port, err := net.SplitHostPort(web.Address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, groups := range []string{
+		"[web]\nmode http\nlisten 127.0.0.1:" + port + "\n[plain]\nmode http\nlisten unix:plain.sock\n",
+		"[web]\nmode http\nlisten 0.0.0.0:" + port + "\n[plain]\nmode http\nlisten unix:plain.sock\n",
+		"[web]\nmode http\nlisten 127.0.0.1:" + port + "\n[plain]\nmode http\nlisten unix:plain.sock\n",
+		"[plain]\nmode http\nlisten 127.0.0.1:" + port + "\n[web]\nmode http\nlisten unix:plain.sock\n",
+		"[web]\nmode http\nlisten 127.0.0.1:" + port + "\n[plain]\nmode http\nlisten 127.0.0.1:0\n",
+		"[web]\nmode http\nlisten 127.0.0.1:" + port + "\n[plain]\nmode http\nlisten unix:plain.sock\n",
+	} {
+		if err := d.Configure(groups); err != nil {
+			t.Fatal(err)
+		}
+		up, err := d.Upgrade(t.Context())
+		if err != nil {
+			t.Fatalf("upgrade to\n%s\n%v", groups, err)
+		}
+		for _, to := range []load.Target{{Network: "tcp", Address: web.Address}, target(t, d, "web"), target(t, d, "plain")} {
+			// The old generation may have accepted it just before it stopped.
+			if pid := dialKeepAlive(t, to).get(); pid != up.New.PID && pid != up.Old.PID {
+				t.Errorf("%s is served by %d, want %d; configuration\n%s", to, pid, up.New.PID, groups)
+			}
+		}
+	}
+}

@@ -216,7 +216,7 @@ func TestSharedPort(t *testing.T) {
 	if ln, err := socket.Listen("tcp4", "0.0.0.0:"+port, share); !errors.Is(err, syscall.EADDRINUSE) {
 		t.Errorf("Listen before AllowSharing = %v, %v, want EADDRINUSE", ln, err)
 	}
-	if err := socket.AllowSharing(old); err != nil {
+	if err := socket.AllowSharing(old, true); err != nil {
 		t.Fatal(err)
 	}
 	if ln, err := socket.Listen("tcp4", "0.0.0.0:"+port, own); !errors.Is(err, syscall.EADDRINUSE) {
@@ -225,7 +225,7 @@ func TestSharedPort(t *testing.T) {
 	now := listen(t, "tcp4", "0.0.0.0:"+port, share)
 	old.Close()
 	checkServes(t, now)
-	if err := socket.AllowSharing(old); err == nil {
+	if err := socket.AllowSharing(old, true); err == nil {
 		t.Error("AllowSharing of a closed listener succeeded")
 	}
 }

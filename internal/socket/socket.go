@@ -70,13 +70,17 @@ func listenNet(lc *net.ListenConfig, network, address string) (Listener, error) 
 // isAbstract tells a name in Linux's abstract namespace from a path.
 func isAbstract(address string) bool { return strings.HasPrefix(address, "@") }
 
-// AllowSharing lets a successor listen on the same port on another host. It
-// works on a socket that listens already. A process that does not ask for it, or
-// runs as another user, is still refused the port.
-func AllowSharing(ln syscall.Conn) error {
+// AllowSharing lets a successor listen on the same port on another host, or ends
+// that. It works on a socket that listens already. A process that does not ask for
+// it, or runs as another user, is still refused the port.
+func AllowSharing(ln syscall.Conn, allow bool) error {
 	raw, err := ln.SyscallConn()
 	if err != nil {
 		return err
 	}
-	return reusePort("", "", raw)
+	return setReusePort(raw, allow)
 }
+
+// reusePort is a net.ListenConfig.Control that lets several sockets share a
+// port.
+func reusePort(_, _ string, c syscall.RawConn) error { return setReusePort(c, true) }

@@ -138,12 +138,14 @@ func SetAccess(path string, opts Options) error {
 	return setAccess(path, opts)
 }
 
-// reusePort is a net.ListenConfig.Control that lets several sockets share a
-// port.
-func reusePort(_, _ string, c syscall.RawConn) error {
+func setReusePort(c syscall.RawConn, on bool) error {
+	value := 0
+	if on {
+		value = 1
+	}
 	var setErr error
 	err := c.Control(func(fd uintptr) {
-		setErr = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, 1)
+		setErr = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, value)
 	})
 	return errors.Join(err, setErr)
 }

@@ -3,6 +3,7 @@
 package socket
 
 import (
+	"errors"
 	"net"
 	"os"
 	"syscall"
@@ -16,7 +17,7 @@ func listenUnix(path string, _ Options) (Listener, error) {
 // SetAccess does nothing: there are neither modes nor owners here.
 func SetAccess(string, Options) error { return nil }
 
-func reusePort(_, _ string, _ syscall.RawConn) error { return syscall.EWINDOWS }
+func setReusePort(syscall.RawConn, bool) error { return errors.ErrUnsupported }
 
 // Remove removes a Unix socket's file.
 func Remove(path string) error { return os.Remove(path) }

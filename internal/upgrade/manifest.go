@@ -27,6 +27,7 @@ type Socket struct {
 	Group   string `json:"group"`   // the group that it serves
 	Network string `json:"network"` // "tcp" or "unix"
 	Address string `json:"address"` // as the configuration had it
+	Bound   string `json:"bound"`   // as it is: with a port for port 0
 }
 
 // Ancestor is an earlier generation.

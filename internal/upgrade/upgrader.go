@@ -191,7 +191,7 @@ type Listener interface {
 }
 
 // Inherit returns the listener of an inherited socket, and passes it on to
-// successors as now describes it; now.ID is ignored. A socket can be taken
+// successors as now describes it, but for ID and Bound. A socket can be taken
 // once. One that is not taken is closed by Ready.
 func (u *Upgrader) Inherit(old, now Socket) (net.Listener, error) {
 	ln, err := u.tf.Listener(network, old.ID)
@@ -201,14 +201,14 @@ func (u *Upgrader) Inherit(old, now Socket) (net.Listener, error) {
 	if ln == nil {
 		return nil, fmt.Errorf("upgrade: group %s: socket %s was not inherited", now.Group, old.ID)
 	}
-	now.ID = old.ID
+	now.ID, now.Bound = old.ID, ln.Addr().String()
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.sockets = append(u.sockets, now)
 	return ln, nil
 }
 
-// Add has ln passed on to successors as s describes it; s.ID is ignored. The
+// Add has ln passed on to successors as s describes it, but for ID and Bound. The
 // listener stays the caller's, and may be closed. Where upgrades are not
 // supported Add does nothing.
 func (u *Upgrader) Add(s Socket, ln Listener) error {
@@ -218,7 +218,7 @@ func (u *Upgrader) Add(s Socket, ln Listener) error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.nextID++
-	s.ID = fmt.Sprintf("%d.%d", u.manifest.Generation, u.nextID)
+	s.ID, s.Bound = fmt.Sprintf("%d.%d", u.manifest.Generation, u.nextID), ln.Addr().String()
 	if err := u.tf.AddListener(network, s.ID, ln); err != nil {
 		return fmt.Errorf("upgrade: group %s: %w", s.Group, err)
 	}

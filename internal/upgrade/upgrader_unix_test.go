@@ -201,7 +201,7 @@ func TestUpgrade(t *testing.T) {
 		Generation: 2,
 		Timeout:    7 * time.Second,
 		PIDFile:    "/run/app.pid",
-		Sockets:    []upgrade.Socket{{ID: "1.1", Group: "web", Network: "tcp", Address: "127.0.0.1:0"}},
+		Sockets:    []upgrade.Socket{{ID: "1.1", Group: "web", Network: "tcp", Address: "127.0.0.1:0", Bound: d.addr}},
 		Ancestors:  []upgrade.Ancestor{{Generation: 1, PID: one.PID, StartTime: one.StartTime}},
 	}
 	if !reflect.DeepEqual(two.Manifest, want) {
