@@ -1,7 +1,6 @@
 package gozd
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -78,6 +77,9 @@ func (d *Daemon) becomeReady() error {
 		d.log.Error("state file not written", "error", err)
 	}
 	d.report.Ready()
+	if err := d.up.Check([]upgrade.Ancestor{d.self()}); err != nil {
+		d.log.Warn("upgrades will fail", "error", err)
+	}
 	d.tidyAfterPredecessor()
 	d.log.Info("serving", "binary", d.binary, "groups", strings.Join(d.names(), " "))
 	return nil
@@ -154,14 +156,11 @@ func (d *Daemon) fail(stage string, err error) {
 
 // writeState says in the state file what this generation is.
 func (d *Daemon) writeState() error {
-	start, err := process.StartTime(os.Getpid())
-	if err != nil && !errors.Is(err, errors.ErrUnsupported) {
-		return err
-	}
+	self := d.self()
 	d.mu.Lock()
 	s := &process.State{
-		PID:         os.Getpid(),
-		StartTime:   start,
+		PID:         self.PID,
+		StartTime:   self.StartTime,
 		Generation:  d.Generation(),
 		Since:       d.since,
 		Binary:      d.binary,

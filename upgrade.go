@@ -3,6 +3,7 @@ package gozd
 import (
 	"errors"
 	"os"
+	"sync"
 	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
@@ -53,10 +54,16 @@ func (d *Daemon) allowSharing(allow bool) {
 	}
 }
 
+// startTime is this process's own. An error leaves 0, which is a valid answer:
+// unknown.
+var startTime = sync.OnceValue(func() uint64 {
+	start, _ := process.StartTime(os.Getpid())
+	return start
+})
+
 // self is this process as its successors know it.
 func (d *Daemon) self() upgrade.Ancestor {
-	start, _ := process.StartTime(os.Getpid()) // 0 is a valid answer: unknown
-	return upgrade.Ancestor{Generation: d.Generation(), PID: os.Getpid(), StartTime: start}
+	return upgrade.Ancestor{Generation: d.Generation(), PID: os.Getpid(), StartTime: startTime()}
 }
 
 // upgradeFailed puts everything back and says what happened to whoever watches

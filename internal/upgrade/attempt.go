@@ -101,6 +101,19 @@ func readReport(said *os.File, outcomes chan<- report.Outcome) {
 	_ = said.Close()
 }
 
+// Check reports whether the next generation could be told what it has to know: a
+// configuration with more sockets than fit into a message would fail every upgrade,
+// and that is better known at the start. It also has the first upgrade find the
+// encoder warm.
+func (u *Upgrader) Check(ancestors []Ancestor) error {
+	if u.tf == nil {
+		return nil
+	}
+	manifest, _ := u.message(ancestors)
+	_, err := encodeLetter(manifest, []string{fileSaid})
+	return err
+}
+
 // message is what the next generation is told, and the files for it.
 func (u *Upgrader) message(ancestors []Ancestor) (Manifest, map[string]*os.File) {
 	u.mu.Lock()

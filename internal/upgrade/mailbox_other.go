@@ -12,6 +12,8 @@ type letter struct {
 	files    map[string]*os.File
 }
 
+func encodeLetter(Manifest, []string) ([]byte, error) { return nil, ErrNotSupported }
+
 func newMailbox() (post, fetch *os.File, err error)       { return nil, nil, ErrNotSupported }
 func openMailbox(_, _ *os.File) (*mailbox, error)         { return nil, ErrNotSupported }
 func (*mailbox) send(Manifest, map[string]*os.File) error { return ErrNotSupported }

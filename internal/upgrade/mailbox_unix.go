@@ -102,32 +102,41 @@ func (m *mailbox) send(manifest Manifest, files map[string]*os.File) error {
 	if len(files) > mailboxFiles {
 		return fmt.Errorf("upgrade: there are %d files, the mailbox takes %d", len(files), mailboxFiles)
 	}
-	head, err := json.Marshal(manifest)
-	if err != nil {
-		return fmt.Errorf("upgrade: encode manifest: %w", err)
-	}
-	env := envelope{Manifest: head}
+	var names []string
 	var fds []int
 	for name, f := range files {
 		fd, err := descriptor(f)
 		if err != nil {
 			return fmt.Errorf("upgrade: pass %s: %w", name, err)
 		}
-		env.Files = append(env.Files, name)
+		names = append(names, name)
 		fds = append(fds, fd)
 	}
-	data, err := json.Marshal(env)
+	data, err := encodeLetter(manifest, names)
 	if err != nil {
-		return fmt.Errorf("upgrade: encode manifest: %w", err)
-	}
-	if len(data) > mailboxSize { // the system takes more, and the reader would cut it
-		return fmt.Errorf("upgrade: the manifest has %d bytes, the mailbox holds %d", len(data), mailboxSize)
+		return err
 	}
 	_ = m.post.SetWriteDeadline(time.Now().Add(mailboxWait))
 	if _, _, err := m.post.WriteMsgUnix(data, unix.UnixRights(fds...), nil); err != nil {
 		return fmt.Errorf("upgrade: send manifest of %d bytes: %w", len(data), err)
 	}
 	return nil
+}
+
+// encodeLetter refuses what the system would take and the reader would cut.
+func encodeLetter(manifest Manifest, names []string) ([]byte, error) {
+	head, err := json.Marshal(manifest)
+	if err != nil {
+		return nil, fmt.Errorf("upgrade: encode manifest: %w", err)
+	}
+	data, err := json.Marshal(envelope{Manifest: head, Files: names})
+	if err != nil {
+		return nil, fmt.Errorf("upgrade: encode manifest: %w", err)
+	}
+	if len(data) > mailboxSize {
+		return nil, fmt.Errorf("upgrade: the manifest has %d bytes, the mailbox holds %d", len(data), mailboxSize)
+	}
+	return data, nil
 }
 
 // descriptor returns f's number without putting it into blocking mode, as
@@ -232,7 +241,8 @@ func (m *mailbox) empty() {
 func discardMessage(fd int) bool {
 	syscall.ForkLock.RLock() // until closed, a fork would copy the descriptors
 	defer syscall.ForkLock.RUnlock()
-	data, oob := buffers()
+	// The rest of a datagram that does not fit is gone with it.
+	data, oob := make([]byte, 1), make([]byte, unix.CmsgSpace(4*mailboxFiles))
 	_, oobn, _, _, err := unix.Recvmsg(fd, data, oob, unix.MSG_DONTWAIT)
 	if err != nil {
 		return false

@@ -1,5 +1,5 @@
-// Command bare is the smallest daemon on tableflip alone, as its README has it: the
-// baseline of the upgrade benchmark. It takes a PID file and an address.
+// Command bare is examples/http on tableflip alone, as tableflip's README has it:
+// the baseline of the upgrade benchmark. It takes a PID file and an address.
 package main
 
 import (
@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"github.com/cloudflare/tableflip"
+	"github.com/gorilla/mux"
 )
 
 func main() {
@@ -26,15 +27,17 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	go func() {
-		_ = http.Serve(ln, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			_, _ = fmt.Fprintln(w, os.Getpid())
-		}))
-	}()
+	router := mux.NewRouter()
+	router.HandleFunc("/hello/{name}", hello).Methods(http.MethodGet)
+	go func() { _ = http.Serve(ln, router) }()
 	if err := upg.Ready(); err != nil {
 		log.Fatal(err)
 	}
 	<-upg.Exit()
+}
+
+func hello(w http.ResponseWriter, r *http.Request) {
+	_, _ = fmt.Fprintf(w, "Hello, %s, from %d\n", mux.Vars(r)["name"], os.Getpid())
 }
 
 func upgradeOnHUP(upg *tableflip.Upgrader, signals <-chan os.Signal) {
