@@ -75,6 +75,9 @@ func (r *reader) init(conn listen.Conn) {
 
 func (r *reader) setState(s http.ConnState) {
 	r.quiet.Store(s == http.StateNew || s == http.StateIdle)
+	if s == http.StateHijacked { // io.Copy from it goes past Read, and would take a wake for an error
+		r.Retire()
+	}
 }
 
 // Read is that of net.Conn.

@@ -40,6 +40,7 @@ type Conn interface {
 type tracked struct {
 	ln     *Listener
 	closed atomic.Bool
+	moved  atomic.Bool // the successor has it
 	state  []byte
 	idle   atomic.Pointer[IdleReader] // where an adapter reads by one
 }
@@ -54,6 +55,8 @@ func (t *tracked) Draining() <-chan struct{} { return t.ln.draining }
 func (t *tracked) State() []byte { return t.state }
 
 func (t *tracked) listener() *Listener         { return t.ln }
+func (t *tracked) setMoved()                   { t.moved.Store(true) }
+func (t *tracked) hasMoved() bool              { return t.moved.Load() }
 func (t *tracked) setIdleReader(r *IdleReader) { t.idle.Store(r) }
 func (t *tracked) idleReader() *IdleReader     { return t.idle.Load() }
 
@@ -70,6 +73,8 @@ type socket interface {
 	Conn
 	CloseRead() error
 	listener() *Listener
+	setMoved()
+	hasMoved() bool
 	setIdleReader(*IdleReader)
 	idleReader() *IdleReader
 }

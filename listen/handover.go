@@ -71,9 +71,7 @@ func (l *Listener) handOver(c socket, s syscall.Conn, state []byte) error {
 	if err := to.Move(l.opts.Group, state, s); err != nil {
 		return fmt.Errorf("%w: %w", ErrNoSuccessor, err)
 	}
-	l.mu.Lock()
-	l.out++
-	l.mu.Unlock()
+	c.setMoved()
 	_ = c.Close() // only our descriptor: the successor has its own
 	return nil
 }
@@ -109,12 +107,22 @@ func (l *Listener) admit(s socket) error {
 }
 
 // offer has Accept return s, also one that waits already, and also while the
-// listener drains.
+// listener drains. After the program's own Close nobody would ever take s.
 func (l *Listener) offer(s socket) {
+	if !l.enqueue(s) {
+		_ = s.Close()
+	}
+}
+
+func (l *Listener) enqueue(s socket) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.shut {
+		return false
+	}
 	l.adopted = append(l.adopted, s)
 	l.announceLocked()
+	return true
 }
 
 // deadliner is a listener whose Accept can be interrupted: any socket.

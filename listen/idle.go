@@ -29,7 +29,7 @@ type IdleReader struct {
 
 	mu       sync.Mutex // guards what follows, and setting the socket's deadline
 	deadline time.Time  // as the program set it
-	woken    bool       // the socket's deadline is Wake's, not the program's
+	woken    bool       // the socket's deadline is Wake's, until Read has seen it
 	retired  bool       // another reader has the connection
 }
 
@@ -109,11 +109,13 @@ func (r *IdleReader) Wake() {
 	_ = r.sock.SetReadDeadline(longAgo) // an error means that it has just ended
 }
 
-// retire leaves the connection, without a deadline, to the next reader.
-func (r *IdleReader) retire() {
+// Retire leaves the connection, without a deadline for reading, to whoever reads
+// it next and may do so past r: net/http's hijackers, by io.Copy, which prefers the
+// socket's own WriteTo. Wake does nothing from then on.
+func (r *IdleReader) Retire() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.retired = true
+	r.retired, r.woken, r.deadline = true, false, time.Time{}
 	_ = r.sock.SetReadDeadline(time.Time{})
 }
 
@@ -134,18 +136,23 @@ func (r *IdleReader) wasWoken(err error) bool {
 	return r.deadline.IsZero() || r.deadline.After(time.Now())
 }
 
-// SetReadDeadline is that of net.Conn.
+// SetReadDeadline is that of net.Conn. While a Read has yet to see that it was
+// woken, the deadline waits for it: without the wake's, that Read could take the
+// timeout for the program's, or wait on.
 func (r *IdleReader) SetReadDeadline(t time.Time) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.deadline, r.woken = t, false
+	r.deadline = t
+	if r.woken {
+		return nil
+	}
 	return r.sock.SetReadDeadline(t)
 }
 
 // SetDeadline is that of net.Conn.
 func (r *IdleReader) SetDeadline(t time.Time) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.deadline, r.woken = t, false
-	return r.sock.SetDeadline(t)
+	if err := r.SetReadDeadline(t); err != nil {
+		return err
+	}
+	return r.sock.SetWriteDeadline(t)
 }

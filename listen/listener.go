@@ -205,24 +205,39 @@ func (l *Listener) untrack(c socket) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	delete(l.conns, c)
+	if c.hasMoved() { // counted at once with its end, so that no drain takes it for another kind
+		l.out++
+	}
 	l.checkDrainedLocked()
 }
 
 // Close is the program's own end of the listener: it stops accepting and
-// releases Accept at once, also while draining. Open connections go on. Later
-// calls return net.ErrClosed.
+// releases Accept at once, also while draining. Open connections go on; those that
+// were adopted and wait for Accept end, like those in the queue of a socket that is
+// closed. Later calls return net.ErrClosed.
 func (l *Listener) Close() error {
+	waiting, err := l.close()
+	for _, c := range waiting {
+		_ = c.Close()
+	}
+	return err
+}
+
+// close returns the connections that nobody will accept any more.
+func (l *Listener) close() ([]socket, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.shut {
-		return &net.OpError{Op: "close", Net: l.inner.Addr().Network(), Addr: l.inner.Addr(), Err: net.ErrClosed}
+		return nil, &net.OpError{Op: "close", Net: l.inner.Addr().Network(), Addr: l.inner.Addr(), Err: net.ErrClosed}
 	}
 	l.shut = true
 	close(l.closed)
+	waiting := l.adopted
+	l.adopted = nil
 	if l.stopped {
-		return nil // the drain has closed inner
+		return waiting, nil // the drain has closed inner
 	}
-	return l.inner.Close()
+	return waiting, l.inner.Close()
 }
 
 // Addr returns the address of the wrapped listener, also after Close.

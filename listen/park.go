@@ -28,14 +28,14 @@ func (l *Listener) park(s socket) {
 	}
 	switch err := r.waitReadable(); {
 	case err == nil:
-		r.retire()
+		r.Retire()
 		l.offer(s)
 	case errors.Is(err, errEOF), errors.Is(err, net.ErrClosed):
 		_ = s.Close() // the client has gone, or it has moved on
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		_ = s.CloseRead()
 		if readable, _ := peek(s.NetConn()); readable {
-			r.retire()
+			r.Retire()
 			l.offer(s) // the request came just in time
 			return
 		}

@@ -123,6 +123,10 @@ func (r *Receiver) acceptConn(payload []byte, file *os.File) error {
 	if err != nil {
 		return err
 	}
+	if conn.RemoteAddr() == nil { // handlers rely on it, and may crash
+		_ = conn.Close()
+		return errors.New("its client is gone")
+	}
 	if err := r.take(group, conn, state); err != nil {
 		_ = conn.Close() // our duplicate; the sender's is open
 		return err
@@ -142,12 +146,11 @@ func (r *Receiver) acceptChannel(file *os.File) error {
 // generations go on moving connections, and stops reading. What cannot be passed
 // on is closed: then the older generation keeps its connections.
 func (r *Receiver) PassOn(to *Sender) {
-	r.mu.Lock()
-	r.stopped = true
-	channels := r.channels
-	r.channels = nil
-	r.mu.Unlock()
-	for ch, done := range channels {
+	for {
+		ch, done := r.nextChannel()
+		if ch == nil {
+			return
+		}
 		ch.interrupt()
 		<-done
 		if to != nil {
@@ -155,6 +158,20 @@ func (r *Receiver) PassOn(to *Sender) {
 		}
 		ch.close()
 	}
+}
+
+// nextChannel takes a channel out of the set. When there is none it has Add refuse
+// more, and not before: until the last one is interrupted, a channel can still come
+// over it, from a generation that passes on at the same time.
+func (r *Receiver) nextChannel() (*channel, chan struct{}) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for ch, done := range r.channels {
+		delete(r.channels, ch)
+		return ch, done
+	}
+	r.stopped = true
+	return nil, nil
 }
 
 // Close stops reading. Older generations keep their connections.

@@ -199,5 +199,6 @@ func (s *Sender) end() {
 	s.ch.close()
 }
 
-// Close ends the channel. What has not been moved stays.
-func (s *Sender) Close() { s.end() }
+// Close stops sending. What has not been moved stays. The channel ends when the
+// successor has answered what was sent before: it may take that at any time.
+func (s *Sender) Close() { s.breakOff() }

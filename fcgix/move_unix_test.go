@@ -1,0 +1,349 @@
+//go:build unix
+
+package fcgix_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/fcgix"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/handover"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/load"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/memnet"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
+)
+
+// generation is a server that takes connections from the one before.
+type generation struct {
+	*server
+	receiver *handover.Receiver
+}
+
+func newGeneration(t *testing.T, network string, h http.HandlerFunc) *generation {
+	t.Helper()
+	g := &generation{server: onSocket(t, network, h)}
+	var err error
+	g.receiver, err = handover.NewReceiver([]string{""}, func(_ string, c net.Conn, state []byte) error {
+		return g.Adopt(c, state)
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		g.receiver.Close()
+		g.CloseIdle()
+		g.Drain(expired(t))
+	})
+	return g
+}
+
+// replaceBy begins the drain of g, whose idle connections move to next.
+func (g *generation) replaceBy(t *testing.T, next *generation) {
+	t.Helper()
+	ours, theirs, err := handover.Pair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := next.receiver.Add(theirs); err != nil {
+		t.Fatal(err)
+	}
+	sender, err := handover.NewSender(ours)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(sender.Close)
+	g.MoveIdle(sender)
+	g.receiver.PassOn(sender)
+	g.StopAccepting()
+}
+
+// wantMoved wants the drain to end because all n connections have moved.
+func (g *generation) wantMoved(t *testing.T, n uint64) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	r := g.Drain(ctx)
+	if got := g.Stats(); r.Cut != 0 || r.Ended != 0 || got.Out != n {
+		t.Errorf("Drain = %+v, Stats = %+v, want %d moved", r, got, n)
+	}
+}
+
+// as answers with the generation's name and the body.
+func as(name string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		io.WriteString(w, name+": ")
+		echo(w, r)
+	}
+}
+
+// sizes are those of the bodies in turn.
+var sizes = []int{0, 1, 200_000}
+
+func TestIdleConnectionMoves(t *testing.T) {
+	for _, network := range []string{"tcp", "unix"} {
+		t.Run(network, func(t *testing.T) {
+			g := newGeneration(t, network, as("0"))
+			c := g.client(t)
+			c.send(request(1, true, "/", nil))
+			c.want(t, 1, "0: ")
+			for move := 1; move <= 50; move++ {
+				name := fmt.Sprint(move)
+				next := newGeneration(t, network, as(name))
+				g.replaceBy(t, next)
+				g.wantMoved(t, 1)
+				body := bytes.Repeat([]byte("x"), sizes[move%len(sizes)])
+				c.send(request(uint16(move), true, "/", body))
+				c.want(t, uint16(move), name+": "+string(body))
+				g = next
+			}
+		})
+	}
+}
+
+func TestBusyConnectionMovesAfterItsAnswer(t *testing.T) {
+	for _, network := range []string{"tcp", "unix"} {
+		t.Run(network, func(t *testing.T) {
+			begun, draining := make(chan struct{}), make(chan struct{})
+			busy := func(name string) http.HandlerFunc {
+				return func(w http.ResponseWriter, r *http.Request) {
+					begun <- struct{}{}
+					<-draining
+					as(name)(w, r)
+				}
+			}
+			g := newGeneration(t, network, busy("0"))
+			c := g.client(t)
+			for move := 1; move <= 50; move++ {
+				body := bytes.Repeat([]byte("x"), sizes[move%len(sizes)])
+				c.send(request(1, true, "/", body))
+				<-begun
+				next := newGeneration(t, network, busy(fmt.Sprint(move)))
+				g.replaceBy(t, next)
+				if got := g.Stats(); got.Out != 0 {
+					t.Fatalf("Stats = %+v: it moved with a request under way", got)
+				}
+				draining <- struct{}{}
+				c.want(t, 1, fmt.Sprintf("%d: %s", move-1, body))
+				g.wantMoved(t, 1)
+				g = next
+			}
+		})
+	}
+}
+
+// A web server sends one request after the other, whatever happens.
+func TestBackToBackOverMoves(t *testing.T) {
+	for _, network := range []string{"tcp", "unix"} {
+		t.Run(network, func(t *testing.T) {
+			g := newGeneration(t, network, echo)
+			c := g.client(t)
+			c.send(request(1, true, "/", nil))
+			c.want(t, 1, "")
+			stop, stopped := make(chan struct{}), make(chan int)
+			go func() {
+				for n := 0; ; n++ {
+					select {
+					case <-stop:
+						stopped <- n
+						return
+					default:
+					}
+					body := bytes.Repeat([]byte{'a' + byte(n%26)}, sizes[n%len(sizes)])
+					c.send(request(1, true, "/", body))
+					r, err := c.answers.Response(1)
+					if err != nil || !bytes.Equal(r.Body, body) {
+						t.Errorf("request %d: %v, %v", n, r, err)
+						stopped <- n
+						return
+					}
+				}
+			}()
+			for range 50 {
+				next := newGeneration(t, network, echo)
+				g.replaceBy(t, next)
+				g.wantMoved(t, 1)
+				g = next
+			}
+			close(stop)
+			t.Logf("%d requests", <-stopped)
+		})
+	}
+}
+
+func TestUnusedConnectionMoves(t *testing.T) {
+	old, next := newGeneration(t, "unix", as("old")), newGeneration(t, "unix", as("new"))
+	c := old.client(t)
+	for old.Stats().Accepted == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	old.replaceBy(t, next)
+	old.wantMoved(t, 1)
+	c.send(request(1, true, "/", nil))
+	c.want(t, 1, "new: ")
+}
+
+// Half a record, or half a request, is for this generation to finish.
+func TestBegunRequestStays(t *testing.T) {
+	wire := request(1, true, "/", []byte("body"))
+	for _, sent := range []int{1, 8, 15, 16, 20, len(wire) - 8, len(wire) - 1} {
+		t.Run(fmt.Sprintf("%d bytes", sent), func(t *testing.T) {
+			old, next := newGeneration(t, "tcp", as("old")), newGeneration(t, "tcp", as("new"))
+			c := old.client(t)
+			c.send(request(7, true, "/", nil))
+			c.want(t, 7, "old: ")
+			c.Write(wire[:sent])
+			// It may be on its way into the reader, or still in the kernel: then
+			// the whole request is for the next generation.
+			time.Sleep(10 * time.Millisecond)
+			old.replaceBy(t, next)
+			for range 10 {
+				if old.Stats().Out != 0 {
+					t.Fatal("it moved with half a request")
+				}
+				time.Sleep(100 * time.Microsecond)
+			}
+			c.Write(wire[sent:])
+			c.want(t, 1, "old: body")
+			old.wantMoved(t, 1)
+			c.send(wire)
+			c.want(t, 1, "new: body")
+		})
+	}
+}
+
+// Of two requests at a time the last answer lets the connection go.
+func TestMovesAfterTheLastOfTwoAnswers(t *testing.T) {
+	begun := make(chan struct{}, 2)
+	release := map[string]chan struct{}{"/1": make(chan struct{}), "/2": make(chan struct{})}
+	old := newGeneration(t, "tcp", func(w http.ResponseWriter, r *http.Request) {
+		begun <- struct{}{}
+		<-release[r.URL.Path]
+		io.WriteString(w, r.URL.Path)
+	})
+	next := newGeneration(t, "tcp", as("new"))
+	c := old.client(t)
+	c.Write(request(1, true, "/1", nil))
+	c.Write(request(2, true, "/2", nil))
+	<-begun
+	<-begun
+	old.replaceBy(t, next)
+	close(release["/2"])
+	c.want(t, 2, "/2")
+	if old.Stats().Out != 0 {
+		t.Error("it moved before the other answer")
+	}
+	close(release["/1"])
+	c.want(t, 1, "/1")
+	old.wantMoved(t, 1)
+	c.send(request(3, true, "/", nil))
+	c.want(t, 3, "new: ")
+}
+
+func TestWithoutKeepConnIsAnsweredAndClosed(t *testing.T) {
+	for _, network := range []string{"tcp", "unix"} {
+		for _, size := range sizes {
+			begun, draining := make(chan struct{}), make(chan struct{})
+			old := newGeneration(t, network, func(w http.ResponseWriter, r *http.Request) {
+				close(begun)
+				<-draining
+				as("old")(w, r)
+			})
+			next := newGeneration(t, network, as("new"))
+			c := old.client(t)
+			body := bytes.Repeat([]byte("x"), size)
+			c.send(request(1, false, "/", body))
+			<-begun
+			old.replaceBy(t, next)
+			close(draining)
+			c.want(t, 1, "old: "+string(body))
+			c.wantEOF(t)
+			c.Close()
+			if r := old.Drain(t.Context()); r.Cut != 0 || old.Stats().Out != 0 {
+				t.Errorf("%s %d bytes: Drain = %+v, want that it ended", network, size, r)
+			}
+		}
+	}
+}
+
+// The handler answers without having read the body: what is left of it may reach
+// the next generation, which must not mind.
+func TestBodyThatNobodyReads(t *testing.T) {
+	answered := make(chan struct{}, 1)
+	old := newGeneration(t, "tcp", func(w http.ResponseWriter, _ *http.Request) {
+		io.WriteString(w, "old: ")
+		answered <- struct{}{}
+	})
+	next := newGeneration(t, "tcp", as("new"))
+	c := old.client(t)
+	wire := request(1, true, "/", bytes.Repeat([]byte("x"), 200_000))
+	const first = 70_000
+	c.Write(wire[:first]) // in the midst of a record
+	<-answered
+	old.replaceBy(t, next)
+	c.want(t, 1, "old: ")
+	c.send(append(wire[first:], request(2, true, "/", []byte("y"))...))
+	r, err := c.answers.Response(2)
+	if err != nil || (string(r.Body) != "new: y" && string(r.Body) != "old: ") {
+		t.Errorf("the next answer: %v, %v", r, err)
+	}
+}
+
+// TLS around a connection cannot move, also when the drain begins while one of its
+// records is being written, the last included.
+func TestDrainDuringAWriteUnderTLS(t *testing.T) {
+	srv := httptest.NewTLSServer(nil)
+	srv.Close()
+	for reads := range 5 { // of the client, before the drain
+		synctest.Test(t, func(t *testing.T) {
+			mem := memnet.Listen()
+			ln := listen.New(mem, listen.Options{})
+			served := make(chan error, 1)
+			go func() {
+				served <- fcgix.Serve(listen.NewTLS(ln, &tls.Config{Certificates: srv.TLS.Certificates}), http.HandlerFunc(echo))
+			}()
+			below, err := mem.Dial()
+			if err != nil {
+				t.Fatal(err)
+			}
+			conn := tls.Client(below, &tls.Config{InsecureSkipVerify: true})
+			defer conn.Close()
+			go conn.Write(request(1, true, "/", []byte("body")))
+			synctest.Wait()
+			var got []byte
+			for range reads {
+				b := make([]byte, 4096)
+				n, err := conn.Read(b)
+				if err != nil {
+					break
+				}
+				got = append(got, b[:n]...)
+				synctest.Wait() // the next write waits for us to read
+				const end = 16  // END_REQUEST
+				if len(got) > end && got[len(got)-end+1] == 3 {
+					break
+				}
+			}
+			ln.StopAccepting()
+			synctest.Wait()
+			conn.SetReadDeadline(time.Now().Add(time.Minute))
+			r, err := load.NewFCGIReader(io.MultiReader(bytes.NewReader(got), conn)).Response(1)
+			if err != nil || string(r.Body) != "body" {
+				t.Errorf("%d reads: answer %v, %v, want the body", reads, r, err)
+			}
+			conn.Close()
+			if err := <-served; !errors.Is(err, net.ErrClosed) {
+				t.Errorf("Serve = %v, want net.ErrClosed", err)
+			}
+		})
+	}
+}

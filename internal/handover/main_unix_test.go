@@ -1,0 +1,257 @@
+//go:build unix
+
+package handover_test
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/handover"
+)
+
+// roles are what the test binary does when a test runs it again, by the value
+// of roleEnv.
+var roles = map[string]func() error{}
+
+const roleEnv = "GOZD_HANDOVER_TEST_ROLE"
+
+func TestMain(m *testing.M) {
+	if role, ok := roles[os.Getenv(roleEnv)]; ok {
+		if err := role(); err != nil {
+			println(err.Error())
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// within fails the test if c gives nothing for 20 seconds.
+func within[T any](tb testing.TB, c <-chan T, what string) (v T) {
+	tb.Helper()
+	select {
+	case v = <-c:
+	case <-time.After(20 * time.Second):
+		tb.Fatalf("%s: nothing for 20 seconds", what)
+	}
+	return v
+}
+
+// pair returns both sides of a connection. Both are closed at the end of the
+// test.
+func pair(tb testing.TB, network string) (server, client net.Conn) {
+	tb.Helper()
+	address := "127.0.0.1:0"
+	if network == "unix" {
+		dir, err := os.MkdirTemp("", "gozd") //nolint:usetesting // t.TempDir is too long for the path of a socket
+		if err != nil {
+			tb.Fatal(err)
+		}
+		defer os.RemoveAll(dir)
+		address = filepath.Join(dir, "s")
+	}
+	ln, err := net.Listen(network, address)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer ln.Close()
+	if client, err = net.Dial(network, ln.Addr().String()); err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { client.Close() })
+	if server, err = ln.Accept(); err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { server.Close() })
+	for _, c := range []net.Conn{client, server} { // nothing waits for ever
+		if err := c.SetDeadline(time.Now().Add(time.Minute)); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	return server, client
+}
+
+// socket is what Move wants of a connection.
+func socket(tb testing.TB, c net.Conn) syscall.Conn {
+	tb.Helper()
+	s, ok := c.(syscall.Conn)
+	if !ok {
+		tb.Fatalf("a %T is no syscall.Conn", c)
+	}
+	return s
+}
+
+// channel is handover.Pair.
+func channel(tb testing.TB) (ours, theirs *os.File) {
+	tb.Helper()
+	ours, theirs, err := handover.Pair()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		ours.Close()
+		theirs.Close()
+	})
+	return ours, theirs
+}
+
+// receiver returns a Receiver of the group "web".
+func receiver(tb testing.TB, take handover.Taker) *handover.Receiver {
+	tb.Helper()
+	r, err := handover.NewReceiver([]string{"web"}, take)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(r.Close)
+	return r
+}
+
+// connect makes a channel to r, and returns its sender.
+func connect(tb testing.TB, r *handover.Receiver) *handover.Sender {
+	tb.Helper()
+	ours, theirs := channel(tb)
+	if err := r.Add(theirs); err != nil {
+		tb.Fatal(err)
+	}
+	s, err := handover.NewSender(ours)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(s.Close)
+	return s
+}
+
+// taken is a connection that a shelf got.
+type taken struct {
+	group string
+	conn  net.Conn
+	state []byte
+}
+
+// shelf takes connections, and closes them at the end of the test.
+type shelf struct {
+	mu  sync.Mutex // guards all
+	all []taken
+}
+
+func newShelf(tb testing.TB) *shelf {
+	tb.Helper()
+	s := new(shelf)
+	tb.Cleanup(func() { s.clear() })
+	return s
+}
+
+func (s *shelf) take(group string, conn net.Conn, state []byte) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.all = append(s.all, taken{group, conn, state})
+	return nil
+}
+
+// clear closes what there is, and returns it.
+func (s *shelf) clear() []taken {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := s.all
+	s.all = nil
+	for _, got := range all {
+		got.conn.Close()
+	}
+	return all
+}
+
+// only returns the one connection that was taken.
+func (s *shelf) only(tb testing.TB) taken {
+	tb.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.all) != 1 {
+		tb.Fatalf("%d connections were taken, want 1", len(s.all))
+	}
+	return s.all[0]
+}
+
+// wantUsable wants bytes to pass both ways between server and client.
+func wantUsable(tb testing.TB, server, client net.Conn) {
+	tb.Helper()
+	for _, way := range [][2]net.Conn{{server, client}, {client, server}} {
+		const text = "still there"
+		if _, err := io.WriteString(way[0], text); err != nil {
+			tb.Errorf("write: %v", err)
+		}
+		b := make([]byte, len(text))
+		if _, err := io.ReadFull(way[1], b); err != nil || string(b) != text {
+			tb.Errorf("read %q, %v, want %q", b, err, text)
+		}
+	}
+}
+
+// fakeReceiver is the other end of a channel, in the hands of the test.
+type fakeReceiver struct{ net.Conn }
+
+// fake greets and returns a sender, and the other end.
+func fake(tb testing.TB) (*handover.Sender, *fakeReceiver) {
+	tb.Helper()
+	ours, theirs := channel(tb)
+	conn, err := net.FileConn(theirs)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	theirs.Close()
+	tb.Cleanup(func() { conn.Close() })
+	f := &fakeReceiver{conn}
+	f.say(tb, handover.KindGroups, 0, `["web"]`)
+	s, err := handover.NewSender(ours)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(s.Close)
+	return s, f
+}
+
+func (f *fakeReceiver) say(tb testing.TB, kind byte, seq uint32, payload string) {
+	tb.Helper()
+	if _, err := f.Write(handover.AppendFrame(nil, kind, seq, []byte(payload))); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// next reads a frame, and drops the descriptor that comes with it.
+func (f *fakeReceiver) next(tb testing.TB) (kind byte, seq uint32) {
+	tb.Helper()
+	var header [handover.HeaderLen]byte
+	if _, err := io.ReadFull(f, header[:]); err != nil {
+		tb.Fatal(err)
+	}
+	kind, seq, size, err := handover.ParseHeader(header)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if _, err := io.CopyN(io.Discard, f, int64(size)); err != nil {
+		tb.Fatal(err)
+	}
+	return kind, seq
+}
+
+// wantErrors wants of every error that it is want, which can be nil.
+func wantErrors(tb testing.TB, errs []error, want error) {
+	tb.Helper()
+	for _, err := range errs {
+		if !errors.Is(err, want) {
+			tb.Errorf("%v, want %v", err, want)
+		}
+	}
+}
+
+// name is the state by which the connection with this number is known again.
+func name(i int) []byte { return fmt.Appendf(nil, "connection %d", i) }
