@@ -20,6 +20,7 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/handover"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/load"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/memnet"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/recvq"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
 )
 
@@ -202,9 +203,8 @@ func TestBegunRequestStays(t *testing.T) {
 			c.send(request(7, true, "/", nil))
 			c.want(t, 7, "old: ")
 			c.Write(wire[:sent])
-			// It may be on its way into the reader, or still in the kernel: then
-			// the whole request is for the next generation.
-			time.Sleep(10 * time.Millisecond)
+			// What is still in the kernel would rightly move.
+			recvq.AwaitEmpty(t, c)
 			old.replaceBy(t, next)
 			for range 10 {
 				if old.Stats().Out != 0 {

@@ -9,8 +9,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/netip"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -19,6 +17,7 @@ import (
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/httpx"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/handover"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/recvq"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
 )
 
@@ -253,7 +252,7 @@ func TestBegunRequestIsAnsweredFirst(t *testing.T) {
 					}
 				}
 				io.WriteString(c, request[:sent])
-				wantRead(t, c)
+				recvq.AwaitEmpty(t, c)
 				old.replaceBy(t, next)
 				for range 100 { // it has been woken
 					if out := old.Stats().Out; out != 0 {
@@ -269,33 +268,6 @@ func TestBegunRequestIsAnsweredFirst(t *testing.T) {
 			})
 		}
 	}
-}
-
-// wantRead waits until the server has read all that c has sent.
-func wantRead(t *testing.T, c *client1) {
-	t.Helper()
-	local, remote := c.LocalAddr().String(), c.RemoteAddr().String()
-	serverSide := hexAddr(remote) + " " + hexAddr(local)
-	eventually(t, "all is read", func() bool {
-		text, err := os.ReadFile("/proc/net/tcp")
-		if err != nil {
-			t.Skipf("the length of a socket's queue: %v", err)
-		}
-		for line := range strings.Lines(string(text)) {
-			if strings.Contains(line, serverSide) {
-				queues := strings.Fields(line)[4]
-				return strings.HasSuffix(queues, ":00000000")
-			}
-		}
-		return false
-	})
-}
-
-// hexAddr is an address as /proc/net/tcp has it.
-func hexAddr(addr string) string {
-	ap := netip.MustParseAddrPort(addr)
-	ip := ap.Addr().As4()
-	return fmt.Sprintf("%02X%02X%02X%02X:%04X", ip[3], ip[2], ip[1], ip[0], ap.Port())
 }
 
 func TestPipelinedRequestIsAnsweredByTheOld(t *testing.T) {
@@ -336,7 +308,7 @@ func TestRequestDuringTheOneBefore(t *testing.T) {
 	<-inHandler
 	old.replaceBy(t, next)
 	io.WriteString(c, "G")
-	wantRead(t, c)
+	recvq.AwaitEmpty(t, c)
 	close(release)
 	c.wantBy(t, "old", "")
 	io.WriteString(c, "ET / HTTP/1.1\r\nHost: x\r\n\r\n")
