@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -17,34 +18,77 @@ import (
 )
 
 // BenchmarkUpgrade measures from SIGHUP until the PID file names the next
-// generation. The bare daemon writes it when it is ready, and that of gozd just
-// before.
+// generation, of gozd and of tableflip alone in turn, so that both meet the same
+// moments of the machine. It reports the medians and their ratio. The bare daemon
+// writes the PID file when it is ready, and so does that of gozd.
 func BenchmarkUpgrade(b *testing.B) {
-	for _, side := range []struct {
-		name, folder string
-		args         func(dir string) []string
-	}{
-		{"tableflip", "internal/testutil/bare", func(dir string) []string {
-			return []string{filepath.Join(dir, "app.pid"), freeAddress(b)}
-		}},
-		{"gozd", "examples/http", func(dir string) []string {
-			conf := filepath.Join(dir, "app.conf")
-			text := "[gozd]\npidfile app.pid\n[web]\nmode http\nlisten 127.0.0.1:0\n"
-			if err := os.WriteFile(conf, []byte(text), 0o644); err != nil {
-				b.Fatal(err)
-			}
-			return []string{"-f", "-c", conf}
-		}},
-	} {
-		b.Run("side="+side.name, func(b *testing.B) {
-			dir := b.TempDir()
-			binary := filepath.Join(dir, "app")
-			if err := daemon.Build(b.Context(), binary, side.folder, ""); err != nil {
-				b.Fatal(err)
-			}
-			benchmarkUpgrade(b, binary, side.args(dir), filepath.Join(dir, "app.pid"))
-		})
+	bare := startUpgradable(b, "internal/testutil/bare", func(dir string) []string {
+		return []string{filepath.Join(dir, "app.pid"), freeAddress(b)}
+	})
+	gozd := startUpgradable(b, "examples/http", func(dir string) []string {
+		conf := filepath.Join(dir, "app.conf")
+		text := "[gozd]\npidfile app.pid\n[web]\nmode http\nlisten 127.0.0.1:0\n"
+		if err := os.WriteFile(conf, []byte(text), 0o644); err != nil {
+			b.Fatal(err)
+		}
+		return []string{"-f", "-c", conf}
+	})
+	for b.Loop() {
+		bare.upgrade(b)
+		gozd.upgrade(b)
 	}
+	b.ReportMetric(float64(bare.median()), "tableflip-ns")
+	b.ReportMetric(float64(gozd.median()), "gozd-ns")
+	b.ReportMetric(float64(gozd.median())/float64(bare.median()), "ratio")
+}
+
+// upgradable is a daemon in the foreground, and how long its upgrades have taken.
+type upgradable struct {
+	cmd     *exec.Cmd
+	pidfile string
+	pid     int
+	took    []time.Duration
+}
+
+func startUpgradable(b *testing.B, folder string, args func(dir string) []string) *upgradable {
+	b.Helper()
+	daemon.AdoptOrphans()
+	dir := b.TempDir()
+	binary := filepath.Join(dir, "app")
+	if err := daemon.Build(b.Context(), binary, folder, ""); err != nil {
+		b.Fatal(err)
+	}
+	u := &upgradable{cmd: exec.Command(binary, args(dir)...), pidfile: filepath.Join(dir, "app.pid")}
+	if err := u.cmd.Start(); err != nil {
+		b.Fatal(err)
+	}
+	u.pid = awaitPID(b, u.pidfile, 0)
+	b.Cleanup(func() {
+		_ = syscall.Kill(u.pid, syscall.SIGKILL)
+		awaitEnd(b, u.cmd, u.pid)
+	})
+	awaitSettled()
+	return u
+}
+
+// upgrade upgrades once. tableflip alone upgrades again only when the old process is
+// gone.
+func (u *upgradable) upgrade(b *testing.B) {
+	b.Helper()
+	start := time.Now()
+	if err := syscall.Kill(u.pid, syscall.SIGHUP); err != nil {
+		b.Fatal(err)
+	}
+	next := awaitPID(b, u.pidfile, u.pid)
+	u.took = append(u.took, time.Since(start))
+	awaitEnd(b, u.cmd, u.pid)
+	u.pid = next
+	awaitSettled()
+}
+
+func (u *upgradable) median() time.Duration {
+	slices.Sort(u.took)
+	return u.took[len(u.took)/2]
 }
 
 func freeAddress(b *testing.B) string {
@@ -55,30 +99,6 @@ func freeAddress(b *testing.B) string {
 	}
 	defer func() { _ = ln.Close() }()
 	return ln.Addr().String()
-}
-
-func benchmarkUpgrade(b *testing.B, binary string, args []string, pidfile string) {
-	b.Helper()
-	daemon.AdoptOrphans()
-	cmd := exec.Command(binary, args...)
-	if err := cmd.Start(); err != nil {
-		b.Fatal(err)
-	}
-	pid := awaitPID(b, pidfile, 0)
-	awaitSettled()
-	for b.Loop() {
-		if err := syscall.Kill(pid, syscall.SIGHUP); err != nil {
-			b.Fatal(err)
-		}
-		next := awaitPID(b, pidfile, pid)
-		b.StopTimer()
-		awaitEnd(b, cmd, pid) // tableflip alone upgrades again only then
-		awaitSettled()
-		pid = next
-		b.StartTimer()
-	}
-	_ = syscall.Kill(pid, syscall.SIGKILL)
-	awaitEnd(b, cmd, pid)
 }
 
 // awaitSettled lets a new process come to rest, so that the next upgrade does not
