@@ -46,6 +46,24 @@ func slowRequest(t *testing.T, to load.Target, d time.Duration) <-chan error {
 	return result
 }
 
+// holdLine opens a connection to the serving generation that stays with it until
+// the test ends.
+func holdLine(t *testing.T, d *daemon.Daemon) {
+	t.Helper()
+	to := target(t, d, "line")
+	conn, err := net.Dial(to.Network, to.Address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	if _, err := fmt.Fprintln(conn, "here"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := conn.Read(make([]byte, 100)); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // awaitOpen waits until the daemon has accepted the connection of a request just
 // begun: it is begun for sure when another, later one has been answered.
 func awaitOpen(t *testing.T, to load.Target) {
@@ -102,18 +120,7 @@ func wantNothingLeft(t *testing.T, d *daemon.Daemon) {
 // TestStopTimeoutCutsWhatIsLeft stops a daemon with a connection that never ends.
 func TestStopTimeoutCutsWhatIsLeft(t *testing.T) {
 	d := start(t, "[line]\nmode tcp\nlisten 127.0.0.1:0\nstop_timeout 200ms\n")
-	to := target(t, d, "line")
-	conn, err := net.Dial(to.Network, to.Address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = conn.Close() }()
-	if _, err := fmt.Fprintln(conn, "here"); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := conn.Read(make([]byte, 100)); err != nil {
-		t.Fatal(err)
-	}
+	holdLine(t, d)
 	signalServing(t, d, syscall.SIGTERM)
 	if err := d.WaitAlive(t.Context(), 0); err != nil {
 		t.Fatal(err)
@@ -126,16 +133,7 @@ func TestStopTimeoutCutsWhatIsLeft(t *testing.T) {
 // TestStopReachesEveryGeneration stops a daemon of which an old generation drains.
 func TestStopReachesEveryGeneration(t *testing.T) {
 	d := start(t, "[line]\nmode tcp\nlisten 127.0.0.1:0\nstop_timeout 100ms\n")
-	to := target(t, d, "line")
-	conn, err := net.Dial(to.Network, to.Address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = conn.Close() }()
-	_, _ = fmt.Fprintln(conn, "here")
-	if _, err := conn.Read(make([]byte, 100)); err != nil {
-		t.Fatal(err)
-	}
+	holdLine(t, d)
 	upgrade(t, d)
 	upgrade(t, d)
 	if err := d.WaitAlive(t.Context(), 2); err != nil {
@@ -150,17 +148,8 @@ func TestStopReachesEveryGeneration(t *testing.T) {
 // TestMaxGenerationsHurriesTheOldest keeps a connection in each generation.
 func TestMaxGenerationsHurriesTheOldest(t *testing.T) {
 	d := start(t, "[line]\nmode tcp\nlisten 127.0.0.1:0\nstop_timeout 100ms\n", "max_generations 3")
-	to := target(t, d, "line")
 	for range 4 {
-		conn, err := net.Dial(to.Network, to.Address)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = conn.Close() }()
-		_, _ = fmt.Fprintln(conn, "here")
-		if _, err := conn.Read(make([]byte, 100)); err != nil {
-			t.Fatal(err)
-		}
+		holdLine(t, d)
 		upgrade(t, d)
 	}
 	if err := d.WaitAlive(t.Context(), 3); err != nil {
@@ -171,16 +160,7 @@ func TestMaxGenerationsHurriesTheOldest(t *testing.T) {
 // TestReopenReachesEveryGeneration moves the log away, as logrotate does.
 func TestReopenReachesEveryGeneration(t *testing.T) {
 	d := start(t, "[web]\nmode http\nlisten 127.0.0.1:0\n[line]\nmode tcp\nlisten 127.0.0.1:0\nstop_timeout 0s\n")
-	to := target(t, d, "line")
-	conn, err := net.Dial(to.Network, to.Address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = conn.Close() }()
-	_, _ = fmt.Fprintln(conn, "here")
-	if _, err := conn.Read(make([]byte, 100)); err != nil {
-		t.Fatal(err)
-	}
+	holdLine(t, d)
 	first, err := d.State()
 	if err != nil {
 		t.Fatal(err)
