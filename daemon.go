@@ -38,6 +38,7 @@ type Daemon struct {
 	exit     chan struct{}
 	signals  chan os.Signal
 	upgrades chan struct{} // a request for an upgrade; those that come meanwhile fold into one
+	settled  chan struct{} // closed when becomeReady has done all that it does, or has failed
 	done     chan struct{} // closed when the generation has nothing left to do
 
 	receiver *handover.Receiver // of connections from older generations
@@ -98,6 +99,7 @@ func newDaemon(opts Options, endProcess bool) (*Daemon, error) {
 		exit:       make(chan struct{}),
 		signals:    make(chan os.Signal, 16),
 		upgrades:   make(chan struct{}, 1),
+		settled:    make(chan struct{}),
 		done:       make(chan struct{}),
 		groups:     make(map[string]*group),
 	}

@@ -21,9 +21,8 @@ func handoverKey(g *cfg.Group) (key string, movable bool) {
 	return string(g.Mode) + " " + g.Name, g.Mode != cfg.HTTPS
 }
 
-// receiveConnections begins to take connections from the older generations, once
-// this one serves.
-func (d *Daemon) receiveConnections() error {
+// newReceiver makes what will take connections from the older generations.
+func (d *Daemon) newReceiver() error {
 	var keys []string
 	for _, g := range d.order {
 		if key, ok := handoverKey(g.conf); ok {
@@ -35,8 +34,14 @@ func (d *Daemon) receiveConnections() error {
 		return err
 	}
 	d.receiver = receiver
+	return nil
+}
+
+// receiveConnections begins to take connections from the older generations, once
+// this one serves.
+func (d *Daemon) receiveConnections() error {
 	if f := d.up.File(fileHandover); f != nil {
-		return receiver.Add(f)
+		return d.receiver.Add(f)
 	}
 	return nil
 }

@@ -64,6 +64,7 @@ func (d *Daemon) becomeReady() error {
 	if !d.beginServing() {
 		return nil
 	}
+	defer close(d.settled) // a stop that comes meanwhile removes these files after they are written
 	if err := process.WritePID(d.PIDFile(), os.Getpid()); err != nil {
 		return err
 	}

@@ -43,6 +43,9 @@ func (d *Daemon) start() (stage string, err error) {
 	if err := d.claimGroups(); err != nil {
 		return upgrade.StageListen, err
 	}
+	if err := d.newReceiver(); err != nil {
+		return upgrade.StageStart, err
+	}
 	if err := d.dropPrivileges(); err != nil {
 		return upgrade.StageStart, err
 	}

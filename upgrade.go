@@ -135,7 +135,7 @@ func (d *Daemon) requestUpgrade() {
 // watchUpgrades does the upgrades that are asked for. Errors have been logged.
 func (d *Daemon) watchUpgrades() {
 	select {
-	case <-d.gate:
+	case <-d.settled:
 	case <-d.done:
 		return
 	}

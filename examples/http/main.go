@@ -26,7 +26,7 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	go http.Serve(ln, router) // httpx.Serve(ln, router) also drains keep-alive connections
+	go http.Serve(ln, router) // httpx.Serve(ln, router) also moves keep-alive connections
 	<-exit
 }
 
