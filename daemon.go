@@ -103,9 +103,10 @@ func newDaemon(opts Options, endProcess bool) (*Daemon, error) {
 		done:       make(chan struct{}),
 		groups:     make(map[string]*group),
 	}
-	// Before anything slow: a signal that comes too early must wait, not kill.
-	signal.Notify(d.signals, caught...)
-	if stage, err := d.start(); err != nil {
+	catching := d.catchSignals()
+	stage, err := d.start()
+	<-catching
+	if err != nil {
 		signal.Stop(d.signals)
 		d.report.Fail(stage, err)
 		d.abandon()

@@ -27,9 +27,12 @@ func (d *Daemon) Upgrade() error {
 		return ErrNotServing
 	}
 	start := time.Now()
-	d.allowSharing(true)
-	channel := d.offerChannel()
-	pid, err := d.up.Upgrade(append(d.livingAncestors(), d.self()))
+	var channel *channel
+	pid, err := d.up.Upgrade(func() []upgrade.Ancestor {
+		d.allowSharing(true)
+		channel = d.offerChannel()
+		return append(d.livingAncestors(), d.self())
+	})
 	d.allowSharing(false)
 	d.withdraw(channel, err != nil)
 	if err != nil {

@@ -21,15 +21,16 @@ const goneWait = 5 * time.Second
 const settleWait = time.Second
 
 // Upgrade starts the newest binary as the next generation and waits until it is
-// ready; ancestors are the generations that still live, oldest first, this one
-// included. It returns the successor's PID. After nil this process is no longer the
+// ready. It calls prepare once, while the new process starts: what prepare does is done
+// before that one learns anything, so files may be passed there, and it returns the generations that still live, oldest
+// first, this one included. Upgrade returns the successor's PID. After nil this process is no longer the
 // one that serves: it must stop accepting and drain, and no further Upgrade
 // succeeds.
 //
 // A failure is an *[Error], and the new process has ended or has been killed when
 // Upgrade returns.
 // Only one upgrade runs at a time; a second call waits for the first.
-func (u *Upgrader) Upgrade(ancestors []Ancestor) (pid int, err error) {
+func (u *Upgrader) Upgrade(prepare func() []Ancestor) (pid int, err error) {
 	if u.tf == nil {
 		return 0, ErrNotSupported
 	}
@@ -40,24 +41,35 @@ func (u *Upgrader) Upgrade(ancestors []Ancestor) (pid int, err error) {
 	if err != nil {
 		return 0, &Error{Stage: StageStart, Err: err}
 	}
-	manifest, files := u.message(ancestors)
-	files[fileSaid] = tell
-	err = u.box.send(manifest, files)
-	_ = tell.Close() // the copy in the mailbox is the successor's
-	if err != nil {
-		_ = said.Close()
-		return 0, &Error{Stage: StageStart, Err: err}
-	}
 	outcomes := make(chan report.Outcome, 1)
 	go readReport(said, outcomes)
-
 	start := time.Now()
-	err = u.startSuccessor()
-	if err == nil {
-		return u.committed(<-outcomes)
+	u.box.empty() // before there is somebody who could read what an earlier successor left
+	started := make(chan error, 1)
+	go func() { started <- u.startSuccessor() }()
+	sendErr := u.sendLetter(prepare(), tell)
+	if err := <-started; err != nil {
+		u.box.empty() // or an unread letter would keep the report open
+		said := u.lastWords(said, outcomes)
+		if sendErr != nil {
+			return 0, &Error{Stage: StageStart, PID: said.PID, Err: sendErr}
+		}
+		return 0, u.explain(err, said, time.Since(start))
 	}
-	u.box.empty() // or an unread message would keep the report open
-	return 0, u.explain(err, u.lastWords(said, outcomes), time.Since(start))
+	return u.committed(<-outcomes)
+}
+
+// sendLetter tells the successor what it has to know, and where to report: tell, which it closes. The
+// successor that cannot be told is told to end, and need not wait.
+func (u *Upgrader) sendLetter(ancestors []Ancestor, tell *os.File) error {
+	manifest, files := u.message(ancestors)
+	files[fileSaid] = tell
+	err := u.box.send(manifest, files)
+	if err != nil {
+		u.box.sendNothing()
+	}
+	_ = tell.Close() // the copy in the mailbox is the successor's
+	return err
 }
 
 // startSuccessor returns when the successor is ready or has failed. An upgrade may

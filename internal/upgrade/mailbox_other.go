@@ -17,5 +17,6 @@ func encodeLetter(Manifest, []string) ([]byte, error) { return nil, ErrNotSuppor
 func newMailbox() (post, fetch *os.File, err error)       { return nil, nil, ErrNotSupported }
 func openMailbox(_, _ *os.File) (*mailbox, error)         { return nil, ErrNotSupported }
 func (*mailbox) send(Manifest, map[string]*os.File) error { return ErrNotSupported }
+func (*mailbox) sendNothing()                             {}
 func (*mailbox) receive() (*letter, error)                { return nil, ErrNotSupported }
 func (*mailbox) empty()                                   {}

@@ -4,6 +4,7 @@ package upgrade
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -95,10 +96,9 @@ type envelope struct {
 	Files    []string        `json:"files"`
 }
 
-// send puts a message into the mailbox, after anything that an earlier
-// successor left unread has been thrown away. The files stay the caller's.
+// send puts a message into the mailbox, which must be empty. The files stay the
+// caller's.
 func (m *mailbox) send(manifest Manifest, files map[string]*os.File) error {
-	m.empty()
 	if len(files) > mailboxFiles {
 		return fmt.Errorf("upgrade: there are %d files, the mailbox takes %d", len(files), mailboxFiles)
 	}
@@ -122,6 +122,10 @@ func (m *mailbox) send(manifest Manifest, files map[string]*os.File) error {
 	}
 	return nil
 }
+
+// sendNothing puts an empty message into the mailbox: who reads it learns that
+// there will be no other.
+func (m *mailbox) sendNothing() { _, _ = m.post.Write(nil) }
 
 // encodeLetter refuses what the system would take and the reader would cut.
 func encodeLetter(manifest Manifest, names []string) ([]byte, error) {
@@ -166,6 +170,9 @@ func (m *mailbox) receive() (*letter, error) {
 }
 
 func openLetter(data []byte, fds []int) (*letter, error) {
+	if len(data) == 0 {
+		return nil, errors.New("upgrade: the previous generation could not write its manifest")
+	}
 	var env envelope
 	if err := json.Unmarshal(data, &env); err != nil {
 		return nil, fmt.Errorf("upgrade: manifest from the previous generation: %w", err)

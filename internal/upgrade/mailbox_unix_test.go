@@ -106,6 +106,14 @@ func TestMailboxWithoutFiles(t *testing.T) {
 	}
 }
 
+func TestMailboxSaysThatNothingWillCome(t *testing.T) {
+	m := newTestMailbox(t)
+	m.sendNothing()
+	if _, err := m.receive(); err == nil || !strings.Contains(err.Error(), "could not write its manifest") {
+		t.Errorf("receive = %v, want words about the manifest", err)
+	}
+}
+
 // A successor that died early has left its letter unread.
 func TestMailboxThrowsUnreadLettersAway(t *testing.T) {
 	m := newTestMailbox(t)
@@ -117,6 +125,7 @@ func TestMailboxThrowsUnreadLettersAway(t *testing.T) {
 	if isAtEnd(t, r) {
 		t.Fatal("the letter does not hold the pipe open")
 	}
+	m.empty()
 	next := letterTo
 	next.Generation++
 	if err := m.send(next, nil); err != nil {
@@ -207,7 +216,7 @@ func TestReceiveClosesWhatItCannotUse(t *testing.T) {
 	good := string(encode(t, letterTo))
 	tests := []struct{ name, data, says string }{
 		{"garbage", "hello", "invalid character"},
-		{"nothing", "", "unexpected end of JSON input"},
+		{"nothing", "", "could not write its manifest"},
 		{"more files than names", `{"manifest":` + good + `}`, "names 0 files and sent 1"},
 		{"more names than files", `{"manifest":` + good + `,"files":["a","b"]}`, "names 2 files and sent 1"},
 		{"no manifest", `{"files":["a"]}`, "unexpected end of JSON input"},
