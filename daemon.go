@@ -1,6 +1,7 @@
 package gozd
 
 import (
+	"crypto/tls"
 	"log/slog"
 	"net"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/handover"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/report"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/tickets"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
 )
@@ -56,6 +58,8 @@ type Daemon struct {
 	since     time.Time
 	err       error
 	deadline  *time.Timer // for becoming ready
+	tickets   []tickets.Secret
+	rotation  *time.Timer // of the tickets' secrets; nil without any
 }
 
 // phase is where a generation is in its life.
@@ -72,6 +76,7 @@ type group struct {
 	conf *cfg.Group
 	ln   *listen.Listener
 	face net.Listener // what the program gets: ln, or TLS around it
+	tls  *tls.Config  // of face; nil without TLS
 	used bool         // the program has taken it
 	open bool         // it is being accepted on
 }

@@ -37,7 +37,7 @@ func (d *Daemon) claimGroups() error {
 		}
 		g.face = g.ln
 		if configs[i] != nil {
-			g.face = listen.NewTLS(g.ln, configs[i])
+			g.face, g.tls = listen.NewTLS(g.ln, configs[i]), configs[i]
 		}
 		d.groups[g.conf.Name] = g
 		d.order = append(d.order, g)

@@ -64,6 +64,7 @@ func (d *Daemon) leave(why reason) {
 // finish drains every group and ends the generation.
 func (d *Daemon) finish(why reason) {
 	<-d.settled
+	d.stopTickets()
 	last := why != replaced && d.endAll(why)
 	if last {
 		d.receiver.Close()

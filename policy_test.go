@@ -20,7 +20,8 @@ const modulePath = "bitbucket.org/PinIdea/go-zero-downtime-daemon"
 var mayImport = map[string][]string{
 	".": {
 		"cfg", "listen", "httpx", "fcgix", "tcpx",
-		"internal/check", "internal/control", "internal/handover", "internal/process", "internal/report", "internal/socket", "internal/upgrade",
+		"internal/check", "internal/control", "internal/handover", "internal/process", "internal/report", "internal/socket",
+		"internal/tickets", "internal/upgrade",
 	},
 	"cfg":               {},
 	"listen":            {},
@@ -34,7 +35,8 @@ var mayImport = map[string][]string{
 	"internal/process":  {"internal/report"},
 	"internal/report":   {},
 	"internal/socket":   {},
-	"internal/upgrade":  {"internal/report"},
+	"internal/tickets":  {},
+	"internal/upgrade":  {"internal/report", "internal/tickets"},
 }
 
 // onlyIn says which parts of this module may import a foreign module, tests

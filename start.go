@@ -43,6 +43,9 @@ func (d *Daemon) start() (stage string, err error) {
 	if err := d.claimGroups(); err != nil {
 		return upgrade.StageListen, err
 	}
+	if err := d.useTickets(); err != nil {
+		return upgrade.StageStart, err
+	}
 	if err := d.newReceiver(); err != nil {
 		return upgrade.StageStart, err
 	}
@@ -138,6 +141,7 @@ func (d *Daemon) abandon() {
 		d.deadline.Stop()
 	}
 	d.mu.Unlock()
+	d.stopTickets()
 	for _, g := range d.order {
 		g.ln.StopAccepting()
 	}

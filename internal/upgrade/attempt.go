@@ -137,6 +137,7 @@ func (u *Upgrader) message(ancestors []Ancestor) (Manifest, map[string]*os.File)
 		PIDFile:    u.pidfile,
 		Sockets:    slices.Clone(u.sockets),
 		Ancestors:  ancestors,
+		Tickets:    slices.Clone(u.tickets),
 	}, maps.Clone(u.pass)
 }
 

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"time"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/tickets"
 )
 
 // manifestVersion is raised when a field changes its meaning. A successor built
@@ -19,6 +21,10 @@ type Manifest struct {
 	PIDFile    string        `json:"pidfile"`    // of the generation that wrote this
 	Sockets    []Socket      `json:"sockets"`    // the listeners that it inherits
 	Ancestors  []Ancestor    `json:"ancestors"`  // generations that may still live, oldest first
+
+	// Tickets are the secrets of TLS session tickets, the newest first. They are nowhere but in the
+	// memory of the generations and, for a moment, in the socket between two of them.
+	Tickets []tickets.Secret `json:"tickets,omitempty"`
 }
 
 // Socket describes a listener that generations pass on.

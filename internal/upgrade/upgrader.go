@@ -12,6 +12,7 @@ import (
 	"github.com/cloudflare/tableflip"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/report"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/tickets"
 )
 
 // DefaultTimeout is used where Options.Timeout is zero.
@@ -64,6 +65,7 @@ type Upgrader struct {
 	nextID  int
 	pass    map[string]*os.File
 	pidfile string
+	tickets []tickets.Secret
 	ready   bool
 }
 
@@ -182,6 +184,13 @@ func (u *Upgrader) SetPIDFile(path string) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.pidfile = path
+}
+
+// SetTickets has successors given the secrets of TLS session tickets.
+func (u *Upgrader) SetTickets(secrets []tickets.Secret) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.tickets = secrets
 }
 
 // Listener can be passed to another process.

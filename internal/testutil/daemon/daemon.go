@@ -41,7 +41,7 @@ func New(dir, binary, groups string, options ...string) (*Daemon, error) {
 		PIDFile: filepath.Join(dir, "app.pid"),
 		Log:     filepath.Join(dir, "app.log"),
 	}
-	if err := writeKeyPair(dir); err != nil {
+	if err := WriteKeyPair(dir); err != nil {
 		return nil, err
 	}
 	if err := Install(binary, d.Binary); err != nil {

@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// writeKeyPair writes key.pem and cert.pem for localhost, made by itself.
-func writeKeyPair(dir string) error {
+// WriteKeyPair writes key.pem and cert.pem for localhost, made by itself.
+func WriteKeyPair(dir string) error {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return err
