@@ -43,6 +43,8 @@ type tracked struct {
 	moved  atomic.Bool // the successor has it
 	state  []byte
 	idle   atomic.Pointer[IdleReader] // where an adapter reads by one
+	doing  atomic.Int32               // an Activity
+	after  atomic.Pointer[func()]     // see AfterClose
 }
 
 // Group implements Conn.
@@ -59,13 +61,45 @@ func (t *tracked) setMoved()                   { t.moved.Store(true) }
 func (t *tracked) hasMoved() bool              { return t.moved.Load() }
 func (t *tracked) setIdleReader(r *IdleReader) { t.idle.Store(r) }
 func (t *tracked) idleReader() *IdleReader     { return t.idle.Load() }
+func (t *tracked) setActivity(a Activity)      { t.doing.Store(int32(a)) }
+func (t *tracked) activity() Activity          { return Activity(t.doing.Load()) }
 
 // ended takes the connection out of its listener's set. net/http closes a
 // connection twice, so only the first call counts.
 func (t *tracked) ended(c socket) {
 	if t.closed.CompareAndSwap(false, true) {
 		t.ln.untrack(c)
+		t.runAfter()
 	}
+}
+
+// runAfter calls what AfterClose has left, once.
+func (t *tracked) runAfter() {
+	if f := t.after.Swap(nil); f != nil {
+		(*f)()
+	}
+}
+
+func (t *tracked) afterClose(f func()) {
+	t.after.Store(&f)
+	if t.closed.Load() {
+		t.runAfter()
+	}
+}
+
+// AfterClose has f called once when the connection below c, see [FromConn], is
+// closed or handed over; at once if it is already. It replaces an earlier f. It reports false where there is no
+// connection of a [Listener] below c, and then f is never called.
+func AfterClose(c net.Conn, f func()) bool {
+	conn, ok := FromConn(c)
+	if !ok {
+		return false
+	}
+	s, ok := conn.(socket)
+	if ok {
+		s.afterClose(f)
+	}
+	return ok
 }
 
 // socket is a connection in the listener's set.
@@ -77,6 +111,9 @@ type socket interface {
 	hasMoved() bool
 	setIdleReader(*IdleReader)
 	idleReader() *IdleReader
+	setActivity(Activity)
+	activity() Activity
+	afterClose(func())
 }
 
 // TCPConn is a connection of a [Listener] on TCP. It is a type of its own, so that

@@ -47,6 +47,7 @@ type Result struct {
 func (l *Listener) StopAccepting() {
 	if l.stopAccepting() {
 		l.wakeIdle()
+		l.closeQuiet()
 	}
 }
 

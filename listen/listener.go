@@ -25,6 +25,10 @@ type Options struct {
 	// connections are gone.
 	Release <-chan struct{}
 
+	// Spread is what [Listener.Spread] returns. If zero or negative, nothing is
+	// spread.
+	Spread time.Duration
+
 	// OnAccept, if non-nil, is called once, by the first call of Accept and
 	// before it waits for Gate.
 	OnAccept func()
@@ -40,6 +44,7 @@ type Listener struct {
 	draining  chan struct{} // closed when the listener stops accepting
 	drained   chan struct{} // closed when it drains and the last connection is gone
 	closed    chan struct{} // closed by Close
+	hurried   chan struct{} // closed by Hurry
 	arrived   chan struct{} // has a value when adopted may have a connection
 
 	mu        sync.Mutex      // guards what follows, and the closing of the channels above
@@ -55,6 +60,7 @@ type Listener struct {
 	stopped   bool // draining is closed
 	gone      bool // drained is closed
 	shut      bool // closed is closed
+	hasHurry  bool // hurried is closed
 }
 
 // New returns a Listener over inner, which it takes over: it closes inner when
@@ -70,6 +76,7 @@ func New(inner net.Listener, opts Options) *Listener {
 		draining: make(chan struct{}),
 		drained:  make(chan struct{}),
 		closed:   make(chan struct{}),
+		hurried:  make(chan struct{}),
 		arrived:  make(chan struct{}, 1),
 		conns:    make(map[socket]bool),
 	}
