@@ -109,6 +109,7 @@ func (d *Daemon) claim(conf *cfg.Group, match *upgrade.Socket) (*group, error) {
 		Group:    conf.Name,
 		Gate:     d.gate,
 		Release:  d.release,
+		Spread:   conf.Spread,
 		OnAccept: func() { d.accepting(g) },
 	})
 	return g, nil

@@ -108,6 +108,9 @@ func (d *Daemon) endAll(why reason) (last bool) {
 func (d *Daemon) drain(why reason) {
 	var wg sync.WaitGroup
 	for _, g := range d.order {
+		if why == stopping {
+			g.ln.Hurry()
+		}
 		wg.Go(func() { d.drainGroup(g, why) })
 	}
 	wg.Wait()

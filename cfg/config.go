@@ -66,6 +66,11 @@ type Group struct {
 	// StopTimeout is the same for a stop.
 	StopTimeout time.Duration
 
+	// Spread is the time over which clients that have to reconnect are sent
+	// away after an upgrade. If zero, all are at once. It is never negative,
+	// never more than DrainTimeout, and only of HTTP and HTTPS.
+	Spread time.Duration
+
 	// Line is the line of the file on which the section begins, from 1. It is
 	// 0 where that is unknown: in every format but the native one.
 	Line int

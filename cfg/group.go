@@ -24,7 +24,20 @@ func readGroup(s *section) Group {
 	g.Listen = readListen(s, g.Mode)
 	readTLS(s, &g)
 	readSocket(s, &g)
+	readSpread(s, &g)
 	return g
+}
+
+// readSpread comes after the mode and drain_timeout.
+func readSpread(s *section, g *Group) {
+	if g.Mode == TCP || g.Mode == FCGI {
+		s.forbid("spread", "modes http and https")
+		return
+	}
+	g.Spread = s.duration("spread", 0, 0)
+	if g.Spread > g.DrainTimeout {
+		s.fail("spread", s.text("spread"), "spread %q is longer than drain_timeout %v: some clients would be cut before they are told", s.text("spread"), g.DrainTimeout)
+	}
 }
 
 func readListen(s *section, m Mode) Address {

@@ -10,7 +10,7 @@ import (
 var (
 	groupKeys = []string{
 		"mode", "listen", "key", "cert",
-		"socket_mode", "socket_owner", "drain_timeout", "stop_timeout",
+		"socket_mode", "socket_owner", "drain_timeout", "stop_timeout", "spread",
 	}
 	daemonKeys = []string{
 		"pidfile", "log", "user", "group", "max_files",

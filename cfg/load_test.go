@@ -46,6 +46,7 @@ mode    https
 listen  443
 key     key.pem
 cert    /etc/app/cert.pem
+spread  30s
 `,
 	"app.yaml": `
 gozd:
@@ -63,6 +64,7 @@ web-1:
   listen: 443
   key: key.pem
   cert: /etc/app/cert.pem
+  spread: 30s
 app.socket:
   mode: fcgi
   listen: unix:run/app.sock
@@ -88,6 +90,7 @@ mode = "https"
 listen = 443
 key = "key.pem"
 cert = "/etc/app/cert.pem"
+spread = "30s"
 
 ["app.socket"]
 mode = "fcgi"
@@ -102,7 +105,7 @@ stop_timeout = "1m30s"
 		"pidfile": "run/app.pid", "log": "/var/log/app.log", "user": "app", "group": 1000, "max_files": 4096,
 		"upgrade_timeout": "30s", "probation": "5s", "max_generations": 4, "supervise": true
 	},
-	"web-1": {"mode": "https", "listen": 443, "key": "key.pem", "cert": "/etc/app/cert.pem"},
+	"web-1": {"mode": "https", "listen": 443, "key": "key.pem", "cert": "/etc/app/cert.pem", "spread": "30s"},
 	"app.socket": {
 		"mode": "fcgi", "listen": "unix:run/app.sock", "socket_mode": "0600", "socket_owner": "www:www",
 		"drain_timeout": "0s", "stop_timeout": "1m30s"
@@ -142,6 +145,7 @@ func formatsWant(dir, name string) *cfg.Config {
 			SocketMode:   0o660,
 			DrainTimeout: 15 * time.Minute,
 			StopTimeout:  10 * time.Second,
+			Spread:       30 * time.Second,
 		}},
 	}
 }

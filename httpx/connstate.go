@@ -1,8 +1,11 @@
 package httpx
 
 import (
+	"crypto/tls"
 	"net"
 	"net/http"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
 )
 
 // stateful is a connection of ours that follows what net/http does with it.
@@ -12,14 +15,28 @@ type stateful interface {
 	visible() net.Conn
 }
 
+// activities are what net/http's states of HTTP/1.1 over TLS mean.
+var activities = map[http.ConnState]listen.Activity{
+	http.StateNew:    listen.Fresh,
+	http.StateActive: listen.Busy,
+	http.StateIdle:   listen.Idle,
+}
+
 // hookConnState tells connections of ours their state, and then the program, whose
 // hook is still called.
 func (s *Server) hookConnState() {
 	program := s.ConnState
+	follows := s.ownHTTP2() // else it could be HTTP/2 behind our back, of which net/http says nothing
 	s.ConnState = func(c net.Conn, state http.ConnState) {
-		if ours, ok := c.(stateful); ok {
+		s.hijacked.saw(c, state)
+		switch ours := c.(type) {
+		case stateful:
 			ours.setState(state)
 			c = ours.visible()
+		case *tls.Conn:
+			if follows {
+				listen.SetActivity(c, activities[state])
+			}
 		}
 		if program != nil {
 			program(c, state)

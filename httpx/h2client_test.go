@@ -2,11 +2,11 @@ package httpx_test
 
 import (
 	"bytes"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
 	"math"
+	"net"
 	"sync"
 	"testing"
 	"time"
@@ -18,7 +18,7 @@ import (
 // client2 is a client of HTTP/2 that does only what its test says, except that
 // it answers SETTINGS.
 type client2 struct {
-	conn   *tls.Conn
+	conn   net.Conn
 	frames chan string // what the server says; closed with the connection
 
 	mu  sync.Mutex // guards what follows
@@ -28,7 +28,7 @@ type client2 struct {
 }
 
 // newClient2 sends the preface and begins to read.
-func newClient2(t *testing.T, conn *tls.Conn) *client2 {
+func newClient2(t *testing.T, conn net.Conn) *client2 {
 	t.Helper()
 	c := &client2{conn: conn, frames: make(chan string, 1000), fr: http2.NewFramer(conn, conn)}
 	c.enc = hpack.NewEncoder(&c.buf)

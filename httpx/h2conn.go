@@ -22,9 +22,9 @@ import (
 //     connection itself. Then it is asked by a second PING whether it has read
 //     everything, and when it answers, the server closes.
 //
-// It embeds *tls.Conn, so that the HTTP/2 server finds ConnectionState.
+// The connection is a *tls.Conn, or one without TLS; see tlsH2Conn.
 type h2Conn struct {
-	*tls.Conn
+	net.Conn
 	in frames // touched by Read only, and the server reads in one goroutine
 
 	writing sync.Mutex // held during a write; guards out
@@ -47,9 +47,25 @@ const (
 	asked               // the second PING is written, or waits to be
 )
 
-func newH2Conn(c *tls.Conn) *h2Conn {
-	return &h2Conn{Conn: c, in: frames{skip: len(http2.ClientPreface)}}
+// tlsH2Conn is an h2Conn with TLS, as the HTTP/2 server recognises one: by its
+// method ConnectionState.
+type tlsH2Conn struct {
+	*h2Conn
+	tls *tls.Conn
 }
+
+func newTLSH2Conn(c *tls.Conn) *tlsH2Conn {
+	return &tlsH2Conn{&h2Conn{Conn: c, in: frames{skip: len(http2.ClientPreface)}}, c}
+}
+
+// ConnectionState is that of the *tls.Conn.
+func (c *tlsH2Conn) ConnectionState() tls.ConnectionState { return c.tls.ConnectionState() }
+
+// NetConn is that of the *tls.Conn.
+func (c *tlsH2Conn) NetConn() net.Conn { return c.tls.NetConn() }
+
+// newPlainH2Conn follows a connection of which the client's preface has been read.
+func newPlainH2Conn(c net.Conn) *h2Conn { return &h2Conn{Conn: c} }
 
 // sendAway starts step 1. It may block as long as the client does not read.
 func (c *h2Conn) sendAway() {
@@ -149,7 +165,7 @@ func (c *h2Conn) sawFrame(header [frameHeaderLen]byte, payload []byte) {
 	}
 }
 
-// visible is the *tls.Conn, as with plain net/http.
+// visible is the connection below, as with plain net/http.
 func (c *h2Conn) visible() net.Conn { return c.Conn }
 
 // setState is told by the server whether streams are open.
@@ -190,7 +206,11 @@ func (c *h2Conn) ask() {
 
 // endRead has the server read the end of the connection, and close it.
 func (c *h2Conn) endRead() {
-	if r, ok := c.NetConn().(interface{ CloseRead() error }); ok {
+	below := c.Conn
+	if t, ok := below.(*tls.Conn); ok {
+		below = t.NetConn()
+	}
+	if r, ok := below.(interface{ CloseRead() error }); ok {
 		_ = r.CloseRead()
 	}
 }
@@ -203,4 +223,4 @@ func (c *h2Conn) stopLinger() {
 	}
 }
 
-var _ stateful = (*h2Conn)(nil)
+var _ stateful = (*tlsH2Conn)(nil)

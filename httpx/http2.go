@@ -3,11 +3,16 @@ package httpx
 import (
 	"context"
 	"crypto/tls"
+	"maps"
+	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
 	"golang.org/x/net/http2"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
 )
 
 // configureHTTP2 has HTTP/2 connections served by golang.org/x/net/http2 over a
@@ -18,7 +23,7 @@ import (
 //
 // A program that has set TLSNextProto has chosen its own HTTP/2, or none.
 func (s *Server) configureHTTP2() {
-	if s.TLSNextProto != nil || (s.Protocols != nil && !s.Protocols.HTTP2()) {
+	if !s.ownHTTP2() || (s.Protocols != nil && !s.Protocols.HTTP2() && !s.Protocols.UnencryptedHTTP2()) {
 		return
 	}
 	conf := new(http2.Server)
@@ -26,14 +31,36 @@ func (s *Server) configureHTTP2() {
 		return // a TLSConfig that forbids HTTP/2's cipher: net/http reports it when it serves
 	}
 	s.TLSNextProto[http2.NextProtoTLS] = func(hs *http.Server, c *tls.Conn, h http.Handler) {
-		hc := newH2Conn(c)
-		if !s.h2.add(hc) {
-			hc.sendAway()
-		}
-		defer s.h2.remove(hc)
+		listen.SetActivity(c, listen.Unknown) // it has its own way to end
+		hc := newTLSH2Conn(c)
+		defer s.h2.follow(hc.h2Conn)()
 		conf.ServeConn(hc, &http2.ServeConnOpts{Context: baseContext(h), BaseConfig: hs, Handler: h})
 	}
+	// net/http looks here for Protocols.UnencryptedHTTP2, and hands over the
+	// connection, whose preface it has read, in a *tls.Conn that is none
+	// (nextProtoUnencryptedHTTP2 and unencryptedTLSConn in server.go, go1.24).
+	s.TLSNextProto[unencryptedHTTP2] = func(hs *http.Server, c *tls.Conn, h http.Handler) {
+		below, ok := c.NetConn().(interface{ UnencryptedNetConn() net.Conn })
+		if !ok {
+			_ = c.Close()
+			return
+		}
+		conn := below.UnencryptedNetConn()
+		if m, ok := conn.(interface{ retire() }); ok {
+			m.retire() // it is HTTP/1.1 that moves
+		}
+		hc := newPlainH2Conn(conn)
+		defer s.h2.follow(hc)()
+		conf.ServeConn(hc, &http2.ServeConnOpts{
+			Context: baseContext(h), BaseConfig: hs, Handler: h, SawClientPreface: true,
+		})
+	}
 }
+
+const unencryptedHTTP2 = "unencrypted_http2"
+
+// ownHTTP2 reports, until configureHTTP2 is called, whether HTTP/2 is ours.
+func (s *Server) ownHTTP2() bool { return s.TLSNextProto == nil }
 
 // baseContext finds the connection's context where net/http hides it for its
 // own HTTP/2 server: in an exported method of the handler.
@@ -49,6 +76,14 @@ type h2Conns struct {
 	mu    sync.Mutex // guards what follows
 	conns map[*h2Conn]struct{}
 	away  bool // sendAway was called
+}
+
+// follow has c sent away with the others, until the caller calls stop.
+func (h *h2Conns) follow(c *h2Conn) (stop func()) {
+	if !h.add(c) {
+		c.sendAway()
+	}
+	return func() { h.remove(c) }
 }
 
 // add reports false when c is late: the others have been sent away already.
@@ -69,14 +104,16 @@ func (h *h2Conns) remove(c *h2Conn) {
 	c.stopLinger()
 }
 
-func (h *h2Conns) sendAway() {
+// sendAway sends all away, each at its time. New ones go at once.
+func (h *h2Conns) sendAway(p *pace) {
 	h.mu.Lock()
-	defer h.mu.Unlock()
 	h.away = true
-	for c := range h.conns {
+	conns := slices.Collect(maps.Keys(h.conns))
+	h.mu.Unlock()
+	p.each(len(conns), func(i int) {
 		// A client that does not read blocks the write, and only its own.
-		go c.sendAway()
-	}
+		go conns[i].sendAway()
+	})
 }
 
 // goAwayLinger is how long a client that knows that it must go, and has no

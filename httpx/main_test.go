@@ -49,10 +49,16 @@ type server struct {
 // newServer serves srv in memory, with TLS if secure, and sees to its end.
 func newServer(t *testing.T, secure bool, srv *http.Server) *server {
 	t.Helper()
+	return serve(t, secure, &httpx.Server{Server: srv}, listen.Options{Group: "web"})
+}
+
+// serve is newServer for those who set more.
+func serve(t *testing.T, secure bool, srv *httpx.Server, opts listen.Options) *server {
+	t.Helper()
 	mem := memnet.Listen()
 	s := &server{
-		Listener: listen.New(mem, listen.Options{Group: "web"}),
-		http:     &httpx.Server{Server: srv},
+		Listener: listen.New(mem, opts),
+		http:     srv,
 		mem:      mem,
 		served:   make(chan error, 1),
 	}

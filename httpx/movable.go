@@ -11,7 +11,10 @@ import (
 
 // movable is a listener without TLS, whose connections move to the successor
 // between two requests of HTTP/1.1.
-type movable struct{ *listen.Listener }
+type movable struct {
+	*listen.Listener
+	server *Server
+}
 
 // Accept returns the next connection, of a type that knows when it is idle.
 func (l *movable) Accept() (net.Conn, error) {
@@ -22,11 +25,11 @@ func (l *movable) Accept() (net.Conn, error) {
 	switch c := c.(type) {
 	case *listen.TCPConn:
 		mc := &tcpConn{TCPConn: c}
-		mc.reader.init(c)
+		mc.reader.init(c, l.server)
 		return mc, nil
 	case *listen.UnixConn:
 		mc := &unixConn{UnixConn: c}
-		mc.reader.init(c)
+		mc.reader.init(c, l.server)
 		return mc, nil
 	}
 	return c, nil
@@ -44,6 +47,7 @@ func (c *tcpConn) SetReadDeadline(t time.Time) error { return c.reader.SetReadDe
 func (c *tcpConn) SetDeadline(t time.Time) error     { return c.reader.SetDeadline(t) }
 func (c *tcpConn) setState(s http.ConnState)         { c.reader.setState(s) }
 func (c *tcpConn) visible() net.Conn                 { return c }
+func (c *tcpConn) retire()                           { c.reader.Retire() }
 
 // unixConn is tcpConn for Unix sockets.
 type unixConn struct {
@@ -56,6 +60,7 @@ func (c *unixConn) SetReadDeadline(t time.Time) error { return c.reader.SetReadD
 func (c *unixConn) SetDeadline(t time.Time) error     { return c.reader.SetDeadline(t) }
 func (c *unixConn) setState(s http.ConnState)         { c.reader.setState(s) }
 func (c *unixConn) visible() net.Conn                 { return c }
+func (c *unixConn) retire()                           { c.reader.Retire() }
 
 // reader knows when a connection of net/http is idle: net/http says so
 // (StateIdle, or StateNew before the first byte), and asks for as many bytes as
@@ -64,13 +69,26 @@ func (c *unixConn) visible() net.Conn                 { return c }
 type reader struct {
 	listen.IdleReader
 	quiet atomic.Bool  // idle as net/http sees it, and nothing read since
-	full  atomic.Int64 // the size of net/http's buffer: the length of its first read
+	used  atomic.Bool  // something has been read
+	full  atomic.Int64 // the size of net/http's buffer; 0 until it is known
 }
 
-func (r *reader) init(conn listen.Conn) {
+func (r *reader) init(conn listen.Conn, s *Server) {
+	r.full.Store(s.firstFull())
 	r.Init(conn, func(n int) bool {
-		return r.quiet.Load() && int64(n) == r.full.Load()
+		return r.quiet.Load() && (!r.used.Load() || int64(n) == r.full.Load())
 	})
+}
+
+// firstFull is what is known of net/http's buffer before the first read, which
+// asks for as much as it holds. But where HTTP/2 may come without TLS, net/http reads just the beginning of its preface
+// first, and what it uses by default must do (bufio's defaultBufSize, by
+// newBufioReader in net/http's server.go, go1.26).
+func (s *Server) firstFull() int64 {
+	if s.Protocols != nil && s.Protocols.UnencryptedHTTP2() {
+		return 4096
+	}
+	return 0
 }
 
 func (r *reader) setState(s http.ConnState) {
@@ -87,6 +105,7 @@ func (r *reader) Read(b []byte) (int, error) {
 	}
 	n, err := r.IdleReader.Read(b)
 	if n > 0 {
+		r.used.Store(true)
 		r.quiet.Store(false)
 	}
 	return n, err

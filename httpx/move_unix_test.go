@@ -228,8 +228,8 @@ func twoGenerations(t *testing.T, network string, oldServer *http.Server) (old, 
 }
 
 func TestUnusedConnectionMoves(t *testing.T) {
-	for _, network := range []string{"tcp", "unix"} {
-		old, next := twoGenerations(t, network, &http.Server{Handler: by("old"), ReadHeaderTimeout: time.Minute})
+	for i, network := range []string{"tcp", "unix", "tcp", "unix"} {
+		old, next := twoGenerations(t, network, &http.Server{Handler: by("old"), ReadHeaderTimeout: time.Minute, Protocols: unencrypted(i >= 2)})
 		c := old.client(t)
 		eventually(t, "accepted", func() bool { return old.Stats().Accepted == 1 })
 		old.replaceBy(t, next)
@@ -242,9 +242,9 @@ func TestUnusedConnectionMoves(t *testing.T) {
 func TestBegunRequestIsAnsweredFirst(t *testing.T) {
 	const request = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbody"
 	for _, used := range []bool{false, true} {
-		for _, sent := range []int{1, 3, 20, 40, len(request) - 5, len(request) - 1} {
+		for _, sent := range []int{1, 3, 14, 20, 24, 40, len(request) - 5, len(request) - 1} {
 			t.Run(fmt.Sprintf("used %v %d bytes", used, sent), func(t *testing.T) {
-				old, next := twoGenerations(t, "tcp", &http.Server{Handler: by("old")})
+				old, next := twoGenerations(t, "tcp", &http.Server{Handler: by("old"), Protocols: unencrypted(sent%2 == 0)})
 				c := old.client(t)
 				if used {
 					if got, err := c.post("x"); got != "old: x" || err != nil {

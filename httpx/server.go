@@ -2,10 +2,12 @@ package httpx
 
 import (
 	"cmp"
+	"hash/maphash"
 	"net"
 	"net/http"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
 )
@@ -31,7 +33,7 @@ func ServeTLS(l net.Listener, handler http.Handler, certFile, keyFile string) er
 //	err := srv.Serve(ln)
 //
 // The first Serve on a gozd listener puts itself in front of the http.Server's
-// Handler, ConnState and TLSNextProto["h2"], which must be set before; what was
+// Handler, ConnState, TLSNextProto and, with DrainHijacked, ConnContext, which must be set before; what was
 // there is still called. All else of the http.Server keeps its meaning,
 // Shutdown included: it is the program's own end, which gozd never uses.
 //
@@ -39,12 +41,24 @@ func ServeTLS(l net.Listener, handler http.Handler, certFile, keyFile string) er
 type Server struct {
 	*http.Server // Required.
 
-	setup    sync.Once
-	draining atomic.Bool
-	h2       h2Conns
+	// DrainHijacked, if non-nil, is called once for each connection that a handler has hijacked and
+	// not yet closed, when its generation begins to drain: WebSockets go on until they end or the group's
+	// drain_timeout is over, and here the program can say goodbye, such as with a close frame of status
+	// 1001 or 1012. The calls are spread over the group's spread, each in a goroutine of its own; a
+	// connection that is hijacked later is told of at once. c is what Hijack returned, and r the request that
+	// was hijacked, as Handler got it: a router may have given the handler a copy, with the same
+	// values in its context.
+	DrainHijacked func(c net.Conn, r *http.Request)
 
-	mu    sync.Mutex         // guards plain
-	plain []*listen.Listener // without TLS
+	setup    sync.Once
+	drain    sync.Once
+	pace     atomic.Pointer[pace] // nil until the server drains
+	h2       h2Conns
+	hijacked hijacked
+
+	mu    sync.Mutex         // guards what follows
+	all   []*listen.Listener // those of gozd
+	plain []*listen.Listener // of all, those without TLS
 }
 
 // Serve is [http.Server.Serve] on l. While a gozd listener drains it returns
@@ -60,7 +74,7 @@ func (s *Server) Serve(l net.Listener) error {
 		return s.Server.Serve(l)
 	}
 	s.addPlain(ln)
-	return s.Server.Serve(&movable{ln})
+	return s.Server.Serve(&movable{ln, s})
 }
 
 // addPlain notes a listener whose idle connections can move, and has connections
@@ -105,9 +119,13 @@ func (s *Server) ServeTLS(l net.Listener, certFile, keyFile string) error {
 func (s *Server) attach(ln *listen.Listener) (stop func()) {
 	s.setup.Do(func() {
 		s.Handler = &closing{next: s.Handler, server: s}
-		s.configureHTTP2()
+		s.hijacked.enable(s)
 		s.hookConnState()
+		s.configureHTTP2()
 	})
+	s.mu.Lock()
+	s.all = append(s.all, ln)
+	s.mu.Unlock()
 	done := make(chan struct{})
 	go s.watch(ln, done)
 	return func() { close(done) }
@@ -117,10 +135,23 @@ func (s *Server) attach(ln *listen.Listener) (stop func()) {
 func (s *Server) watch(ln *listen.Listener, done <-chan struct{}) {
 	select {
 	case <-ln.Draining():
-		s.draining.Store(true)
-		s.h2.sendAway()
+		s.drain.Do(func() { s.beginDrain(ln, done) })
 	case <-done:
 	}
+}
+
+// beginDrain sends the clients away that cannot move. The listeners of a generation drain
+// together, and the slowest of them sets the pace.
+func (s *Server) beginDrain(ln *listen.Listener, done <-chan struct{}) {
+	p := &pace{begin: time.Now(), hurried: ln.Hurried(), done: done, seed: maphash.MakeSeed()}
+	s.mu.Lock()
+	for _, l := range s.all {
+		p.over = max(p.over, l.Spread())
+	}
+	s.mu.Unlock()
+	s.pace.Store(p)
+	go s.hijacked.drain(p)
+	s.h2.sendAway(p)
 }
 
 // closing has responses say "Connection: close" while the server drains, on
@@ -134,9 +165,10 @@ type closing struct {
 func (c *closing) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// In HTTP/2 this header would have net/http send a single GOAWAY, which
 	// refuses requests already on their way; see http2.go.
-	if c.server.draining.Load() && r.ProtoMajor == 1 && !c.server.keeps(r) {
+	if p := c.server.pace.Load(); p != nil && r.ProtoMajor == 1 && !c.server.keeps(r) && p.isDue(r) {
 		w.Header().Set("Connection", "close")
 	}
+	defer c.server.hijacked.begin(r)()
 	next := c.next
 	if next == nil {
 		next = http.DefaultServeMux

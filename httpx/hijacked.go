@@ -1,0 +1,131 @@
+package httpx
+
+import (
+	"context"
+	"maps"
+	"net"
+	"net/http"
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
+)
+
+// hijacked knows the connections that the program has taken over, and with which
+// request each, for a program that wants to be told when they should end. Without a hook
+// its methods do nothing.
+type hijacked struct {
+	hook func(net.Conn, *http.Request)
+
+	mu       sync.Mutex                 // guards what follows
+	served   map[net.Conn]*exchange     // by net/http
+	taken    map[net.Conn]*http.Request // by the program
+	draining bool
+}
+
+// exchange is what a connection is busy with.
+type exchange struct{ request atomic.Pointer[http.Request] }
+
+// exchangeKey is that of the exchange in a connection's context.
+type exchangeKey struct{}
+
+// enable begins to keep count, if there is a hook.
+func (h *hijacked) enable(s *Server) {
+	if s.DrainHijacked == nil {
+		return
+	}
+	h.hook = s.DrainHijacked
+	h.served = make(map[net.Conn]*exchange)
+	h.taken = make(map[net.Conn]*http.Request)
+	program := s.ConnContext
+	s.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
+		if program != nil {
+			ctx = program(ctx, c)
+		}
+		return context.WithValue(ctx, exchangeKey{}, h.serve(c))
+	}
+}
+
+func (h *hijacked) serve(c net.Conn) *exchange {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	e := new(exchange)
+	h.served[c] = e
+	return e
+}
+
+// begin notes the request that is being handled, until end is called.
+func (h *hijacked) begin(r *http.Request) (end func()) {
+	if h.hook == nil {
+		return func() {}
+	}
+	e, ok := r.Context().Value(exchangeKey{}).(*exchange)
+	if !ok || r.ProtoMajor != 1 { // streams of HTTP/2 share their connection, and cannot be hijacked
+		return func() {}
+	}
+	e.request.Store(r)
+	return func() { e.request.Store(nil) }
+}
+
+// saw is told of every change of a connection's state.
+func (h *hijacked) saw(c net.Conn, state http.ConnState) {
+	if h.hook == nil {
+		return
+	}
+	switch state {
+	case http.StateClosed:
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		delete(h.served, c)
+	case http.StateHijacked:
+		h.take(c)
+	}
+}
+
+func (h *hijacked) take(c net.Conn) {
+	h.mu.Lock()
+	e := h.served[c]
+	delete(h.served, c)
+	var r *http.Request
+	if e != nil {
+		r = e.request.Load()
+	}
+	late := h.draining
+	if r != nil {
+		h.taken[c] = r
+	}
+	h.mu.Unlock()
+	if r == nil {
+		return // the http.Server was given to Serve without us before
+	}
+	listen.AfterClose(c, func() { h.forget(c) })
+	if late {
+		go h.tell(c)
+	}
+}
+
+func (h *hijacked) forget(c net.Conn) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.taken, c)
+}
+
+// tell calls the hook, if the connection is still open.
+func (h *hijacked) tell(c net.Conn) {
+	h.mu.Lock()
+	r, open := h.taken[c]
+	h.mu.Unlock()
+	if open {
+		h.hook(c, r)
+	}
+}
+
+// drain tells the program of all, each at its time, and of new ones at once.
+func (h *hijacked) drain(p *pace) {
+	h.mu.Lock()
+	h.draining = true
+	conns := slices.Collect(maps.Keys(h.taken))
+	h.mu.Unlock()
+	p.each(len(conns), func(i int) { go h.tell(conns[i]) })
+}
