@@ -59,7 +59,11 @@ func (l *Listener) stopAccepting() bool {
 		return false
 	}
 	l.stopped = true
-	if !l.shut {
+	switch {
+	case l.shut:
+	case l.alone:
+		l.beginEmptyingLocked()
+	default:
 		// Its error has no consequence: the descriptor is gone either way.
 		_ = l.inner.Close()
 	}
@@ -86,7 +90,7 @@ func (l *Listener) open() []socket {
 
 // checkDrainedLocked closes drained when nothing is left to wait for.
 func (l *Listener) checkDrainedLocked() {
-	if l.stopped && !l.gone && l.inAccept == 0 && len(l.conns) == 0 {
+	if l.stopped && !l.emptying && !l.gone && l.inAccept == 0 && len(l.conns) == 0 {
 		l.gone = true
 		close(l.drained)
 	}

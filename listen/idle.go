@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -26,11 +27,13 @@ type IdleReader struct {
 	conn Conn
 	sock net.Conn
 	idle func(n int) bool
+	used atomic.Bool // something has been read
 
 	mu       sync.Mutex // guards what follows, and setting the socket's deadline
 	deadline time.Time  // as the program set it
 	woken    bool       // the socket's deadline is Wake's, until Read has seen it
 	retired  bool       // another reader has the connection
+	grace    time.Time  // until then a fresh connection is not idle; zero: not decided yet
 }
 
 // Init prepares r for conn, a connection of a [Listener]. idle is called by Read,
@@ -52,6 +55,9 @@ func (r *IdleReader) Read(b []byte) (int, error) {
 			return 0, errEOF
 		}
 		n, err := r.sock.Read(b)
+		if n > 0 && !r.used.Load() {
+			r.used.Store(true)
+		}
 		if n > 0 || err == nil || !r.wasWoken(err) {
 			return n, err
 		}
@@ -92,9 +98,27 @@ func (r *IdleReader) leave() bool {
 	case moveIdle:
 		return s.Handover(nil) == nil
 	case closeIdle:
-		_ = s.CloseRead() // Read returns what has arrived, and then io.EOF
+		if !r.isFresh() {
+			_ = s.CloseRead() // Read returns what has arrived, and then io.EOF
+		}
 	}
 	return false
+}
+
+// isFresh reports whether nothing has ever been read and the client may still be about to
+// send its first request: it has just connected, perhaps by the queue of the
+// socket that is closing. It has a second from when this is asked first.
+func (r *IdleReader) isFresh() bool {
+	if r.used.Load() {
+		return false
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.grace.IsZero() {
+		r.grace = time.Now().Add(freshGrace)
+		time.AfterFunc(freshGrace, r.Wake)
+	}
+	return time.Now().Before(r.grace)
 }
 
 // Wake has a Read that waits look again whether the connection is idle and the

@@ -61,6 +61,11 @@ type Listener struct {
 	gone      bool // drained is closed
 	shut      bool // closed is closed
 	hasHurry  bool // hurried is closed
+
+	alone      bool      // no other process accepts from the socket: see EmptyQueue
+	emptying   bool      // stopped, but the socket is still open for what waits in its queue
+	emptyUntil time.Time // at the latest
+	emptyAt    time.Time // if nobody comes
 }
 
 // New returns a Listener over inner, which it takes over: it closes inner when
@@ -106,8 +111,9 @@ func (l *Listener) Accept() (net.Conn, error) {
 		if err == nil {
 			return l.track(c), nil // also while draining: the kernel has already accepted it
 		}
+		l.foundEmpty(err)
 		l.leaveAccept()
-		if !errors.Is(err, os.ErrDeadlineExceeded) { // only adopting sets a deadline
+		if !errors.Is(err, os.ErrDeadlineExceeded) { // only adopting and emptying set a deadline
 			return l.refuse(err)
 		}
 	}
@@ -117,6 +123,11 @@ func (l *Listener) Accept() (net.Conn, error) {
 func (l *Listener) waitGate() bool {
 	if l.opts.Gate == nil {
 		return true
+	}
+	select {
+	case <-l.opts.Gate:
+		return true // also while draining: the queue may have to be emptied
+	default:
 	}
 	select {
 	case <-l.opts.Gate:
@@ -137,8 +148,11 @@ func (l *Listener) enterAccept() (adopted net.Conn, ok bool) {
 	if adopted := l.nextAdoptedLocked(); adopted != nil {
 		return adopted, true
 	}
-	if l.stopped || l.shut {
+	if l.stopped && !l.emptying || l.shut {
 		return nil, false
+	}
+	if l.emptying {
+		l.postponeLocked()
 	}
 	l.inAccept++
 	return nil, true
@@ -241,9 +255,11 @@ func (l *Listener) close() ([]socket, error) {
 	close(l.closed)
 	waiting := l.adopted
 	l.adopted = nil
-	if l.stopped {
+	if l.stopped && !l.emptying {
 		return waiting, nil // the drain has closed inner
 	}
+	l.emptying = false
+	defer l.checkDrainedLocked()
 	return waiting, l.inner.Close()
 }
 

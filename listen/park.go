@@ -23,6 +23,7 @@ func (l *Listener) SetIdleTimeout(d time.Duration) {
 func (l *Listener) park(s socket) {
 	r := new(IdleReader)
 	r.Init(s, func(int) bool { return true })
+	r.used.Store(true) // by an older generation
 	if t := l.parkingTime(); t > 0 {
 		_ = r.SetReadDeadline(time.Now().Add(t))
 	}

@@ -1,0 +1,70 @@
+package listen
+
+import (
+	"errors"
+	"os"
+	"time"
+)
+
+const (
+	// queuePause is how long nobody may have come until the queue counts as
+	// empty. Accept returns what waits in it at once.
+	queuePause = 10 * time.Millisecond
+
+	// queueLimit bounds the emptying of a queue that fills as fast, and of one
+	// that nobody accepts from.
+	queueLimit = time.Second
+)
+
+// EmptyQueue has StopAccepting let Accept return what waits in the kernel's queue
+// of the listening socket, before it closes that: clients in the queue would be
+// reset. No other process may accept from the socket, now or later. The file of a Unix socket should be gone by
+// then, so that nobody else connects. It is called before the drain, and has no effect on listeners that are no sockets.
+func (l *Listener) EmptyQueue() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_, l.alone = l.inner.(deadliner)
+}
+
+// beginEmptyingLocked keeps the socket open until its queue is empty.
+func (l *Listener) beginEmptyingLocked() {
+	l.emptying = true
+	refuseNew(l.inner)
+	l.emptyUntil = time.Now().Add(queueLimit)
+	l.postponeLocked()
+	time.AfterFunc(queueLimit, l.endEmptying)
+}
+
+// postponeLocked gives the next client a moment. Every Accept has one of its own: the queue of
+// a program that is late is not empty.
+func (l *Listener) postponeLocked() {
+	until := time.Now().Add(queuePause)
+	if until.After(l.emptyUntil) {
+		until = l.emptyUntil
+	}
+	l.emptyAt = until
+	_ = l.inner.(deadliner).SetDeadline(until)
+}
+
+// endEmptying closes the socket.
+func (l *Listener) endEmptying() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.emptying {
+		return
+	}
+	l.emptying = false
+	_ = l.inner.Close() // its error has no consequence: the descriptor is gone either way
+	l.checkDrainedLocked()
+}
+
+// foundEmpty ends the emptying, if err says that nobody has come for a while. The
+// deadline may also be one from before, that of an adoption.
+func (l *Listener) foundEmpty(err error) {
+	l.mu.Lock()
+	empty := l.emptying && errors.Is(err, os.ErrDeadlineExceeded) && !time.Now().Before(l.emptyAt)
+	l.mu.Unlock()
+	if empty {
+		l.endEmptying()
+	}
+}

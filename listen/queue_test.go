@@ -1,0 +1,177 @@
+package listen_test
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"runtime"
+	"testing"
+	"time"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
+)
+
+// TestEmptyQueue has clients connect that nobody accepts until the listener drains:
+// each is answered, and then nobody can connect.
+func TestEmptyQueue(t *testing.T) {
+	for _, network := range []string{"tcp", "unix"} {
+		t.Run(network, func(t *testing.T) {
+			const clients = 50
+			ln := listen.New(raw(t, network), listen.Options{})
+			var waiting []net.Conn
+			for i := range clients {
+				c, err := to(ln)()
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer c.Close()
+				fmt.Fprintf(c, "%d\n", i)
+				waiting = append(waiting, c)
+			}
+			ln.EmptyQueue()
+			ln.StopAccepting()
+			served := make(chan error, 1)
+			go func() { served <- echoAll(ln) }()
+			for i, c := range waiting {
+				_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+				line, err := io.ReadAll(c)
+				if want := fmt.Sprintf("%d\n", i); string(line) != want || err != nil {
+					t.Errorf("client %d reads %q, %v, want %q", i, line, err, want)
+				}
+			}
+			if err := within(t, served, "Serve"); !errors.Is(err, net.ErrClosed) {
+				t.Errorf("Accept = %v, want net.ErrClosed", err)
+			}
+			if r := ln.Drain(t.Context()); r.Cut != 0 {
+				t.Errorf("Drain = %+v, want none cut", r)
+			}
+			if c, err := to(ln)(); err == nil {
+				c.Close()
+				t.Error("a client connects after the drain")
+			}
+		})
+	}
+}
+
+// echoAll sends back the first line of every connection.
+func echoAll(ln net.Listener) error {
+	for {
+		c, err := ln.Accept()
+		if err != nil {
+			return err
+		}
+		go func() {
+			defer c.Close()
+			b := make([]byte, 100)
+			n, _ := c.Read(b)
+			_, _ = c.Write(b[:n])
+		}()
+	}
+}
+
+// The drain must not wait for a program that does not accept.
+func TestEmptyQueueThatNobodyEmpties(t *testing.T) {
+	ln := listen.New(raw(t, "tcp"), listen.Options{})
+	c, err := to(ln)()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	ln.EmptyQueue()
+	drained := make(chan listen.Result, 1)
+	go func() { drained <- ln.Drain(t.Context()) }()
+	within(t, drained, "Drain")
+	_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+	if _, err := c.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("the client reads %v, want that the connection has ended", err)
+	}
+}
+
+// The program's own Close ends it too.
+func TestCloseWhileTheQueueIsBeingEmptied(t *testing.T) {
+	ln := listen.New(raw(t, "tcp"), listen.Options{})
+	ln.EmptyQueue()
+	ln.StopAccepting()
+	if err := ln.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := within(t, accept(ln), "Accept"); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("Accept = %v, want net.ErrClosed", err)
+	}
+	if r := ln.Drain(t.Context()); r.Took > time.Second/2 {
+		t.Errorf("Drain takes %v after Close", r.Took)
+	}
+}
+
+// TestEveryConnectionIsServedUpToTheEnd has clients connect without a pause while the
+// listener drains: who gets through is answered.
+func TestEveryConnectionIsServedUpToTheEnd(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("clients can be kept out of the queue on Linux only")
+	}
+	for range 5 {
+		inner := singlePath(t)
+		gate := make(chan struct{})
+		close(gate)
+		ln := listen.New(inner, listen.Options{Gate: gate})
+		served := make(chan error, 1)
+		go func() { served <- echoAll(ln) }()
+		results := make(chan error)
+		for range 4 {
+			go func() { results <- connectUntilRefused(inner.Addr().String()) }()
+		}
+		ln.EmptyQueue()
+		if r := ln.Drain(t.Context()); r.Cut != 0 {
+			t.Errorf("Drain = %+v, want none cut", r)
+		}
+		for range 4 {
+			if err := <-results; err != nil {
+				t.Error(err)
+			}
+		}
+		if err := within(t, served, "Serve"); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("Accept = %v, want net.ErrClosed", err)
+		}
+	}
+}
+
+// singlePath listens without Multipath TCP.
+func singlePath(t *testing.T) net.Listener {
+	t.Helper()
+	var config net.ListenConfig
+	config.SetMultipathTCP(false)
+	ln, err := config.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ln
+}
+
+// connectUntilRefused returns an error for a connection that was made and not
+// answered.
+func connectUntilRefused(address string) error {
+	for {
+		c, err := net.DialTimeout("tcp", address, 100*time.Millisecond)
+		if err != nil {
+			return nil //nolint:nilerr // that is what it waits for
+		}
+		_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+		_, _ = c.Write([]byte("x"))
+		answer, err := io.ReadAll(c)
+		_ = c.Close()
+		if string(answer) != "x" {
+			return fmt.Errorf("a client that had connected reads %q, %w", answer, err)
+		}
+	}
+}
+
+func TestEmptyQueueInMemory(t *testing.T) {
+	ln, _ := inMemory(listen.Options{})
+	ln.EmptyQueue() // it has no queue
+	ln.Drain(t.Context())
+	if err := within(t, accept(ln), "Accept"); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("Accept = %v, want net.ErrClosed", err)
+	}
+}
