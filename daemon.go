@@ -45,7 +45,8 @@ type Daemon struct {
 
 	receiver *handover.Receiver // of connections from older generations
 
-	upgrading sync.Mutex // held by Upgrade
+	upgrading sync.Mutex     // held by Upgrade
+	passing   sync.WaitGroup // the channels from older generations go to the successor
 
 	groups map[string]*group // complete when New returns, like order
 	order  []*group          // as in the configuration

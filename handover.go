@@ -102,7 +102,8 @@ func (d *Daemon) moveTo(c *channel) {
 			g.ln.MoveIdle(successor{sender, key})
 		}
 	}
-	d.receiver.PassOn(sender)
+	// It waits for the successor, and this generation must not accept meanwhile.
+	d.passing.Go(func() { d.receiver.PassOn(sender) })
 }
 
 // successor moves the connections of one group.

@@ -67,9 +67,13 @@ func (d *Daemon) finish(why reason) {
 	d.stopTickets()
 	last := why != replaced && d.endAll(why)
 	if last {
+		if err := d.removeAllSockets(); err != nil { // before the last of their clients are accepted
+			d.log.Warn("socket not removed", "error", err)
+		}
 		d.receiver.Close()
 		for _, g := range d.order {
 			g.ln.CloseIdle()
+			g.ln.EmptyQueue()
 		}
 	} else {
 		d.lock.Leave() // it is the successor's now
@@ -78,6 +82,8 @@ func (d *Daemon) finish(why reason) {
 	if last {
 		d.removeFiles()
 	}
+	d.passing.Wait()
+	d.up.AwaitParent()
 	d.log.Info("done", "reason", string(why))
 	close(d.done)
 	d.sayGoodbye()
@@ -131,9 +137,6 @@ func (d *Daemon) drainGroup(g *group, why reason) {
 // removeFiles removes what the daemon leaves in the file system, at its very end.
 // The lock is held until the last file is gone.
 func (d *Daemon) removeFiles() {
-	if err := d.removeAllSockets(); err != nil {
-		d.log.Warn("socket not removed", "error", err)
-	}
 	if err := process.RemoveFiles(d.PIDFile()); err != nil {
 		d.log.Warn("PID file not removed", "error", err)
 	}

@@ -77,7 +77,7 @@ func (d *Daemon) becomeReady() error {
 		// It serves, and the previous generation goes: too late to fail.
 		d.log.Error("state file not written", "error", err)
 	}
-	d.report.Ready()
+	d.report.Ready(d.up.Kept())
 	if err := d.up.Check([]upgrade.Ancestor{d.self()}); err != nil {
 		d.log.Warn("upgrades will fail", "error", err)
 	}

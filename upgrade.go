@@ -28,7 +28,7 @@ func (d *Daemon) Upgrade() error {
 	}
 	start := time.Now()
 	var channel *channel
-	pid, err := d.up.Upgrade(func() []upgrade.Ancestor {
+	next, err := d.up.Upgrade(func() []upgrade.Ancestor {
 		d.allowSharing(true)
 		channel = d.offerChannel()
 		return append(d.livingAncestors(), d.self())
@@ -38,12 +38,25 @@ func (d *Daemon) Upgrade() error {
 	if err != nil {
 		return d.upgradeFailed(err)
 	}
-	d.log.Info("upgraded", "successor", pid, "took", time.Since(start).Round(time.Millisecond))
-	d.setSuccessor(pid)
+	d.log.Info("upgraded", "successor", next.PID, "took", time.Since(start).Round(time.Millisecond))
+	d.setSuccessor(next.PID)
+	d.drop(next.Dropped)
 	d.moveTo(channel)
 	d.leave(replaced)
-	d.passOnRequest(pid)
+	d.passOnRequest(next.PID)
 	return nil
+}
+
+// drop has the sockets that the successor has not taken over end with those who
+// have already connected, and no others.
+func (d *Daemon) drop(groups []string) {
+	for _, name := range groups {
+		g := d.groups[name]
+		if g.conf.Listen.Network == "unix" {
+			_ = socket.Remove(g.conf.Listen.Address) // the successor does too, perhaps later
+		}
+		g.ln.EmptyQueue()
+	}
 }
 
 // allowSharing lets a successor whose group has moved to another host keep the

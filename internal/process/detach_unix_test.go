@@ -55,7 +55,7 @@ func daemon(ready bool) {
 	must(err)
 	must(os.WriteFile(os.Getenv(pathEnv), data, 0o600))
 	if ready {
-		w.Ready()
+		w.Ready(nil)
 	}
 }
 

@@ -85,7 +85,7 @@ func crashInCrowd(*report.Writer) {
 }
 
 func crashServing(w *report.Writer) {
-	w.Ready()
+	w.Ready(nil)
 	crashHere(w)
 }
 

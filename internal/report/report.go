@@ -21,6 +21,9 @@ type message struct {
 	Ready bool   `json:"ready,omitempty"`
 	Stage string `json:"stage,omitempty"`
 	Error string `json:"error,omitempty"`
+
+	// Kept are the inherited sockets. It is nil, not empty, from a process that does not say.
+	Kept []string `json:"kept,omitzero"`
 }
 
 // Writer is the end of the process that starts. Its methods are safe for
@@ -43,8 +46,14 @@ func NewWriter(f *os.File) *Writer {
 	return w
 }
 
-// Ready says that the process serves, and closes the pipe.
-func (w *Writer) Ready() { w.finish(message{Ready: true}) }
+// Ready says that the process serves and which of the inherited sockets it has
+// kept, by their IDs, and closes the pipe.
+func (w *Writer) Ready(kept []string) {
+	if kept == nil {
+		kept = []string{}
+	}
+	w.finish(message{Ready: true, Kept: kept})
+}
 
 // Fail says why the process will not serve, and closes the pipe. Stage names
 // the step that failed.
@@ -56,7 +65,7 @@ func (w *Writer) Fail(stage string, err error) {
 func (w *Writer) send(m message) {
 	line, err := json.Marshal(m)
 	if err != nil {
-		return // cannot happen: the struct holds strings, a bool and an int
+		return // cannot happen: the struct holds nothing that JSON cannot
 	}
 	_, _ = w.file.Write(append(line, '\n'))
 }
@@ -82,6 +91,10 @@ type Outcome struct {
 	Ready bool   // it serves
 	Stage string // the step that failed; "" if it named none
 	Error string // the reason in its own words, or the crash's; "" if it gave none
+
+	// Kept are the IDs of the inherited sockets that it goes on with; nil if it
+	// has not said, as another version of gozd does not.
+	Kept []string
 }
 
 const (
@@ -142,7 +155,9 @@ func (o *Outcome) take(line string) bool {
 	if m.Error != "" {
 		o.Stage, o.Error = m.Stage, m.Error
 	}
-	o.Ready = o.Ready || m.Ready
+	if m.Ready {
+		o.Ready, o.Kept = true, m.Kept
+	}
 	return true
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"reflect"
 	"runtime"
 	"strings"
 	"sync"
@@ -32,7 +33,12 @@ func TestWriterToRead(t *testing.T) {
 		say  func(w *report.Writer)
 		want report.Outcome
 	}{
-		{"ready", func(w *report.Writer) { w.Ready() }, report.Outcome{PID: pid, Ready: true}},
+		{
+			"ready with sockets",
+			func(w *report.Writer) { w.Ready([]string{"1.1", "2.7"}) },
+			report.Outcome{PID: pid, Ready: true, Kept: []string{"1.1", "2.7"}},
+		},
+		{"ready", func(w *report.Writer) { w.Ready(nil) }, report.Outcome{PID: pid, Ready: true, Kept: []string{}}},
 		{
 			"failure",
 			func(w *report.Writer) { w.Fail("listen", errors.New("address in use")) },
@@ -45,8 +51,8 @@ func TestWriterToRead(t *testing.T) {
 		},
 		{
 			"only the first word counts",
-			func(w *report.Writer) { w.Ready(); w.Fail("ready", errors.New("too late")); w.Ready() },
-			report.Outcome{PID: pid, Ready: true},
+			func(w *report.Writer) { w.Ready(nil); w.Fail("ready", errors.New("too late")); w.Ready(nil) },
+			report.Outcome{PID: pid, Ready: true, Kept: []string{}},
 		},
 		{
 			"huge failure is cut",
@@ -56,7 +62,7 @@ func TestWriterToRead(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			if got := tell(t, test.say); got != test.want {
+			if got := tell(t, test.say); !reflect.DeepEqual(got, test.want) {
 				t.Errorf("Read = %.200v, want %.200v", got, test.want)
 			}
 		})
@@ -65,7 +71,7 @@ func TestWriterToRead(t *testing.T) {
 
 func TestNilWriterSaysNothing(*testing.T) {
 	var w *report.Writer
-	w.Ready()
+	w.Ready(nil)
 	w.Fail("start", errors.New("nobody listens"))
 }
 
@@ -75,14 +81,14 @@ func TestReaderIsGone(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.Close()
-	report.NewWriter(w).Ready() // must neither fail nor block
+	report.NewWriter(w).Ready(nil) // must neither fail nor block
 }
 
 func TestWriterIsSafeForConcurrentUse(t *testing.T) {
 	out := tell(t, func(w *report.Writer) {
 		var wg sync.WaitGroup
 		for range 4 {
-			wg.Go(w.Ready)
+			wg.Go(func() { w.Ready(nil) })
 			wg.Go(func() { w.Fail("ready", errors.New("late")) })
 		}
 		wg.Wait()
@@ -125,7 +131,7 @@ func TestRead(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			if got := report.Read(strings.NewReader(test.said)); got != test.want {
+			if got := report.Read(strings.NewReader(test.said)); !reflect.DeepEqual(got, test.want) {
 				t.Errorf("Read(%q) = %+v, want %+v", test.said, got, test.want)
 			}
 		})

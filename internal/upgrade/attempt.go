@@ -20,55 +20,73 @@ const goneWait = 5 * time.Second
 // does so at once, but in a goroutine of its own.
 const settleWait = time.Second
 
+// Successor is the next generation, which serves.
+type Successor struct {
+	PID int
+
+	// Dropped are the groups whose listening sockets it has not taken over: what
+	// waits in their queues is this process's.
+	Dropped []string
+}
+
 // Upgrade starts the newest binary as the next generation and waits until it is
 // ready. It calls prepare once, while the new process starts: what prepare does is done
 // before that one learns anything, so files may be passed there, and it returns the generations that still live, oldest
-// first, this one included. Upgrade returns the successor's PID. After nil this process is no longer the
+// first, this one included. After nil this process is no longer the
 // one that serves: it must stop accepting and drain, and no further Upgrade
 // succeeds.
 //
 // A failure is an *[Error], and the new process has ended or has been killed when
 // Upgrade returns.
 // Only one upgrade runs at a time; a second call waits for the first.
-func (u *Upgrader) Upgrade(prepare func() []Ancestor) (pid int, err error) {
+func (u *Upgrader) Upgrade(prepare func() []Ancestor) (*Successor, error) {
 	if u.tf == nil {
-		return 0, ErrNotSupported
+		return nil, ErrNotSupported
 	}
 	u.upgrading.Lock()
 	defer u.upgrading.Unlock()
 
 	said, tell, err := os.Pipe()
 	if err != nil {
-		return 0, &Error{Stage: StageStart, Err: err}
+		return nil, &Error{Stage: StageStart, Err: err}
 	}
+	look, seen, err := os.Pipe()
+	if err != nil {
+		_, _ = said.Close(), tell.Close()
+		return nil, &Error{Stage: StageStart, Err: err}
+	}
+	defer func() { _ = seen.Close() }() // see AwaitParent
 	outcomes := make(chan report.Outcome, 1)
 	go readReport(said, outcomes)
 	start := time.Now()
 	u.box.empty() // before there is somebody who could read what an earlier successor left
 	started := make(chan error, 1)
 	go func() { started <- u.startSuccessor() }()
-	sendErr := u.sendLetter(prepare(), tell)
+	sendErr := u.sendLetter(prepare(), map[string]*os.File{fileSaid: tell, fileSeen: look})
 	if err := <-started; err != nil {
 		u.box.empty() // or an unread letter would keep the report open
 		said := u.lastWords(said, outcomes)
 		if sendErr != nil {
-			return 0, &Error{Stage: StageStart, PID: said.PID, Err: sendErr}
+			return nil, &Error{Stage: StageStart, PID: said.PID, Err: sendErr}
 		}
-		return 0, u.explain(err, said, time.Since(start))
+		return nil, u.explain(err, said, time.Since(start))
 	}
 	return u.committed(<-outcomes)
 }
 
-// sendLetter tells the successor what it has to know, and where to report: tell, which it closes. The
-// successor that cannot be told is told to end, and need not wait.
-func (u *Upgrader) sendLetter(ancestors []Ancestor, tell *os.File) error {
+// sendLetter tells the successor what it has to know, and gives it its ends of the
+// pipes between the two, which it closes. The successor that cannot be told is told
+// to end, and need not wait.
+func (u *Upgrader) sendLetter(ancestors []Ancestor, pipes map[string]*os.File) error {
 	manifest, files := u.message(ancestors)
-	files[fileSaid] = tell
+	maps.Copy(files, pipes)
 	err := u.box.send(manifest, files)
 	if err != nil {
 		u.box.sendNothing()
 	}
-	_ = tell.Close() // the copy in the mailbox is the successor's
+	for _, f := range pipes {
+		_ = f.Close() // the copy in the mailbox is the successor's
+	}
 	return err
 }
 
@@ -97,15 +115,32 @@ func isUnsettled(err error) bool {
 // committed checks that the successor, which tableflip holds for ready, has also
 // said so itself. If it died in between, this process had better go on: there is
 // nobody else. tableflip upgrades no more after that, so it needs a restart.
-func (u *Upgrader) committed(said report.Outcome) (int, error) {
+func (u *Upgrader) committed(said report.Outcome) (*Successor, error) {
 	if said.Ready {
-		return said.PID, nil
+		return &Successor{PID: said.PID, Dropped: u.dropped(said.Kept)}, nil
 	}
 	err := errors.New("it ended right after it was ready; this process serves on, but can be upgraded no more")
 	if said.Error != "" {
 		err = fmt.Errorf("%w: %s", err, said.Error)
 	}
-	return 0, &Error{Stage: StageReady, PID: said.PID, Err: err}
+	return nil, &Error{Stage: StageReady, PID: said.PID, Err: err}
+}
+
+// dropped returns the groups whose sockets are not among those kept. A successor
+// that does not say has perhaps kept all.
+func (u *Upgrader) dropped(kept []string) []string {
+	if kept == nil {
+		return nil
+	}
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	var groups []string
+	for _, s := range u.sockets {
+		if !slices.Contains(kept, s.ID) {
+			groups = append(groups, s.Group)
+		}
+	}
+	return groups
 }
 
 func readReport(said *os.File, outcomes chan<- report.Outcome) {
@@ -122,7 +157,7 @@ func (u *Upgrader) Check(ancestors []Ancestor) error {
 		return nil
 	}
 	manifest, _ := u.message(ancestors)
-	_, err := encodeLetter(manifest, []string{fileSaid})
+	_, err := encodeLetter(manifest, []string{fileSaid, fileSeen})
 	return err
 }
 

@@ -217,7 +217,7 @@ func sayPID() {
 
 func (s *server) begin() *server {
 	s.up.Ready()
-	s.up.Report().Ready()
+	s.up.Report().Ready(s.up.Kept())
 	return s
 }
 
@@ -304,13 +304,13 @@ func (s *server) upgrade(a *answer) {
 	ancestors := append(self.Manifest.Ancestors,
 		upgrade.Ancestor{Generation: self.Generation, PID: self.PID, StartTime: self.StartTime})
 	start := time.Now()
-	pid, err := s.up.Upgrade(func() []upgrade.Ancestor { return ancestors })
+	successor, err := s.up.Upgrade(func() []upgrade.Ancestor { return ancestors })
 	a.Took = time.Since(start)
 	if err != nil {
 		a.fail(err)
 		return
 	}
-	a.Successor = pid
+	a.Successor = successor.PID
 	_ = s.ln.Close()
 }
 

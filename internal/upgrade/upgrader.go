@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -45,6 +46,7 @@ const (
 	filePost  = "gozd-post"
 	fileFetch = "gozd-fetch"
 	fileSaid  = "gozd-report" // in the mailbox: where the successor reports
+	fileSeen  = "gozd-seen"   // in the mailbox: ends when this process knows how the upgrade went
 )
 
 // Upgrader is this process's place in the line of generations. Its methods are
@@ -56,6 +58,7 @@ type Upgrader struct {
 	relay    *relay // nil in a first generation
 	manifest Manifest
 	report   *report.Writer
+	seen     chan struct{}       // closed when the parent knows how its upgrade went; nil in a first generation
 	files    map[string]*os.File // received from the parent
 
 	upgrading sync.Mutex // held by Upgrade
@@ -146,7 +149,20 @@ func (u *Upgrader) openInherited() error {
 		delete(l.files, fileSaid)
 		u.report = report.NewWriter(said)
 	}
+	if f := l.files[fileSeen]; f != nil {
+		delete(l.files, fileSeen)
+		u.seen = make(chan struct{})
+		go u.watchParent(f)
+	}
 	return nil
+}
+
+// watchParent waits for the end of f, which is the parent's knowledge or its own end. A
+// parent that has given up would have killed this process.
+func (u *Upgrader) watchParent(f *os.File) {
+	_, _ = f.Read(make([]byte, 1))
+	_ = f.Close()
+	close(u.seen)
 }
 
 // Manifest returns what the previous generation said. A first generation has
@@ -217,6 +233,19 @@ func (u *Upgrader) Inherit(old, now Socket) (net.Listener, error) {
 	return ln, nil
 }
 
+// Kept returns the IDs of the inherited sockets that were taken.
+func (u *Upgrader) Kept() []string {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	kept := []string{}
+	for _, s := range u.sockets {
+		if slices.ContainsFunc(u.manifest.Sockets, func(old Socket) bool { return old.ID == s.ID }) {
+			kept = append(kept, s.ID)
+		}
+	}
+	return kept
+}
+
 // Add has ln passed on to successors as s describes it, but for ID and Bound. The
 // listener stays the caller's, and may be closed. Where upgrades are not
 // supported Add does nothing.
@@ -266,6 +295,23 @@ func (u *Upgrader) ParentExited() <-chan struct{} {
 		return nil
 	}
 	return u.relay.exited
+}
+
+// AwaitParent waits until the previous generation knows how its upgrade went, or is
+// gone. A process that has served calls it before it ends: a parent that gets no
+// processor meanwhile would find its successor ready and gone at the same time,
+// tableflip takes one of the two at random (doUpgrade in upgrader.go, v1.2.3), and
+// the parent would serve on beside the generations that have followed.
+func (u *Upgrader) AwaitParent() {
+	if u.seen == nil {
+		return
+	}
+	timer := time.NewTimer(u.manifest.Timeout) // later it has given up
+	defer timer.Stop()
+	select {
+	case <-u.seen:
+	case <-timer.C:
+	}
 }
 
 // Stop ends an upgrade in progress, whose process is killed, and refuses later

@@ -59,11 +59,28 @@ func late(fault string) {
 		time.Sleep(time.Hour)
 	case "hang":
 		time.Sleep(time.Hour)
+	case "dawdle":
+		dawdle()
+		fallthrough // and serve
 	case "leave a group out":
 		ln, err := gozd.Listen("web")
 		if err != nil {
 			log.Fatal(err)
 		}
-		log.Fatal(http.Serve(ln, nil))
+		go func() { log.Fatal(http.Serve(ln, nil)) }()
+	}
+}
+
+// dawdle says by the file "dawdles" in the working directory that it has been told
+// what to do, and goes on when that is removed.
+func dawdle() {
+	if err := os.WriteFile("dawdles", nil, 0o600); err != nil {
+		log.Fatal(err)
+	}
+	for {
+		if _, err := os.Stat("dawdles"); err != nil {
+			return
+		}
+		time.Sleep(time.Millisecond)
 	}
 }
