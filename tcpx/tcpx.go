@@ -13,9 +13,10 @@ import (
 // Accept are waited out.
 //
 // A handler that lives long should watch the connection's Draining channel, and
-// return at a message boundary when it is closed; until it returns, or the
-// group's drain_timeout is over, the old generation stays for it. On a listener
-// that is not gozd's, Draining is never closed.
+// return at a message boundary when it is closed, or read by a [Reader] and hand its
+// connection on; until it returns, or the group's drain_timeout is over, the old
+// generation stays for it. On a listener that is not gozd's, Draining is never
+// closed.
 //
 // Serve always returns a non-nil error and closes l. While a gozd listener
 // drains, it returns only when the generation may end. A panic of handler is

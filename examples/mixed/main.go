@@ -30,7 +30,7 @@ func main() {
 	removeFiles()
 }
 
-// serveAll serves those of the four groups that the configuration has.
+// serveAll serves those of the groups that the configuration has.
 func serveAll() error {
 	router := newRouter()
 	return errors.Join(
@@ -38,6 +38,7 @@ func serveAll() error {
 		serve("secure", func(ln net.Listener) error { return httpx.Serve(ln, inGroup("secure", router)) }),
 		serve("app", func(ln net.Listener) error { return fcgix.Serve(ln, inGroup("app", router)) }),
 		serve("line", func(ln net.Listener) error { return tcpx.Serve(ln, serveLines) }),
+		serve("state", func(ln net.Listener) error { return tcpx.Serve(ln, countLines) }),
 		serve("plain", func(ln net.Listener) error { return http.Serve(ln, inGroup("plain", router)) }),
 	)
 }

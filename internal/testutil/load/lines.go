@@ -19,9 +19,16 @@ type LinesOptions struct {
 	// file is a failure.
 	ReconnectOnEOF bool
 
+	// Counted is for a group that answers "<pid> <n> foo": n has to be the
+	// number of the line on its connection, whatever process answers.
+	Counted bool
+
 	// Think is the most time that the user waits, for a random time, before
 	// each line, while the connection is idle. If zero, there is no wait.
 	Think time.Duration
+
+	// Split, if not zero, sends each line in two parts, that far apart.
+	Split time.Duration
 }
 
 // Lines is the user of a tcp group, which answers every line "foo" with
@@ -29,6 +36,7 @@ type LinesOptions struct {
 // from the other clients' replies, if one of them met the same process.
 type Lines struct {
 	link
+	opts LinesOptions
 	user int64
 	n    int
 }
@@ -39,26 +47,58 @@ func NewLines(t Target, o LinesOptions) (*Lines, error) {
 	if err := t.validate(); err != nil {
 		return nil, fmt.Errorf("lines: %w", err)
 	}
-	l := link{kind: "lines", target: t, kept: !o.OneShot, lookFirst: o.ReconnectOnEOF, think: o.Think}
-	return &Lines{link: l, user: users.Add(1)}, nil
+	l := link{kind: "lines", target: t, kept: !o.OneShot, lookFirst: o.ReconnectOnEOF, think: o.Think, expected: o.Split}
+	return &Lines{link: l, opts: o, user: users.Add(1)}, nil
 }
 
 // Do sends one line and reads its answer; see [Client].
 func (c *Lines) Do(ctx context.Context) (Reply, error) {
-	return c.exchange(ctx, func(_ context.Context, r *Reply) error {
+	return c.exchange(ctx, func(ctx context.Context, r *Reply) error {
 		c.n++
 		line := fmt.Appendf(nil, "n %d %d\n", c.user, c.n)
-		answer, err := c.ask(line)
+		rest := line
+		if c.opts.Split > 0 {
+			var err error
+			if rest, err = c.begin(ctx, line); err != nil {
+				return err
+			}
+		}
+		answer, err := c.ask(rest)
 		if err != nil {
 			return err
 		}
-		pid, rest, ok := bytes.Cut(answer, []byte(" "))
-		if r.PID, err = strconv.Atoi(string(pid)); !ok || err != nil || r.PID <= 0 {
-			r.PID = 0
-			return fmt.Errorf("answer %s does not begin with a pid", excerpt(answer))
-		}
-		return same(rest, line)
+		return c.check(answer, line, r)
 	})
+}
+
+// begin sends the first half of a line, waits, and returns what is still to be sent.
+func (c *Lines) begin(ctx context.Context, line []byte) ([]byte, error) {
+	half := len(line) / 2
+	if err := c.write(line[:half]); err != nil {
+		return nil, err
+	}
+	if err := wait(ctx, c.opts.Split); err != nil {
+		return nil, fmt.Errorf("send request: %w", err)
+	}
+	return line[half:], nil
+}
+
+// check takes an answer apart, and notes who has given it.
+func (c *Lines) check(answer, line []byte, r *Reply) error {
+	pid, rest, ok := bytes.Cut(answer, []byte(" "))
+	n, err := strconv.Atoi(string(pid))
+	if !ok || err != nil || n <= 0 {
+		return fmt.Errorf("answer %s does not begin with a pid", excerpt(answer))
+	}
+	r.PID = n
+	if c.opts.Counted {
+		var count []byte
+		count, rest, _ = bytes.Cut(rest, []byte(" "))
+		if want := strconv.Itoa(c.begun); string(count) != want {
+			return fmt.Errorf("answer %s: count %q, want %s", excerpt(answer), count, want)
+		}
+	}
+	return same(rest, line)
 }
 
 // ask sends a line and returns the line that comes back, valid until the next

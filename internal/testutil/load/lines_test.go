@@ -54,6 +54,69 @@ func TestLinesOneShotOpensConnectionPerLine(t *testing.T) {
 	}
 }
 
+// serveCounted answers lines as a group that counts them, on each connection from
+// first on, in steps.
+func serveCounted(t *testing.T, first, step int) load.Target {
+	t.Helper()
+	return serveConns(t, func(_ int, conn net.Conn) {
+		br := bufio.NewReader(conn)
+		for n := first; ; n += step {
+			line, err := br.ReadString('\n')
+			if err != nil {
+				return
+			}
+			fmt.Fprintf(conn, "%d %d %s", os.Getpid(), n, line)
+		}
+	})
+}
+
+func TestLinesAreCounted(t *testing.T) {
+	for _, oneShot := range []bool{false, true} {
+		c := closing[*load.Lines](t)(load.NewLines(serveCounted(t, 1, 1), load.LinesOptions{Counted: true, OneShot: oneShot}))
+		for i := range 12 {
+			if r := mustDo(t, c); r.Dialed != (oneShot || i == 0) {
+				t.Errorf("line %d: %+v, one connection per line is %v", i+1, r, oneShot)
+			}
+		}
+	}
+}
+
+func TestLinesNoticeWrongCounts(t *testing.T) {
+	counted := load.LinesOptions{Counted: true}
+	for _, tt := range []struct {
+		name     string
+		target   load.Target
+		good     int // lines before the one that fails
+		want     string
+		wantLine string
+	}{
+		{"begins at 0", serveCounted(t, 0, 1), 0, `count "0", want 1`, "request 1 on connection 1"},
+		{"stands still", serveCounted(t, 1, 0), 1, `count "1", want 2`, "request 2 on connection 1"},
+		{"skips one", serveCounted(t, 1, 2), 1, `count "3", want 2`, "request 2 on connection 1"},
+		{"goes back", serveCounted(t, 1, -1), 1, `count "0", want 2`, "request 2 on connection 1"},
+		{"does not count", serveLines(t), 0, `count "n", want 1`, "request 1 on connection 1"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c := closing[*load.Lines](t)(load.NewLines(tt.target, counted))
+			for range tt.good {
+				mustDo(t, c)
+			}
+			mustFail(t, c, tt.want, tt.wantLine)
+		})
+	}
+}
+
+// A line in two parts is one line.
+func TestLinesInTwoParts(t *testing.T) {
+	const split = 5 * time.Millisecond
+	c := closing[*load.Lines](t)(load.NewLines(serveCounted(t, 1, 1), load.LinesOptions{Counted: true, Split: split}))
+	for range 3 {
+		if r := mustDo(t, c); r.Took < split {
+			t.Errorf("the exchange took %v, want at least %v", r.Took, split)
+		}
+	}
+}
+
 // The kinds that may look for an end of file before they send, with a server
 // that ends the connection after its first answer.
 func TestEndOfConnectionWhileIdle(t *testing.T) {
