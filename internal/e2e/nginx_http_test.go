@@ -1,0 +1,30 @@
+package e2e
+
+import (
+	"strings"
+	"testing"
+)
+
+// passHTTP has a location passed on by HTTP/1.1 on kept connections. nginx tries no
+// request twice.
+const passHTTP = `
+			proxy_pass http://app;
+			proxy_http_version 1.1;
+			proxy_set_header Connection "";
+			proxy_next_upstream off;
+`
+
+// TestHTTPBehindNginx upgrades a daemon twenty times while nginx, as a reverse
+// proxy, passes POSTs to it on connections that it keeps.
+func TestHTTPBehindNginx(t *testing.T) {
+	for _, listen := range []string{"127.0.0.1:0", "unix:web.sock"} {
+		network, _, _ := strings.Cut(listen, ":")
+		t.Run(network, func(t *testing.T) {
+			d := start(t, "[web]\nmode http\nlisten "+listen+"\n")
+			f := startNginx(t, target(t, d, "web"), passHTTP)
+			upgradeBehind(t, d, f)
+			wantQuietNginx(t, f)
+			wantMoved(t, d)
+		})
+	}
+}
