@@ -25,6 +25,8 @@ import (
 // The connection is a *tls.Conn, or one without TLS; see tlsH2Conn.
 type h2Conn struct {
 	net.Conn
+	born time.Time
+
 	in frames // touched by Read only, and the server reads in one goroutine
 
 	writing sync.Mutex // held during a write; guards out
@@ -35,6 +37,8 @@ type h2Conn struct {
 	away   awayState
 	idle   bool
 	linger *time.Timer // runs while the client knows, and no stream is open
+	fresh  *time.Timer // runs until the client may be sent away; nil if it need not
+	over   bool        // the server has ended
 }
 
 // awayState is how far the client has been sent away.
@@ -55,7 +59,7 @@ type tlsH2Conn struct {
 }
 
 func newTLSH2Conn(c *tls.Conn) *tlsH2Conn {
-	return &tlsH2Conn{&h2Conn{Conn: c, in: frames{skip: len(http2.ClientPreface)}}, c}
+	return &tlsH2Conn{&h2Conn{Conn: c, born: time.Now(), in: frames{skip: len(http2.ClientPreface)}}, c}
 }
 
 // ConnectionState is that of the *tls.Conn.
@@ -65,7 +69,21 @@ func (c *tlsH2Conn) ConnectionState() tls.ConnectionState { return c.tls.Connect
 func (c *tlsH2Conn) NetConn() net.Conn { return c.tls.NetConn() }
 
 // newPlainH2Conn follows a connection of which the client's preface has been read.
-func newPlainH2Conn(c net.Conn) *h2Conn { return &h2Conn{Conn: c} }
+func newPlainH2Conn(c net.Conn) *h2Conn { return &h2Conn{Conn: c, born: time.Now()} }
+
+// sendAwaySoon is sendAway, but later for a connection that is quite new.
+func (c *h2Conn) sendAwaySoon() {
+	wait := time.Until(c.born.Add(freshTime))
+	if wait <= 0 {
+		c.sendAway()
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.over && c.fresh == nil {
+		c.fresh = time.AfterFunc(wait, c.sendAway)
+	}
+}
 
 // sendAway starts step 1. It may block as long as the client does not read.
 func (c *h2Conn) sendAway() {
@@ -215,11 +233,16 @@ func (c *h2Conn) endRead() {
 	}
 }
 
-func (c *h2Conn) stopLinger() {
+// stopTimers is called when the server has ended.
+func (c *h2Conn) stopTimers() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.over = true
 	if c.linger != nil {
 		c.linger.Stop()
+	}
+	if c.fresh != nil {
+		c.fresh.Stop()
 	}
 }
 

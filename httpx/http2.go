@@ -81,7 +81,7 @@ type h2Conns struct {
 // follow has c sent away with the others, until the caller calls stop.
 func (h *h2Conns) follow(c *h2Conn) (stop func()) {
 	if !h.add(c) {
-		c.sendAway()
+		c.sendAwaySoon()
 	}
 	return func() { h.remove(c) }
 }
@@ -101,10 +101,10 @@ func (h *h2Conns) remove(c *h2Conn) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	delete(h.conns, c)
-	c.stopLinger()
+	c.stopTimers()
 }
 
-// sendAway sends all away, each at its time. New ones go at once.
+// sendAway sends all away, each at its time. New ones go as soon as they can.
 func (h *h2Conns) sendAway(p *pace) {
 	h.mu.Lock()
 	h.away = true
@@ -112,9 +112,14 @@ func (h *h2Conns) sendAway(p *pace) {
 	h.mu.Unlock()
 	p.each(len(conns), func(i int) {
 		// A client that does not read blocks the write, and only its own.
-		go conns[i].sendAway()
+		go conns[i].sendAwaySoon()
 	})
 }
+
+// freshTime is how long a new connection may be used before its client is sent
+// away. Upgrades that follow each other faster than a handshake takes would have
+// it dial again and again, and never ask anything.
+const freshTime = time.Second
 
 // goAwayLinger is how long a client that knows that it must go, and has no
 // stream open, may take to close the connection itself. net/http and nghttp2 do

@@ -64,6 +64,40 @@ func (c *client2) wantClosed(t *testing.T, d time.Duration) {
 	}
 }
 
+// A client that has just connected may ask something first: it would only connect
+// again.
+func TestNewConnectionIsUsedBeforeItsGoAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newServer(t, true, &http.Server{Handler: http.HandlerFunc(slow)})
+		raw := s.dial(t)
+		synctest.Wait()
+		s.drain(t)
+		start := time.Now()
+		c := newClient2(t, secure(t, raw, "h2"))
+		c.get(t, 1, "/500ms")
+		c.wantAnswer(t, 1)
+		c.want(t, goAway, ping)
+		if after := time.Since(start); after != time.Second {
+			t.Errorf("GOAWAY after %v, want 1s", after)
+		}
+		c.ackPing(t, pingData)
+		c.wantClosed(t, goAwayLinger)
+	})
+}
+
+// Its timer ends with it.
+func TestNewConnectionEndsBeforeItsGoAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newServer(t, true, &http.Server{Handler: http.HandlerFunc(slow)})
+		c := newClient2(t, s.dialTLS(t, "h2"))
+		drained := s.drain(t)
+		c.conn.Close()
+		if r := <-drained; r.Ended != 1 || r.Took != 0 {
+			t.Errorf("Drain = %+v, want 1 ended at once", r)
+		}
+	})
+}
+
 func TestGoAwayWhileAStreamIsOpen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer(t, true, &http.Server{Handler: http.HandlerFunc(slow)})

@@ -1,6 +1,7 @@
 package httpx
 
 import (
+	"bytes"
 	"net"
 	"net/http"
 	"sync/atomic"
@@ -70,11 +71,17 @@ type reader struct {
 	listen.IdleReader
 	quiet atomic.Bool  // idle as net/http sees it, and nothing read since
 	used  atomic.Bool  // something has been read
+	blank bool         // empty lines may come first; touched by the goroutine that reads only
 	full  atomic.Int64 // the size of net/http's buffer; 0 until it is known
 }
 
 func (r *reader) init(conn listen.Conn, s *Server) {
 	r.full.Store(s.firstFull())
+	// After a POST net/http skips empty lines before the next request (RFC 9112,
+	// section 2.2). Here it does not know what came before.
+	if a, ok := conn.(interface{ Adopted() bool }); ok {
+		r.blank = a.Adopted()
+	}
 	r.Init(conn, func(n int) bool {
 		return r.quiet.Load() && (!r.used.Load() || int64(n) == r.full.Load())
 	})
@@ -104,6 +111,13 @@ func (r *reader) Read(b []byte) (int, error) {
 		r.full.Store(int64(len(b)))
 	}
 	n, err := r.IdleReader.Read(b)
+	for r.blank && n > 0 && err == nil {
+		if n = copy(b, bytes.TrimLeft(b[:n], "\r\n")); n > 0 {
+			r.blank = false
+			break
+		}
+		n, err = r.IdleReader.Read(b)
+	}
 	if n > 0 {
 		r.used.Store(true)
 		r.quiet.Store(false)

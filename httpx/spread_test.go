@@ -31,6 +31,7 @@ func awayTimes(t *testing.T, s *server, n int, meanwhile func()) []time.Duration
 		c.wantAnswer(t, 1)
 		clients = append(clients, c)
 	}
+	time.Sleep(time.Second) // they are not new any more
 	start := time.Now()
 	s.drain(t)
 	for _, c := range clients {

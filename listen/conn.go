@@ -42,6 +42,7 @@ type tracked struct {
 	closed atomic.Bool
 	moved  atomic.Bool // the successor has it
 	state  []byte
+	came   bool                       // from an older generation
 	idle   atomic.Pointer[IdleReader] // where an adapter reads by one
 	doing  atomic.Int32               // an Activity
 	after  atomic.Pointer[func()]     // see AfterClose
@@ -50,6 +51,9 @@ type tracked struct {
 // Group implements Conn.
 func (t *tracked) Group() string { return t.ln.opts.Group }
 
+// Adopted reports whether an older generation has handed the connection over.
+func (t *tracked) Adopted() bool { return t.came }
+
 // Draining implements Conn.
 func (t *tracked) Draining() <-chan struct{} { return t.ln.draining }
 
@@ -57,6 +61,7 @@ func (t *tracked) Draining() <-chan struct{} { return t.ln.draining }
 func (t *tracked) State() []byte { return t.state }
 
 func (t *tracked) listener() *Listener         { return t.ln }
+func (t *tracked) setAdopted()                 { t.came = true }
 func (t *tracked) setMoved()                   { t.moved.Store(true) }
 func (t *tracked) hasMoved() bool              { return t.moved.Load() }
 func (t *tracked) setIdleReader(r *IdleReader) { t.idle.Store(r) }
@@ -107,6 +112,7 @@ type socket interface {
 	Conn
 	CloseRead() error
 	listener() *Listener
+	setAdopted()
 	setMoved()
 	hasMoved() bool
 	setIdleReader(*IdleReader)

@@ -84,6 +84,7 @@ func (l *Listener) handOver(c socket, s syscall.Conn, state []byte) error {
 // is closed, or drains with nobody to pass it on to.
 func (l *Listener) Adopt(c net.Conn, state []byte) error {
 	s := l.wrap(c, state)
+	s.setAdopted()
 	if err := l.admit(s); err != nil {
 		return err
 	}
