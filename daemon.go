@@ -43,6 +43,8 @@ type Daemon struct {
 	settled  chan struct{} // closed when becomeReady has done all that it does, or has failed
 	done     chan struct{} // closed when the generation has nothing left to do
 
+	room process.Reserve // descriptors for upgrades
+
 	receiver *handover.Receiver // of connections from older generations
 
 	upgrading sync.Mutex     // held by Upgrade

@@ -65,6 +65,7 @@ func (d *Daemon) leave(why reason) {
 func (d *Daemon) finish(why reason) {
 	<-d.settled
 	d.stopTickets()
+	d.room.Release()
 	last := why != replaced && d.endAll(why)
 	if last {
 		if err := d.removeAllSockets(); err != nil { // before the last of their clients are accepted

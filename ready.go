@@ -72,8 +72,9 @@ func (d *Daemon) becomeReady() error {
 		d.log.Warn("connections of the previous generation stay there", "error", err)
 	}
 	d.up.Ready()
+	d.keepRoom() // before the first client comes
 	close(d.gate)
-	if err := d.writeState(); err != nil {
+	if err := d.saveState(); err != nil {
 		// It serves, and the previous generation goes: too late to fail.
 		d.log.Error("state file not written", "error", err)
 	}

@@ -26,6 +26,7 @@ func (d *Daemon) Upgrade() error {
 	if !d.phaseIs(serving) {
 		return ErrNotServing
 	}
+	defer d.makeRoom()()
 	start := time.Now()
 	var channel *channel
 	next, err := d.up.Upgrade(func() []upgrade.Ancestor {
@@ -96,6 +97,7 @@ func (d *Daemon) upgradeFailed(err error) error {
 	d.failure = err.Error()
 	d.mu.Unlock()
 	d.log.Error("upgrade failed", "error", err)
+	defer d.makeRoom()()
 	// The process that failed may have put its own PID there at the last moment.
 	if restoreErr := d.restoreFiles(); restoreErr != nil {
 		d.log.Error("PID file not restored", "error", restoreErr)

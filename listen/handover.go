@@ -151,11 +151,14 @@ func (l *Listener) nextAdoptedLocked() net.Conn {
 	l.adopted = l.adopted[1:]
 	if len(l.adopted) > 0 {
 		l.announceLocked()
-	} else if d, ok := l.inner.(deadliner); ok && !l.stopped {
-		_ = d.SetDeadline(time.Time{})
+	} else if d, ok := l.inner.(deadliner); ok && !l.stopped && l.held == nil {
+		_ = d.SetDeadline(noDeadline)
 	}
 	return next
 }
 
-// longAgo is a deadline that has passed.
-var longAgo = time.Unix(1, 0)
+// longAgo is a deadline that has passed, and noDeadline none.
+var (
+	longAgo    = time.Unix(1, 0)
+	noDeadline time.Time
+)

@@ -57,10 +57,11 @@ type Listener struct {
 	total     uint64
 	in, out   uint64 // connections adopted, and handed over
 	cut       int
-	stopped   bool // draining is closed
-	gone      bool // drained is closed
-	shut      bool // closed is closed
-	hasHurry  bool // hurried is closed
+	stopped   bool          // draining is closed
+	gone      bool          // drained is closed
+	shut      bool          // closed is closed
+	hasHurry  bool          // hurried is closed
+	held      chan struct{} // see Hold; nil if it is not
 
 	alone      bool      // no other process accepts from the socket: see EmptyQueue
 	emptying   bool      // stopped, but the socket is still open for what waits in its queue
@@ -100,6 +101,7 @@ func (l *Listener) Accept() (net.Conn, error) {
 		return l.refuse(l.closedError())
 	}
 	for {
+		l.waitHeld()
 		adopted, ok := l.enterAccept()
 		if adopted != nil {
 			return adopted, nil

@@ -1,0 +1,79 @@
+package listen_test
+
+import (
+	"errors"
+	"net"
+	"testing"
+	"time"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
+)
+
+// TestHold holds a listener on which Accept waits: a client that connects then is
+// accepted after resume, and nothing is lost.
+func TestHold(t *testing.T) {
+	for _, network := range []string{"tcp", "unix"} {
+		ln := listen.New(raw(t, network), listen.Options{})
+		accepted := accept(ln)
+		resume := ln.Hold()
+		ln.Hold() // again, by somebody else
+		c, err := to(ln)()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		select {
+		case err := <-accepted:
+			t.Errorf("%s: accepted while held: %v", network, err)
+		case <-time.After(20 * time.Millisecond):
+		}
+		resume()
+		if err := within(t, accepted, "Accept"); err != nil {
+			t.Errorf("%s: %v", network, err)
+		}
+		resume() // again
+		accepted = accept(ln)
+		c2, err := to(ln)()
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c2.Close()
+		if err := within(t, accepted, "Accept"); err != nil {
+			t.Errorf("%s: the next: %v", network, err)
+		}
+		ln.Close()
+	}
+}
+
+func TestHeldListenerEnds(t *testing.T) {
+	for _, end := range []func(ln *listen.Listener){
+		func(ln *listen.Listener) { ln.Close() },
+		func(ln *listen.Listener) { ln.StopAccepting() },
+	} {
+		ln := listen.New(raw(t, "tcp"), listen.Options{})
+		accepted := accept(ln)
+		resume := ln.Hold()
+		end(ln)
+		if err := within(t, accepted, "Accept"); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("Accept = %v, want net.ErrClosed", err)
+		}
+		resume()
+		ln.Close()
+	}
+}
+
+func TestHoldInMemory(t *testing.T) {
+	ln, mem := inMemory(listen.Options{})
+	resume := ln.Hold()
+	accepted := accept(ln)
+	c, err := mem.Dial()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.Close()
+	if err := within(t, accepted, "Accept"); err != nil {
+		t.Errorf("%v", err)
+	}
+	resume()
+	ln.Close()
+}

@@ -1,0 +1,54 @@
+package gozd
+
+import (
+	"time"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
+)
+
+// roomTime is the longest that clients wait in the queues for an upgrade that is
+// short of descriptors. It has taken all that it needs when the successor runs.
+const roomTime = 2 * time.Second
+
+// needed is how many descriptors an upgrade takes: pipes, a socket pair, files, a
+// duplicate of each socket.
+func (d *Daemon) needed() int { return 32 + 2*len(d.order) }
+
+// keepRoom takes into reserve what the next upgrade will need, before clients take it.
+func (d *Daemon) keepRoom() { d.room.Fill(d.needed()) }
+
+// makeRoom gives the reserve back where clients have taken all else, and holds them off for a
+// moment, or they would take that too. done ends it.
+func (d *Daemon) makeRoom() (done func()) {
+	if !process.Scarce(d.needed()) {
+		return func() {}
+	}
+	var resumes []func()
+	for _, g := range d.order {
+		resumes = append(resumes, g.ln.Hold())
+	}
+	resume := func() {
+		for _, f := range resumes {
+			f()
+		}
+	}
+	d.room.Release()
+	timer := time.AfterFunc(roomTime, resume)
+	return func() {
+		timer.Stop()
+		if d.phaseIs(serving) {
+			d.keepRoom()
+		}
+		resume()
+	}
+}
+
+// saveState is writeState for a moment at which clients may have taken all descriptors.
+func (d *Daemon) saveState() error {
+	err := d.writeState()
+	if err == nil || !process.Scarce(1) {
+		return err
+	}
+	defer d.makeRoom()()
+	return d.writeState()
+}
