@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"runtime"
@@ -121,6 +122,14 @@ func hijack(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprintf(buf, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n"+
 		"X-Gozd-Generation: %d\r\nX-Gozd-Pid: %d\r\n\r\n", gozd.Generation(), os.Getpid())
 	echoLines(buf.Reader, buf.Writer, "")
+}
+
+// sayGoodbye is told of a hijacked connection when this generation drains, and says a
+// line to clients that have asked for one ("?goodbye=1").
+func sayGoodbye(conn net.Conn, r *http.Request) {
+	if r.URL.Query().Has("goodbye") {
+		fmt.Fprintf(conn, "goodbye from generation %d\n", gozd.Generation())
+	}
 }
 
 // serveLines is the handler of the tcp group: it sends each line back behind the

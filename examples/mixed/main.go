@@ -34,7 +34,10 @@ func main() {
 func serveAll() error {
 	router := newRouter()
 	return errors.Join(
-		serve("web", func(ln net.Listener) error { return httpx.Serve(ln, inGroup("web", router)) }),
+		serve("web", func(ln net.Listener) error {
+			s := &httpx.Server{Server: &http.Server{Handler: inGroup("web", router)}, DrainHijacked: sayGoodbye}
+			return s.Serve(ln)
+		}),
 		serve("secure", func(ln net.Listener) error { return httpx.Serve(ln, inGroup("secure", router)) }),
 		serve("app", func(ln net.Listener) error { return fcgix.Serve(ln, inGroup("app", router)) }),
 		serve("line", func(ln net.Listener) error { return tcpx.Serve(ln, serveLines) }),
