@@ -46,6 +46,7 @@ type Daemon struct {
 	room process.Reserve // descriptors for upgrades
 
 	receiver *handover.Receiver // of connections from older generations
+	returns  *handover.Receiver // of those that a successor gives back which was rolled back; nil without probation
 
 	upgrading sync.Mutex     // held by Upgrade
 	passing   sync.WaitGroup // the channels from older generations go to the successor
@@ -59,6 +60,8 @@ type Daemon struct {
 	failures  int    // upgrades that failed
 	failure   string // why the last one did
 	since     time.Time
+	trial     *process.Trial // of the successor; nil if there is none
+	trialOver chan struct{}  // closed when trial is over
 	err       error
 	deadline  *time.Timer // for becoming ready
 	tickets   []tickets.Secret
@@ -70,6 +73,7 @@ type phase int
 
 const (
 	starting phase = iota // opening sockets, waiting for the program
+	onTrial               // on probation: it serves, beside the previous generation
 	serving               // ready: the PID file names this process
 	leaving               // draining, after an upgrade or when asked to stop
 )

@@ -23,18 +23,23 @@ func handoverKey(g *cfg.Group) (key string, movable bool) {
 
 // newReceiver makes what will take connections from the older generations.
 func (d *Daemon) newReceiver() error {
+	receiver, err := handover.NewReceiver(d.movableKeys(), d.adopt)
+	if err != nil {
+		return err
+	}
+	d.receiver = receiver
+	return nil
+}
+
+// movableKeys are those of the groups whose connections can move.
+func (d *Daemon) movableKeys() []string {
 	var keys []string
 	for _, g := range d.order {
 		if key, ok := handoverKey(g.conf); ok {
 			keys = append(keys, key)
 		}
 	}
-	receiver, err := handover.NewReceiver(keys, d.adopt)
-	if err != nil {
-		return err
-	}
-	d.receiver = receiver
-	return nil
+	return keys
 }
 
 // receiveConnections begins to take connections from the older generations, once
@@ -97,13 +102,17 @@ func (d *Daemon) moveTo(c *channel) {
 		d.receiver.Close()
 		return
 	}
+	d.moveIdleTo(sender)
+	// It waits for the successor, and this generation must not accept meanwhile.
+	d.passing.Go(func() { d.receiver.PassOn(sender) })
+}
+
+func (d *Daemon) moveIdleTo(sender *handover.Sender) {
 	for _, g := range d.order {
 		if key, ok := handoverKey(g.conf); ok {
 			g.ln.MoveIdle(successor{sender, key})
 		}
 	}
-	// It waits for the successor, and this generation must not accept meanwhile.
-	d.passing.Go(func() { d.receiver.PassOn(sender) })
 }
 
 // successor moves the connections of one group.

@@ -50,6 +50,8 @@ func (d *Daemon) leave(why reason) {
 	}
 	d.mu.Unlock()
 	switch before {
+	case onTrial:
+		go d.rollBackOrStop()
 	case starting:
 		d.fail(upgrade.StageStart, errors.New("asked to end before it was ready"))
 	case serving:
@@ -99,6 +101,7 @@ func (d *Daemon) endAll(why reason) (last bool) {
 		sig = sigQuit
 	}
 	d.signalAncestors(sig)
+	d.abandonTrial()
 	d.up.Stop()
 	d.upgrading.Lock() // an upgrade in progress ends at once after Stop
 	defer d.upgrading.Unlock()

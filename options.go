@@ -2,6 +2,7 @@ package gozd
 
 import (
 	"cmp"
+	"context"
 	"log/slog"
 )
 
@@ -25,6 +26,14 @@ type Options struct {
 	// ManualReady keeps the process from becoming ready by itself when all
 	// groups are accepted on. The program calls Ready when it has warmed up.
 	ManualReady bool
+
+	// HealthCheck, if non-nil, is called once in a new generation, at the end of
+	// its probation, in a goroutine of gozd's: it has been serving beside its
+	// predecessor, and clients have found it well or not. An error, or none within
+	// upgrade_timeout, when ctx ends, rolls the upgrade back: the generation accepts nothing more, its idle
+	// connections move back, and it ends; the predecessor goes on alone. Without
+	// probation in the configuration, and in a first generation, it is not called.
+	HealthCheck func(ctx context.Context) error
 
 	// OnReopen, if non-nil, is called when the daemon is asked to reopen its
 	// log (SIGUSR1), after gozd has reopened its own. It runs in gozd's signal

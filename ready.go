@@ -11,14 +11,27 @@ import (
 )
 
 // Ready says that the program has warmed up and is ready to serve, in a program
-// that has set Options.ManualReady. It returns when this process serves, or an
-// error when it cannot. In other programs, and when called again, it does nothing.
+// that has set Options.ManualReady. It returns when this process serves, be it on
+// probation, or an error when it cannot. In other programs, and when called again, it does nothing.
 // Groups that nobody accepts on yet are no obstacle: their clients wait.
 func (d *Daemon) Ready() error {
 	if !d.opts.ManualReady {
 		return nil
 	}
-	return d.becomeReady()
+	return d.warm()
+}
+
+// warm is called when the program can serve: now it does, beside its predecessor if
+// it is on probation.
+func (d *Daemon) warm() error {
+	trial := d.probation()
+	if trial <= 0 {
+		return d.becomeReady()
+	}
+	if d.beginTrial() {
+		go d.passTrial(trial)
+	}
+	return nil
 }
 
 // readyTimeout is how long this process may take: as long as its predecessor
@@ -40,7 +53,7 @@ func (d *Daemon) accepting(g *group) {
 	if waiting {
 		return
 	}
-	if err := d.becomeReady(); err != nil {
+	if err := d.warm(); err != nil {
 		d.fail(upgrade.StageReady, err)
 	}
 }
@@ -72,8 +85,7 @@ func (d *Daemon) becomeReady() error {
 		d.log.Warn("connections of the previous generation stay there", "error", err)
 	}
 	d.up.Ready()
-	d.keepRoom() // before the first client comes
-	close(d.gate)
+	d.openGate()
 	if err := d.saveState(); err != nil {
 		// It serves, and the previous generation goes: too late to fail.
 		d.log.Error("state file not written", "error", err)
@@ -87,11 +99,21 @@ func (d *Daemon) becomeReady() error {
 	return nil
 }
 
+// openGate has Accept begin.
+func (d *Daemon) openGate() {
+	select {
+	case <-d.gate: // by the probation
+	default:
+		d.keepRoom() // before the first client comes
+		close(d.gate)
+	}
+}
+
 // beginServing changes the phase once.
 func (d *Daemon) beginServing() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.phase != starting {
+	if d.phase != starting && d.phase != onTrial {
 		return false
 	}
 	d.phase = serving
@@ -143,6 +165,13 @@ func (d *Daemon) fail(stage string, err error) {
 		return
 	}
 	d.phase = leaving
+	d.mu.Unlock()
+	d.endFailed(stage, err)
+}
+
+// endFailed ends this generation, which has not become the one that serves.
+func (d *Daemon) endFailed(stage string, err error) {
+	d.mu.Lock()
 	d.err = err
 	d.mu.Unlock()
 	d.report.Fail(stage, err)
@@ -170,6 +199,7 @@ func (d *Daemon) writeState() error {
 		Config:      d.conf.File,
 		UpgradeWait: process.Duration(d.upgradeWait()),
 		StopWait:    process.Duration(d.stopWait()),
+		Trial:       d.trial,
 		Failures:    d.failures,
 		LastFailure: d.failure,
 	}

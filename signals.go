@@ -49,6 +49,8 @@ func (d *Daemon) handleSignal(sig os.Signal) {
 		d.Quit()
 	case sigReopen:
 		d.reopen()
+	case sigRollback:
+		go d.rollBack(onTrial, errRolledBack)
 	}
 }
 

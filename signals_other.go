@@ -13,6 +13,8 @@ var (
 	sigStop    os.Signal = syscall.SIGTERM
 	sigQuit    os.Signal = syscall.SIGQUIT
 	sigReopen  os.Signal = syscall.Signal(-1)
+
+	sigRollback os.Signal = syscall.Signal(-2)
 )
 
 // caught are all signals that the daemon handles.

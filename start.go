@@ -63,6 +63,7 @@ func (d *Daemon) connect(conf *cfg.Config) (stage string, err error) {
 	opts := upgrade.Options{}
 	if conf != nil {
 		opts.Timeout = conf.Daemon.UpgradeTimeout
+		opts.Probation, opts.Verdict = conf.Daemon.Probation, verdictTime(conf)
 	}
 	d.report = process.Detached()
 	if d.up, err = upgrade.New(opts); err != nil {

@@ -28,21 +28,23 @@ func (d *Daemon) Upgrade() error {
 	}
 	defer d.makeRoom()()
 	start := time.Now()
-	var channel *channel
+	var forward, back *channel
 	next, err := d.up.Upgrade(func() []upgrade.Ancestor {
 		d.allowSharing(true)
-		channel = d.offerChannel()
+		forward, back = d.offerChannel(), d.offerReturn()
 		return append(d.livingAncestors(), d.self())
-	})
+	}, d.trialBegan)
+	d.trialEnded()
 	d.allowSharing(false)
-	d.withdraw(channel, err != nil)
+	d.withdraw(forward, err != nil)
+	d.closeReturn(back)
 	if err != nil {
 		return d.upgradeFailed(err)
 	}
 	d.log.Info("upgraded", "successor", next.PID, "took", time.Since(start).Round(time.Millisecond))
 	d.setSuccessor(next.PID)
 	d.drop(next.Dropped)
-	d.moveTo(channel)
+	d.moveTo(forward)
 	d.leave(replaced)
 	d.passOnRequest(next.PID)
 	return nil
@@ -169,5 +171,9 @@ func (d *Daemon) watchUpgrades() {
 // upgradeWait is the longest that it takes until an upgrade's outcome is known.
 func (d *Daemon) upgradeWait() time.Duration {
 	const killing = 10 * time.Second // generous: a process that is killed ends in milliseconds
-	return d.conf.Daemon.UpgradeTimeout + killing
+	wait := d.conf.Daemon.UpgradeTimeout + killing
+	if d.conf.Daemon.Probation > 0 {
+		wait += d.conf.Daemon.Probation + verdictTime(d.conf)
+	}
+	return wait
 }

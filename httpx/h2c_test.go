@@ -55,6 +55,7 @@ func TestHTTP1BesideUnencryptedHTTP2(t *testing.T) {
 			t.Error("Connection: close before the drain")
 		}
 		s.drain(t)
+		synctest.Wait()
 		if resp := c.get(t, "/", ""); !resp.Close {
 			t.Error("no Connection: close while draining")
 		}

@@ -22,6 +22,7 @@ const (
 const usage = `Usage: gozdctl COMMAND ARGUMENT
 
   upgrade PIDFILE   start the newest binary and wait until it serves
+  rollback PIDFILE  end the upgrade that is on probation
   status PIDFILE    show the generation that serves
   check CONFIG      check a configuration file
 
@@ -35,9 +36,10 @@ var errUsage = errors.New("usage")
 type command func(ctx context.Context, args []string, stdout, stderr io.Writer) error
 
 var commands = map[string]command{
-	"upgrade": upgrade,
-	"status":  status,
-	"check":   check,
+	"upgrade":  upgrade,
+	"rollback": rollback,
+	"status":   status,
+	"check":    check,
 }
 
 func main() {

@@ -39,6 +39,9 @@ func writeStatus(w io.Writer, s *process.State, now time.Time) error {
 	for _, group := range slices.Sorted(maps.Keys(s.Listen)) {
 		row("group "+group, "%s", s.Listen[group])
 	}
+	if s.Trial != nil {
+		row("on probation", "pid %d, for %v more", s.Trial.PID, max(0, s.Trial.Until.Sub(now).Round(time.Second)))
+	}
 	if s.Failures > 0 {
 		row("failed upgrades", "%d, the last: %s", s.Failures, s.LastFailure)
 	}

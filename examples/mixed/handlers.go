@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -11,6 +12,7 @@ import (
 	"os"
 	"runtime"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/gorilla/mux"
@@ -147,6 +149,16 @@ func echoLines(r *bufio.Reader, w *bufio.Writer, prefix string) {
 		}
 		_, _ = w.WriteString(prefix + line)
 	}
+}
+
+// checkHealth is asked at the end of a probation: it is unwell as long as there is a
+// file "unwell" in the working directory.
+func checkHealth(context.Context) error {
+	reason, err := os.ReadFile("unwell")
+	if err != nil {
+		return nil //nolint:nilerr // no such file: it is well
+	}
+	return errors.New(strings.TrimSpace(string(reason)))
 }
 
 // goroutines says how many goroutines this process has, for tests that look for

@@ -22,6 +22,7 @@ import (
 var version = "1"
 
 func main() {
+	gozd.Defaults.HealthCheck = checkHealth
 	exit := gozd.Daemonize()
 	if err := serveAll(); err != nil {
 		log.Fatal(err)

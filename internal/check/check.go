@@ -29,10 +29,7 @@ func Config(conf *cfg.Config) error {
 // Available refuses what the configuration can say and this version cannot do
 // yet: leaving it out in silence would promise a safety that is not there.
 func Available(conf *cfg.Config) error {
-	switch {
-	case conf.Daemon.Probation > 0:
-		return inDaemon(conf, fmt.Errorf("probation %v is not available in this version", conf.Daemon.Probation))
-	case conf.Daemon.Supervise == cfg.SuperviseYes:
+	if conf.Daemon.Supervise == cfg.SuperviseYes {
 		return inDaemon(conf, errors.New("supervise yes is not available in this version"))
 	}
 	return nil

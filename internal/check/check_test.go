@@ -167,9 +167,8 @@ func TestOwner(t *testing.T) {
 
 func TestAvailable(t *testing.T) {
 	tests := []struct{ line, says string }{
-		{"probation 5s", "/etc/app.conf: [gozd]: probation 5s is not available in this version"},
 		{"supervise yes", "/etc/app.conf: [gozd]: supervise yes is not available in this version"},
-		{"probation 0s", ""},
+		{"probation 5s", ""},
 		{"supervise no", ""},
 		{"supervise auto", ""},
 	}

@@ -13,6 +13,8 @@ var (
 	sigStop    = os.Kill
 	sigQuit    = os.Kill
 	sigReopen  = os.Kill
+
+	sigRollback = os.Kill
 )
 
 func signal(string, os.Signal) (int, error) { return 0, errors.ErrUnsupported }

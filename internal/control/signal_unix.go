@@ -15,6 +15,8 @@ const (
 	sigStop    = syscall.SIGTERM
 	sigQuit    = syscall.SIGQUIT
 	sigReopen  = syscall.SIGUSR1
+
+	sigRollback = syscall.SIGUSR2 // ignored where there is nothing to roll back
 )
 
 func signal(pidfile string, sig os.Signal) (int, error) {

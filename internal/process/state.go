@@ -21,10 +21,21 @@ type State struct {
 	UpgradeWait Duration          `json:"upgrade_wait"` // the longest that an upgrade may take until its outcome is known
 	StopWait    Duration          `json:"stop_wait"`    // the longest that the daemon may take to end when asked to stop
 
+	// Trial is the upgrade that is on probation, if there is one.
+	Trial *Trial `json:"trial,omitempty"`
+
 	// Failures counts the upgrades that failed in this generation, and
 	// LastFailure is the reason of the last.
 	Failures    int    `json:"failures"`
 	LastFailure string `json:"last_failure,omitempty"`
+}
+
+// Trial is a successor that serves beside the generation that started it, on
+// probation.
+type Trial struct {
+	PID       int       `json:"pid"`
+	StartTime uint64    `json:"start_time"`
+	Until     time.Time `json:"until"` // then its health check begins
 }
 
 // Duration is a time.Duration that JSON holds as "1m0s".

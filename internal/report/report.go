@@ -13,6 +13,7 @@ import (
 	"runtime/debug"
 	"strings"
 	"sync"
+	"time"
 )
 
 // message is one line on the pipe.
@@ -21,6 +22,10 @@ type message struct {
 	Ready bool   `json:"ready,omitempty"`
 	Stage string `json:"stage,omitempty"`
 	Error string `json:"error,omitempty"`
+
+	// Probation says that the process accepts connections from now on, beside the
+	// one that started it, and will decide after that time.
+	Probation time.Duration `json:"probation_ns,omitempty"`
 
 	// Kept are the inherited sockets. It is nil, not empty, from a process that does not say.
 	Kept []string `json:"kept,omitzero"`
@@ -53,6 +58,18 @@ func (w *Writer) Ready(kept []string) {
 		kept = []string{}
 	}
 	w.finish(message{Ready: true, Kept: kept})
+}
+
+// Probation says that the process serves on probation, for d, and keeps the pipe.
+func (w *Writer) Probation(d time.Duration) {
+	if w == nil {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.file != nil {
+		w.send(message{Probation: d})
+	}
 }
 
 // Fail says why the process will not serve, and closes the pipe. Stage names
@@ -92,6 +109,9 @@ type Outcome struct {
 	Stage string // the step that failed; "" if it named none
 	Error string // the reason in its own words, or the crash's; "" if it gave none
 
+	// Probation says that it has begun to serve on probation.
+	Probation bool
+
 	// Kept are the IDs of the inherited sockets that it goes on with; nil if it
 	// has not said, as another version of gozd does not.
 	Kept []string
@@ -112,13 +132,21 @@ const (
 
 // Read reads from r until its end, which is when the process has said
 // everything or is gone. A line that is no message counts as part of a crash.
-func Read(r io.Reader) Outcome {
+func Read(r io.Reader) Outcome { return Follow(r, nil) }
+
+// Follow is Read, and calls onProbation, if non-nil, when the process says that it
+// serves on probation.
+func Follow(r io.Reader, onProbation func(pid int, d time.Duration)) Outcome {
 	var out Outcome
 	var crash strings.Builder
 	lines := bufio.NewReaderSize(r, 4<<10)
 	for {
 		line, err := readLine(lines)
-		if !out.take(line) {
+		if m, ok := out.take(line); ok {
+			if m.Probation > 0 && onProbation != nil {
+				onProbation(out.PID, m.Probation)
+			}
+		} else {
 			crash.WriteString(line[:min(len(line), maxCrash-crash.Len())])
 		}
 		if err != nil {
@@ -144,10 +172,9 @@ func readLine(r *bufio.Reader) (string, error) {
 }
 
 // take reports whether line was a message, and keeps what it says.
-func (o *Outcome) take(line string) bool {
-	var m message
+func (o *Outcome) take(line string) (m message, ok bool) {
 	if !strings.HasPrefix(line, "{") || json.Unmarshal([]byte(line), &m) != nil {
-		return false
+		return message{}, false
 	}
 	if m.PID > 0 {
 		o.PID = m.PID
@@ -158,7 +185,8 @@ func (o *Outcome) take(line string) bool {
 	if m.Ready {
 		o.Ready, o.Kept = true, m.Kept
 	}
-	return true
+	o.Probation = o.Probation || m.Probation > 0
+	return m, true
 }
 
 // summarize reduces the runtime's account of a crash to what it says first and

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/report"
 )
@@ -33,6 +34,16 @@ func TestWriterToRead(t *testing.T) {
 		say  func(w *report.Writer)
 		want report.Outcome
 	}{
+		{
+			"on probation, and failed",
+			func(w *report.Writer) { w.Probation(time.Second); w.Fail("probation", errors.New("no database")) },
+			report.Outcome{PID: pid, Probation: true, Stage: "probation", Error: "no database"},
+		},
+		{
+			"on probation, and ready",
+			func(w *report.Writer) { w.Probation(time.Second); w.Ready(nil); w.Probation(time.Second) },
+			report.Outcome{PID: pid, Probation: true, Ready: true, Kept: []string{}},
+		},
 		{
 			"ready with sockets",
 			func(w *report.Writer) { w.Ready([]string{"1.1", "2.7"}) },
@@ -203,4 +214,18 @@ func FuzzRead(f *testing.F) {
 			t.Errorf("an error of %d bytes from %d", len(out.Error), len(said))
 		}
 	})
+}
+
+func TestFollowTellsOfTheProbation(t *testing.T) {
+	said := "{\"pid\":7}\n{\"probation_ns\":5000000000}\n{\"ready\":true}\n"
+	calls := 0
+	out := report.Follow(strings.NewReader(said), func(pid int, d time.Duration) {
+		calls++
+		if pid != 7 || d != 5*time.Second {
+			t.Errorf("probation of pid %d for %v, want 7, 5s", pid, d)
+		}
+	})
+	if calls != 1 || !out.Ready || !out.Probation {
+		t.Errorf("%d calls, outcome %+v", calls, out)
+	}
 }

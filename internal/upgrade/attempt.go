@@ -36,10 +36,13 @@ type Successor struct {
 // one that serves: it must stop accepting and drain, and no further Upgrade
 // succeeds.
 //
+// onProbation, if non-nil, is called in another goroutine when the successor has begun to serve on
+// probation, beside this process.
+//
 // A failure is an *[Error], and the new process has ended or has been killed when
 // Upgrade returns.
 // Only one upgrade runs at a time; a second call waits for the first.
-func (u *Upgrader) Upgrade(prepare func() []Ancestor) (*Successor, error) {
+func (u *Upgrader) Upgrade(prepare func() []Ancestor, onProbation func(pid int, d time.Duration)) (*Successor, error) {
 	if u.tf == nil {
 		return nil, ErrNotSupported
 	}
@@ -57,7 +60,7 @@ func (u *Upgrader) Upgrade(prepare func() []Ancestor) (*Successor, error) {
 	}
 	defer func() { _ = seen.Close() }() // see AwaitParent
 	outcomes := make(chan report.Outcome, 1)
-	go readReport(said, outcomes)
+	go readReport(said, outcomes, onProbation)
 	start := time.Now()
 	u.box.empty() // before there is somebody who could read what an earlier successor left
 	started := make(chan error, 1)
@@ -143,8 +146,8 @@ func (u *Upgrader) dropped(kept []string) []string {
 	return groups
 }
 
-func readReport(said *os.File, outcomes chan<- report.Outcome) {
-	outcomes <- report.Read(said)
+func readReport(said *os.File, outcomes chan<- report.Outcome, onProbation func(int, time.Duration)) {
+	outcomes <- report.Follow(said, onProbation)
 	_ = said.Close()
 }
 
@@ -169,6 +172,7 @@ func (u *Upgrader) message(ancestors []Ancestor) (Manifest, map[string]*os.File)
 		Version:    manifestVersion,
 		Generation: u.manifest.Generation + 1,
 		Timeout:    u.opts.timeout(),
+		Probation:  max(u.opts.Probation, 0),
 		PIDFile:    u.pidfile,
 		Sockets:    slices.Clone(u.sockets),
 		Ancestors:  ancestors,
@@ -186,13 +190,18 @@ func (u *Upgrader) lastWords(said *os.File, outcomes <-chan report.Outcome) repo
 // explain makes one error of what tableflip saw and what the process said.
 func (u *Upgrader) explain(seen error, said report.Outcome, took time.Duration) *Error {
 	e := &Error{Stage: StageStart, PID: said.PID, Err: seen}
+	if said.Probation {
+		e.Stage = StageProbation
+	}
 	switch {
 	case said.Error != "":
 		e.Err = errors.New(said.Error)
 		if said.Stage != "" {
 			e.Stage = said.Stage
 		}
-	case took >= u.opts.timeout():
+	case said.Probation && took >= u.opts.limit():
+		e.Err = fmt.Errorf("no verdict after %v: %w", u.opts.limit(), seen)
+	case !said.Probation && took >= u.opts.timeout():
 		e.Stage, e.Err = StageReady, fmt.Errorf("not ready after %v: %w", u.opts.timeout(), seen)
 	case strings.HasSuffix(seen.Error(), " exited"):
 		e.Err = fmt.Errorf("%w with status 0 before it was ready", seen)

@@ -15,6 +15,7 @@ const (
 	StageConfiguration = "configuration" // its configuration is bad
 	StageListen        = "listen"        // it could not claim a group's socket
 	StageReady         = "ready"         // it did not become ready in time
+	StageProbation     = "probation"     // it did not pass its probation
 )
 
 // Error says why an upgrade failed. The generation that asked for it still

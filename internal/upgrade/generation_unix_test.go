@@ -304,7 +304,7 @@ func (s *server) upgrade(a *answer) {
 	ancestors := append(self.Manifest.Ancestors,
 		upgrade.Ancestor{Generation: self.Generation, PID: self.PID, StartTime: self.StartTime})
 	start := time.Now()
-	successor, err := s.up.Upgrade(func() []upgrade.Ancestor { return ancestors })
+	successor, err := s.up.Upgrade(func() []upgrade.Ancestor { return ancestors }, nil)
 	a.Took = time.Since(start)
 	if err != nil {
 		a.fail(err)
@@ -327,7 +327,7 @@ func straySuccessor() {
 func twoUpgraders() {
 	up, err := upgrade.New(upgrade.Options{})
 	must(err)
-	_, err = up.Upgrade(func() []upgrade.Ancestor { return nil })
+	_, err = up.Upgrade(func() []upgrade.Ancestor { return nil }, nil)
 	fmt.Println(err)
 	_, err = upgrade.New(upgrade.Options{})
 	fmt.Println(err)

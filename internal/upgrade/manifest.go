@@ -18,9 +18,14 @@ type Manifest struct {
 	Version    int           `json:"version"`
 	Generation int           `json:"generation"` // of the reader; the first process is generation 1
 	Timeout    time.Duration `json:"timeout_ns"` // it must be ready within this time
-	PIDFile    string        `json:"pidfile"`    // of the generation that wrote this
-	Sockets    []Socket      `json:"sockets"`    // the listeners that it inherits
-	Ancestors  []Ancestor    `json:"ancestors"`  // generations that may still live, oldest first
+
+	// Probation is the longest that the reader may serve beside the writer before it
+	// is ready. The writer waits as long as its own configuration says.
+	Probation time.Duration `json:"probation_ns,omitempty"`
+
+	PIDFile   string     `json:"pidfile"`   // of the generation that wrote this
+	Sockets   []Socket   `json:"sockets"`   // the listeners that it inherits
+	Ancestors []Ancestor `json:"ancestors"` // generations that may still live, oldest first
 
 	// Tickets are the secrets of TLS session tickets, the newest first. They are nowhere but in the
 	// memory of the generations and, for a moment, in the socket between two of them.

@@ -24,6 +24,19 @@ type Options struct {
 	// Timeout is how long a successor may take to become ready. If zero or
 	// negative, DefaultTimeout is used.
 	Timeout time.Duration
+
+	// Probation is how long a successor may serve beside this process before it
+	// is ready, and Verdict how long it may take from then on until it is, or has
+	// ended. If Probation is zero, it must be ready within Timeout.
+	Probation, Verdict time.Duration
+}
+
+// limit is the longest that an upgrade takes.
+func (o *Options) limit() time.Duration {
+	if o.Probation <= 0 {
+		return o.timeout()
+	}
+	return o.timeout() + o.Probation + o.Verdict
 }
 
 func (o *Options) timeout() time.Duration {
@@ -90,8 +103,8 @@ func New(opts Options) (*Upgrader, error) {
 			return nil, err
 		}
 	}
-	timeout := opts.timeout()
-	tf, err := tableflip.New(tableflip.Options{UpgradeTimeout: timeout + killMargin(timeout)})
+	limit := opts.limit()
+	tf, err := tableflip.New(tableflip.Options{UpgradeTimeout: limit + killMargin(opts.timeout())})
 	_ = os.Unsetenv(tableflipEnv)
 	if errors.Is(err, tableflip.ErrNotSupported) {
 		return u, nil

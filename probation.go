@@ -1,0 +1,134 @@
+package gozd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os/signal"
+	"time"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/handover"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
+)
+
+// errRolledBack is why a generation on probation ends that has been told to.
+var errRolledBack = errors.New("rolled back on request")
+
+// verdictTime is how long a generation may take at the end of its probation: for the
+// health check, and, if that fails, to let its clients go.
+func verdictTime(conf *cfg.Config) time.Duration {
+	longest := time.Duration(0)
+	for i := range conf.Groups {
+		longest = max(longest, conf.Groups[i].StopTimeout)
+	}
+	return conf.Daemon.UpgradeTimeout + longest + 5*exitGrace
+}
+
+// probation is how long this generation serves beside the previous one before that
+// is told to go: as its configuration says, but not longer than the previous one's
+// says, which waits for it.
+func (d *Daemon) probation() time.Duration {
+	wanted, allowed := d.conf.Daemon.Probation, d.up.Manifest().Probation
+	if d.Generation() > 1 && wanted > allowed {
+		d.log.Warn("probation is shorter this time: the previous generation waits no longer", "wanted", wanted, "allowed", allowed)
+	}
+	return min(wanted, allowed)
+}
+
+// beginTrial changes the phase once.
+func (d *Daemon) beginTrial() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.phase != starting {
+		return false
+	}
+	d.phase = onTrial
+	d.deadline.Stop()
+	signal.Notify(d.signals, sigRollback)
+	return true
+}
+
+// passTrial serves beside the previous generation for a time, and then becomes the
+// one that serves, or is rolled back. Without the previous one it must carry on.
+func (d *Daemon) passTrial(trial time.Duration) {
+	d.log.Info("on probation", "for", trial)
+	d.report.Probation(trial)
+	d.openGate()
+	timer := time.NewTimer(trial)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		if err := d.checkHealth(); err != nil {
+			d.rollBack(onTrial, fmt.Errorf("health check: %w", err))
+			return
+		}
+	case <-d.up.ParentExited():
+		d.log.Warn("the previous generation is gone: the probation is over")
+	}
+	if err := d.becomeReady(); err != nil {
+		d.rollBack(serving, err)
+	}
+}
+
+// checkHealth asks the program, and waits as long as for getting ready.
+func (d *Daemon) checkHealth() error {
+	if d.opts.HealthCheck == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeoutCause(context.Background(), d.readyTimeout(),
+		fmt.Errorf("no answer after %v", d.readyTimeout()))
+	defer cancel()
+	answer := make(chan error, 1)
+	go func() { answer <- d.opts.HealthCheck(ctx) }()
+	select {
+	case err := <-answer:
+		return err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-d.up.ParentExited():
+		return nil // there is nobody to go back to
+	}
+}
+
+// rollBack ends a generation that is on probation, in phase from: its clients go back to the previous
+// one where they can, and finish here where they cannot. It reports false, and does nothing, in another phase.
+func (d *Daemon) rollBack(from phase, why error) bool {
+	d.mu.Lock()
+	is := d.phase == from
+	if is {
+		d.phase = leaving
+	}
+	d.mu.Unlock()
+	if !is {
+		return false
+	}
+	d.log.Error("rolled back", "error", why)
+	d.receiver.Close()
+	d.moveBack()
+	d.drain(stopping)
+	d.endFailed(upgrade.StageProbation, why)
+	return true
+}
+
+// rollBackOrStop does what a generation on probation is asked to do. It may have passed
+// meanwhile, and is the one that serves.
+func (d *Daemon) rollBackOrStop() {
+	if !d.rollBack(onTrial, errRolledBack) {
+		d.leave(stopping)
+	}
+}
+
+// moveBack has idle connections move to the previous generation.
+func (d *Daemon) moveBack() {
+	f := d.up.File(fileReturn)
+	if f == nil {
+		return
+	}
+	sender, err := handover.NewSender(f)
+	if err != nil {
+		d.log.Warn("connections will not move back", "error", err)
+		return
+	}
+	d.moveIdleTo(sender)
+}

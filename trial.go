@@ -1,0 +1,132 @@
+package gozd
+
+import (
+	"errors"
+	"time"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/handover"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
+)
+
+// fileReturn is the name under which the channel goes to the next generation by which it
+// gives connections back if it is rolled back.
+const fileReturn = "return"
+
+// ErrNoProbation is returned by Rollback when no upgrade is on probation.
+var ErrNoProbation = errors.New("gozd: no upgrade is on probation")
+
+// Rollback ends the upgrade that is on probation, as a failed health check would: the
+// new generation accepts nothing more, its idle connections come back, and it ends. It returns when that is so,
+// and nil then. The error is [ErrNoProbation] if there is none, or not any more.
+func (d *Daemon) Rollback() error {
+	trial, over := d.currentTrial()
+	if trial == nil {
+		return ErrNoProbation
+	}
+	d.signalTrial(trial)
+	<-over
+	if !d.phaseIs(serving) {
+		return ErrNoProbation
+	}
+	return nil
+}
+
+func (d *Daemon) currentTrial() (*process.Trial, <-chan struct{}) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.trial, d.trialOver
+}
+
+// signalTrial asks the generation on probation to roll back.
+func (d *Daemon) signalTrial(trial *process.Trial) {
+	p, err := process.Open(trial.PID, trial.StartTime)
+	if err != nil {
+		return // it has ended
+	}
+	defer p.Close()
+	if err := p.Signal(sigRollback); err != nil {
+		d.log.Warn("generation on probation not signalled", "pid", trial.PID, "error", err)
+	}
+}
+
+// trialBegan is called when the successor has begun to serve beside this process.
+func (d *Daemon) trialBegan(pid int, lasts time.Duration) {
+	start, _ := process.StartTime(pid) // 0 is a valid answer: unknown
+	d.mu.Lock()
+	d.trial = &process.Trial{PID: pid, StartTime: start, Until: time.Now().Add(lasts)}
+	d.trialOver = make(chan struct{})
+	d.mu.Unlock()
+	d.log.Info("successor on probation", "successor", pid, "for", lasts)
+	if err := d.saveState(); err != nil {
+		d.log.Error("state file not written", "error", err)
+	}
+}
+
+// trialEnded is called when the outcome of an upgrade is known.
+func (d *Daemon) trialEnded() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.trial != nil {
+		d.trial = nil
+		close(d.trialOver)
+	}
+}
+
+// abandonTrial has the generation on probation end before this one does. It is not
+// killed, and so clients that it serves are not either.
+func (d *Daemon) abandonTrial() {
+	trial, over := d.currentTrial()
+	if trial == nil {
+		return
+	}
+	d.signalTrial(trial)
+	timer := time.NewTimer(d.stopWait())
+	defer timer.Stop()
+	select {
+	case <-over:
+	case <-timer.C:
+	}
+}
+
+// offerReturn has the next generation given a channel on which it can give connections
+// back. Without probation it needs none.
+func (d *Daemon) offerReturn() *channel {
+	if d.conf.Daemon.Probation <= 0 {
+		return nil
+	}
+	c, err := d.openReturn()
+	if err != nil {
+		d.log.Warn("connections will not move back, should the upgrade be rolled back", "error", err)
+		return nil
+	}
+	d.up.Pass(fileReturn, c.theirs)
+	return c
+}
+
+func (d *Daemon) openReturn() (*channel, error) {
+	receiver, err := handover.NewReceiver(d.movableKeys(), d.adopt)
+	if err != nil {
+		return nil, err
+	}
+	ours, theirs, err := handover.Pair()
+	if err != nil {
+		return nil, err
+	}
+	if err := receiver.Add(ours); err != nil {
+		_ = theirs.Close()
+		return nil, err
+	}
+	d.returns = receiver
+	return &channel{theirs: theirs}, nil
+}
+
+// closeReturn ends what offerReturn began. A successor that has been rolled back has
+// ended, and all that it gave back is here.
+func (d *Daemon) closeReturn(c *channel) {
+	if c == nil {
+		return
+	}
+	d.up.Pass(fileReturn, nil)
+	_ = c.theirs.Close()
+	d.returns.Close()
+}
