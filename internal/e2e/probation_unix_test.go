@@ -45,8 +45,8 @@ func endLoad(t *testing.T, l *load.Load) {
 	wantNoneFailed(t, l.Recorder())
 }
 
-// begin asks for an upgrade, and returns when it is on probation.
-func begin(t *testing.T, d *daemon.Daemon) (trial *process.Trial, outcome <-chan error) {
+// beginTrial asks for an upgrade, and returns when it is on probation.
+func beginTrial(t *testing.T, d *daemon.Daemon) (trial *process.Trial, outcome <-chan error) {
 	t.Helper()
 	done := make(chan error, 1)
 	go func() {
@@ -90,7 +90,7 @@ func TestProbationPassed(t *testing.T) {
 	d, l := startOnProbation(t, "1s")
 	for generation := 2; generation <= 4; generation++ {
 		asked := time.Now()
-		_, outcome := begin(t, d)
+		_, outcome := beginTrial(t, d)
 		awaitAnswers(t, l.Recorder(), "new connections", generation)
 		awaitAnswers(t, l.Recorder(), "keep-alive", generation-1)
 		if err := <-outcome; err != nil {
@@ -126,7 +126,7 @@ func TestHealthCheckFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 3 {
-		trial, outcome := begin(t, d)
+		trial, outcome := beginTrial(t, d)
 		wantRolledBack(t, d, trial, outcome, "health check: no database")
 		awaitAnswers(t, l.Recorder(), "new connections", 1)
 	}
@@ -142,7 +142,7 @@ func TestRollback(t *testing.T) {
 	if _, err := control.Rollback(t.Context(), d.PIDFile); !errors.Is(err, control.ErrNoProbation) {
 		t.Errorf("rollback without an upgrade: %v, want ErrNoProbation", err)
 	}
-	trial, outcome := begin(t, d)
+	trial, outcome := beginTrial(t, d)
 	awaitAnswers(t, l.Recorder(), "new connections", 2)
 	if s, err := control.Rollback(t.Context(), d.PIDFile); err != nil || s.Generation != 1 {
 		t.Errorf("rollback: %+v, %v, want generation 1", s, err)
@@ -155,7 +155,7 @@ func TestRollback(t *testing.T) {
 // TestCrashOnProbation kills the new generation: the old one has never stopped serving.
 func TestCrashOnProbation(t *testing.T) {
 	d := start(t, probationGroups, "probation 1m")
-	trial, outcome := begin(t, d)
+	trial, outcome := beginTrial(t, d)
 	if err := syscall.Kill(trial.PID, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
@@ -169,7 +169,7 @@ func TestCrashOnProbation(t *testing.T) {
 // TestStopDuringProbation ends both generations, and no client is lost.
 func TestStopDuringProbation(t *testing.T) {
 	d := start(t, probationGroups, "probation 1m")
-	trial, outcome := begin(t, d)
+	trial, outcome := beginTrial(t, d)
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	if _, err := control.Stop(ctx, d.PIDFile); err != nil {
@@ -194,7 +194,7 @@ func TestParentDiesDuringProbation(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	trial, outcome := begin(t, d)
+	trial, outcome := beginTrial(t, d)
 	if err := syscall.Kill(old.PID, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
