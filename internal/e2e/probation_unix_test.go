@@ -207,5 +207,8 @@ func TestParentDiesDuringProbation(t *testing.T) {
 			t.Fatal("the new generation does not take over")
 		}
 	}
+	if err := d.Configure(probationGroups, "probation 10ms"); err != nil {
+		t.Fatal(err)
+	}
 	upgrade(t, d)
 }
