@@ -4,11 +4,17 @@ import (
 	"fmt"
 	"os/exec"
 	"path/filepath"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 )
 
 // absoluteBinary makes argv[0] absolute. Symbolic links are left alone: a link
-// that is pointed at another release is the new binary at the next upgrade.
+// that is pointed at another release is the new binary at the next upgrade. The
+// program may have left the directory in which argv[0] was right.
 func absoluteBinary(arg0 string) (string, error) {
+	if !filepath.IsAbs(arg0) && filepath.Base(arg0) != arg0 {
+		arg0 = filepath.Join(process.StartDir, arg0)
+	}
 	path, err := exec.LookPath(arg0)
 	if err != nil {
 		return "", fmt.Errorf("gozd: find this program's binary: %w", err)

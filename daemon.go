@@ -1,6 +1,7 @@
 package gozd
 
 import (
+	"context"
 	"crypto/tls"
 	"log/slog"
 	"net"
@@ -43,12 +44,18 @@ type Daemon struct {
 	settled  chan struct{} // closed when becomeReady has done all that it does, or has failed
 	done     chan struct{} // closed when the generation has nothing left to do
 
-	room process.Reserve // descriptors for upgrades
+	room        process.Reserve // descriptors for upgrades
+	serves      context.Context // ends when this generation begins to leave
+	stopServing context.CancelFunc
+	hookOver    context.Context // ends when nobody waits for OnReplaced
+	endHook     context.CancelFunc
+	shadowed    map[string][]byte // what env_file has replaced in the environment
 
 	receiver *handover.Receiver // of connections from older generations
 	returns  *handover.Receiver // of those that a successor gives back which was rolled back; nil without probation
 
 	upgrading sync.Mutex     // held by Upgrade
+	asking    chan struct{}  // has a value while OnUpgrade runs
 	passing   sync.WaitGroup // the channels from older generations go to the successor
 
 	groups map[string]*group // complete when New returns, like order
@@ -59,6 +66,7 @@ type Daemon struct {
 	successor int    // PID of the next generation, once it serves
 	failures  int    // upgrades that failed
 	failure   string // why the last one did
+	writing   bool   // keepWriting is at it
 	since     time.Time
 	trial     *process.Trial // of the successor; nil if there is none
 	trialOver chan struct{}  // closed when trial is over
@@ -113,8 +121,11 @@ func newDaemon(opts Options, endProcess bool) (*Daemon, error) {
 		upgrades:   make(chan struct{}, 1),
 		settled:    make(chan struct{}),
 		done:       make(chan struct{}),
+		asking:     make(chan struct{}, 1),
 		groups:     make(map[string]*group),
 	}
+	d.serves, d.stopServing = context.WithCancel(context.Background())
+	d.hookOver, d.endHook = context.WithCancel(context.Background())
 	catching := d.catchSignals()
 	stage, err := d.start()
 	<-catching

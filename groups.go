@@ -209,6 +209,30 @@ func (d *Daemon) removeNewSockets() {
 	}
 }
 
+// socketAccess returns who may use each Unix socket, by its path.
+func (d *Daemon) socketAccess() map[string]socket.Options {
+	access := make(map[string]socket.Options)
+	for _, g := range d.order {
+		if g.conf.Listen.Network != "unix" {
+			continue
+		}
+		if opts, err := socket.Access(g.conf.Listen.Address); err == nil { // it has no file otherwise
+			access[g.conf.Listen.Address] = opts
+		}
+	}
+	return access
+}
+
+// restoreAccess undoes what a successor that failed has done to the files of the sockets
+// that it would have taken over.
+func (d *Daemon) restoreAccess(access map[string]socket.Options) {
+	for path, opts := range access {
+		if err := socket.SetAccess(path, opts); err != nil {
+			d.log.Warn("mode and owner of a socket not restored", "error", err)
+		}
+	}
+}
+
 // removeAllSockets removes the files of all Unix sockets when the daemon ends.
 func (d *Daemon) removeAllSockets() error {
 	var errs []error

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/fault"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
 )
@@ -55,6 +56,7 @@ func (d *Daemon) leave(why reason) {
 	case starting:
 		d.fail(upgrade.StageStart, errors.New("asked to end before it was ready"))
 	case serving:
+		d.stopServing()
 		go d.finish(why)
 	case leaving:
 		if why == stopping {
@@ -70,6 +72,7 @@ func (d *Daemon) finish(why reason) {
 	d.room.Release()
 	last := why != replaced && d.endAll(why)
 	if last {
+		d.endHook()
 		if err := d.removeAllSockets(); err != nil { // before the last of their clients are accepted
 			d.log.Warn("socket not removed", "error", err)
 		}
@@ -80,6 +83,7 @@ func (d *Daemon) finish(why reason) {
 		}
 	} else {
 		d.lock.Leave() // it is the successor's now
+		d.tellReplaced()
 	}
 	d.drain(why)
 	if last {
@@ -100,6 +104,9 @@ func (d *Daemon) endAll(why reason) (last bool) {
 	if why == quitting {
 		sig = sigQuit
 	}
+	// A parent that has not seen yet that this process serves would take the signal
+	// for the end of its upgrade, and kill its successor: this process.
+	d.up.AwaitParent()
 	d.signalAncestors(sig)
 	d.abandonTrial()
 	d.up.Stop()
@@ -114,7 +121,7 @@ func (d *Daemon) endAll(why reason) (last bool) {
 	return pid == 0
 }
 
-// drain drains all groups at the same time.
+// drain drains all groups, and OnReplaced, at the same time.
 func (d *Daemon) drain(why reason) {
 	var wg sync.WaitGroup
 	for _, g := range d.order {
@@ -123,6 +130,8 @@ func (d *Daemon) drain(why reason) {
 		}
 		wg.Go(func() { d.drainGroup(g, why) })
 	}
+	wg.Go(func() { d.drainHook(why) })
+	fault.At(fault.Draining)
 	wg.Wait()
 }
 
@@ -169,9 +178,14 @@ func (d *Daemon) sayGoodbye() {
 
 // stopWait is the longest that a stop takes.
 func (d *Daemon) stopWait() time.Duration {
+	return d.longest(stopping) + 5*exitGrace // cutting, and the program's own end
+}
+
+// longest is the most time that any group allows.
+func (d *Daemon) longest(why reason) time.Duration {
 	longest := time.Duration(0)
 	for _, g := range d.order {
-		longest = max(longest, g.conf.StopTimeout)
+		longest = max(longest, why.timeout(g.conf))
 	}
-	return longest + 5*exitGrace // cutting, and the program's own end
+	return longest
 }

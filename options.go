@@ -27,6 +27,41 @@ type Options struct {
 	// groups are accepted on. The program calls Ready when it has warmed up.
 	ManualReady bool
 
+	// OnUpgrade, if non-nil, is called in the generation that serves before each
+	// upgrade: may it be replaced now? With an error it says no. Then nothing is
+	// started, Upgrade and whoever else has asked get the error's text, and the
+	// upgrade counts as failed. After nil the upgrade can still fail, and nothing
+	// says so to the program: what is only right once there is a successor belongs
+	// in OnReplaced.
+	//
+	// It runs in a goroutine of its own, and the upgrade waits for it. ctx ends
+	// after upgrade_timeout, and when the daemon is asked to end. Nobody waits
+	// longer than that: an upgrade whose hook has not returned by then has failed,
+	// and a stop goes on. There is never a second call before the first has
+	// returned; upgrades that are asked for meanwhile wait for it too, and fail
+	// in the same way.
+	OnUpgrade func(ctx context.Context) error
+
+	// OnReplaced, if non-nil, is called once, in a goroutine of its own, when the
+	// successor serves and this generation begins to drain. Here it lets go of what
+	// only one process can have, such as a locked file, since draining may take
+	// long. The program still has to answer what comes in on the connections that
+	// are open. It is not called at a stop. The exit channel waits for its return
+	// as for a connection: for the longest drain_timeout of all groups at most, and
+	// for the longest stop_timeout once this generation is asked to stop.
+	OnReplaced func()
+
+	// OnParentExit, if non-nil, is called once, in a goroutine of its own, when this
+	// generation is ready and the process before it is gone, with all that it held.
+	// In a first generation, which has none before it, that is right after ready.
+	//
+	// Only the direct predecessor is waited for, for as long as it drains. Older
+	// generations may live even longer; each is told by OnReplaced to let go. A
+	// generation that has itself been replaced meanwhile is called too, as it may
+	// have requests that wait for this; one that ends before its predecessor is
+	// not. Nothing waits for the hook to return.
+	OnParentExit func()
+
 	// HealthCheck, if non-nil, is called once in a new generation, at the end of
 	// its probation, in a goroutine of gozd's: it has been serving beside its
 	// predecessor, and clients have found it well or not. An error, or none within

@@ -20,7 +20,7 @@ const modulePath = "bitbucket.org/PinIdea/go-zero-downtime-daemon"
 var mayImport = map[string][]string{
 	".": {
 		"cfg", "listen", "httpx", "fcgix", "tcpx",
-		"internal/check", "internal/control", "internal/handover", "internal/process", "internal/report", "internal/socket",
+		"internal/check", "internal/control", "internal/envfile", "internal/fault", "internal/handover", "internal/process", "internal/report", "internal/socket",
 		"internal/tickets", "internal/upgrade",
 	},
 	"cfg":               {},
@@ -29,14 +29,16 @@ var mayImport = map[string][]string{
 	"fcgix":             {"listen"},
 	"tcpx":              {"listen"},
 	"cmd/gozdctl":       {"cfg", "internal/check", "internal/control", "internal/process"},
-	"internal/check":    {"cfg", "internal/process"},
+	"internal/check":    {"cfg", "internal/envfile", "internal/process"},
 	"internal/control":  {"internal/process"},
-	"internal/handover": {},
-	"internal/process":  {"internal/report"},
+	"internal/envfile":  {},
+	"internal/fault":    {},
+	"internal/handover": {"internal/fault"},
+	"internal/process":  {"internal/fault", "internal/report"},
 	"internal/report":   {},
 	"internal/socket":   {},
 	"internal/tickets":  {},
-	"internal/upgrade":  {"internal/report", "internal/tickets"},
+	"internal/upgrade":  {"internal/fault", "internal/report", "internal/tickets"},
 }
 
 // onlyIn says which parts of this module may import a foreign module, tests
@@ -49,6 +51,8 @@ var onlyIn = []struct {
 	{"github.com/cloudflare/tableflip", []string{"internal/upgrade", "internal/testutil"}, "it stands on details of one version, which one package must know"},
 	{"github.com/knadh/koanf", []string{"cfg"}, "one package reads the configuration"},
 	{"github.com/gorilla/mux", []string{"examples", "internal/testutil", "internal/e2e"}, "a router is the program's choice"},
+	{"go.etcd.io/bbolt", []string{"examples"}, "a database is the program's choice"},
+	{"github.com/hashicorp/go-envparse", []string{"internal/envfile"}, "one package reads env_file"},
 }
 
 // goPackage is a package as go list describes it.

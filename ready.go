@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/fault"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
 )
@@ -78,23 +79,28 @@ func (d *Daemon) becomeReady() error {
 		return nil
 	}
 	defer close(d.settled) // a stop that comes meanwhile removes these files after they are written
+	fault.At(fault.BeforeReady)
 	if err := process.WritePID(d.PIDFile(), os.Getpid()); err != nil {
 		return err
 	}
 	if err := d.receiveConnections(); err != nil {
 		d.log.Warn("connections of the previous generation stay there", "error", err)
 	}
+	fault.At(fault.PIDWritten)
 	d.up.Ready()
+	fault.At(fault.AfterReady)
 	d.openGate()
 	if err := d.saveState(); err != nil {
 		// It serves, and the previous generation goes: too late to fail.
 		d.log.Error("state file not written", "error", err)
+		d.keepWriting()
 	}
 	d.report.Ready(d.up.Kept())
 	if err := d.up.Check([]upgrade.Ancestor{d.self()}); err != nil {
 		d.log.Warn("upgrades will fail", "error", err)
 	}
 	d.tidyAfterPredecessor()
+	d.watchParent()
 	d.log.Info("serving", "binary", d.binary, "groups", strings.Join(d.names(), " "))
 	return nil
 }
@@ -174,6 +180,7 @@ func (d *Daemon) endFailed(stage string, err error) {
 	d.mu.Lock()
 	d.err = err
 	d.mu.Unlock()
+	d.stopServing()
 	d.report.Fail(stage, err)
 	d.abandon()
 	if d.endProcess {

@@ -15,6 +15,8 @@ const (
 	neverReadyEnv = "GOZD-TEST-NEVER-READY"
 	manualEnv     = "GOZD-TEST-MANUAL-READY"
 	configEnv     = "GOZD-TEST-CONFIG"
+	hooksEnv      = "GOZD-TEST-HOOKS"
+	environEnv    = "GOZD-TEST-ENVIRON"
 )
 
 // rerun runs this test alone in a new process of the test binary: there can be only

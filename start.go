@@ -6,6 +6,8 @@ import (
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/check"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/envfile"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/fault"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
 )
@@ -17,12 +19,7 @@ const fileLock = "lock"
 // start does all that has to be done before the program can take its groups. On
 // an error it returns the stage too.
 func (d *Daemon) start() (stage string, err error) {
-	binary, err := absoluteBinary(os.Args[0])
-	if err != nil {
-		return upgrade.StageStart, err
-	}
-	d.binary, os.Args[0] = binary, binary // tableflip starts argv[0]
-
+	fault.At(fault.AfterFork)
 	// The configuration has the time limit for upgrades, which tableflip wants
 	// to know first; what is wrong with it is told afterwards, when there is
 	// somebody to tell.
@@ -30,8 +27,20 @@ func (d *Daemon) start() (stage string, err error) {
 	if stage, err := d.connect(conf); err != nil {
 		return stage, err
 	}
+	binary, err := absoluteBinary(os.Args[0]) // as late as there is somebody to tell
+	if err != nil {
+		return upgrade.StageStart, err
+	}
+	d.binary, os.Args[0] = binary, binary // tableflip starts argv[0]
+	fault.At(fault.Configuration)
+	if d.restoreEnvironment() {
+		conf, confErr = cfg.Load(d.opts.config(), cfg.Options{})
+	}
 	if confErr == nil {
 		confErr = check.Available(conf)
+	}
+	if confErr == nil {
+		confErr = d.setEnvironment(conf)
 	}
 	if confErr != nil {
 		return upgrade.StageConfiguration, confErr
@@ -40,6 +49,7 @@ func (d *Daemon) start() (stage string, err error) {
 	if err := d.prepareProcess(); err != nil {
 		return upgrade.StageStart, err
 	}
+	fault.At(fault.Listen)
 	if err := d.claimGroups(); err != nil {
 		return upgrade.StageListen, err
 	}
@@ -106,18 +116,18 @@ func (d *Daemon) takeLock() error {
 	if err := process.MakeRuntimeDir(pidfile); err != nil {
 		return err
 	}
-	inherited := d.up.File(fileLock)
-	if inherited != nil && d.up.Manifest().PIDFile == pidfile {
-		d.lock = process.InheritLock(inherited)
-	} else {
+	if f := d.up.File(fileLock); f != nil {
+		d.lock = process.InheritLock(f)
+	}
+	// Where somebody has removed the lock's file, nobody would find this lock any more.
+	if d.lock == nil || d.up.Manifest().PIDFile != pidfile || !d.lock.IsFor(pidfile) {
 		lock, err := process.Acquire(pidfile)
-		if inherited != nil {
-			_ = inherited.Close() // the predecessor still holds it, and leaves it when it is replaced
+		if d.lock != nil {
+			d.lock.Leave() // the predecessor still holds it, and leaves it when it is replaced
 		}
-		if err != nil {
+		if d.lock = lock; err != nil {
 			return err
 		}
-		d.lock = lock
 	}
 	if f := d.lock.File(); f != nil {
 		d.up.Pass(fileLock, f)
@@ -143,6 +153,7 @@ func (d *Daemon) abandon() {
 	}
 	d.mu.Unlock()
 	d.stopTickets()
+	envfile.Restore(d.shadowed)
 	for _, g := range d.order {
 		g.ln.StopAccepting()
 	}

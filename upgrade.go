@@ -16,7 +16,8 @@ import (
 // Exit will ask the program to end.
 //
 // When it fails, this generation serves on as if nothing had happened, and the
-// error says why in the words of the process that failed. ErrNotServing is
+// error says why in the words of the process that failed; it wraps that of
+// Options.OnUpgrade where the program has refused. ErrNotServing is
 // returned in a generation that does not serve, and ErrNotSupported where the
 // platform cannot do it. Upgrades run one at a time; a call waits for the one
 // before it, and fails with ErrNotServing if that one succeeded.
@@ -27,7 +28,10 @@ func (d *Daemon) Upgrade() error {
 		return ErrNotServing
 	}
 	defer d.makeRoom()()
-	start := time.Now()
+	if err := d.askProgram(); err != nil {
+		return d.upgradeFailed(err)
+	}
+	start, access := time.Now(), d.socketAccess()
 	var forward, back *channel
 	next, err := d.up.Upgrade(func() []upgrade.Ancestor {
 		d.allowSharing(true)
@@ -39,12 +43,15 @@ func (d *Daemon) Upgrade() error {
 	d.withdraw(forward, err != nil)
 	d.closeReturn(back)
 	if err != nil {
+		d.restoreAccess(access)
 		return d.upgradeFailed(err)
 	}
 	d.log.Info("upgraded", "successor", next.PID, "took", time.Since(start).Round(time.Millisecond))
 	d.setSuccessor(next.PID)
 	d.drop(next.Dropped)
 	d.moveTo(forward)
+	d.passing.Add(1) // or the process might end before it has passed the request on
+	defer d.passing.Done()
 	d.leave(replaced)
 	d.passOnRequest(next.PID)
 	return nil
@@ -103,6 +110,7 @@ func (d *Daemon) upgradeFailed(err error) error {
 	// The process that failed may have put its own PID there at the last moment.
 	if restoreErr := d.restoreFiles(); restoreErr != nil {
 		d.log.Error("PID file not restored", "error", restoreErr)
+		d.keepWriting()
 	}
 	return err
 }
@@ -172,6 +180,9 @@ func (d *Daemon) watchUpgrades() {
 func (d *Daemon) upgradeWait() time.Duration {
 	const killing = 10 * time.Second // generous: a process that is killed ends in milliseconds
 	wait := d.conf.Daemon.UpgradeTimeout + killing
+	if d.opts.OnUpgrade != nil {
+		wait += d.conf.Daemon.UpgradeTimeout
+	}
 	if d.conf.Daemon.Probation > 0 {
 		wait += d.conf.Daemon.Probation + verdictTime(d.conf)
 	}

@@ -90,6 +90,10 @@ type Daemon struct {
 	// there is none.
 	Log string
 
+	// EnvFile is the absolute path of a file with variables for the program's
+	// environment. If empty, there is none. Whether it exists is not checked here.
+	EnvFile string
+
 	// User and Group are who the daemon becomes after its sockets are bound,
 	// each a name or a number. If empty, it stays who it is.
 	User, Group string

@@ -9,6 +9,7 @@ func readDaemon(s *section, opts Options) Daemon {
 	d := Daemon{
 		PIDFile:        s.path("pidfile"),
 		Log:            s.path("log"),
+		EnvFile:        s.path("env_file"),
 		User:           s.text("user"),
 		Group:          s.text("group"),
 		UpgradeTimeout: s.duration("upgrade_timeout", DefaultUpgradeTimeout, time.Nanosecond),

@@ -36,6 +36,7 @@ func TestEnvironment(t *testing.T) {
 		{"value of the daemon, which the file has", ok + "[gozd]\npidfile /a", environ("GOZD_GOZD_PIDFILE=/b"), pidfile, "/b"},
 		{"value of the daemon, which it lacks", ok, environ("GOZD_GOZD_PIDFILE=/b"), pidfile, "/b"},
 		{"relative path", ok, environ("GOZD_GOZD_PIDFILE=b"), pidfile, "/etc/b"},
+		{"empty value undoes the env_file", ok + "[gozd]\nenv_file /a", environ("GOZD_GOZD_ENV_FILE="), func(c *cfg.Config) any { return c.Daemon.EnvFile }, ""},
 		{"empty value undoes the file's", ok + "[gozd]\nlog /a", environ("GOZD_GOZD_LOG="), func(c *cfg.Config) any { return c.Daemon.Log }, ""},
 		{"last of two with one name", ok, environ("GOZD_OK_LISTEN=81", "GOZD_OK_LISTEN=82"), port("ok"), ":82"},
 		{"bad value that is overridden", "[ok]\nmode http\nlisten nowhere", environ("GOZD_OK_LISTEN=81"), port("ok"), ":81"},

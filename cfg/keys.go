@@ -13,14 +13,14 @@ var (
 		"socket_mode", "socket_owner", "drain_timeout", "stop_timeout", "spread",
 	}
 	daemonKeys = []string{
-		"pidfile", "log", "user", "group", "max_files",
+		"pidfile", "log", "env_file", "user", "group", "max_files",
 		"upgrade_timeout", "probation", "max_generations", "supervise",
 	}
 )
 
 // mayBeEmpty has the keys for which an empty value says something: none. It
 // lets a variable of the environment undo what the file says.
-var mayBeEmpty = []string{"log", "user", "group", "socket_owner"}
+var mayBeEmpty = []string{"log", "env_file", "user", "group", "socket_owner"}
 
 func keysOf(section string) []string {
 	if section == daemonSection {

@@ -25,6 +25,7 @@ var formats = map[string]string{
 [gozd]
 pidfile          run/app.pid
 log              /var/log/app.log
+env_file         app.env
 user             app
 group            1000
 max_files        4096
@@ -52,6 +53,7 @@ spread  30s
 gozd:
   pidfile: run/app.pid
   log: /var/log/app.log
+  env_file: app.env
   user: app
   group: 1000
   max_files: 4096
@@ -77,6 +79,7 @@ app.socket:
 [gozd]
 pidfile = "run/app.pid"
 log = "/var/log/app.log"
+env_file = "app.env"
 user = "app"
 group = 1000
 max_files = 4_096
@@ -102,7 +105,7 @@ stop_timeout = "1m30s"
 `,
 	"app.json": `{
 	"gozd": {
-		"pidfile": "run/app.pid", "log": "/var/log/app.log", "user": "app", "group": 1000, "max_files": 4096,
+		"pidfile": "run/app.pid", "log": "/var/log/app.log", "env_file": "app.env", "user": "app", "group": 1000, "max_files": 4096,
 		"upgrade_timeout": "30s", "probation": "5s", "max_generations": 4, "supervise": true
 	},
 	"web-1": {"mode": "https", "listen": 443, "key": "key.pem", "cert": "/etc/app/cert.pem", "spread": "30s"},
@@ -120,6 +123,7 @@ func formatsWant(dir, name string) *cfg.Config {
 		Daemon: cfg.Daemon{
 			PIDFile:        filepath.Join(dir, "run/app.pid"),
 			Log:            "/var/log/app.log",
+			EnvFile:        filepath.Join(dir, "app.env"),
 			User:           "app",
 			Group:          "1000",
 			MaxFiles:       4096,
@@ -156,7 +160,7 @@ func TestFormatsHoldTheSameTree(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			want := formatsWant(dir, name)
 			if name == "app.conf" {
-				want.Groups[0].Line, want.Groups[1].Line = 13, 21
+				want.Groups[0].Line, want.Groups[1].Line = 14, 22
 			}
 			got, err := cfg.Parse(filepath.Join(dir, name), []byte(data), noEnviron)
 			if err != nil || !reflect.DeepEqual(got, want) {
@@ -264,6 +268,8 @@ func TestValues(t *testing.T) {
 		{"fewest generations", "max_generations", "2", func(c *cfg.Config) any { return c.Daemon.MaxGenerations }, 2},
 		{"fewest files", "max_files", "1", func(c *cfg.Config) any { return c.Daemon.MaxFiles }, uint64(1)},
 		{"empty log", "log", `""`, func(c *cfg.Config) any { return c.Daemon.Log }, ""},
+		{"empty env_file", "env_file", `""`, func(c *cfg.Config) any { return c.Daemon.EnvFile }, ""},
+		{"env_file elsewhere", "env_file", "/run/app.env", func(c *cfg.Config) any { return c.Daemon.EnvFile }, "/run/app.env"},
 		{"log in the directory above", "log", "../app.log", func(c *cfg.Config) any { return c.Daemon.Log }, "/etc/app.log"},
 	}
 	for _, tt := range tests {

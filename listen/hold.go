@@ -2,7 +2,7 @@ package listen
 
 // Hold keeps Accept from returning new connections until resume is called: a process
 // that is short of descriptors needs the next ones for itself. Meanwhile clients wait in the queue of the socket. It
-// has no effect on listeners that are no sockets. resume may be called again, and from any goroutine.
+// has no effect on listeners that are no sockets, and an Accept that has begun may still return one. resume may be called again, and from any goroutine.
 func (l *Listener) Hold() (resume func()) {
 	d, ok := l.inner.(deadliner)
 	if !ok {

@@ -2,6 +2,7 @@ package listen_test
 
 import (
 	"errors"
+	"io"
 	"net"
 	"testing"
 	"time"
@@ -9,14 +10,14 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
 )
 
-// TestHold holds a listener on which Accept waits: a client that connects then is
-// accepted after resume, and nothing is lost.
+// TestHold has a client connect to a listener that is held: it is accepted after
+// resume.
 func TestHold(t *testing.T) {
 	for _, network := range []string{"tcp", "unix"} {
 		ln := listen.New(raw(t, network), listen.Options{})
-		accepted := accept(ln)
 		resume := ln.Hold()
 		ln.Hold() // again, by somebody else
+		accepted := accept(ln)
 		c, err := to(ln)()
 		if err != nil {
 			t.Fatal(err)
@@ -42,6 +43,32 @@ func TestHold(t *testing.T) {
 			t.Errorf("%s: the next: %v", network, err)
 		}
 		ln.Close()
+	}
+}
+
+// TestHoldMeetsAccept holds and resumes a listener from which somebody accepts all
+// the time: nobody is lost.
+func TestHoldMeetsAccept(t *testing.T) {
+	ln := listen.New(raw(t, "tcp"), listen.Options{})
+	served := make(chan error, 1)
+	go func() { served <- echoAll(ln) }()
+	for range 200 {
+		resume := ln.Hold()
+		c, err := to(ln)()
+		if err != nil {
+			t.Fatal(err)
+		}
+		resume()
+		_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+		_, _ = c.Write([]byte("x"))
+		if answer, err := io.ReadAll(c); string(answer) != "x" {
+			t.Errorf("answer %q, %v", answer, err)
+		}
+		c.Close()
+	}
+	ln.Close()
+	if err := within(t, served, "Serve"); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("Accept = %v, want net.ErrClosed", err)
 	}
 }
 

@@ -1,5 +1,5 @@
 // Package check finds what is wrong with a configuration beyond its text: key
-// pairs that do not load, users that do not exist. The daemon uses it when it
+// pairs that do not load, users that do not exist, variables that cannot be read. The daemon uses it when it
 // starts, and its -t flag and gozdctl without starting anything.
 package check
 
@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/envfile"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 )
 
@@ -22,8 +23,9 @@ func Config(conf *cfg.Config) error {
 		_, _, ownerErr := Owner(conf, g)
 		errs = append(errs, keyErr, ownerErr)
 	}
-	_, err := Identity(conf)
-	return errors.Join(append(errs, err)...)
+	_, identityErr := Identity(conf)
+	_, envErr := EnvFile(conf)
+	return errors.Join(append(errs, identityErr, envErr)...)
 }
 
 // Available refuses what the configuration can say and this version cannot do
@@ -72,6 +74,19 @@ func Identity(conf *cfg.Config) (*process.Identity, error) {
 		return nil, inDaemon(conf, err)
 	}
 	return id, nil
+}
+
+// EnvFile reads the variables that the configuration has for the program; nil
+// without an env_file.
+func EnvFile(conf *cfg.Config) (map[string]string, error) {
+	if conf.Daemon.EnvFile == "" {
+		return nil, nil
+	}
+	vars, err := envfile.Read(conf.Daemon.EnvFile)
+	if err != nil {
+		return nil, inDaemon(conf, fmt.Errorf("env_file: %w", err))
+	}
+	return vars, nil
 }
 
 // InGroup says where in the configuration the cause of err stands.

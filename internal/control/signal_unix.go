@@ -5,8 +5,6 @@ package control
 import (
 	"os"
 	"syscall"
-
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 )
 
 // What a daemon does when it is signalled so.
@@ -20,7 +18,7 @@ const (
 )
 
 func signal(pidfile string, sig os.Signal) (int, error) {
-	r, err := process.Find(pidfile)
+	r, err := find(pidfile)
 	if err != nil {
 		return 0, err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
@@ -13,21 +14,22 @@ import (
 // for as long as the daemon's configuration allows a stop to take. It returns the
 // PID of the generation that served.
 func Stop(ctx context.Context, pidfile string) (pid int, err error) {
-	r, err := process.Find(pidfile)
+	r, err := find(pidfile)
 	if err != nil {
 		return 0, err
 	}
 	defer r.Close()
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(r.State.StopWait))
 	defer cancel()
-	if err := r.Signal(sigStop); err != nil {
+	if err := r.Signal(sigStop); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return r.PID, err
 	}
-	return r.PID, waitEnd(ctx, pidfile)
+	return r.PID, waitEnd(ctx, pidfile, r.PID)
 }
 
-// waitEnd waits until no generation serves.
-func waitEnd(ctx context.Context, pidfile string) error {
+// waitEnd waits until no generation serves. If the one that was asked has been replaced just
+// before, it has only been hurried, and the one that serves is asked too.
+func waitEnd(ctx context.Context, pidfile string, asked int) error {
 	tick := time.NewTicker(pollInterval)
 	defer tick.Stop()
 	for {
@@ -36,6 +38,10 @@ func waitEnd(ctx context.Context, pidfile string) error {
 			return nil
 		}
 		if err == nil {
+			if r.PID != asked {
+				asked = r.PID
+				_ = r.Signal(sigStop) // if it is gone, the next look says so
+			}
 			r.Close()
 		}
 		select {

@@ -40,7 +40,7 @@ type Upgraded struct {
 // wraps [ErrUnknownOutcome] when ctx, or the time that the daemon itself allows an
 // upgrade, is over before.
 func Upgrade(ctx context.Context, pidfile string) (*Upgraded, error) {
-	r, err := process.Find(pidfile)
+	r, err := find(pidfile)
 	if err != nil {
 		return nil, err
 	}
@@ -97,6 +97,14 @@ func outcome(pidfile string, before *process.Running) (*Upgraded, error) {
 	}
 	// It may have been replaced and have ended since we read the file.
 	if again, err := process.ReadState(pidfile); err == nil && again.PID != old.PID {
+		return nil, nil
+	}
+	// Or it was killed, and the successor that it has started carries on alone: that
+	// holds the lock then, and has not said yet that it serves.
+	if r, err := find(pidfile); !errors.Is(err, process.ErrNotRunning) {
+		if err == nil {
+			r.Close()
+		}
 		return nil, nil
 	}
 	return nil, fmt.Errorf("pid %d ended during the upgrade: %w", old.PID, process.ErrNotRunning)

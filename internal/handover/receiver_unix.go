@@ -10,6 +10,8 @@ import (
 	"os"
 	"sync"
 	"syscall"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/fault"
 )
 
 // Taker takes a connection that an older generation hands over, for good: after
@@ -69,6 +71,7 @@ func (r *Receiver) receive(ch *channel, done chan<- struct{}) {
 			return // PassOn has the channel now
 		}
 		if err == nil {
+			fault.At(fault.HandingOver)
 			err = ch.write(r.answer(f, fd, lost), -1)
 		}
 		if err != nil {

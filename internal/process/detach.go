@@ -17,10 +17,14 @@ const detachedEnv = "GOZD_DETACHED"
 // detachedFD is the first of exec.Cmd.ExtraFiles.
 const detachedFD = 3
 
-// Detach starts this program again with the same arguments, in a session of its
-// own and with /dev/null for its standard streams, and waits until it is ready
-// or has failed. It returns the new process's PID, or the reason in its own
-// words. binary is the program's absolute path.
+// StartDir is the working directory that this process was started in, "" if it could
+// not be found out. The program may be elsewhere by the time it calls gozd.
+var StartDir, _ = os.Getwd()
+
+// Detach starts this program again with the same arguments, where this one was
+// started, in a session of its own and with /dev/null for its standard streams, and
+// waits until it is ready or has failed. It returns the new process's PID, or the
+// reason in its own words. binary is the program's absolute path.
 func Detach(binary string) (pid int, err error) {
 	said, tell, err := os.Pipe()
 	if err != nil {
@@ -28,7 +32,8 @@ func Detach(binary string) (pid int, err error) {
 	}
 	defer func() { _ = said.Close() }()
 	cmd := exec.Command(binary)
-	cmd.Args = os.Args
+	cmd.Args = append([]string{binary}, os.Args[1:]...)
+	cmd.Dir = StartDir
 	cmd.Env = append(os.Environ(), detachedEnv+"="+strconv.Itoa(detachedFD))
 	cmd.ExtraFiles = []*os.File{tell}
 	cmd.SysProcAttr = newSession()

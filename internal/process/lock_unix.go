@@ -63,6 +63,10 @@ func (l *Lock) isAt(path string) bool {
 // passed on. It takes over f.
 func InheritLock(f *os.File) *Lock { return &Lock{file: f} }
 
+// IsFor reports whether l is the lock that others find beside the PID file, and nobody has
+// removed its file.
+func (l *Lock) IsFor(pidfile string) bool { return l.isAt(LockPath(pidfile)) }
+
 // File returns the descriptor to pass to a successor. It stays the Lock's.
 func (l *Lock) File() *os.File { return l.file }
 

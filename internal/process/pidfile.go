@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/fault"
 )
 
 // WritePID writes pid into the file at path, atomically and with mode 0644.
@@ -42,14 +44,19 @@ func clip(text string) string {
 	return text
 }
 
+// newPrefix begins the names of files that are to replace the one at path.
+func newPrefix(path string) string { return "." + filepath.Base(path) + ".new." }
+
 // replaceFile writes a new file and renames it over path, so that a reader sees
 // the old content or the new.
 func replaceFile(path string, data []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	f, err := os.CreateTemp(filepath.Dir(path), newPrefix(path)+"*")
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(data)
+	if err = fault.Disk(); err == nil {
+		_, err = f.Write(data)
+	}
 	if err == nil {
 		err = f.Chmod(0o644) // CreateTemp makes it 0600, and monitoring reads it as another user
 	}
@@ -69,4 +76,16 @@ func remove(path string) error {
 		return err
 	}
 	return nil
+}
+
+// removeNew removes what processes have left that were killed while they replaced the file
+// at path: a generation that is asked to stop kills the one that it has just started.
+func removeNew(path string) error {
+	entries, err := os.ReadDir(filepath.Dir(path))
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), newPrefix(path)) {
+			err = errors.Join(err, remove(filepath.Join(filepath.Dir(path), e.Name())))
+		}
+	}
+	return err
 }

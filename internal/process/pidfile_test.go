@@ -137,6 +137,22 @@ func TestRemoveFiles(t *testing.T) {
 	}
 }
 
+// A process that is killed while it replaces a file leaves the new one.
+func TestRemoveFilesOfTheKilled(t *testing.T) {
+	path := pidfileIn(t)
+	for _, name := range []string{".app.pid.new.123", ".app.pid.state.new.4", ".app.pid2.new.5"} {
+		if err := os.WriteFile(filepath.Join(filepath.Dir(path), name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := process.RemoveFiles(path); err != nil {
+		t.Error(err)
+	}
+	if got := names(t, path); !slices.Equal(got, []string{".app.pid2.new.5"}) { // another daemon's
+		t.Errorf("RemoveFiles left %v", got)
+	}
+}
+
 func TestRemoveFilesGoesOnAfterAnError(t *testing.T) {
 	path := pidfileIn(t)
 	acquire(t, path)

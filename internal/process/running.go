@@ -104,7 +104,7 @@ func Find(pidfile string) (*Running, error) {
 	}
 	state, err := ReadState(pidfile)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%s: the daemon is starting: %w", pidfile, err)
+		return nil, fmt.Errorf("%s: the daemon is starting, or somebody has removed its state file: %w", pidfile, err)
 	}
 	if err != nil {
 		return nil, err
@@ -116,8 +116,16 @@ func Find(pidfile string) (*Running, error) {
 	return &Running{Process: p, State: state}, nil
 }
 
-// notRunning tells a stale PID file from none.
+// notRunning tells a stale PID file from none, and both from a daemon whose lock file
+// somebody has removed. That one removes its state file first when it ends.
 func notRunning(pidfile string) error {
+	if s, err := ReadState(pidfile); err == nil && s.StartTime != 0 {
+		if p, err := Open(s.PID, s.StartTime); err == nil {
+			p.Close()
+			return fmt.Errorf("%s: %w (nobody holds the daemon's lock, but pid %d is alive: somebody has removed %s)",
+				pidfile, ErrNotRunning, s.PID, LockPath(pidfile))
+		}
+	}
 	pid, err := ReadPID(pidfile)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -131,5 +139,6 @@ func notRunning(pidfile string) error {
 // RemoveFiles removes a daemon's files when its last generation ends. It must
 // be called while the lock is held; the lock file goes last.
 func RemoveFiles(pidfile string) error {
-	return errors.Join(remove(pidfile), remove(StatePath(pidfile)), remove(LockPath(pidfile)))
+	state := StatePath(pidfile)
+	return errors.Join(removeNew(pidfile), removeNew(state), remove(pidfile), remove(state), remove(LockPath(pidfile)))
 }

@@ -1,9 +1,12 @@
 package process
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 )
 
@@ -54,16 +57,41 @@ func (d *Duration) UnmarshalText(text []byte) error {
 // StatePath returns the path of the state file that belongs to a PID file.
 func StatePath(pidfile string) string { return pidfile + ".state" }
 
-// WriteState writes the state file that belongs to a PID file, atomically.
+// WriteState writes the state file that belongs to a PID file, atomically. Where there is
+// no room, or no right, for a new file, the old one is overwritten: somebody may
+// be waiting for what it is to say, and that the disk is full is one of these things.
 func WriteState(pidfile string, s *State) error {
 	data, err := json.MarshalIndent(s, "", "  ")
 	if err == nil {
-		err = replaceFile(StatePath(pidfile), append(data, '\n'))
+		data = append(data, '\n')
+		if err = replaceFile(StatePath(pidfile), data); err != nil && overwrite(StatePath(pidfile), data) == nil {
+			err = nil
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("state file: %w", err)
 	}
 	return nil
+}
+
+// overwrite changes a JSON file in its place, by one write that needs no more room than the
+// file has, if it is not much longer. White space stands where it was longer before.
+func overwrite(path string, data []byte) error {
+	before, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	if n := len(before) - len(data); n > 0 {
+		data = slices.Concat(data, bytes.Repeat([]byte{'\n'}, n))
+	}
+	if _, err = f.WriteAt(data, 0); err != nil {
+		_, _ = f.WriteAt(before, 0)
+	}
+	return errors.Join(err, f.Close())
 }
 
 // ReadState reads the state file that belongs to a PID file. The error wraps

@@ -64,3 +64,20 @@ func TestWriteStateFails(t *testing.T) {
 		t.Errorf("WriteState = %v, want a state file error that wraps fs.ErrNotExist", err)
 	}
 }
+
+// Where no new file can be made, as on a full disk, the old one is overwritten. Here the
+// new one's name is too long.
+func TestWriteStateInPlace(t *testing.T) {
+	path := pidfileIn(t) + strings.Repeat("x", 230)
+	if err := os.WriteFile(process.StatePath(path), []byte("{}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, reason := range []string{strings.Repeat("long ", 100), "short"} {
+		if err := process.WriteState(path, &process.State{PID: 7, LastFailure: reason}); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := process.ReadState(path); err != nil || got.PID != 7 || got.LastFailure != reason {
+			t.Errorf("ReadState = %+v, %v, want pid 7 and %q", got, err, reason)
+		}
+	}
+}

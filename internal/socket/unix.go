@@ -115,18 +115,39 @@ func removeStale(path string) error {
 	return os.Remove(path)
 }
 
+// setAccess changes what is to be changed only: a daemon that has given up its privileges
+// may not even set the mode that a file of another owner has.
 func setAccess(path string, opts Options) error {
 	mode := opts.Mode
 	if mode == 0 {
 		mode = defaultMode
 	}
-	if err := os.Chmod(path, mode); err != nil {
+	now, err := Access(path)
+	if err != nil {
 		return err
 	}
-	if opts.UID < 0 && opts.GID < 0 {
+	if now.Mode != mode {
+		if err := os.Chmod(path, mode); err != nil {
+			return err
+		}
+	}
+	if (opts.UID < 0 || opts.UID == now.UID) && (opts.GID < 0 || opts.GID == now.GID) {
 		return nil
 	}
 	return os.Lchown(path, opts.UID, opts.GID)
+}
+
+// Access returns the mode and owner of a Unix socket's file.
+func Access(path string) (Options, error) {
+	info, err := os.Lstat(path)
+	if err != nil {
+		return Options{}, err
+	}
+	opts := Options{Mode: info.Mode().Perm(), UID: -1, GID: -1}
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		opts.UID, opts.GID = int(st.Uid), int(st.Gid)
+	}
+	return opts, nil
 }
 
 // SetAccess gives an inherited Unix socket's file the mode and owner of opts, as

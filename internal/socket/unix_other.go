@@ -17,6 +17,9 @@ func listenUnix(path string, _ Options) (Listener, error) {
 // SetAccess does nothing: there are neither modes nor owners here.
 func SetAccess(string, Options) error { return nil }
 
+// Access returns nothing.
+func Access(string) (Options, error) { return Options{UID: -1, GID: -1}, nil }
+
 func setReusePort(syscall.RawConn, bool) error { return errors.ErrUnsupported }
 
 // Remove removes a Unix socket's file.

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/fault"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/report"
 )
 
@@ -49,6 +50,7 @@ func (u *Upgrader) Upgrade(prepare func() []Ancestor, onProbation func(pid int, 
 	u.upgrading.Lock()
 	defer u.upgrading.Unlock()
 
+	fault.At(fault.BeforeFork)
 	said, tell, err := os.Pipe()
 	if err != nil {
 		return nil, &Error{Stage: StageStart, Err: err}
@@ -66,6 +68,7 @@ func (u *Upgrader) Upgrade(prepare func() []Ancestor, onProbation func(pid int, 
 	started := make(chan error, 1)
 	go func() { started <- u.startSuccessor() }()
 	sendErr := u.sendLetter(prepare(), map[string]*os.File{fileSaid: tell, fileSeen: look})
+	fault.At(fault.Told)
 	if err := <-started; err != nil {
 		u.box.empty() // or an unread letter would keep the report open
 		said := u.lastWords(said, outcomes)
@@ -177,6 +180,7 @@ func (u *Upgrader) message(ancestors []Ancestor) (Manifest, map[string]*os.File)
 		Sockets:    slices.Clone(u.sockets),
 		Ancestors:  ancestors,
 		Tickets:    slices.Clone(u.tickets),
+		Shadowed:   u.shadows,
 	}, maps.Clone(u.pass)
 }
 
@@ -205,6 +209,8 @@ func (u *Upgrader) explain(seen error, said report.Outcome, took time.Duration) 
 		e.Stage, e.Err = StageReady, fmt.Errorf("not ready after %v: %w", u.opts.timeout(), seen)
 	case strings.HasSuffix(seen.Error(), " exited"):
 		e.Err = fmt.Errorf("%w with status 0 before it was ready", seen)
+	case said.PID == 0:
+		e.Err = startError(os.Args[0], seen) // argv[0] is what tableflip starts
 	}
 	return e
 }

@@ -11,6 +11,7 @@ var ErrNotSupported = errors.New("upgrade: not supported on this platform")
 
 // The stages at which an upgrade can fail.
 const (
+	StageRefused       = "refused"       // the program that serves does not want to be replaced now; nothing was started
 	StageStart         = "start"         // the process could not be started, or died before it said anything
 	StageConfiguration = "configuration" // its configuration is bad
 	StageListen        = "listen"        // it could not claim a group's socket
@@ -23,11 +24,14 @@ const (
 type Error struct {
 	Stage string // one of the Stage constants
 	PID   int    // of the process that failed; 0 if there was none
-	Err   error  // the reason, in the failed process's own words where it had any
+	Err   error  // the reason, in the words of the process that failed or refused, where it had any
 }
 
 // Error implements error.
 func (e *Error) Error() string {
+	if e.Stage == StageRefused {
+		return fmt.Sprintf("upgrade refused: %v", e.Err)
+	}
 	if e.PID == 0 {
 		return fmt.Sprintf("upgrade failed at %s: %v", e.Stage, e.Err)
 	}

@@ -30,6 +30,10 @@ type Manifest struct {
 	// Tickets are the secrets of TLS session tickets, the newest first. They are nowhere but in the
 	// memory of the generations and, for a moment, in the socket between two of them.
 	Tickets []tickets.Secret `json:"tickets,omitempty"`
+
+	// Shadowed are the variables of the environment that the writer has from its env_file, each
+	// with the value that it had before; nil for none. It is bytes, as such a value need not be UTF-8.
+	Shadowed map[string][]byte `json:"shadowed,omitzero"`
 }
 
 // Socket describes a listener that generations pass on.

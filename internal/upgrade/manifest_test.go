@@ -16,6 +16,7 @@ var letterTo = Manifest{
 	PIDFile:    "/run/app.pid",
 	Sockets:    []Socket{{ID: "1.1", Group: "web", Network: "tcp", Address: ":80"}, {ID: "2.1", Group: "ü", Network: "unix", Address: "@x"}},
 	Ancestors:  []Ancestor{{Generation: 1, PID: 7, StartTime: 1<<63 + 1}, {Generation: 2, PID: 8}},
+	Shadowed:   map[string][]byte{"NEW": nil, "EMPTY": {}, "OLD": []byte("\xff=")},
 }
 
 func encode(tb testing.TB, v any) []byte {

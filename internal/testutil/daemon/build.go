@@ -7,6 +7,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
+	"syscall"
 )
 
 // modulePath is where the programs are found.
@@ -14,9 +16,10 @@ const modulePath = "bitbucket.org/PinIdea/go-zero-downtime-daemon"
 
 // Build compiles a program of this module, given by its folder ("examples/mixed"),
 // into out. version, if not "", becomes its main.version. The working directory
-// must be inside the module. Under the race detector the program has it too.
-func Build(ctx context.Context, out, folder, version string) error {
-	args := []string{"build", "-o", out}
+// must be inside the module. Under the race detector the program has it too. tags are
+// build tags.
+func Build(ctx context.Context, out, folder, version string, tags ...string) error {
+	args := []string{"build", "-o", out, "-tags", strings.Join(tags, ",")}
 	if raceEnabled {
 		args = append(args, "-race")
 	}
@@ -33,6 +36,10 @@ func Build(ctx context.Context, out, folder, version string) error {
 // Install puts a copy of the program at src in the place of dst by a rename, so
 // that dst is at every moment one whole binary, also while it runs.
 func Install(src, dst string) error {
+	// What another goroutine starts meanwhile would have the file open for writing until it
+	// runs its own program, and dst could not be started: "text file busy".
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
 	tmp, err := os.CreateTemp(filepath.Dir(dst), ".install-*")
 	if err != nil {
 		return err

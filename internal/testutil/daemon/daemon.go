@@ -25,6 +25,9 @@ type Daemon struct {
 	PIDFile string
 	Log     string
 
+	// Env are variables that are added to the environment of the daemon, as "NAME=value".
+	Env []string
+
 	mu   sync.Mutex // guards seen
 	seen []process.State
 }
@@ -62,6 +65,9 @@ func (d *Daemon) Configure(groups string, options ...string) error {
 func (d *Daemon) Command(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, d.Binary, append([]string{"-c", d.Conf, "-v"}, args...)...)
 	cmd.Dir = d.Dir
+	if d.Env != nil {
+		cmd.Env = append(os.Environ(), d.Env...)
+	}
 	cmd.WaitDelay = time.Second
 	return cmd
 }

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	gozd "bitbucket.org/PinIdea/go-zero-downtime-daemon"
@@ -44,6 +45,8 @@ func early(fault string) {
 		panic("early fault")
 	case "hang early":
 		time.Sleep(time.Hour)
+	case "elsewhere early":
+		elsewhere()
 	}
 }
 
@@ -51,6 +54,12 @@ func early(fault string) {
 func late(fault string) {
 	switch fault {
 	case "exit":
+		os.Exit(4)
+	case "exit with the PID file":
+		pid := strconv.Itoa(os.Getpid()) + "\n"
+		if err := os.WriteFile("app.pid", []byte(pid), 0o600); err != nil { // in the working directory
+			log.Fatal(err)
+		}
 		os.Exit(4)
 	case "panic":
 		panic("late fault")
@@ -62,12 +71,20 @@ func late(fault string) {
 	case "dawdle":
 		dawdle()
 		fallthrough // and serve
-	case "leave a group out":
+	case "leave a group out", "elsewhere early":
 		ln, err := gozd.Listen("web")
 		if err != nil {
 			log.Fatal(err)
 		}
 		go func() { log.Fatal(http.Serve(ln, nil)) }()
+	}
+}
+
+// elsewhere leaves the working directory, as a program may that wants to be in
+// nobody's way.
+func elsewhere() {
+	if err := os.Chdir("/"); err != nil {
+		log.Fatal(err)
 	}
 }
 

@@ -1,0 +1,23 @@
+package fault
+
+// The points, in the order of an upgrade. "Parent" is the generation that serves,
+// "child" the one that is to replace it.
+const (
+	BeforeFork        = "before-fork"        // parent, internal/upgrade/attempt.go: nothing has been done yet
+	Told              = "told"               // parent, internal/upgrade/attempt.go: the child's letter is in the mailbox
+	AfterFork         = "after-fork"         // child, start.go: it catches signals, and has done nothing else
+	BeforeDescriptors = "before-descriptors" // child, internal/upgrade/upgrader.go: the letter has not been read
+	Configuration     = "configuration"      // child, start.go: it knows its parent, and checks the configuration
+	Listen            = "listen"             // child, start.go: before it claims its sockets
+	BeforeReady       = "before-ready"       // child, ready.go: all groups are being accepted on, nobody knows yet
+	PIDWritten        = "pid-written"        // child, ready.go: the PID file names it, its parent has not been told
+	AfterReady        = "after-ready"        // child, ready.go: its parent has been told, the state file is the old one
+	HandingOver       = "handing-over"       // child, internal/handover: it has a connection, and has not answered
+	Draining          = "draining"           // parent, leave.go: it accepts nothing any more
+)
+
+// Dir is the environment variable that names the directory in which a test asks.
+const Dir = "GOZD_FAULT_DIR"
+
+// DiskFull is the file in the directory with which replacing a file fails for want of room.
+const DiskFull = "disk-full"

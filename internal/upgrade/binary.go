@@ -1,0 +1,82 @@
+package upgrade
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"strings"
+	"syscall"
+)
+
+// refusals are the errors with which the system refuses to start a binary because of
+// what that is. Others, such as too many processes, say nothing about it.
+var refusals = []syscall.Errno{syscall.ENOENT, syscall.EACCES, syscall.EISDIR, syscall.ENOEXEC, syscall.ETXTBSY}
+
+// startError says which binary could not be started, and why, in an operator's words.
+// tableflip has the cause only as text, at the end of its own (child.go and
+// process.go, v1.2.3).
+func startError(binary string, seen error) error {
+	text := seen.Error()
+	if strings.HasPrefix(text, "child ") && (strings.Contains(text, ": signal: segmentation fault") || strings.Contains(text, ": signal: bus error")) {
+		return fmt.Errorf("%w: is %s whole?", seen, binary) // the system starts a part of a program too
+	}
+	if !strings.HasPrefix(text, "can't start child: ") {
+		return seen
+	}
+	for _, errno := range refusals {
+		if !strings.HasSuffix(text, ": "+errno.Error()) {
+			continue
+		}
+		if hint := refusalHint(binary, errno); hint != "" {
+			return fmt.Errorf("%s: %w: %s", binary, errno, hint)
+		}
+		return fmt.Errorf("%s: %w", binary, errno)
+	}
+	return seen
+}
+
+// refusalHint says what the system's error means for this file, if it is not clear by itself.
+func refusalHint(binary string, errno syscall.Errno) string {
+	info, err := os.Stat(binary)
+	if err != nil {
+		return ""
+	}
+	switch errno {
+	case syscall.ENOENT:
+		return "it is there, but not the interpreter that it names" + interpreter(binary)
+	case syscall.EACCES:
+		if info.Mode().Perm()&0o111 == 0 {
+			return fmt.Sprintf("it is not executable (%v)", info.Mode())
+		}
+		return "this user must not execute it"
+	case syscall.ENOEXEC:
+		if info.Size() == 0 {
+			return "it is empty"
+		}
+		return fmt.Sprintf("it is no program for this machine (%s/%s)", runtime.GOOS, runtime.GOARCH)
+	case syscall.ETXTBSY:
+		return "it is still being written; install a new binary by rename"
+	}
+	return ""
+}
+
+// interpreter is what a script names in its first line, after a colon. For other files it is empty: that of a
+// program is the C library's loader.
+func interpreter(script string) string {
+	f, err := os.Open(script)
+	if err != nil {
+		return ""
+	}
+	defer func() { _ = f.Close() }()
+	line, err := bufio.NewReaderSize(f, 256).ReadSlice('\n') // the kernel reads no more (BINPRM_BUF_SIZE)
+	name, isScript := strings.CutPrefix(string(line), "#!")
+	if !isScript || err != nil && !errors.Is(err, bufio.ErrBufferFull) {
+		return ""
+	}
+	if fields := strings.Fields(name); len(fields) > 0 {
+		return ": " + fields[0]
+	}
+	return ""
+}
