@@ -3,7 +3,6 @@
 package e2e
 
 import (
-	"context"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -56,23 +55,4 @@ func TestParentThatLooksLate(t *testing.T) {
 		t.Errorf("the state is %+v, %v, want generation 3", s, err)
 	}
 	upgrade(t, d)
-}
-
-func waitAlive(t *testing.T, d *daemon.Daemon, n int, limit time.Duration) error {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), limit)
-	defer cancel()
-	return d.WaitAlive(ctx, n)
-}
-
-// await waits until done.
-func await(t *testing.T, what string, done func() bool) {
-	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
-	for !done() {
-		if time.Now().After(deadline) {
-			t.Fatalf("no %s", what)
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
 }

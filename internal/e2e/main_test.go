@@ -16,7 +16,7 @@ import (
 )
 
 // programs are the binaries that tests start, built once.
-var programs struct{ mixed, mixed2, minimal, chat, chat1, gozdctl, faulty string }
+var programs struct{ mixed, mixed2, minimal, chat, chat1, bolt, gozdctl, faulty, hooked string }
 
 func TestMain(m *testing.M) {
 	dir, err := os.MkdirTemp("", "gozd-e2e-")
@@ -57,6 +57,8 @@ func buildPrograms(dir string) error {
 		{&programs.minimal, "minimal", "examples/minimal", ""},
 		{&programs.chat, "2/chat", "examples/chat", ""},
 		{&programs.chat1, "1/chat", "examples/chat", "1"}, // its states are of version 1
+		{&programs.bolt, "bolt", "examples/bolt", ""},
+		{&programs.hooked, "hooked", "internal/testutil/hooked", ""},
 		{&programs.gozdctl, "gozdctl", "cmd/gozdctl", ""},
 		{&programs.faulty, "faulty", "internal/testutil/faulty", ""},
 	} {
