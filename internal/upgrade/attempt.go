@@ -17,6 +17,9 @@ import (
 // killed or has ended, and only the kernel's work on it remains.
 const goneWait = 5 * time.Second
 
+// reportWait is how long a successor may take, after it is ready, to say so in its report.
+var reportWait = 10 * time.Second
+
 // settleWait is how long tableflip may take to see that this process is ready. It
 // does so at once, but in a goroutine of its own.
 const settleWait = time.Second
@@ -77,7 +80,10 @@ func (u *Upgrader) Upgrade(prepare func() []Ancestor, onProbation func(pid int, 
 		}
 		return nil, u.explain(err, said, time.Since(start))
 	}
-	return u.committed(<-outcomes)
+	deadline := time.Now().Add(reportWait)
+	_ = said.SetReadDeadline(deadline)
+	words := <-outcomes
+	return u.committed(words, !time.Now().Before(deadline))
 }
 
 // sendLetter tells the successor what it has to know, and gives it its ends of the
@@ -119,10 +125,11 @@ func isUnsettled(err error) bool {
 }
 
 // committed checks that the successor, which tableflip holds for ready, has also
-// said so itself. If it died in between, this process had better go on: there is
+// said so itself. One that lives and says nothing, because it is stopped or its disk hangs,
+// serves all the same, as soon as it can: silent says that its report is still open. If it died in between, this process had better go on: there is
 // nobody else. tableflip upgrades no more after that, so it needs a restart.
-func (u *Upgrader) committed(said report.Outcome) (*Successor, error) {
-	if said.Ready {
+func (u *Upgrader) committed(said report.Outcome, silent bool) (*Successor, error) {
+	if said.Ready || silent && isAlive(said.PID) {
 		return &Successor{PID: said.PID, Dropped: u.dropped(said.Kept)}, nil
 	}
 	err := errors.New("it ended right after it was ready; this process serves on, but can be upgraded no more")

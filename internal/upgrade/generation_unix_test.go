@@ -79,6 +79,7 @@ type server struct {
 // generation is the life of one process.
 func generation() {
 	time.AfterFunc(lifetime, func() { os.Exit(9) }) // when the test itself was killed
+	*upgrade.ReportWait = 2 * time.Second
 	if !upgrade.IsSuccessor() {
 		unix.CloseOnExec(3)
 		s := open()
@@ -112,6 +113,7 @@ var successors = map[string]func(limit string){
 		os.Exit(1)
 	},
 	"die":    die,
+	"mute":   func(string) { s := inherit(); s.up.Ready(); s.serve() },
 	"forget": func(string) { open().begin(); time.Sleep(lifetime) }, // the listener
 	"orphan": orphan,
 	"eager":  eager,

@@ -451,6 +451,23 @@ func TestListenerThatNobodyTakesIsClosed(t *testing.T) {
 	})
 }
 
+// A child that is ready, lives and does not report serves: its parent must not wait
+// for ever, nor serve on beside it.
+func TestSuccessorThatDoesNotReport(t *testing.T) {
+	t.Parallel()
+	d := start(t, patience)
+	d.behave(t, "mute")
+	a := d.ask(t, "upgrade")
+	if a.Error != "" || a.Successor == 0 {
+		t.Fatalf("answer %+v, want a successor", a)
+	}
+	d.know(t, a.Successor, 0)
+	d.behave(t, "serve")
+	if now := d.ask(t, "who"); now.PID != a.Successor {
+		t.Errorf("pid %d serves, want %d", now.PID, a.Successor)
+	}
+}
+
 // A child whose parent dies before it is ready carries on alone.
 func TestParentIsKilledDuringUpgrade(t *testing.T) {
 	t.Parallel()

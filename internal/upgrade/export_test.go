@@ -1,0 +1,4 @@
+package upgrade
+
+// ReportWait lets tests wait less.
+var ReportWait = &reportWait
