@@ -105,6 +105,7 @@ func (d *Daemon) rollBack(from phase, why error) bool {
 	}
 	d.log.Error("rolled back", "error", why)
 	d.receiver.Close()
+	d.endHook() // it has replaced nobody
 	d.moveBack()
 	d.drain(stopping)
 	d.endFailed(upgrade.StageProbation, why)

@@ -99,6 +99,9 @@ func (d *Daemon) becomeReady() error {
 	if err := d.up.Check([]upgrade.Ancestor{d.self()}); err != nil {
 		d.log.Warn("upgrades will fail", "error", err)
 	}
+	if f := d.up.File(fileReturn); f != nil {
+		_ = f.Close() // nothing goes back any more
+	}
 	d.tidyAfterPredecessor()
 	d.watchParent()
 	d.log.Info("serving", "binary", d.binary, "groups", strings.Join(d.names(), " "))

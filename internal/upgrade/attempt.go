@@ -212,8 +212,8 @@ func (u *Upgrader) explain(seen error, said report.Outcome, took time.Duration) 
 		}
 	case said.Probation && took >= u.opts.limit():
 		e.Err = fmt.Errorf("no verdict after %v: %w", u.opts.limit(), seen)
-	case !said.Probation && took >= u.opts.timeout():
-		e.Stage, e.Err = StageReady, fmt.Errorf("not ready after %v: %w", u.opts.timeout(), seen)
+	case took >= u.opts.limit():
+		e.Stage, e.Err = StageReady, fmt.Errorf("not ready after %v: %w", u.opts.limit(), seen)
 	case strings.HasSuffix(seen.Error(), " exited"):
 		e.Err = fmt.Errorf("%w with status 0 before it was ready", seen)
 	case said.PID == 0:

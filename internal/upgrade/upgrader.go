@@ -29,7 +29,8 @@ type Options struct {
 	Probation, Verdict time.Duration
 }
 
-// limit is the longest that an upgrade takes.
+// limit is the longest that an upgrade takes, and the only time that tableflip knows: one
+// that does not speak, and so could still be on probation, is killed no earlier.
 func (o *Options) limit() time.Duration {
 	if o.Probation <= 0 {
 		return o.timeout()
