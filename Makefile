@@ -1,9 +1,12 @@
 # What each of these does is said in .ci/run, or is one command of Go's.
 
-.PHONY: test lint fuzz bench demo fmt vet ci
+.PHONY: test soak lint fuzz bench demo fmt vet ci
 
 test:
-	go test -race -shuffle=on -count=2 ./...
+	go test -race -shuffle=on -count=2 -timeout 30m ./...
+
+soak:
+	GOZD_SOAK=10m go test -race -count=1 -timeout 20m -v -run '^TestSoak$$' ./internal/e2e
 
 lint fuzz demo vet:
 	.ci/run $@
