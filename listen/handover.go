@@ -92,7 +92,7 @@ func (l *Listener) Adopt(c net.Conn, state []byte) error {
 		l.offer(s)
 		return nil
 	}
-	go l.park(s)
+	go l.park(s, l.parkingTime())
 	return nil
 }
 

@@ -18,14 +18,14 @@ func (l *Listener) SetIdleTimeout(d time.Duration) {
 }
 
 // park waits until s has something to read, and then has Accept return it. A
-// parked connection is idle all the time: when the listener drains, it does what
+// parked connection is idle all the time, and limit, the idle timeout at its adoption, bounds that: when the listener drains, it does what
 // idle connections do.
-func (l *Listener) park(s socket) {
+func (l *Listener) park(s socket, limit time.Duration) {
 	r := new(IdleReader)
 	r.Init(s, func(int) bool { return true })
 	r.used.Store(true) // by an older generation
-	if t := l.parkingTime(); t > 0 {
-		_ = r.SetReadDeadline(time.Now().Add(t))
+	if limit > 0 {
+		_ = r.SetReadDeadline(time.Now().Add(limit))
 	}
 	switch err := r.waitReadable(); {
 	case err == nil:
