@@ -52,7 +52,6 @@ type Daemon struct {
 	shadowed    map[string][]byte // what env_file has replaced in the environment
 
 	receiver *handover.Receiver // of connections from older generations
-	returns  *handover.Receiver // of those that a successor gives back which was rolled back; nil without probation
 
 	upgrading sync.Mutex     // held by Upgrade
 	asking    chan struct{}  // has a value while OnUpgrade runs

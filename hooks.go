@@ -64,7 +64,7 @@ func (d *Daemon) tellReplaced() {
 // drainHook waits until OnReplaced has returned, as drainGroup does for connections:
 // of two calls the one with less time ends both.
 func (d *Daemon) drainHook(why reason) {
-	timer := time.NewTimer(d.longest(why))
+	timer := time.NewTimer(longest(d.conf, why))
 	defer timer.Stop()
 	select {
 	case <-d.hookOver.Done():

@@ -178,14 +178,17 @@ func (d *Daemon) sayGoodbye() {
 
 // stopWait is the longest that a stop takes.
 func (d *Daemon) stopWait() time.Duration {
-	return d.longest(stopping) + 5*exitGrace // cutting, and the program's own end
+	return longest(d.conf, stopping) + endMargin
 }
 
+// endMargin is for what comes after the longest timeout: cutting, and the program's own end.
+const endMargin = 5 * exitGrace
+
 // longest is the most time that any group allows.
-func (d *Daemon) longest(why reason) time.Duration {
-	longest := time.Duration(0)
-	for _, g := range d.order {
-		longest = max(longest, why.timeout(g.conf))
+func longest(conf *cfg.Config, why reason) time.Duration {
+	most := time.Duration(0)
+	for i := range conf.Groups {
+		most = max(most, why.timeout(&conf.Groups[i]))
 	}
-	return longest
+	return most
 }

@@ -18,11 +18,7 @@ var errRolledBack = errors.New("rolled back on request")
 // verdictTime is how long a generation may take at the end of its probation: for the
 // health check, and, if that fails, to let its clients go.
 func verdictTime(conf *cfg.Config) time.Duration {
-	longest := time.Duration(0)
-	for i := range conf.Groups {
-		longest = max(longest, conf.Groups[i].StopTimeout)
-	}
-	return conf.Daemon.UpgradeTimeout + longest + 5*exitGrace
+	return conf.Daemon.UpgradeTimeout + longest(conf, stopping) + endMargin
 }
 
 // probation is how long this generation serves beside the previous one before that

@@ -2,6 +2,7 @@ package gozd
 
 import (
 	"errors"
+	"os"
 	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/handover"
@@ -88,13 +89,19 @@ func (d *Daemon) abandonTrial() {
 	}
 }
 
+// returnChannel is this generation's side of the way back, and the end for the next.
+type returnChannel struct {
+	receiver *handover.Receiver
+	theirs   *os.File
+}
+
 // offerReturn has the next generation given a channel on which it can give connections
 // back. Without probation it needs none.
-func (d *Daemon) offerReturn() *channel {
+func (d *Daemon) offerReturn() *returnChannel {
 	if d.conf.Daemon.Probation <= 0 {
 		return nil
 	}
-	c, err := d.openReturn()
+	c, err := openReturn(d.movableKeys(), d.adopt)
 	if err != nil {
 		d.log.Warn("connections will not move back, should the upgrade be rolled back", "error", err)
 		return nil
@@ -103,8 +110,8 @@ func (d *Daemon) offerReturn() *channel {
 	return c
 }
 
-func (d *Daemon) openReturn() (*channel, error) {
-	receiver, err := handover.NewReceiver(d.movableKeys(), d.adopt)
+func openReturn(keys []string, adopt handover.Taker) (*returnChannel, error) {
+	receiver, err := handover.NewReceiver(keys, adopt)
 	if err != nil {
 		return nil, err
 	}
@@ -116,17 +123,16 @@ func (d *Daemon) openReturn() (*channel, error) {
 		_ = theirs.Close()
 		return nil, err
 	}
-	d.returns = receiver
-	return &channel{theirs: theirs}, nil
+	return &returnChannel{receiver: receiver, theirs: theirs}, nil
 }
 
 // closeReturn ends what offerReturn began. A successor that has been rolled back has
 // ended, and all that it gave back is here.
-func (d *Daemon) closeReturn(c *channel) {
+func (d *Daemon) closeReturn(c *returnChannel) {
 	if c == nil {
 		return
 	}
 	d.up.Pass(fileReturn, nil)
 	_ = c.theirs.Close()
-	d.returns.Close()
+	c.receiver.Close()
 }

@@ -32,7 +32,8 @@ func (d *Daemon) Upgrade() error {
 		return d.upgradeFailed(err)
 	}
 	start, access := time.Now(), d.socketAccess()
-	var forward, back *channel
+	var forward *channel
+	var back *returnChannel
 	next, err := d.up.Upgrade(func() []upgrade.Ancestor {
 		d.allowSharing(true)
 		forward, back = d.offerChannel(), d.offerReturn()

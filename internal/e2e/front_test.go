@@ -1,17 +1,11 @@
 package e2e
 
 import (
-	"bufio"
-	"context"
-	"fmt"
-	"io"
 	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -122,27 +116,15 @@ func upgradeBehind(t *testing.T, d *daemon.Daemon, f front) {
 	t.Helper()
 	const upgrades = 20
 	l := load.New(nil)
-	l.Add("POST of 0 bytes", 2, func() (load.Client, error) { return &emptyPost{to: f.target}, nil })
-	for _, size := range []int{1, 200_000} {
-		l.Add(fmt.Sprintf("POST of %d bytes", size), 2, func() (load.Client, error) {
+	for name, size := range map[string]int{"0": load.NoBody, "1": 1, "200,000": 200_000} {
+		l.Add("POST of "+name+" bytes", 2, func() (load.Client, error) {
 			return load.NewKeepAlive(f.target, load.KeepAliveOptions{BodySize: size, Think: 5 * time.Millisecond})
 		})
 	}
 	l.Add("POST without a pause", 2, func() (load.Client, error) {
 		return load.NewKeepAlive(f.target, load.KeepAliveOptions{BodySize: 100})
 	})
-	l.Start(t.Context())
-	for generation := 1; ; generation++ {
-		awaitServed(t, l.Recorder(), generation)
-		if generation > upgrades {
-			break
-		}
-		upgrade(t, d)
-	}
-	if err := l.Stop(); err != nil {
-		t.Error(err)
-	}
-	wantNoneFailed(t, l.Recorder())
+	upgradeUnderLoad(t, d, l, upgrades)
 	for _, s := range l.Recorder().Snapshot().Kinds {
 		wantServed(t, s, 1, upgrades+1)
 	}
@@ -155,62 +137,4 @@ func wantMoved(t *testing.T, d *daemon.Daemon) {
 	if !regexp.MustCompile(` moved=[1-9]`).MatchString(d.LogText()) {
 		t.Error("no connection has moved")
 	}
-}
-
-// emptyPost is the user of load.KeepAlive who sends no body at all, which that one
-// does not: POST /echo without a byte, over and over on one connection.
-type emptyPost struct {
-	to   load.Target
-	conn net.Conn
-	r    *bufio.Reader
-}
-
-// Do implements load.Client.
-func (c *emptyPost) Do(ctx context.Context) (load.Reply, error) {
-	start := time.Now()
-	r, err := c.exchange(ctx)
-	r.Took = time.Since(start)
-	if err != nil {
-		_ = c.Close()
-	}
-	return r, err
-}
-
-func (c *emptyPost) exchange(ctx context.Context) (load.Reply, error) {
-	var r load.Reply
-	if c.conn == nil {
-		conn, err := new(net.Dialer).DialContext(ctx, c.to.Network, c.to.Address)
-		if err != nil {
-			return r, err
-		}
-		c.conn, c.r = conn, bufio.NewReader(conn)
-		r.Dialed = true
-	}
-	_ = c.conn.SetDeadline(time.Now().Add(load.DefaultTimeout))
-	if _, err := io.WriteString(c.conn, "POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 0\r\n\r\n"); err != nil {
-		return r, err
-	}
-	resp, err := http.ReadResponse(c.r, nil)
-	if err != nil {
-		return r, err
-	}
-	body, err := io.ReadAll(resp.Body)
-	if err != nil {
-		return r, err
-	}
-	if len(body) > 0 || resp.StatusCode != http.StatusOK || resp.Close {
-		return r, fmt.Errorf("status %d, close %v, body %q", resp.StatusCode, resp.Close, body)
-	}
-	r.Generation, err = strconv.Atoi(resp.Header.Get("X-Gozd-Generation"))
-	return r, err
-}
-
-// Close implements load.Client.
-func (c *emptyPost) Close() error {
-	if c.conn == nil {
-		return nil
-	}
-	err := c.conn.Close()
-	c.conn = nil
-	return err
 }

@@ -87,8 +87,8 @@ func httpsClients(l *load.Load, to load.Target) func() {
 }
 
 func fastCGIClients(l *load.Load, to load.Target) func() {
-	for _, size := range []int{0, 1, 200_000} {
-		l.Add(fmt.Sprintf("%d bytes", size), 2, func() (load.Client, error) {
+	for name, size := range map[string]int{"0": load.NoBody, "1": 1, "200,000": 200_000} {
+		l.Add(name+" bytes", 2, func() (load.Client, error) {
 			return load.NewFastCGI(to, load.FastCGIOptions{BodySize: size})
 		})
 	}

@@ -21,7 +21,8 @@ type FastCGIOptions struct {
 	// reconnect. If false, any end of file is a failure.
 	ReconnectOnEOF bool
 
-	// BodySize is the size of each request's body in bytes. If zero, 128.
+	// BodySize is the size of each request's body in bytes. If zero, 128; with
+	// NoBody there is none.
 	BodySize int
 
 	// Think is the most time that the user waits, for a random time, before

@@ -320,7 +320,7 @@ func TestTargetsAreValidated(t *testing.T) {
 			}
 		}
 	}
-	if _, err := load.NewKeepAlive(load.Target{Network: "tcp", Address: "x:1"}, load.KeepAliveOptions{BodySize: -1}); err == nil {
+	if _, err := load.NewKeepAlive(load.Target{Network: "tcp", Address: "x:1"}, load.KeepAliveOptions{BodySize: -2}); err == nil {
 		t.Error("a negative body size is accepted")
 	}
 }

@@ -11,7 +11,8 @@ import (
 
 // HTTP2Options are the options of [NewHTTP2].
 type HTTP2Options struct {
-	// BodySize is the size of each request's body in bytes. If zero, 128.
+	// BodySize is the size of each request's body in bytes. If zero, 128; with
+	// NoBody there is none.
 	BodySize int
 
 	// Think is the most time that the user waits, for a random time, before

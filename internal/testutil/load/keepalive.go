@@ -10,7 +10,8 @@ import (
 
 // KeepAliveOptions are the options of [NewKeepAlive].
 type KeepAliveOptions struct {
-	// BodySize is the size of each request's body in bytes. If zero, 128.
+	// BodySize is the size of each request's body in bytes. If zero, 128; with
+	// NoBody there is none.
 	BodySize int
 
 	// Think is the most time that the user waits, for a random time, before

@@ -9,6 +9,9 @@ import (
 // defaultBodySize is sent by the kinds that post a body.
 const defaultBodySize = 128
 
+// NoBody is the BodySize of those that post without a byte.
+const NoBody = -1
+
 // users numbers the clients of this process, so that no two send the same.
 var users atomic.Int64
 
@@ -22,10 +25,14 @@ type payload struct {
 }
 
 func newPayload(size int) (*payload, error) {
-	if size < 0 {
+	if size < NoBody {
 		return nil, fmt.Errorf("body size %d is negative", size)
 	}
-	p := &payload{user: users.Add(1), buf: make([]byte, cmp.Or(size, defaultBodySize))}
+	p := &payload{user: users.Add(1)}
+	if size == NoBody {
+		return p, nil
+	}
+	p.buf = make([]byte, cmp.Or(size, defaultBodySize))
 	for i := range p.buf {
 		p.buf[i] = 'a' + byte(i*7%26)
 	}

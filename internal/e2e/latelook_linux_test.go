@@ -1,0 +1,85 @@
+package e2e
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemon"
+)
+
+// TestParentThatLooksLate has a generation become ready and be replaced while its
+// parent gets no processor. It must stay until that one has seen that it was ready;
+// a parent that finds it gone would take the upgrade for failed and serve on beside
+// the third generation.
+func TestParentThatLooksLate(t *testing.T) {
+	d := start(t, "[web]\nmode http\nlisten 127.0.0.1:0\n")
+	first, err := d.State()
+	if err != nil {
+		t.Fatal(err)
+	}
+	upgraded := upgradeBehindABack(t, d, first.PID)
+	if err := <-upgraded; err != nil {
+		t.Fatal(err)
+	}
+	if err := daemon.Install(programs.mixed2, d.Binary); err != nil {
+		t.Fatal(err)
+	}
+	upgrade(t, d)
+
+	// It has no connections and would be gone at once.
+	if waitAlive(t, d, 2, 300*time.Millisecond) == nil {
+		t.Error("generation 2 has ended, and its parent does not know yet that it was ready")
+	}
+	signalTo(t, first.PID, syscall.SIGCONT)
+	if err := waitAlive(t, d, 1, 10*time.Second); err != nil {
+		t.Fatal(err)
+	}
+	if s, err := d.State(); err != nil || s.Generation != 3 {
+		t.Errorf("the state is %+v, %v, want generation 3", s, err)
+	}
+	upgrade(t, d)
+}
+
+// upgradeBehindABack begins an upgrade and has the parent stopped from the moment on in which
+// its successor goes to work. The parent goes on with the test's end, if not before.
+func upgradeBehindABack(t *testing.T, d *daemon.Daemon, parent int) (upgraded <-chan error) {
+	t.Helper()
+	fault("dawdle")(t, d)
+	done := make(chan error, 1)
+	go func() {
+		_, err := d.Upgrade(context.WithoutCancel(t.Context()))
+		done <- err
+	}()
+	dawdles := filepath.Join(d.Dir, "dawdles")
+	await(t, "the new generation's file", func() bool { _, err := os.Stat(dawdles); return err == nil })
+	freeze(t, parent)
+	t.Cleanup(func() { _ = syscall.Kill(parent, syscall.SIGCONT) })
+	_ = os.Remove(dawdles)
+	return done
+}
+
+// TestParentThatLooksLateAtAProbation has a parent learn of its successor's probation
+// when that one serves already. What it then says of itself must not last.
+func TestParentThatLooksLateAtAProbation(t *testing.T) {
+	d := start(t, "[web]\nmode http\nlisten 127.0.0.1:0\n", "probation 50ms")
+	first, err := d.State()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := <-upgradeBehindABack(t, d, first.PID); err != nil {
+		t.Fatal(err)
+	}
+	signalTo(t, first.PID, syscall.SIGCONT)
+	if err := waitAlive(t, d, 1, 10*time.Second); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "state of generation 2", func() bool { s, err := d.State(); return err == nil && s.Generation == 2 && s.Trial == nil })
+	if err := daemon.Install(programs.mixed, d.Binary); err != nil {
+		t.Fatal(err)
+	}
+	upgrade(t, d)
+}
