@@ -1,6 +1,11 @@
 package gozd
 
-import "time"
+import (
+	"os"
+	"time"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
+)
 
 // filesAgain is how long after PID file and state file could not be written it is tried
 // again.
@@ -50,4 +55,20 @@ func (d *Daemon) writeAgain() bool {
 	d.mu.Unlock()
 	d.log.Info("PID file and state file written at last")
 	return true
+}
+
+// outlastTrial sees to it that the state file names this generation, which has passed its probation, to the last: a
+// parent that gets no processor meanwhile says only then, in its own state, that the probation has begun. It writes
+// nothing more once it knows the outcome.
+func (d *Daemon) outlastTrial() {
+	d.up.AwaitParent()
+	d.upgrading.Lock()
+	defer d.upgrading.Unlock()
+	if s, err := process.ReadState(d.PIDFile()); !d.phaseIs(serving) || err == nil && s.PID == os.Getpid() {
+		return
+	}
+	if err := d.restoreFiles(); err != nil {
+		d.log.Error("state file not written", "error", err)
+		d.keepWriting()
+	}
 }

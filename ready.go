@@ -87,8 +87,11 @@ func (d *Daemon) becomeReady() error {
 		d.log.Warn("connections of the previous generation stay there", "error", err)
 	}
 	fault.At(fault.PIDWritten)
+	if err := d.listenOnAll(); err != nil {
+		return err
+	}
 	d.up.Ready()
-	fault.At(fault.AfterReady)
+	fault.At(fault.TookOver)
 	d.openGate()
 	if err := d.saveState(); err != nil {
 		// It serves, and the previous generation goes: too late to fail.
@@ -104,6 +107,9 @@ func (d *Daemon) becomeReady() error {
 	}
 	d.tidyAfterPredecessor()
 	d.watchParent()
+	if d.up.Manifest().Probation > 0 {
+		go d.outlastTrial()
+	}
 	d.log.Info("serving", "binary", d.binary, "groups", strings.Join(d.names(), " "))
 	return nil
 }
