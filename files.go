@@ -57,17 +57,20 @@ func (d *Daemon) writeAgain() bool {
 	return true
 }
 
-// outlastTrial sees to it that the state file names this generation, which has passed its probation, to the last: a
-// parent that gets no processor meanwhile says only then, in its own state, that the probation has begun. It writes
-// nothing more once it knows the outcome.
-func (d *Daemon) outlastTrial() {
+// haveLastWord puts the state file right where the previous generation has written it
+// after this one: it says there that its successor is on probation, and may come to that
+// so late that the probation is over. It has said all when it knows the outcome.
+func (d *Daemon) haveLastWord() {
 	d.up.AwaitParent()
 	d.upgrading.Lock()
 	defer d.upgrading.Unlock()
-	if s, err := process.ReadState(d.PIDFile()); !d.phaseIs(serving) || err == nil && s.PID == os.Getpid() {
+	if !d.phaseIs(serving) {
+		return // the file may be the successor's by now
+	}
+	if s, err := process.ReadState(d.PIDFile()); err == nil && s.PID == os.Getpid() {
 		return
 	}
-	if err := d.restoreFiles(); err != nil {
+	if err := d.saveState(); err != nil {
 		d.log.Error("state file not written", "error", err)
 		d.keepWriting()
 	}

@@ -99,6 +99,9 @@ func (d *Daemon) becomeReady() error {
 		d.keepWriting()
 	}
 	d.report.Ready(d.up.Kept())
+	if d.up.Manifest().Probation > 0 {
+		go d.haveLastWord()
+	}
 	if err := d.up.Check([]upgrade.Ancestor{d.self()}); err != nil {
 		d.log.Warn("upgrades will fail", "error", err)
 	}
@@ -107,9 +110,6 @@ func (d *Daemon) becomeReady() error {
 	}
 	d.tidyAfterPredecessor()
 	d.watchParent()
-	if d.up.Manifest().Probation > 0 {
-		go d.outlastTrial()
-	}
 	d.log.Info("serving", "binary", d.binary, "groups", strings.Join(d.names(), " "))
 	return nil
 }
