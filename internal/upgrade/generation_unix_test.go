@@ -113,6 +113,7 @@ var successors = map[string]func(limit string){
 		os.Exit(1)
 	},
 	"die":     die,
+	"slow":    slow,
 	"foreign": foreign,
 	"forget":  func(string) { open().begin(); time.Sleep(lifetime) }, // the listener
 	"orphan":  orphan,
@@ -124,6 +125,19 @@ func die(string) {
 	s := inherit()
 	s.up.Report().Ready(s.up.Kept())
 	os.Exit(5)
+}
+
+// slow is a generation that serves, and tells others of it when the test says so.
+func slow(string) {
+	s := inherit()
+	s.up.Ready()
+	go func() {
+		for _, err := os.Stat(os.Getenv(nextEnv) + ".tell"); err != nil; _, err = os.Stat(os.Getenv(nextEnv) + ".tell") {
+			time.Sleep(time.Millisecond)
+		}
+		s.up.Report().Ready(s.up.Kept())
+	}()
+	s.serve()
 }
 
 // foreign is a program that has tableflip in it and not gozd.
@@ -322,6 +336,10 @@ func (s *server) upgrade(a *answer) {
 		return
 	}
 	a.Successor = successor.PID
+	go func() {
+		<-successor.Settled
+		must(os.WriteFile(os.Getenv(nextEnv)+".settled", nil, 0o600))
+	}()
 	_ = s.ln.Close()
 }
 

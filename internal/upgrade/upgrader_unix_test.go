@@ -419,6 +419,31 @@ func TestSuccessorWithoutGozd(t *testing.T) {
 	d.know(t, d.childSays(t), 0)
 }
 
+// A generation that has been replaced can stay until its successor has told everybody, or has ended.
+func TestSettled(t *testing.T) {
+	t.Parallel()
+	for _, end := range []string{"tells", "dies"} {
+		d := start(t, patience)
+		d.behave(t, "slow")
+		a := d.ask(t, "upgrade")
+		if a.Error != "" {
+			t.Fatal(a.Error)
+		}
+		d.know(t, a.Successor, 0)
+		d.ask(t, "who") // it serves
+		settled := func() bool { _, err := os.Stat(d.next + ".settled"); return err == nil }
+		if settled() {
+			t.Errorf("%s: the successor has settled before it has said so", end)
+		}
+		if end == "dies" {
+			_ = d.born[1].Signal(os.Kill)
+		} else if err := os.WriteFile(d.next+".tell", nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "the successor has settled", settled)
+	}
+}
+
 func TestTwoUpgradesAtOnce(t *testing.T) {
 	t.Parallel()
 	d := start(t, patience)
