@@ -80,7 +80,7 @@ func stillServed(pidfile string, old *process.State) error {
 		return nil
 	}
 	if now, err := process.ReadState(pidfile); err != nil || now.PID != old.PID {
-		return nil // it has said something just now
+		return nil //nolint:nilerr // it has said something just now, which is read next
 	}
 	return fmt.Errorf("pid %d ended during the upgrade, or the successor to which it had passed the lock: %w", old.PID, process.ErrNotRunning)
 }

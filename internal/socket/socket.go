@@ -4,9 +4,7 @@
 package socket
 
 import (
-	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"net"
 	"strings"
@@ -64,22 +62,6 @@ func Bind(network, address string, opts Options) (Listener, error) {
 		return bindTCP(network, address, true)
 	}
 	return ln, err
-}
-
-func listenNet(lc *net.ListenConfig, network, address string) (Listener, error) {
-	ln, err := lc.Listen(context.Background(), network, address)
-	if err != nil {
-		return nil, err
-	}
-	l, ok := ln.(Listener)
-	if !ok {
-		_ = ln.Close()
-		return nil, fmt.Errorf("listen %s %s: %T is no socket", network, address, ln)
-	}
-	if u, ok := ln.(*net.UnixListener); ok {
-		u.SetUnlinkOnClose(false)
-	}
-	return l, nil
 }
 
 // isAbstract tells a name in Linux's abstract namespace from a path.

@@ -4,6 +4,7 @@ package socket
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"syscall"
@@ -11,11 +12,27 @@ import (
 
 // bindUnix has neither modes nor owners to set here.
 func bindUnix(path string, _ Options) (Listener, error) {
-	return listenNet(&net.ListenConfig{}, "unix", path)
+	return listenNet("unix", path)
 }
 
 func bindTCP(network, address string, _ bool) (Listener, error) {
-	return listenNet(&net.ListenConfig{}, network, address)
+	return listenNet(network, address)
+}
+
+func listenNet(network, address string) (Listener, error) {
+	ln, err := net.Listen(network, address)
+	if err != nil {
+		return nil, err
+	}
+	l, ok := ln.(Listener)
+	if !ok {
+		_ = ln.Close()
+		return nil, fmt.Errorf("listen %s %s: %T is no socket", network, address, ln)
+	}
+	if u, ok := ln.(*net.UnixListener); ok {
+		u.SetUnlinkOnClose(false)
+	}
+	return l, nil
 }
 
 // Begin does nothing: what Bind returns listens.
