@@ -92,7 +92,8 @@ type group struct {
 	ln    *listen.Listener
 	face  net.Listener // what the program gets: ln, or TLS around it
 	tls   *tls.Config  // of face; nil without TLS
-	bound bool         // its socket is this process's own, and nobody can connect yet: see listenOnAll
+	own   bool         // its socket is not inherited
+	bound bool         // nobody can connect yet: see listenOnAll
 	used  bool         // the program has taken it
 	open  bool         // it is being accepted on
 }

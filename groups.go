@@ -107,7 +107,7 @@ func (d *Daemon) claim(conf *cfg.Group, match *upgrade.Socket) (*group, error) {
 	if err != nil {
 		return nil, check.InGroup(d.conf, conf, err)
 	}
-	g := &group{conf: conf, bound: match == nil}
+	g := &group{conf: conf, own: match == nil, bound: match == nil}
 	g.ln = listen.New(inner, listen.Options{
 		Group:    conf.Name,
 		Gate:     d.gate,

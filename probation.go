@@ -109,9 +109,21 @@ func (d *Daemon) rollBack(from phase, why error) bool {
 	d.receiver.Close()
 	d.endHook() // it has replaced nobody
 	d.moveBack()
+	d.emptyOwnQueues()
 	d.drain(stopping)
 	d.endFailed(upgrade.StageProbation, why)
 	return true
+}
+
+// emptyOwnQueues has those answered who have already connected to an address that the previous generation
+// does not have.
+func (d *Daemon) emptyOwnQueues() {
+	d.removeNewSockets() // or others would still connect
+	for _, g := range d.order {
+		if g.own {
+			g.ln.EmptyQueue()
+		}
+	}
 }
 
 // rollBackOrStop does what a generation on probation is asked to do. It may have passed

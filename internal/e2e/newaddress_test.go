@@ -7,6 +7,7 @@ import (
 	"syscall"
 	"testing"
 
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemon"
 )
 
@@ -50,6 +51,38 @@ func TestNewAddressOfAFailedUpgrade(t *testing.T) {
 	upgrade(t, d)
 	old.await(t, 50)
 	fresh[0].await(t, 10)
+}
+
+// TestNewAddressIsRolledBack has upgrades on probation serve an address that the old generation does not have. When
+// they are rolled back, who has connected there is answered, and others are refused.
+func TestNewAddressIsRolledBack(t *testing.T) {
+	withoutMultipath(t)
+	const probation = "probation 1m"
+	for _, network := range []string{"unix", "tcp"} {
+		t.Run(network, func(t *testing.T) {
+			d := start(t, onlyWeb, probation)
+			listen, address := "unix:plain.sock", filepath.Join(d.Dir, "plain.sock")
+			if network == "tcp" {
+				address = freeAddress(t)
+				listen = address
+			}
+			if err := d.Configure(onlyWeb+plain(listen), probation); err != nil {
+				t.Fatal(err)
+			}
+			old, fresh := call(t, target(t, d, "web"), false), call(t, targetOf(address), true)
+			defer old.stop()
+			defer fresh.stop()
+			for range 5 {
+				trial, outcome := beginTrial(t, d)
+				fresh.await(t, 10)
+				if _, err := control.Rollback(t.Context(), d.PIDFile); err != nil {
+					t.Fatal(err)
+				}
+				wantRolledBack(t, d, trial, outcome, "rolled back on request")
+				old.await(t, 10)
+			}
+		})
+	}
 }
 
 // freeAddress is one that nobody listens on.
