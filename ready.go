@@ -96,6 +96,9 @@ func (d *Daemon) becomeReady() error {
 		d.keepWriting()
 	}
 	d.report.Ready(d.up.Kept())
+	if d.up.Manifest().Probation > 0 {
+		go d.haveLastWord()
+	}
 	if err := d.up.Check([]upgrade.Ancestor{d.self()}); err != nil {
 		d.log.Warn("upgrades will fail", "error", err)
 	}
