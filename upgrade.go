@@ -34,15 +34,18 @@ func (d *Daemon) Upgrade() error {
 	start, access := time.Now(), d.socketAccess()
 	var forward *channel
 	var back *returnChannel
+	var pidfile *os.File
 	next, err := d.up.Upgrade(func() []upgrade.Ancestor {
 		d.allowSharing(true)
 		forward, back = d.offerChannel(), d.offerReturn()
+		pidfile = d.offerPID()
 		return append(d.livingAncestors(), d.self())
 	}, d.trialBegan)
 	d.trialEnded()
 	d.allowSharing(false)
 	d.withdraw(forward, err != nil)
 	d.closeReturn(back)
+	d.withdrawPID(pidfile)
 	if err != nil {
 		d.restoreAccess(access)
 		return d.upgradeFailed(err)
