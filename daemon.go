@@ -62,10 +62,11 @@ type Daemon struct {
 
 	mu        sync.Mutex // guards what follows, and used and open of the groups
 	phase     phase
-	successor int    // PID of the next generation, once it serves
-	failures  int    // upgrades that failed
-	failure   string // why the last one did
-	writing   bool   // keepWriting is at it
+	successor int             // PID of the next generation, once it serves
+	succeeded <-chan struct{} // closed when everybody can know of it; nil before
+	failures  int             // upgrades that failed
+	failure   string          // why the last one did
+	writing   bool            // keepWriting is at it
 	since     time.Time
 	trial     *process.Trial // of the successor; nil if there is none
 	trialOver chan struct{}  // closed when trial is over
@@ -87,12 +88,13 @@ const (
 
 // group is one group of the configuration with its socket.
 type group struct {
-	conf *cfg.Group
-	ln   *listen.Listener
-	face net.Listener // what the program gets: ln, or TLS around it
-	tls  *tls.Config  // of face; nil without TLS
-	used bool         // the program has taken it
-	open bool         // it is being accepted on
+	conf  *cfg.Group
+	ln    *listen.Listener
+	face  net.Listener // what the program gets: ln, or TLS around it
+	tls   *tls.Config  // of face; nil without TLS
+	bound bool         // its socket is this process's own, and nobody can connect yet: see listenOnAll
+	used  bool         // the program has taken it
+	open  bool         // it is being accepted on
 }
 
 // New makes this process a daemon by the configuration, like [Daemonize] but
@@ -125,9 +127,7 @@ func newDaemon(opts Options, endProcess bool) (*Daemon, error) {
 	}
 	d.serves, d.stopServing = context.WithCancel(context.Background())
 	d.hookOver, d.endHook = context.WithCancel(context.Background())
-	catching := d.catchSignals()
-	stage, err := d.start()
-	<-catching
+	stage, err := d.start(d.catchSignals())
 	if err != nil {
 		signal.Stop(d.signals)
 		d.report.Fail(stage, err)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/fault"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/handover"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
 )
@@ -49,8 +50,13 @@ func (d *Daemon) beginTrial() bool {
 // one that serves, or is rolled back. Without the previous one it must carry on.
 func (d *Daemon) passTrial(trial time.Duration) {
 	d.log.Info("on probation", "for", trial)
+	if err := d.listenOnAll(); err != nil {
+		d.rollBack(onTrial, err)
+		return
+	}
 	d.report.Probation(trial)
 	d.openGate()
+	fault.At(fault.OnProbation)
 	timer := time.NewTimer(trial)
 	defer timer.Stop()
 	select {

@@ -87,8 +87,11 @@ func (d *Daemon) becomeReady() error {
 		d.log.Warn("connections of the previous generation stay there", "error", err)
 	}
 	fault.At(fault.PIDWritten)
+	if err := d.listenOnAll(); err != nil {
+		return err
+	}
 	d.up.Ready()
-	fault.At(fault.AfterReady)
+	fault.At(fault.TookOver)
 	d.openGate()
 	if err := d.saveState(); err != nil {
 		// It serves, and the previous generation goes: too late to fail.

@@ -51,7 +51,7 @@ func (d *Daemon) Upgrade() error {
 		return d.upgradeFailed(err)
 	}
 	d.log.Info("upgraded", "successor", next.PID, "took", time.Since(start).Round(time.Millisecond))
-	d.setSuccessor(next.PID)
+	d.setSuccessor(next)
 	d.drop(next.Dropped)
 	d.moveTo(forward)
 	d.passing.Add(1) // or the process might end before it has passed the request on
@@ -138,10 +138,21 @@ func (d *Daemon) passOnRequest(pid int) {
 	d.signalSuccessor(pid, sigUpgrade)
 }
 
-func (d *Daemon) setSuccessor(pid int) {
+func (d *Daemon) setSuccessor(next *upgrade.Successor) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.successor = pid
+	d.successor, d.succeeded = next.PID, next.Settled
+}
+
+// awaitSuccessor waits until the state file names the next generation, or that one has ended: who reads it
+// never finds a generation that is gone in place of one that serves. There is nothing to wait for without one.
+func (d *Daemon) awaitSuccessor() {
+	d.mu.Lock()
+	settled := d.succeeded
+	d.mu.Unlock()
+	if settled != nil {
+		<-settled
+	}
 }
 
 // signalSuccessor signals a child of this process.

@@ -23,7 +23,7 @@ func (l *Listener) SetIdleTimeout(d time.Duration) {
 func (l *Listener) park(s socket, limit time.Duration) {
 	r := new(IdleReader)
 	r.Init(s, func(int) bool { return true })
-	r.used.Store(true) // by an older generation
+	r.grace = time.Now().Add(freshGrace) // an older generation may have had it for an instant only
 	if limit > 0 {
 		_ = r.SetReadDeadline(time.Now().Add(limit))
 	}

@@ -9,10 +9,17 @@ import (
 	"syscall"
 )
 
-// listenUnix has neither modes nor owners to set here.
-func listenUnix(path string, _ Options) (Listener, error) {
+// bindUnix has neither modes nor owners to set here.
+func bindUnix(path string, _ Options) (Listener, error) {
 	return listenNet(&net.ListenConfig{}, "unix", path)
 }
+
+func bindTCP(network, address string, _ bool) (Listener, error) {
+	return listenNet(&net.ListenConfig{}, network, address)
+}
+
+// Begin does nothing: what Bind returns listens.
+func Begin(Listener) error { return nil }
 
 // SetAccess does nothing: there are neither modes nor owners here.
 func SetAccess(string, Options) error { return nil }

@@ -24,6 +24,10 @@ type Successor struct {
 	// Dropped are the groups whose listening sockets it has not taken over: what
 	// waits in their queues is this process's.
 	Dropped []string
+
+	// Settled is closed when it has ended its report, because it has told everybody
+	// that it serves or has died, or at the latest after ten seconds.
+	Settled <-chan struct{}
 }
 
 // Upgrade starts the newest binary as the next generation and waits until it is
@@ -62,7 +66,7 @@ func (u *Upgrader) Upgrade(prepare func() []Ancestor, onProbation func(pid int, 
 		}
 		return nil, u.explain(startErr, said, time.Since(start))
 	}
-	return u.committed(d.words())
+	return u.committed(d.words(), d.settled)
 }
 
 // startSuccessor returns when the successor is ready or has failed. An upgrade may
@@ -87,19 +91,14 @@ func isUnsettled(err error) bool {
 	return err != nil && (err.Error() == "process is not ready yet" || err.Error() == "parent hasn't exited")
 }
 
-// committed checks that the successor, which tableflip holds for ready, has also
-// said so itself. One that lives and says nothing, because it is stopped or its disk hangs,
-// serves all the same, as soon as it can: silent says that its report is still open. If it died in between, this process had better go on: there is
-// nobody else. tableflip upgrades no more after that, so it needs a restart.
-func (u *Upgrader) committed(said report.Outcome, silent bool) (*Successor, error) {
-	if said.Ready || silent && isAlive(said.PID) {
-		return &Successor{PID: said.PID, Dropped: u.dropped(said.Kept)}, nil
+// committed returns the successor, which has said all that it had to say before tableflip held it for
+// ready. One that has said nothing is no program with gozd but one with tableflip alone: it knows nothing of
+// the groups, so this process had better go on. tableflip upgrades no more after that.
+func (u *Upgrader) committed(said report.Outcome, settled <-chan struct{}) (*Successor, error) {
+	if said.Ready {
+		return &Successor{PID: said.PID, Dropped: u.dropped(said.Kept), Settled: settled}, nil
 	}
-	err := errors.New("it ended right after it was ready; this process serves on, but can be upgraded no more")
-	if said.Error != "" {
-		err = fmt.Errorf("%w: %s", err, said.Error)
-	}
-	return nil, &Error{Stage: StageReady, PID: said.PID, Err: err}
+	return nil, &Error{Stage: StageReady, PID: said.PID, Err: errNotOurs}
 }
 
 // dropped returns the groups whose sockets are not among those kept. A successor
@@ -161,6 +160,8 @@ func (u *Upgrader) explain(seen error, said report.Outcome, took time.Duration) 
 		if said.Stage != "" {
 			e.Stage = said.Stage
 		}
+	case said.Ready:
+		e.Stage, e.Err = StageReady, fmt.Errorf("it was ready and ended before it took over: %w", seen)
 	case said.Probation && took >= u.opts.limit():
 		e.Err = fmt.Errorf("no verdict after %v: %w", u.opts.limit(), seen)
 	case took >= u.opts.limit():

@@ -1,6 +1,7 @@
 package upgrade
 
 import (
+	"io"
 	"maps"
 	"os"
 	"time"
@@ -13,8 +14,8 @@ import (
 // killed or has ended, and only the kernel's work on it remains.
 const goneWait = 5 * time.Second
 
-// reportWait is how long a successor may take, after it is ready, to say so in its report.
-var reportWait = 10 * time.Second
+// reportWait bounds how long the report of a successor that is ready is read.
+const reportWait = 10 * time.Second
 
 // dialogue is this process's side of what it and the successor say to each other: the letter, the
 // report, and the pipe by which the successor sees that the outcome is known here.
@@ -22,13 +23,14 @@ type dialogue struct {
 	said     *os.File // the report; nil if there is none
 	seen     *os.File // see AwaitParent
 	outcomes chan report.Outcome
-	err      error // why the successor has not been told what it must know
+	settled  chan struct{} // closed when the report has ended, or is read no more
+	err      error         // why the successor has not been told what it must know
 }
 
 // tell writes the letter to a successor that starts meanwhile: it looks for it a millisecond
 // later. One that cannot be told is told to end, and need not wait.
 func (u *Upgrader) tell(prepare func() []Ancestor, onProbation func(int, time.Duration)) *dialogue {
-	d := &dialogue{outcomes: make(chan report.Outcome, 1)}
+	d := &dialogue{outcomes: make(chan report.Outcome, 1), settled: make(chan struct{})}
 	pipes, err := d.open()
 	if err == nil {
 		go d.read(onProbation)
@@ -38,6 +40,7 @@ func (u *Upgrader) tell(prepare func() []Ancestor, onProbation func(int, time.Du
 	} else {
 		prepare() // it is promised to be called
 		d.outcomes <- report.Outcome{}
+		close(d.settled)
 	}
 	if err != nil {
 		u.box.sendNothing()
@@ -65,10 +68,13 @@ func (d *dialogue) open() (map[string]*os.File, error) {
 	return map[string]*os.File{fileSaid: tell, fileSeen: look}, nil
 }
 
-// read reads the report until its end, which is when the successor has said everything or is gone.
+// read reads the report: what there is to be known of the upgrade, and then to its end, which is when the
+// successor has told everybody else too, or is gone.
 func (d *dialogue) read(onProbation func(int, time.Duration)) {
 	d.outcomes <- report.Follow(d.said, onProbation)
+	_, _ = io.Copy(io.Discard, d.said)
 	_ = d.said.Close()
+	close(d.settled)
 }
 
 // lastWords waits until the failed process has closed its report, which it does
@@ -78,12 +84,11 @@ func (d *dialogue) lastWords() report.Outcome {
 	return <-d.outcomes
 }
 
-// words waits for the report of a successor that is ready. silent says that it has not closed it in time.
-func (d *dialogue) words() (said report.Outcome, silent bool) {
-	deadline := time.Now().Add(reportWait)
-	d.limit(deadline)
-	said = <-d.outcomes
-	return said, !time.Now().Before(deadline)
+// words returns what a successor that is ready has said before. Only a program that has never opened
+// its letter has not.
+func (d *dialogue) words() report.Outcome {
+	d.limit(time.Now().Add(reportWait))
+	return <-d.outcomes
 }
 
 func (d *dialogue) limit(deadline time.Time) {
