@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/report"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/socket"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
 )
@@ -38,7 +39,7 @@ func (d *Daemon) Upgrade() error {
 		d.allowSharing(true)
 		forward, back = d.offerChannel(), d.offerReturn()
 		return append(d.livingAncestors(), d.self())
-	}, d.trialBegan)
+	}, report.Watcher{Probation: d.trialBegan})
 	d.trialEnded()
 	d.allowSharing(false)
 	d.withdraw(forward, err != nil)
