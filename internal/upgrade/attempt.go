@@ -37,13 +37,13 @@ type Successor struct {
 // one that serves: it must stop accepting and drain, and no further Upgrade
 // succeeds.
 //
-// onProbation, if non-nil, is called in another goroutine when the successor has begun to serve on
+// watch is told in another goroutine when the successor runs, and when it has begun to serve on
 // probation, beside this process.
 //
 // A failure is an *[Error], and the new process has ended or has been killed when
 // Upgrade returns.
 // Only one upgrade runs at a time; a second call waits for the first.
-func (u *Upgrader) Upgrade(prepare func() []Ancestor, onProbation func(pid int, d time.Duration)) (*Successor, error) {
+func (u *Upgrader) Upgrade(prepare func() []Ancestor, watch report.Watcher) (*Successor, error) {
 	if u.tf == nil {
 		return nil, ErrNotSupported
 	}
@@ -54,7 +54,7 @@ func (u *Upgrader) Upgrade(prepare func() []Ancestor, onProbation func(pid int, 
 	start := time.Now()
 	u.box.empty() // before there is somebody who could read what an earlier successor left
 	told := make(chan *dialogue, 1)
-	go func() { told <- u.tell(prepare, onProbation) }()
+	go func() { told <- u.tell(prepare, watch) }()
 	startErr := u.startSuccessor()
 	d := <-told
 	defer d.end()
@@ -145,6 +145,7 @@ func (u *Upgrader) message(ancestors []Ancestor) (Manifest, map[string]*os.File)
 		Ancestors:  ancestors,
 		Tickets:    slices.Clone(u.tickets),
 		Shadowed:   u.shadows,
+		History:    u.history,
 	}, maps.Clone(u.pass)
 }
 

@@ -29,11 +29,11 @@ type dialogue struct {
 
 // tell writes the letter to a successor that starts meanwhile: it looks for it a millisecond
 // later. One that cannot be told is told to end, and need not wait.
-func (u *Upgrader) tell(prepare func() []Ancestor, onProbation func(int, time.Duration)) *dialogue {
+func (u *Upgrader) tell(prepare func() []Ancestor, watch report.Watcher) *dialogue {
 	d := &dialogue{outcomes: make(chan report.Outcome, 1), settled: make(chan struct{})}
 	pipes, err := d.open()
 	if err == nil {
-		go d.read(onProbation)
+		go d.read(watch)
 		manifest, files := u.message(prepare())
 		maps.Copy(files, pipes)
 		err = u.box.send(manifest, files)
@@ -70,8 +70,8 @@ func (d *dialogue) open() (map[string]*os.File, error) {
 
 // read reads the report: what there is to be known of the upgrade, and then to its end, which is when the
 // successor has told everybody else too, or is gone.
-func (d *dialogue) read(onProbation func(int, time.Duration)) {
-	d.outcomes <- report.Follow(d.said, onProbation)
+func (d *dialogue) read(watch report.Watcher) {
+	d.outcomes <- report.Follow(d.said, watch)
 	_, _ = io.Copy(io.Discard, d.said)
 	_ = d.said.Close()
 	close(d.settled)
