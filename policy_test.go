@@ -29,7 +29,7 @@ var mayImport = map[string][]string{
 	"fcgix":            {"listen"},
 	"tcpx":             {"listen"},
 	"cmd/gozdctl":      {"cfg", "internal/check", "internal/control", "internal/process"},
-	"internal/check":   {"cfg", "internal/envfile", "internal/process"},
+	"internal/check":   {"cfg", "internal/envfile", "internal/process", "internal/socket"},
 	"internal/control": {"internal/process"},
 
 	"internal/control/protocol": {},
