@@ -9,9 +9,11 @@ import (
 	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/server"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/fault"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
 )
 
 // exitGrace is how long a program may take to receive from the exit channel, and
@@ -25,6 +27,9 @@ const (
 	replaced reason = "upgrade" // by its successor: drain_timeout
 	quitting reason = "quit"    // drain_timeout
 	stopping reason = "stop"    // stop_timeout
+
+	// rolledBack is only told: such a generation drains as if it were stopped.
+	rolledBack reason = "rollback"
 )
 
 func (r reason) timeout(g *cfg.Group) time.Duration {
@@ -47,7 +52,8 @@ func (d *Daemon) leave(why reason) {
 	d.mu.Lock()
 	before := d.phase
 	if before == serving {
-		d.phase = leaving
+		d.enterLocked(leaving)
+		d.why = why
 	}
 	d.mu.Unlock()
 	switch before {
@@ -85,12 +91,14 @@ func (d *Daemon) finish(why reason) {
 		d.lock.Leave() // it is the successor's now
 		d.tellReplaced()
 	}
-	d.drain(why)
+	d.endDrain(d.drain(why))
+	d.leaveControl()
 	if last {
 		d.removeFiles()
 	}
 	d.passing.Wait()
 	d.up.AwaitParent()
+	d.closeControl()
 	d.log.Info("done", "reason", string(why))
 	close(d.done)
 	d.sayGoodbye()
@@ -122,20 +130,23 @@ func (d *Daemon) endAll(why reason) (last bool) {
 }
 
 // drain drains all groups, and OnReplaced, at the same time.
-func (d *Daemon) drain(why reason) {
+func (d *Daemon) drain(why reason) listen.Result {
+	d.beginDrain(why)
 	var wg sync.WaitGroup
-	for _, g := range d.order {
+	results := make([]listen.Result, len(d.order))
+	for i, g := range d.order {
 		if why == stopping {
 			g.ln.Hurry()
 		}
-		wg.Go(func() { d.drainGroup(g, why) })
+		wg.Go(func() { results[i] = d.drainGroup(g, why) })
 	}
 	wg.Go(func() { d.drainHook(why) })
 	fault.At(fault.Draining)
 	wg.Wait()
+	return sum(results)
 }
 
-func (d *Daemon) drainGroup(g *group, why reason) {
+func (d *Daemon) drainGroup(g *group, why reason) listen.Result {
 	ctx, cancel := context.WithTimeout(context.Background(), why.timeout(g.conf))
 	defer cancel()
 	r := g.ln.Drain(ctx)
@@ -145,11 +156,13 @@ func (d *Daemon) drainGroup(g *group, why reason) {
 	}
 	log("drain finished", "group", g.conf.Name, "reason", string(why), "moved", r.Moved,
 		"ended", r.Ended, "cut", r.Cut, "took", r.Took.Round(time.Millisecond))
+	return r
 }
 
 // removeFiles removes what the daemon leaves in the file system, at its very end.
 // The lock is held until the last file is gone.
 func (d *Daemon) removeFiles() {
+	server.RemoveStale(d.PIDFile())
 	if err := process.RemoveFiles(d.PIDFile()); err != nil {
 		d.log.Warn("PID file not removed", "error", err)
 	}

@@ -33,13 +33,14 @@ func (d *Daemon) probation() time.Duration {
 }
 
 // beginTrial changes the phase once.
-func (d *Daemon) beginTrial() bool {
+func (d *Daemon) beginTrial(lasts time.Duration) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.phase != starting {
 		return false
 	}
-	d.phase = onTrial
+	d.enterLocked(onTrial)
+	d.trialUntil = d.entered.Add(lasts)
 	d.deadline.Stop()
 	signal.Notify(d.signals, sigRollback)
 	return true
@@ -93,7 +94,8 @@ func (d *Daemon) rollBack(from phase, why error) bool {
 	d.mu.Lock()
 	is := d.phase == from
 	if is {
-		d.phase = leaving
+		d.enterLocked(leaving)
+		d.why = rolledBack
 	}
 	d.mu.Unlock()
 	if !is {
@@ -103,7 +105,7 @@ func (d *Daemon) rollBack(from phase, why error) bool {
 	d.receiver.Close()
 	d.endHook() // it has replaced nobody
 	d.moveBack()
-	d.drain(stopping)
+	d.endDrain(d.drain(stopping))
 	d.endFailed(upgrade.StageProbation, why)
 	return true
 }

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"time"
 
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/protocol"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/server"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/socket"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
@@ -21,9 +23,12 @@ import (
 // returned in a generation that does not serve, and ErrNotSupported where the
 // platform cannot do it. Upgrades run one at a time; a call waits for the one
 // before it, and fails with ErrNotServing if that one succeeded.
-func (d *Daemon) Upgrade() error {
-	d.upgrading.Lock()
-	defer d.upgrading.Unlock()
+func (d *Daemon) Upgrade() error { return d.upgrade(unwatched) }
+
+// upgrade is Upgrade, and tells how it goes while it does, but not of a failure.
+func (d *Daemon) upgrade(tell func(protocol.Event)) error {
+	a, over := d.awaitTurn(tell)
+	defer over()
 	if !d.phaseIs(serving) {
 		return ErrNotServing
 	}
@@ -31,14 +36,15 @@ func (d *Daemon) Upgrade() error {
 	if err := d.askProgram(); err != nil {
 		return d.upgradeFailed(err)
 	}
-	start, access := time.Now(), d.socketAccess()
+	d.noteHistory(a)
+	access := d.socketAccess()
 	var forward *channel
 	var back *returnChannel
 	next, err := d.up.Upgrade(func() []upgrade.Ancestor {
 		d.allowSharing(true)
 		forward, back = d.offerChannel(), d.offerReturn()
 		return append(d.livingAncestors(), d.self())
-	}, d.trialBegan)
+	}, d.watch(a))
 	d.trialEnded()
 	d.allowSharing(false)
 	d.withdraw(forward, err != nil)
@@ -47,14 +53,15 @@ func (d *Daemon) Upgrade() error {
 		d.restoreAccess(access)
 		return d.upgradeFailed(err)
 	}
-	d.log.Info("upgraded", "successor", next.PID, "took", time.Since(start).Round(time.Millisecond))
-	d.setSuccessor(next.PID)
+	d.log.Info("upgraded", "successor", next.PID, "took", time.Since(a.began).Round(time.Millisecond))
+	d.succeeded(a, next.PID)
 	d.drop(next.Dropped)
 	d.moveTo(forward)
 	d.passing.Add(1) // or the process might end before it has passed the request on
 	defer d.passing.Done()
 	d.leave(replaced)
 	d.passOnRequest(next.PID)
+	d.tellServed(a)
 	return nil
 }
 
@@ -90,7 +97,7 @@ var startTime = sync.OnceValue(func() uint64 {
 
 // self is this process as its successors know it.
 func (d *Daemon) self() upgrade.Ancestor {
-	return upgrade.Ancestor{Generation: d.Generation(), PID: os.Getpid(), StartTime: startTime()}
+	return upgrade.Ancestor{Generation: d.Generation(), PID: os.Getpid(), StartTime: startTime(), PIDFile: d.PIDFile()}
 }
 
 // upgradeFailed puts everything back and says what happened to whoever watches
@@ -108,6 +115,7 @@ func (d *Daemon) upgradeFailed(err error) error {
 	d.mu.Unlock()
 	d.log.Error("upgrade failed", "error", err)
 	defer d.makeRoom()()
+	server.RemoveStale(d.PIDFile()) // one on probation had a control socket
 	// The process that failed may have put its own PID there at the last moment.
 	if restoreErr := d.restoreFiles(); restoreErr != nil {
 		d.log.Error("PID file not restored", "error", restoreErr)
@@ -133,12 +141,6 @@ func (d *Daemon) passOnRequest(pid int) {
 		return
 	}
 	d.signalSuccessor(pid, sigUpgrade)
-}
-
-func (d *Daemon) setSuccessor(pid int) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.successor = pid
 }
 
 // signalSuccessor signals a child of this process.

@@ -40,13 +40,13 @@ type Successor struct {
 // one that serves: it must stop accepting and drain, and no further Upgrade
 // succeeds.
 //
-// onProbation, if non-nil, is called in another goroutine when the successor has begun to serve on
+// watch is told in another goroutine when the successor runs, and when it has begun to serve on
 // probation, beside this process.
 //
 // A failure is an *[Error], and the new process has ended or has been killed when
 // Upgrade returns.
 // Only one upgrade runs at a time; a second call waits for the first.
-func (u *Upgrader) Upgrade(prepare func() []Ancestor, onProbation func(pid int, d time.Duration)) (*Successor, error) {
+func (u *Upgrader) Upgrade(prepare func() []Ancestor, watch report.Watcher) (*Successor, error) {
 	if u.tf == nil {
 		return nil, ErrNotSupported
 	}
@@ -65,7 +65,7 @@ func (u *Upgrader) Upgrade(prepare func() []Ancestor, onProbation func(pid int, 
 	}
 	defer func() { _ = seen.Close() }() // see AwaitParent
 	outcomes := make(chan report.Outcome, 1)
-	go readReport(said, outcomes, onProbation)
+	go readReport(said, outcomes, watch)
 	start := time.Now()
 	u.box.empty() // before there is somebody who could read what an earlier successor left
 	started := make(chan error, 1)
@@ -156,8 +156,8 @@ func (u *Upgrader) dropped(kept []string) []string {
 	return groups
 }
 
-func readReport(said *os.File, outcomes chan<- report.Outcome, onProbation func(int, time.Duration)) {
-	outcomes <- report.Follow(said, onProbation)
+func readReport(said *os.File, outcomes chan<- report.Outcome, watch report.Watcher) {
+	outcomes <- report.Follow(said, watch)
 	_ = said.Close()
 }
 
@@ -188,6 +188,7 @@ func (u *Upgrader) message(ancestors []Ancestor) (Manifest, map[string]*os.File)
 		Ancestors:  ancestors,
 		Tickets:    slices.Clone(u.tickets),
 		Shadowed:   u.shadows,
+		History:    u.history,
 	}, maps.Clone(u.pass)
 }
 

@@ -58,6 +58,10 @@ func DialPID(ctx context.Context, pidfile string, pid int) (*Client, error) {
 	return c, nil
 }
 
+// At returns a Client of the generation with that PID, without a look whether there
+// is one: the first call says so.
+func At(pidfile string, pid int) *Client { return newClient(pidfile, pid) }
+
 // dial is DialPID for a generation that has its socket, or is about to.
 func dial(ctx context.Context, pidfile string, pid int, startTime uint64) (*Client, error) {
 	ctx, cancel := context.WithTimeout(ctx, socketWait)
