@@ -39,7 +39,7 @@ func (a *app) act(ctx context.Context, pidfile string, do action) (generation, e
 	defer c.Close()
 	answer, err := do.ask(ctx, c)
 	if err != nil {
-		return generation{}, impatient(ctx, c.PID(), err)
+		return generation{}, impatient(ctx, fmt.Sprintf("pid %d: the outcome is not known", c.PID()), err)
 	}
 	a.out.acted = true
 	return generation{Generation: answer.Generation, PID: answer.PID}, nil

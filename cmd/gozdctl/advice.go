@@ -1,28 +1,34 @@
 package main
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 
+	"github.com/spf13/cobra"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/client"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 )
 
 // advice is what to do next after an error; empty where the error says it all.
-func (a *app) advice(err error) string {
+func (a *app) advice(cmd *cobra.Command, err error) string {
 	file := a.out.PIDFile
 	switch status := statusOf(err); {
+	case status == statusUnknown && cmd.GroupID == groupShow:
+		return "it may be stopped by a signal, or have no time: look at its process with ps"
 	case status == statusUnknown && file != "":
 		return fmt.Sprintf("it may still succeed: look with gozdctl status %s", file)
 	case status == statusPermission:
 		return permissionAdvice(file)
 	case status == statusNotRunning:
 		return notRunningAdvice(file)
-	case errors.As(err, new(*client.UpgradeError)):
-		return logAdvice(a.out.Log, file)
+	case a.out.Upgrade != nil && isConfigured(a.out.Upgrade.Stage):
+		return configAdvice(file)
+	case errors.As(err, new(*client.UpgradeError)), errors.As(err, new(*control.FailedError)):
+		return logAdvice(file)
 	}
 	return ""
 }
@@ -55,6 +61,17 @@ func notRunningAdvice(pidfile string) string {
 	return fmt.Sprintf("%s is in nobody's way: start the daemon with gozdctl start -- PROGRAM ARGUMENTS", pidfile)
 }
 
-func logAdvice(log, pidfile string) string {
-	return fmt.Sprintf("what the new process itself has said is in its log: gozdctl logs %s", cmp.Or(pidfile, log))
+func logAdvice(pidfile string) string {
+	return fmt.Sprintf("what the new process itself has said is in its log: gozdctl logs %s", pidfile)
+}
+
+// isConfigured reports whether an upgrade has failed where its configuration was to blame.
+func isConfigured(stage string) bool { return stage == "configuration" || stage == "listen" }
+
+func configAdvice(pidfile string) string {
+	s, err := process.ReadState(pidfile)
+	if err != nil {
+		return ""
+	}
+	return fmt.Sprintf("mend it, and look with gozdctl check %s before the next upgrade", s.Config)
 }

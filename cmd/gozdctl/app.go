@@ -76,7 +76,7 @@ func (a *app) complain(cmd *cobra.Command, name string, err error) {
 		a.tell(fmt.Sprintf("see %s --help", cmd.CommandPath()))
 		return
 	}
-	if next := a.advice(err); next != "" {
+	if next := a.advice(cmd, err); next != "" {
 		a.out.Advice = next
 		a.tell(next)
 	}

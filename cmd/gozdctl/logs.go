@@ -36,6 +36,7 @@ what is added, also when the file has been moved away and is opened anew, until 
 	}
 	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "print what is added")
 	cmd.Flags().IntVarP(&lines, "lines", "n", 10, "with -f: how many `lines` to begin with")
+	cmd.Flags().DurationVar(&a.timeout, "timeout", 0, "how long to wait for the answer at most (default 5s)")
 	return a.onDaemon(cmd)
 }
 

@@ -26,9 +26,9 @@ func (a *app) newPatience(ctx context.Context, wait time.Duration) (context.Cont
 		wait = a.timeout
 	}
 	p.timer = time.AfterFunc(wait, func() {
-		cancel(fmt.Errorf("%w: gozdctl has waited for %s", errPatience, span(wait)))
+		cancel(impatience("gozdctl has waited for " + span(wait)))
 	})
-	context.AfterFunc(ctx, func() { cancel(fmt.Errorf("%w: gozdctl was interrupted", errPatience)) })
+	context.AfterFunc(ctx, func() { cancel(impatience("gozdctl was interrupted")) })
 	return bounded, p
 }
 
@@ -45,11 +45,14 @@ func (p *patience) end() {
 	p.cancel(nil)
 }
 
+// impatience is the cause of the end of a context that newPatience has made.
+func impatience(text string) error { return &markedError{mark: errPatience, text: text} }
+
 // impatient says that the error comes from the end of patience, where it does: whatever a
-// client makes of the end of a context.
-func impatient(ctx context.Context, pid int, err error) error {
+// client makes of the end of a context. what is what could not be waited for.
+func impatient(ctx context.Context, what string, err error) error {
 	if err == nil || ctx.Err() == nil {
 		return err
 	}
-	return fmt.Errorf("pid %d: %w", pid, context.Cause(ctx))
+	return fmt.Errorf("%s: %w", what, context.Cause(ctx))
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -64,7 +65,7 @@ func (a *app) askStatus(ctx context.Context, pidfile string) (*protocol.Status, 
 	}
 	defer c.Close()
 	s, err := c.Status(ctx)
-	return s, impatient(ctx, c.PID(), err)
+	return s, impatient(ctx, fmt.Sprintf("pid %d does not answer", c.PID()), err)
 }
 
 // interval is the time between two looks of --watch.

@@ -6,10 +6,12 @@ import (
 	"time"
 )
 
-// span is a duration as people say it: "0.8 s", "12 s", "2 min 5 s", "3 h 12 min", "5 days 3 h".
+// span is a duration as people say it: "12 ms", "0.8 s", "12 s", "2 min 5 s", "3 h 12 min", "5 days 3 h".
 func span(d time.Duration) string {
 	const day = 24 * time.Hour
 	switch d = max(d, 0); {
+	case d < 95*time.Millisecond:
+		return fmt.Sprintf("%d ms", d.Round(time.Millisecond)/time.Millisecond)
 	case d < 9950*time.Millisecond:
 		return fmt.Sprintf("%.1f s", d.Seconds())
 	case d.Round(time.Second) < time.Minute:

@@ -11,8 +11,10 @@ func TestSpan(t *testing.T) {
 		d           time.Duration
 		span, brief string
 	}{
-		{-time.Second, "0.0 s", "0 s"},
-		{0, "0.0 s", "0 s"},
+		{-time.Second, "0 ms", "0 s"},
+		{0, "0 ms", "0 s"},
+		{94 * time.Millisecond, "94 ms", "0 s"},
+		{96 * time.Millisecond, "0.1 s", "0 s"},
 		{812 * time.Millisecond, "0.8 s", "0 s"},
 		{9949 * time.Millisecond, "9.9 s", "9 s"},
 		{9950 * time.Millisecond, "10 s", "9 s"},

@@ -147,6 +147,7 @@ func (t *upgradeTeller) tell(e protocol.Event) {
 		}
 		p.step("serving", ";")
 	case protocol.Failed:
+		t.next = e.Generation
 		p.step("failed", "")
 	case protocol.DrainBegan:
 		t.draining(e)
