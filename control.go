@@ -99,7 +99,15 @@ func (c controlled) Upgrade(tell func(protocol.Event)) error {
 		tell(protocol.Event{Type: protocol.Superseded, Generation: next.Generation, PID: next.PID, StartTime: next.StartTime})
 		return nil
 	}
-	return &server.Refusal{Code: protocol.CodeNotServing, Err: err}
+	return &server.Refusal{Code: protocol.CodeNotServing, Err: c.whyNotServing()}
+}
+
+// whyNotServing says why this generation, which has not been replaced, upgrades to no other.
+func (d *Daemon) whyNotServing() error {
+	if d.phaseIs(leaving) {
+		return errors.New("this generation has been asked to end")
+	}
+	return errors.New("this generation does not serve alone yet")
 }
 
 // Rollback implements server.Daemon.

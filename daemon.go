@@ -40,7 +40,7 @@ type Daemon struct {
 	release  chan struct{} // closed when Accept may return to a program that is to end
 	exit     chan struct{}
 	signals  chan os.Signal
-	upgrades chan struct{} // a request for an upgrade; those that come meanwhile fold into one
+	upgrades chan struct{} // has a value when wanted may be true
 	settled  chan struct{} // closed when becomeReady has done all that it does, or has failed
 	drained  chan struct{} // closed when its connections are gone
 	done     chan struct{} // closed when the generation has nothing left to do
@@ -72,6 +72,7 @@ type Daemon struct {
 	failure     string    // why the last one did
 	writing     bool      // keepWriting is at it
 	since       time.Time
+	wanted      bool     // an upgrade has been asked for by a signal, and has not begun
 	attempt     *attempt // the upgrade in progress; nil if there is none
 	drainage    drainage
 	trial       *process.Trial // of the successor; nil if there is none

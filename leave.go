@@ -13,7 +13,6 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/fault"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
 )
 
 // exitGrace is how long a program may take to receive from the exit channel, and
@@ -62,6 +61,7 @@ func (d *Daemon) leave(why reason) {
 	case starting:
 		d.fail(upgrade.StageStart, errors.New("asked to end before it was ready"))
 	case serving:
+		d.beginDrain(why) // whoever follows the drain sees this moment
 		d.stopServing()
 		go d.finish(why)
 	case leaving:
@@ -91,7 +91,8 @@ func (d *Daemon) finish(why reason) {
 		d.lock.Leave() // it is the successor's now
 		d.tellReplaced()
 	}
-	d.endDrain(d.drain(why))
+	d.drain(why)
+	d.endDrain()
 	d.leaveControl()
 	if last {
 		d.removeFiles()
@@ -130,23 +131,21 @@ func (d *Daemon) endAll(why reason) (last bool) {
 }
 
 // drain drains all groups, and OnReplaced, at the same time.
-func (d *Daemon) drain(why reason) listen.Result {
+func (d *Daemon) drain(why reason) {
 	d.beginDrain(why)
 	var wg sync.WaitGroup
-	results := make([]listen.Result, len(d.order))
-	for i, g := range d.order {
+	for _, g := range d.order {
 		if why == stopping {
 			g.ln.Hurry()
 		}
-		wg.Go(func() { results[i] = d.drainGroup(g, why) })
+		wg.Go(func() { d.drainGroup(g, why) })
 	}
 	wg.Go(func() { d.drainHook(why) })
 	fault.At(fault.Draining)
 	wg.Wait()
-	return sum(results)
 }
 
-func (d *Daemon) drainGroup(g *group, why reason) listen.Result {
+func (d *Daemon) drainGroup(g *group, why reason) {
 	ctx, cancel := context.WithTimeout(context.Background(), why.timeout(g.conf))
 	defer cancel()
 	r := g.ln.Drain(ctx)
@@ -156,7 +155,6 @@ func (d *Daemon) drainGroup(g *group, why reason) listen.Result {
 	}
 	log("drain finished", "group", g.conf.Name, "reason", string(why), "moved", r.Moved,
 		"ended", r.Ended, "cut", r.Cut, "took", r.Took.Round(time.Millisecond))
-	return r
 }
 
 // removeFiles removes what the daemon leaves in the file system, at its very end.

@@ -105,7 +105,8 @@ func (d *Daemon) rollBack(from phase, why error) bool {
 	d.receiver.Close()
 	d.endHook() // it has replaced nobody
 	d.moveBack()
-	d.endDrain(d.drain(stopping))
+	d.drain(stopping)
+	d.endDrain()
 	d.endFailed(upgrade.StageProbation, why)
 	return true
 }

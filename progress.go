@@ -11,9 +11,9 @@ import (
 // drainage is how far this generation's drain is. The zero value has not begun.
 type drainage struct {
 	began  time.Time
-	until  time.Time      // at the latest
-	before []listen.Stats // of the groups, in their order, when it began
-	result *listen.Result // of all groups together; nil until it is over
+	until  time.Time       // at the latest
+	before []listen.Stats  // of the groups, in their order, when it began
+	end    *protocol.Event // what came of it; nil until it is over
 }
 
 // beginDrain notes that a drain begins, or that one that has begun has less time.
@@ -33,11 +33,13 @@ func (d *Daemon) beginDrain(why reason) {
 }
 
 // endDrain notes how the drain went, and tells those who follow it.
-func (d *Daemon) endDrain(result listen.Result) {
+func (d *Daemon) endDrain() {
+	end := d.progress()
+	end.Type, end.Open, end.Until = protocol.Drained, 0, time.Time{}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.drainage.result == nil {
-		d.drainage.result = &result
+	if d.drainage.end == nil {
+		d.drainage.end = &end
 		close(d.drained)
 	}
 }
@@ -47,35 +49,17 @@ func (d *Daemon) progress() protocol.Event {
 	d.mu.Lock()
 	drain := d.drainage
 	d.mu.Unlock()
-	e := protocol.Event{Type: protocol.DrainBegan, Generation: d.Generation(), PID: os.Getpid(), StartTime: startTime()}
-	if drain.result != nil {
-		e.Type, e.Seconds = protocol.Drained, drain.result.Took.Seconds()
-		e.Moved, e.Ended, e.Cut = drain.result.Moved, drain.result.Ended, drain.result.Cut
-		return e
+	if drain.end != nil {
+		return *drain.end
 	}
-	for i, g := range d.order {
-		now := g.ln.Stats()
-		e.Open += now.Open
-		if drain.before != nil { // else it begins just now
-			r := now.Since(drain.before[i])
-			e.Moved, e.Ended, e.Cut = e.Moved+r.Moved, e.Ended+r.Ended, e.Cut+r.Cut
-		}
+	e := protocol.Event{
+		Type: protocol.DrainBegan, Generation: d.Generation(), PID: os.Getpid(), StartTime: startTime(),
+		Seconds: time.Since(drain.began).Seconds(), Until: drain.until,
 	}
-	if !drain.began.IsZero() {
-		e.Seconds, e.Until = time.Since(drain.began).Seconds(), drain.until
+	for i, before := range drain.before {
+		now := d.order[i].ln.Stats()
+		r := now.Since(before)
+		e.Open, e.Moved, e.Ended, e.Cut = e.Open+now.Open, e.Moved+r.Moved, e.Ended+r.Ended, e.Cut+r.Cut
 	}
 	return e
-}
-
-// sum adds up what became of the connections of all groups. The longest drain is that of
-// the generation.
-func sum(results []listen.Result) listen.Result {
-	var all listen.Result
-	for _, r := range results {
-		all.Moved += r.Moved
-		all.Ended += r.Ended
-		all.Cut += r.Cut
-		all.Took = max(all.Took, r.Took)
-	}
-	return all
 }

@@ -32,6 +32,7 @@ func (d *Daemon) upgrade(tell func(protocol.Event)) error {
 	if !d.phaseIs(serving) {
 		return ErrNotServing
 	}
+	d.setWanted(false) // whoever has asked until now gets this one
 	defer d.makeRoom()()
 	if err := d.askProgram(); err != nil {
 		return d.upgradeFailed(err)
@@ -135,12 +136,18 @@ func (d *Daemon) restoreFiles() error {
 // passOnRequest gives a request for another upgrade, which has come during this
 // one, to the successor.
 func (d *Daemon) passOnRequest(pid int) {
-	select {
-	case <-d.upgrades:
-	default:
-		return
+	if d.setWanted(false) {
+		d.signalSuccessor(pid, sigUpgrade)
 	}
-	d.signalSuccessor(pid, sigUpgrade)
+}
+
+// setWanted reports whether an upgrade is asked for that has not begun, and notes whether one
+// is from now on.
+func (d *Daemon) setWanted(now bool) (before bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	before, d.wanted = d.wanted, now
+	return before
 }
 
 // signalSuccessor signals a child of this process.
@@ -157,6 +164,7 @@ func (d *Daemon) signalSuccessor(pid int, sig os.Signal) {
 
 // requestUpgrade asks for an upgrade after the one in progress, if any.
 func (d *Daemon) requestUpgrade() {
+	d.setWanted(true)
 	select {
 	case d.upgrades <- struct{}{}:
 	default: // one is waiting already, and will take the newest binary too
@@ -173,9 +181,20 @@ func (d *Daemon) watchUpgrades() {
 	for d.phaseIs(serving) {
 		select {
 		case <-d.upgrades:
-			_ = d.Upgrade()
+			d.upgradeIfWanted()
 		case <-d.done:
 		}
+	}
+}
+
+// upgradeIfWanted does an upgrade that is asked for, unless one has begun meanwhile: the
+// control socket and the program ask for some too.
+func (d *Daemon) upgradeIfWanted() {
+	d.mu.Lock()
+	wanted := d.wanted
+	d.mu.Unlock()
+	if wanted {
+		_ = d.Upgrade()
 	}
 }
 

@@ -44,7 +44,7 @@ func Dial(ctx context.Context, pidfile string) (*Client, error) {
 	if !r.State.Control {
 		return nil, noSocket(protocol.SocketPath(pidfile, r.PID))
 	}
-	return dial(ctx, pidfile, r.PID, r.State.StartTime)
+	return dial(ctx, pidfile, r.State.PID, r.State.StartTime, r.State.Since)
 }
 
 // DialPID returns a Client of the generation with that PID, be it serving, draining
@@ -62,10 +62,11 @@ func DialPID(ctx context.Context, pidfile string, pid int) (*Client, error) {
 // is one: the first call says so.
 func At(pidfile string, pid int) *Client { return newClient(pidfile, pid) }
 
-// dial is DialPID for a generation that has its socket, or is about to.
-func dial(ctx context.Context, pidfile string, pid int, startTime uint64) (*Client, error) {
-	ctx, cancel := context.WithTimeout(ctx, socketWait)
-	defer cancel()
+// dial is DialPID for a generation that has been ready since then: it has its socket, or is
+// about to.
+func dial(ctx context.Context, pidfile string, pid int, startTime uint64, since time.Time) (*Client, error) {
+	late := time.NewTimer(time.Until(since.Add(socketWait)))
+	defer late.Stop()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for {
@@ -80,8 +81,10 @@ func dial(ctx context.Context, pidfile string, pid int, startTime uint64) (*Clie
 		p.Close()
 		select {
 		case <-tick.C:
-		case <-ctx.Done():
+		case <-late.C:
 			return nil, err
+		case <-ctx.Done():
+			return nil, fmt.Errorf("%w: %w", err, context.Cause(ctx))
 		}
 	}
 }

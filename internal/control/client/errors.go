@@ -1,7 +1,6 @@
 package client
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 
@@ -49,8 +48,11 @@ type UpgradeError struct {
 
 // Error implements error.
 func (e *UpgradeError) Error() string {
-	if e.Failed == 0 {
-		return fmt.Sprintf("upgrade failed at %s: %s", cmp.Or(e.Stage, "start"), e.Reason)
+	switch {
+	case e.Stage == "":
+		return "upgrade given up: " + e.Reason
+	case e.Failed == 0:
+		return fmt.Sprintf("upgrade failed at %s: %s", e.Stage, e.Reason)
 	}
 	return fmt.Sprintf("upgrade failed at %s: pid %d: %s", e.Stage, e.Failed, e.Reason)
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/protocol"
 )
@@ -41,7 +42,7 @@ func (c *Client) Upgrade(ctx context.Context, opts UpgradeOptions, onEvent func(
 
 // followUpgrade asks the generation that an upgrade before this one has brought up.
 func followUpgrade(ctx context.Context, pidfile string, to protocol.Event, opts UpgradeOptions, onEvent func(protocol.Event)) (*Upgraded, protocol.Event, error) {
-	c, err := dial(ctx, pidfile, to.PID, to.StartTime)
+	c, err := dial(ctx, pidfile, to.PID, to.StartTime, time.Now())
 	if err != nil {
 		return nil, protocol.Event{}, err
 	}

@@ -7,7 +7,6 @@ import (
 	"io"
 	"log"
 	"log/slog"
-	"net"
 	"net/http"
 	"os"
 	"sync"
@@ -127,10 +126,7 @@ func (s *Server) Close(ctx context.Context) error {
 	case <-s.conns.quiet:
 	case <-ctx.Done():
 	}
-	err = errors.Join(err, s.http.Close())
+	_ = s.http.Close() // its only error would be that the listener is closed, by Leave
 	<-s.served
-	if errors.Is(err, net.ErrClosed) { // the listener, by Leave
-		return nil
-	}
 	return err
 }
