@@ -25,6 +25,8 @@ func (a *app) advice(cmd *cobra.Command, err error) string {
 		return permissionAdvice(file)
 	case status == statusNotRunning:
 		return notRunningAdvice(file)
+	case a.out.Upgrade != nil && a.out.Upgrade.Stage == "refused":
+		return "" // the program has said what there is to say
 	case a.out.Upgrade != nil && isConfigured(a.out.Upgrade.Stage):
 		return configAdvice(file)
 	case errors.As(err, new(*client.UpgradeError)), errors.As(err, new(*control.FailedError)):

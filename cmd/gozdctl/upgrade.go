@@ -147,8 +147,10 @@ func (t *upgradeTeller) tell(e protocol.Event) {
 		}
 		p.step("serving", ";")
 	case protocol.Failed:
+		if t.next != 0 { // a process was started, and that was told
+			p.step("failed", "")
+		}
 		t.next = e.Generation
-		p.step("failed", "")
 	case protocol.DrainBegan:
 		t.draining(e)
 	case protocol.Drained:
