@@ -106,6 +106,9 @@ func (t *tail) seekLines(n int) error {
 		return err
 	}
 	t.at = size
+	if n <= 0 {
+		return nil
+	}
 	buf := make([]byte, block)
 	for end := size; end > 0; {
 		begin := max(end-block, 0)

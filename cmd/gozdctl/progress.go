@@ -20,8 +20,8 @@ func (p *progress) step(text, mark string) {
 	p.erase()
 	text += mark
 	switch {
-	case p.line == "":
-		p.line = text
+	case p.line == "" || p.line == indent:
+		p.line += text
 	case p.fits(text):
 		p.line += " " + text
 	default:
@@ -70,9 +70,13 @@ func (p *progress) erase() {
 
 func (p *progress) redraw() {
 	p.s.printf("\r\x1b[K%s", p.line)
-	if p.live != "" {
-		p.s.printf(" %s", p.s.paint(dim, p.live))
+	if p.live == "" {
+		return
 	}
+	if p.line != indent {
+		p.s.printf(" ")
+	}
+	p.s.printf("%s", p.s.paint(dim, p.live))
 }
 
 // bar shows how much of the whole is done, in width columns.

@@ -12,7 +12,7 @@ func span(d time.Duration) string {
 	switch d = max(d, 0); {
 	case d < 95*time.Millisecond:
 		return fmt.Sprintf("%d ms", d.Round(time.Millisecond)/time.Millisecond)
-	case d < 9950*time.Millisecond:
+	case d < 9950*time.Millisecond && d%time.Second != 0:
 		return fmt.Sprintf("%.1f s", d.Seconds())
 	case d.Round(time.Second) < time.Minute:
 		return fmt.Sprintf("%d s", d.Round(time.Second)/time.Second)

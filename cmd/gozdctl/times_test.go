@@ -15,6 +15,7 @@ func TestSpan(t *testing.T) {
 		{0, "0 ms", "0 s"},
 		{94 * time.Millisecond, "94 ms", "0 s"},
 		{96 * time.Millisecond, "0.1 s", "0 s"},
+		{3 * time.Second, "3 s", "3 s"},
 		{812 * time.Millisecond, "0.8 s", "0 s"},
 		{9949 * time.Millisecond, "9.9 s", "9 s"},
 		{9950 * time.Millisecond, "10 s", "9 s"},

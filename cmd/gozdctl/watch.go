@@ -17,11 +17,9 @@ import (
 type watcher struct {
 	app     *app
 	pidfile string
-	lines   int           // that are on the terminal
-	most    map[int]int   // connections that were seen in each draining generation, by PID
-	said    string        // the last line, where each is printed once
-	cursor  func(on bool) // hides it while lines are written anew
-	tick    <-chan time.Time
+	lines   int         // that are on the terminal
+	most    map[int]int // connections that were seen in each draining generation, by PID
+	said    string      // the last line, where each is printed once
 }
 
 // watch returns nil when it is interrupted, and an error that wraps process.ErrNotRunning
@@ -29,7 +27,8 @@ type watcher struct {
 func (a *app) watch(ctx context.Context, pidfile string) error {
 	tick := time.NewTicker(interval)
 	defer tick.Stop()
-	w := &watcher{app: a, pidfile: pidfile, most: make(map[int]int), tick: tick.C}
+	w := &watcher{app: a, pidfile: pidfile, most: make(map[int]int)}
+	defer w.end()
 	for {
 		err := w.look(ctx)
 		if ctx.Err() != nil {
@@ -39,10 +38,17 @@ func (a *app) watch(ctx context.Context, pidfile string) error {
 			return err
 		}
 		select {
-		case <-w.tick:
+		case <-tick.C:
 		case <-ctx.Done():
 			return nil
 		}
+	}
+}
+
+// end leaves what was shown, and the cursor below it.
+func (w *watcher) end() {
+	if w.lines > 0 {
+		w.app.stdout.printf("\n")
 	}
 }
 
