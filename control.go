@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/protocol"
@@ -25,22 +26,50 @@ type controlSocket struct {
 }
 
 // openControl opens the control socket, once this generation serves. The daemon does its
-// work without one.
+// work without one. If the disk is full, or clients have taken all descriptors, it is tried again until there is room.
 func (d *Daemon) openControl() {
+	if !d.up.Supported() {
+		return
+	}
+	err := d.tryControl()
+	if err == nil || errors.Is(err, errors.ErrUnsupported) {
+		return
+	}
+	d.log.Warn("no control socket: gozdctl is left to signals", "error", err)
+	tick := time.NewTicker(filesAgain)
+	defer tick.Stop()
+	for isShort(err) {
+		select {
+		case <-tick.C:
+		case <-d.serves.Done():
+			return
+		}
+		err = d.tryControlInRoom()
+	}
+	if err == nil {
+		d.log.Info("control socket opened at last")
+	}
+}
+
+// tryControl does nothing when it is too late.
+func (d *Daemon) tryControl() (err error) {
 	c := &d.control
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.over || !d.up.Supported() {
-		return
+	if !c.over {
+		c.srv, err = server.Open(controlled{d}, server.Options{PIDFile: d.PIDFile(), Log: d.log, Room: d.makeRoom})
 	}
-	srv, err := server.Open(controlled{d}, server.Options{PIDFile: d.PIDFile(), Log: d.log, Room: d.makeRoom})
-	if err != nil {
-		if !errors.Is(err, errors.ErrUnsupported) {
-			d.log.Warn("no control socket: gozdctl is left to signals", "error", err)
-		}
-		return
-	}
-	c.srv = srv
+	return err
+}
+
+func (d *Daemon) tryControlInRoom() error {
+	defer d.makeRoom()()
+	return d.tryControl()
+}
+
+// isShort recognises what passes by itself.
+func isShort(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
 }
 
 // leaveControl lets nobody in any more, and removes the socket's file. Answers go on.
