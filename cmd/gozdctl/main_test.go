@@ -52,7 +52,7 @@ func TestUsage(t *testing.T) {
 	}{
 		{"nothing", nil, "gozdctl: it takes a command\n"},
 		{"unknown command", []string{"frobnicate"}, "gozdctl: unknown command \"frobnicate\"\ngozdctl: see gozdctl --help\n"},
-		{"misspelt command", []string{"upgarde"}, "gozdctl: unknown command \"upgarde\": is it upgrade?\n"},
+		{"misspelt command", []string{"upgrad"}, "gozdctl: unknown command \"upgrad\": is it upgrade?\n"},
 		{"unknown flag", []string{"stop", "--now", "a"}, "gozdctl: stop: unknown flag: --now\ngozdctl: see gozdctl stop --help\n"},
 		{"upgrade what", []string{"upgrade"}, "gozdctl: upgrade: it takes a PID file, or a configuration with -c\n"},
 		{"alias", []string{"reload"}, "gozdctl: reload: it takes a PID file, or a configuration with -c\n"},

@@ -20,7 +20,7 @@ const askTimeout = 5 * time.Second
 // wait. Its cause says so then; where ctx ends before, it says that gozdctl was
 // interrupted.
 func (a *app) newPatience(ctx context.Context, wait time.Duration) (context.Context, *patience) {
-	bounded, cancel := context.WithCancelCause(ctx)
+	bounded, cancel := context.WithCancelCause(context.WithoutCancel(ctx)) // so that the cause is always ours
 	p := &patience{cancel: cancel, fixed: a.timeout > 0}
 	if p.fixed {
 		wait = a.timeout

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 
@@ -166,7 +167,30 @@ func TestWatchOnASmallTerminal(t *testing.T) {
 	}
 }
 
+// A terminal has colours unless the environment says otherwise.
 func TestScreenAsksTheEnvironment(t *testing.T) {
+	tty, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
+	if err != nil {
+		t.Skipf("there are no pseudo-terminals: %v", err)
+	}
+	defer func() { _ = tty.Close() }()
+	for _, test := range []struct {
+		environ      map[string]string
+		live, colour bool
+	}{
+		{map[string]string{"TERM": "xterm"}, true, true},
+		{map[string]string{"TERM": "xterm", "NO_COLOR": "1"}, true, false},
+		{map[string]string{"TERM": "dumb"}, false, false},
+		{nil, false, false},
+	} {
+		s := newScreen(tty, func(name string) string { return test.environ[name] })
+		if s.live != test.live || s.colour != test.colour {
+			t.Errorf("%v: live %t, colour %t, want %t, %t", test.environ, s.live, s.colour, test.live, test.colour)
+		}
+	}
+}
+
+func TestScreenThatIsAFile(t *testing.T) {
 	s := newScreen(new(bytes.Buffer), func(string) string { return "xterm" })
 	if s.live || s.colour || s.width() != 0 || s.paint(red, "text") != "text" {
 		t.Errorf("a file is taken for a terminal: %+v", s)

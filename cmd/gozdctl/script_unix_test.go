@@ -185,7 +185,7 @@ func scriptAsNobody(ts *testscript.TestScript, neg bool, args []string) {
 func wantStatus(ts *testscript.TestScript, want string, err error, args []string) {
 	status := 0
 	if err != nil {
-		exit, ok := err.(*exec.ExitError) //nolint:errorlint // testscript wraps nothing
+		exit, ok := err.(*exec.ExitError)
 		if !ok {
 			ts.Fatalf("gozdctl: %v", err)
 		}

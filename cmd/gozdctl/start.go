@@ -64,7 +64,7 @@ func (a *app) startTarget(own, program []string) (string, error) {
 	}
 	conf, err := cfg.Load(configOf(program[1:]), cfg.Options{Program: program[0]})
 	if err != nil {
-		return "", nil // the program will say what is wrong with it
+		return "", nil //nolint:nilerr // the program will say what is wrong with it
 	}
 	a.out.PIDFile = conf.Daemon.PIDFile
 	return conf.Daemon.PIDFile, nil

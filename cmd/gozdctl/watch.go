@@ -135,7 +135,7 @@ func (w *watcher) bars(page *screen, s *protocol.Status) {
 
 // printLine prints a line when something has changed.
 func (w *watcher) printLine(s *protocol.Status, err error) {
-	line := ""
+	var line string
 	if err != nil {
 		line = err.Error()
 	} else {

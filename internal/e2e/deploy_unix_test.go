@@ -80,6 +80,7 @@ type deployment func(t *testing.T, f *fleet, binary string) (string, error)
 // testDeployment upgrades the whole fleet under load, and then has a binary fail on the second
 // host: the first has been upgraded, the second is as it was, and the third was never touched.
 func testDeployment(t *testing.T, deploy deployment, wantExit int) {
+	t.Helper()
 	f := startFleet(t)
 	l := lightLoad(t, f.daemons[0])
 	if output, err := deploy(t, f, programs.mixed2); err != nil {

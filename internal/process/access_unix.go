@@ -78,7 +78,8 @@ func MaySetMaxFiles(n uint64) error {
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &now); err != nil {
 		return fmt.Errorf("max_files %d: %w", n, err)
 	}
-	if most := uint64(now.Max); n > most && unix.Geteuid() != 0 {
+	most := uint64(now.Max) //nolint:unconvert // on FreeBSD it is signed
+	if n > most && unix.Geteuid() != 0 {
 		return fmt.Errorf("max_files %d: the limit is %d: %w", n, most, fs.ErrPermission)
 	}
 	return nil

@@ -24,8 +24,13 @@ func TestProbeOfAFreeAddress(t *testing.T) {
 	_, port, _ := net.SplitHostPort(free)
 	path := pathIn(t)
 	for _, a := range [][2]string{
-		{"tcp", free}, {"tcp", ":" + port}, {"tcp", "[::1]:" + port}, {"tcp4", "0.0.0.0:" + port}, {"tcp", "localhost:0"},
-		{"unix", path}, {"unix", fmt.Sprintf("@gozd-probe-%d", os.Getpid())},
+		{"tcp", free},
+		{"tcp", ":" + port},
+		{"tcp", "[::1]:" + port},
+		{"tcp4", "0.0.0.0:" + port},
+		{"tcp", "localhost:0"},
+		{"unix", path},
+		{"unix", fmt.Sprintf("@gozd-probe-%d", os.Getpid())},
 	} {
 		if err := socket.Probe(a[0], a[1]); err != nil {
 			t.Errorf("Probe(%s, %s) = %v", a[0], a[1], err)
@@ -44,7 +49,11 @@ func TestProbeOfAnAddressInUse(t *testing.T) {
 	listen(t, "unix", path, own)
 	listen(t, "unix", name, own)
 	for _, a := range [][2]string{
-		{"tcp", local}, {"tcp", ":" + port}, {"tcp4", "0.0.0.0:" + port}, {"unix", path}, {"unix", name},
+		{"tcp", local},
+		{"tcp", ":" + port},
+		{"tcp4", "0.0.0.0:" + port},
+		{"unix", path},
+		{"unix", name},
 	} {
 		if err := socket.Probe(a[0], a[1]); !errors.Is(err, syscall.EADDRINUSE) {
 			t.Errorf("Probe(%s, %s) = %v, want EADDRINUSE", a[0], a[1], err)
