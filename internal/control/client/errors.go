@@ -34,7 +34,7 @@ func (e *AnswerError) Error() string { return fmt.Sprintf("pid %d: %s", e.PID, e
 
 // Is reports whether target is [ErrPermission] and that is what the answer means.
 func (e *AnswerError) Is(target error) bool {
-	return target == ErrPermission && e.Answer.Code == protocol.CodeForbidden //nolint:errorlint // it is Is that is being implemented
+	return target == ErrPermission && e.Answer.Code == protocol.CodeForbidden
 }
 
 // UpgradeError says that an upgrade failed. Nothing has changed, and the generation that was
