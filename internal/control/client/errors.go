@@ -34,7 +34,7 @@ func (e *AnswerError) Error() string { return fmt.Sprintf("pid %d: %s", e.PID, e
 
 // Is reports whether target is [ErrPermission] and that is what the answer means.
 func (e *AnswerError) Is(target error) bool {
-	return target == ErrPermission && e.Answer.Code == protocol.CodeForbidden //nolint:errorlint // it is Is that is being implemented
+	return target == ErrPermission && e.Answer.Code == protocol.CodeForbidden
 }
 
 // stageRefused is upgrade.StageRefused: the program itself does not want to be replaced now.
