@@ -122,13 +122,13 @@ func (c controlled) Upgrade(tell func(protocol.Event)) error {
 		})
 		return nil
 	case errors.Is(err, ErrNotSupported):
-		return &server.Refusal{Code: protocol.CodeUnsupported, Err: err}
+		return &server.RefusalError{Code: protocol.CodeUnsupported, Err: err}
 	}
 	if next := c.replacedBy(); next != nil {
 		tell(protocol.Event{Type: protocol.Superseded, Generation: next.Generation, PID: next.PID, StartTime: next.StartTime})
 		return nil
 	}
-	return &server.Refusal{Code: protocol.CodeNotServing, Err: c.whyNotServing()}
+	return &server.RefusalError{Code: protocol.CodeNotServing, Err: c.whyNotServing()}
 }
 
 // whyNotServing says why this generation, which has not been replaced, upgrades to no other.
@@ -142,7 +142,7 @@ func (d *Daemon) whyNotServing() error {
 // Rollback implements server.Daemon.
 func (c controlled) Rollback() error {
 	if err := c.Daemon.Rollback(); err != nil {
-		return &server.Refusal{Code: protocol.CodeNoProbation, Err: err}
+		return &server.RefusalError{Code: protocol.CodeNoProbation, Err: err}
 	}
 	return nil
 }

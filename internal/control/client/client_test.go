@@ -49,7 +49,12 @@ func serve(t *testing.T, pidfile string, h http.HandlerFunc) {
 	srv := &http.Server{Handler: h, ReadHeaderTimeout: patience}
 	done := make(chan error, 1)
 	go func() { done <- srv.Serve(ln) }()
-	t.Cleanup(func() { _ = srv.Close(); <-done })
+	t.Cleanup(func() {
+		_ = srv.Close()
+		if err := <-done; !errors.Is(err, http.ErrServerClosed) {
+			t.Error(err)
+		}
+	})
 }
 
 // asDaemon makes this process the one that serves by a PID file.

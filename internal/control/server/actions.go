@@ -72,7 +72,7 @@ func (s *Server) done(w http.ResponseWriter) {
 
 // refuse answers with an error of the daemon's.
 func (s *Server) refuse(w http.ResponseWriter, err error) {
-	if refusal := (*Refusal)(nil); errors.As(err, &refusal) {
+	if refusal := (*RefusalError)(nil); errors.As(err, &refusal) {
 		s.fail(w, http.StatusConflict, refusal.Code, err.Error())
 		return
 	}

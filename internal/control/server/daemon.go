@@ -16,11 +16,11 @@ type Daemon interface {
 	Status(ctx context.Context, alone bool) *protocol.Status
 
 	// Upgrade does an upgrade and tells how it goes until its outcome, which is Served,
-	// Failed or Superseded. tell does not block. The error is a *[Refusal], and none
+	// Failed or Superseded. tell does not block. The error is a *[RefusalError], and none
 	// of the three has been told then.
 	Upgrade(tell func(protocol.Event)) error
 
-	// Rollback returns when this generation serves alone again, or a *[Refusal].
+	// Rollback returns when this generation serves alone again, or a *[RefusalError].
 	Rollback() error
 
 	// Stop and Quit have the generation end, and do not wait for that.
@@ -41,14 +41,14 @@ type Daemon interface {
 	Progress() protocol.Event
 }
 
-// Refusal is why a Daemon does not do what it is asked.
-type Refusal struct {
+// RefusalError is why a Daemon does not do what it is asked.
+type RefusalError struct {
 	Code string // one of the protocol's
 	Err  error
 }
 
 // Error implements error.
-func (r *Refusal) Error() string { return r.Err.Error() }
+func (r *RefusalError) Error() string { return r.Err.Error() }
 
 // Unwrap returns the reason.
-func (r *Refusal) Unwrap() error { return r.Err }
+func (r *RefusalError) Unwrap() error { return r.Err }

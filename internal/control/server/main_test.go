@@ -74,7 +74,7 @@ func (f *fakeDaemon) Status(_ context.Context, alone bool) *protocol.Status {
 func (f *fakeDaemon) Upgrade(tell func(protocol.Event)) error {
 	f.note("upgrade")
 	if f.upgrade == nil {
-		return &server.Refusal{Code: protocol.CodeNotServing, Err: errors.New("not me")}
+		return &server.RefusalError{Code: protocol.CodeNotServing, Err: errors.New("not me")}
 	}
 	return f.upgrade(tell)
 }
@@ -82,7 +82,7 @@ func (f *fakeDaemon) Upgrade(tell func(protocol.Event)) error {
 func (f *fakeDaemon) Rollback() error {
 	f.note("rollback")
 	if f.rollback == nil {
-		return &server.Refusal{Code: protocol.CodeNoProbation, Err: errors.New("nothing there")}
+		return &server.RefusalError{Code: protocol.CodeNoProbation, Err: errors.New("nothing there")}
 	}
 	return f.rollback()
 }

@@ -104,7 +104,7 @@ func TestLateRefusal(t *testing.T) {
 	f := newFake()
 	f.upgrade = func(tell func(protocol.Event)) error {
 		tell(protocol.Event{Type: protocol.Waiting})
-		return &server.Refusal{Code: protocol.CodeNotServing, Err: errors.New("asked to end")}
+		return &server.RefusalError{Code: protocol.CodeNotServing, Err: errors.New("asked to end")}
 	}
 	e := follow(t, open(t, f, server.Options{}), http.MethodPost, protocol.PathUpgrade)
 	e.want(protocol.Waiting)
