@@ -40,8 +40,9 @@ type Daemon struct {
 	release  chan struct{} // closed when Accept may return to a program that is to end
 	exit     chan struct{}
 	signals  chan os.Signal
-	upgrades chan struct{} // a request for an upgrade; those that come meanwhile fold into one
+	upgrades chan struct{} // has a value when wanted may be true
 	settled  chan struct{} // closed when becomeReady has done all that it does, or has failed
+	drained  chan struct{} // closed when its connections are gone
 	done     chan struct{} // closed when the generation has nothing left to do
 
 	room        process.Reserve // descriptors for upgrades
@@ -52,28 +53,37 @@ type Daemon struct {
 	shadowed    map[string][]byte // what env_file has replaced in the environment
 
 	receiver *handover.Receiver // of connections from older generations
+	control  controlSocket
 
 	upgrading sync.Mutex     // held by Upgrade
 	asking    chan struct{}  // has a value while OnUpgrade runs
+	reopening sync.Mutex     // held by reopen
 	passing   sync.WaitGroup // the channels from older generations go to the successor
 
 	groups map[string]*group // complete when New returns, like order
 	order  []*group          // as in the configuration
 
-	mu        sync.Mutex // guards what follows, and used and open of the groups
-	phase     phase
-	successor int             // PID of the next generation, once it serves
-	succeeded <-chan struct{} // closed when everybody can know of it; nil before
-	failures  int             // upgrades that failed
-	failure   string          // why the last one did
-	writing   bool            // keepWriting is at it
-	since     time.Time
-	trial     *process.Trial // of the successor; nil if there is none
-	trialOver chan struct{}  // closed when trial is over
-	err       error
-	deadline  *time.Timer // for becoming ready
-	tickets   []tickets.Secret
-	rotation  *time.Timer // of the tickets' secrets; nil without any
+	mu          sync.Mutex // guards what follows, and used and open of the groups
+	phase       phase
+	entered     time.Time       // when it was entered
+	why         reason          // of leaving
+	successor   int             // PID of the next generation, once it serves
+	settledNext <-chan struct{} // closed when everybody can know of it; nil before
+	failures    int             // upgrades that failed
+	failure     string          // why the last one did
+	writing     bool            // keepWriting is at it
+	since       time.Time
+	wanted      bool     // an upgrade has been asked for by a signal, and has not begun
+	attempt     *attempt // the upgrade in progress; nil if there is none
+	drainage    drainage
+	trial       *process.Trial // of the successor; nil if there is none
+	trialOver   chan struct{}  // closed when trial is over
+	trialUntil  time.Time      // the end of this generation's own
+	lastSeconds *float64       // that the last upgrade took which succeeded; nil if there was none
+	err         error
+	deadline    *time.Timer // for becoming ready
+	tickets     []tickets.Secret
+	rotation    *time.Timer // of the tickets' secrets; nil without any
 }
 
 // phase is where a generation is in its life.
@@ -122,9 +132,11 @@ func newDaemon(opts Options, endProcess bool) (*Daemon, error) {
 		signals:    make(chan os.Signal, 16),
 		upgrades:   make(chan struct{}, 1),
 		settled:    make(chan struct{}),
+		drained:    make(chan struct{}),
 		done:       make(chan struct{}),
 		asking:     make(chan struct{}, 1),
 		groups:     make(map[string]*group),
+		entered:    processBegan,
 	}
 	d.serves, d.stopServing = context.WithCancel(context.Background())
 	d.hookOver, d.endHook = context.WithCancel(context.Background())

@@ -24,7 +24,7 @@ func (d *Daemon) RegistHandler(group, name string, handler any) error {
 	if err != nil {
 		return err
 	}
-	serve, err := server(g, handler)
+	serve, err := serverOf(g, handler)
 	if err != nil {
 		return fmt.Errorf("gozd: handler %q: group %s: %w", name, group, err)
 	}
@@ -35,8 +35,8 @@ func (d *Daemon) RegistHandler(group, name string, handler any) error {
 	return nil
 }
 
-// server returns what serves g with handler.
-func server(g *group, handler any) (func() error, error) {
+// serverOf returns what serves g with handler.
+func serverOf(g *group, handler any) (func() error, error) {
 	if g.conf.Mode == cfg.TCP {
 		h, ok := handler.(func(Conn))
 		if !ok || h == nil {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/server"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/fault"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
@@ -25,6 +26,9 @@ const (
 	replaced reason = "upgrade" // by its successor: drain_timeout
 	quitting reason = "quit"    // drain_timeout
 	stopping reason = "stop"    // stop_timeout
+
+	// rolledBack is only told: such a generation drains as if it were stopped.
+	rolledBack reason = "rollback"
 )
 
 func (r reason) timeout(g *cfg.Group) time.Duration {
@@ -47,7 +51,8 @@ func (d *Daemon) leave(why reason) {
 	d.mu.Lock()
 	before := d.phase
 	if before == serving {
-		d.phase = leaving
+		d.enterLocked(leaving)
+		d.why = why
 	}
 	d.mu.Unlock()
 	switch before {
@@ -56,6 +61,7 @@ func (d *Daemon) leave(why reason) {
 	case starting:
 		d.fail(upgrade.StageStart, errors.New("asked to end before it was ready"))
 	case serving:
+		d.beginDrain(why) // whoever follows the drain sees this moment
 		d.stopServing()
 		go d.finish(why)
 	case leaving:
@@ -86,12 +92,15 @@ func (d *Daemon) finish(why reason) {
 		d.tellReplaced()
 	}
 	d.drain(why)
+	d.endDrain()
+	d.leaveControl()
 	if last {
 		d.removeFiles()
 	}
 	d.passing.Wait()
 	d.up.AwaitParent()
 	d.awaitSuccessor()
+	d.closeControl()
 	d.log.Info("done", "reason", string(why))
 	close(d.done)
 	d.sayGoodbye()
@@ -124,6 +133,7 @@ func (d *Daemon) endAll(why reason) (last bool) {
 
 // drain drains all groups, and OnReplaced, at the same time.
 func (d *Daemon) drain(why reason) {
+	d.beginDrain(why)
 	var wg sync.WaitGroup
 	for _, g := range d.order {
 		if why == stopping {
@@ -151,6 +161,7 @@ func (d *Daemon) drainGroup(g *group, why reason) {
 // removeFiles removes what the daemon leaves in the file system, at its very end.
 // The lock is held until the last file is gone.
 func (d *Daemon) removeFiles() {
+	server.RemoveStale(d.PIDFile())
 	if err := process.RemoveFiles(d.PIDFile()); err != nil {
 		d.log.Warn("PID file not removed", "error", err)
 	}

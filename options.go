@@ -71,8 +71,9 @@ type Options struct {
 	HealthCheck func(ctx context.Context) error
 
 	// OnReopen, if non-nil, is called when the daemon is asked to reopen its
-	// log (SIGUSR1), after gozd has reopened its own. It runs in gozd's signal
-	// goroutine: while it runs no other signal is handled.
+	// log (SIGUSR1, or gozdctl reopen), after gozd has reopened its own. After a
+	// signal it runs in gozd's signal goroutine: while it runs no other signal is
+	// handled. There is never a second call before the first has returned.
 	OnReopen func()
 }
 

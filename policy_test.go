@@ -20,7 +20,7 @@ const modulePath = "bitbucket.org/PinIdea/go-zero-downtime-daemon"
 var mayImport = map[string][]string{
 	".": {
 		"cfg", "listen", "httpx", "fcgix", "tcpx",
-		"internal/check", "internal/control", "internal/envfile", "internal/fault", "internal/handover", "internal/process", "internal/report", "internal/socket",
+		"internal/check", "internal/control", "internal/control/client", "internal/control/protocol", "internal/control/server", "internal/envfile", "internal/fault", "internal/handover", "internal/process", "internal/report", "internal/socket",
 		"internal/tickets", "internal/upgrade",
 	},
 	"cfg":              {},
@@ -28,11 +28,13 @@ var mayImport = map[string][]string{
 	"httpx":            {"listen"},
 	"fcgix":            {"listen"},
 	"tcpx":             {"listen"},
-	"cmd/gozdctl":      {"cfg", "internal/check", "internal/control", "internal/process"},
-	"internal/check":   {"cfg", "internal/envfile", "internal/process"},
+	"cmd/gozdctl":      {"cfg", "internal/check", "internal/control", "internal/control/client", "internal/control/protocol", "internal/process"},
+	"internal/check":   {"cfg", "internal/envfile", "internal/process", "internal/socket"},
 	"internal/control": {"internal/process"},
 
+	"internal/control/client":   {"internal/control/protocol", "internal/process"},
 	"internal/control/protocol": {},
+	"internal/control/server":   {"internal/control/protocol", "internal/process", "internal/socket"},
 
 	"internal/envfile":  {},
 	"internal/fault":    {},
@@ -53,7 +55,11 @@ var onlyIn = []struct {
 }{
 	{"github.com/cloudflare/tableflip", []string{"internal/upgrade", "internal/testutil"}, "it stands on details of one version, which one package must know"},
 	{"github.com/knadh/koanf", []string{"cfg"}, "one package reads the configuration"},
-	{"github.com/gorilla/mux", []string{"examples", "internal/testutil", "internal/e2e"}, "a router is the program's choice"},
+	{"github.com/gorilla/mux", []string{"internal/control/server", "examples", "internal/testutil", "internal/e2e"}, "a router is the program's choice"},
+	{"github.com/spf13/cobra", []string{"cmd/gozdctl"}, "a program's flags are its own affair, and the library's are few"},
+	{"github.com/rogpeppe/go-internal", []string{"cmd/gozdctl"}, "only its commands are tested by scripts"},
+	{"github.com/santhosh-tekuri/jsonschema", []string{"cmd/gozdctl"}, "only its output has a schema"},
+	{"golang.org/x/term", []string{"cmd/gozdctl"}, "nothing else is looked at on a terminal"},
 	{"go.etcd.io/bbolt", []string{"examples"}, "a database is the program's choice"},
 	{"github.com/hashicorp/go-envparse", []string{"internal/envfile"}, "one package reads env_file"},
 }

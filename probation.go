@@ -34,13 +34,14 @@ func (d *Daemon) probation() time.Duration {
 }
 
 // beginTrial changes the phase once.
-func (d *Daemon) beginTrial() bool {
+func (d *Daemon) beginTrial(lasts time.Duration) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.phase != starting {
 		return false
 	}
-	d.phase = onTrial
+	d.enterLocked(onTrial)
+	d.trialUntil = d.entered.Add(lasts)
 	d.deadline.Stop()
 	signal.Notify(d.signals, sigRollback)
 	return true
@@ -99,7 +100,8 @@ func (d *Daemon) rollBack(from phase, why error) bool {
 	d.mu.Lock()
 	is := d.phase == from
 	if is {
-		d.phase = leaving
+		d.enterLocked(leaving)
+		d.why = rolledBack
 	}
 	d.mu.Unlock()
 	if !is {
@@ -111,6 +113,7 @@ func (d *Daemon) rollBack(from phase, why error) bool {
 	d.moveBack()
 	d.emptyOwnQueues()
 	d.drain(stopping)
+	d.endDrain()
 	d.endFailed(upgrade.StageProbation, why)
 	return true
 }

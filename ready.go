@@ -29,7 +29,7 @@ func (d *Daemon) warm() error {
 	if trial <= 0 {
 		return d.becomeReady()
 	}
-	if d.beginTrial() {
+	if d.beginTrial(trial) {
 		go d.passTrial(trial)
 	}
 	return nil
@@ -80,7 +80,7 @@ func (d *Daemon) becomeReady() error {
 	}
 	defer close(d.settled) // a stop that comes meanwhile removes these files after they are written
 	fault.At(fault.BeforeReady)
-	if err := process.WritePID(d.PIDFile(), os.Getpid()); err != nil {
+	if err := d.writePID(); err != nil {
 		return err
 	}
 	if err := d.receiveConnections(); err != nil {
@@ -121,6 +121,7 @@ func (d *Daemon) openGate() {
 	default:
 		d.keepRoom() // before the first client comes
 		close(d.gate)
+		go d.openControl() // nobody waits for it
 	}
 }
 
@@ -131,8 +132,12 @@ func (d *Daemon) beginServing() bool {
 	if d.phase != starting && d.phase != onTrial {
 		return false
 	}
-	d.phase = serving
-	d.since = time.Now()
+	d.enterLocked(serving)
+	d.since = d.entered
+	if asked := d.up.Manifest().History.Asked; !asked.IsZero() {
+		took := d.since.Sub(asked).Seconds()
+		d.lastSeconds = &took
+	}
 	d.deadline.Stop()
 	return true
 }
@@ -179,7 +184,7 @@ func (d *Daemon) fail(stage string, err error) {
 		d.mu.Unlock()
 		return
 	}
-	d.phase = leaving
+	d.enterLocked(leaving)
 	d.mu.Unlock()
 	d.endFailed(stage, err)
 }
@@ -190,6 +195,7 @@ func (d *Daemon) endFailed(stage string, err error) {
 	d.err = err
 	d.mu.Unlock()
 	d.stopServing()
+	d.closeControl()
 	d.report.Fail(stage, err)
 	d.abandon()
 	if d.endProcess {
@@ -215,6 +221,7 @@ func (d *Daemon) writeState() error {
 		Config:      d.conf.File,
 		UpgradeWait: process.Duration(d.upgradeWait()),
 		StopWait:    process.Duration(d.stopWait()),
+		Control:     d.up.Supported(),
 		Trial:       d.trial,
 		Failures:    d.failures,
 		LastFailure: d.failure,

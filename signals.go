@@ -48,23 +48,28 @@ func (d *Daemon) handleSignal(sig os.Signal) {
 	case sigQuit:
 		d.Quit()
 	case sigReopen:
-		d.reopen()
+		_ = d.reopen() // it has been logged
 	case sigRollback:
 		go d.rollBack(onTrial, errRolledBack)
 	}
 }
 
-// reopen reopens the log file here and in the generations that still drain.
-func (d *Daemon) reopen() {
+// reopen reopens the log file here and in the generations that still drain. The program
+// is told also where gozd's own log could not be opened.
+func (d *Daemon) reopen() error {
+	d.reopening.Lock()
+	defer d.reopening.Unlock()
 	d.signalAncestors(sigReopen)
+	var err error
 	if path := d.conf.Daemon.Log; path != "" {
-		if err := process.OpenLog(path); err != nil {
+		if err = process.OpenLog(path); err != nil {
 			d.log.Error("log file not reopened", "error", err)
 		}
 	}
 	if d.opts.OnReopen != nil {
 		d.opts.OnReopen()
 	}
+	return err
 }
 
 // signalAncestors passes a signal on to the older generations that still live. Only

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"time"
 
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/protocol"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/server"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/socket"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
@@ -21,40 +23,49 @@ import (
 // returned in a generation that does not serve, and ErrNotSupported where the
 // platform cannot do it. Upgrades run one at a time; a call waits for the one
 // before it, and fails with ErrNotServing if that one succeeded.
-func (d *Daemon) Upgrade() error {
-	d.upgrading.Lock()
-	defer d.upgrading.Unlock()
+func (d *Daemon) Upgrade() error { return d.upgrade(unwatched) }
+
+// upgrade is Upgrade, and tells how it goes while it does, but not of a failure.
+func (d *Daemon) upgrade(tell func(protocol.Event)) error {
+	a, over := d.awaitTurn(tell)
+	defer over()
 	if !d.phaseIs(serving) {
 		return ErrNotServing
 	}
+	d.setWanted(false) // whoever has asked until now gets this one
 	defer d.makeRoom()()
 	if err := d.askProgram(); err != nil {
 		return d.upgradeFailed(err)
 	}
-	start, access := time.Now(), d.socketAccess()
+	d.noteHistory(a)
+	access := d.socketAccess()
 	var forward *channel
 	var back *returnChannel
+	var pidfile *os.File
 	next, err := d.up.Upgrade(func() []upgrade.Ancestor {
 		d.allowSharing(true)
 		forward, back = d.offerChannel(), d.offerReturn()
+		pidfile = d.offerPID()
 		return append(d.livingAncestors(), d.self())
-	}, d.trialBegan)
+	}, d.watch(a))
 	d.trialEnded()
 	d.allowSharing(false)
 	d.withdraw(forward, err != nil)
 	d.closeReturn(back)
+	d.withdrawPID(pidfile)
 	if err != nil {
 		d.restoreAccess(access)
 		return d.upgradeFailed(err)
 	}
-	d.log.Info("upgraded", "successor", next.PID, "took", time.Since(start).Round(time.Millisecond))
-	d.setSuccessor(next)
+	d.log.Info("upgraded", "successor", next.PID, "took", time.Since(a.began).Round(time.Millisecond))
+	d.succeeded(a, next)
 	d.drop(next.Dropped)
 	d.moveTo(forward)
 	d.passing.Add(1) // or the process might end before it has passed the request on
 	defer d.passing.Done()
 	d.leave(replaced)
 	d.passOnRequest(next.PID)
+	d.tellServed(a)
 	return nil
 }
 
@@ -90,7 +101,7 @@ var startTime = sync.OnceValue(func() uint64 {
 
 // self is this process as its successors know it.
 func (d *Daemon) self() upgrade.Ancestor {
-	return upgrade.Ancestor{Generation: d.Generation(), PID: os.Getpid(), StartTime: startTime()}
+	return upgrade.Ancestor{Generation: d.Generation(), PID: os.Getpid(), StartTime: startTime(), PIDFile: d.PIDFile()}
 }
 
 // upgradeFailed puts everything back and says what happened to whoever watches
@@ -108,6 +119,7 @@ func (d *Daemon) upgradeFailed(err error) error {
 	d.mu.Unlock()
 	d.log.Error("upgrade failed", "error", err)
 	defer d.makeRoom()()
+	server.RemoveStale(d.PIDFile()) // one on probation had a control socket
 	// The process that failed may have put its own PID there at the last moment.
 	if restoreErr := d.restoreFiles(); restoreErr != nil {
 		d.log.Error("PID file not restored", "error", restoreErr)
@@ -127,29 +139,29 @@ func (d *Daemon) restoreFiles() error {
 // passOnRequest gives a request for another upgrade, which has come during this
 // one, to the successor.
 func (d *Daemon) passOnRequest(pid int) {
-	select {
-	case <-d.upgrades:
-	default:
-		return
+	if d.setWanted(false) {
+		d.signalSuccessor(pid, sigUpgrade)
 	}
-	d.signalSuccessor(pid, sigUpgrade)
-}
-
-func (d *Daemon) setSuccessor(next *upgrade.Successor) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.successor, d.succeeded = next.PID, next.Settled
 }
 
 // awaitSuccessor waits until the state file names the next generation, or that one has ended: who reads it
 // never finds a generation that is gone in place of one that serves. There is nothing to wait for without one.
 func (d *Daemon) awaitSuccessor() {
 	d.mu.Lock()
-	settled := d.succeeded
+	settled := d.settledNext
 	d.mu.Unlock()
 	if settled != nil {
 		<-settled
 	}
+}
+
+// setWanted reports whether an upgrade is asked for that has not begun, and notes whether one
+// is from now on.
+func (d *Daemon) setWanted(now bool) (before bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	before, d.wanted = d.wanted, now
+	return before
 }
 
 // signalSuccessor signals a child of this process.
@@ -166,6 +178,7 @@ func (d *Daemon) signalSuccessor(pid int, sig os.Signal) {
 
 // requestUpgrade asks for an upgrade after the one in progress, if any.
 func (d *Daemon) requestUpgrade() {
+	d.setWanted(true)
 	select {
 	case d.upgrades <- struct{}{}:
 	default: // one is waiting already, and will take the newest binary too
@@ -182,9 +195,20 @@ func (d *Daemon) watchUpgrades() {
 	for d.phaseIs(serving) {
 		select {
 		case <-d.upgrades:
-			_ = d.Upgrade()
+			d.upgradeIfWanted()
 		case <-d.done:
 		}
+	}
+}
+
+// upgradeIfWanted does an upgrade that is asked for, unless one has begun meanwhile: the
+// control socket and the program ask for some too.
+func (d *Daemon) upgradeIfWanted() {
+	d.mu.Lock()
+	wanted := d.wanted
+	d.mu.Unlock()
+	if wanted {
+		_ = d.Upgrade()
 	}
 }
 

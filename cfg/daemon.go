@@ -1,6 +1,9 @@
 package cfg
 
-import "time"
+import (
+	"runtime"
+	"time"
+)
 
 var supervises = []string{string(SuperviseAuto), string(SuperviseYes), string(SuperviseNo)}
 
@@ -21,7 +24,21 @@ func readDaemon(s *section, opts Options) Daemon {
 	if d.PIDFile == "" {
 		d.PIDFile = defaultPIDFile(opts)
 	}
+	s.checkControlPath(d.PIDFile)
 	return d
+}
+
+// controlSuffix is the most that follows the PID file's path in that of a control socket: the
+// number of a process has up to seven digits.
+const controlSuffix = ".4194304.sock"
+
+// checkControlPath reports a PID file beside which no control socket would fit.
+func (s *section) checkControlPath(pidfile string) {
+	limit := maxSocketPath(runtime.GOOS) - len(controlSuffix)
+	if len(pidfile) > limit {
+		s.fail("pidfile", pidfile, "pidfile %q is too long for the control sockets beside it: it can have %d bytes on %s, and has %d",
+			pidfile, limit, runtime.GOOS, len(pidfile))
+	}
 }
 
 // readSupervise takes true and false as well, since that is what many who

@@ -16,6 +16,7 @@ const cutGrace = time.Second
 // Stats are a listener's counters at one moment.
 type Stats struct {
 	Open     int    // connections that are open now
+	Parked   int    // of them, those that have moved here and wait for their first byte
 	Accepted uint64 // connections accepted since the start
 	In       uint64 // connections adopted from an older generation
 	Out      uint64 // connections handed over to the successor
@@ -26,7 +27,14 @@ type Stats struct {
 func (l *Listener) Stats() Stats {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return Stats{Open: len(l.conns), Accepted: l.total, In: l.in, Out: l.out, Cut: l.cut}
+	return Stats{
+		Open:     len(l.conns),
+		Parked:   min(int(l.parked.Load()), len(l.conns)), // one that ends is not open any more for a moment
+		Accepted: l.total,
+		In:       l.in,
+		Out:      l.out,
+		Cut:      l.cut,
+	}
 }
 
 // Draining returns a channel that is closed when the listener stops accepting
@@ -39,6 +47,15 @@ type Result struct {
 	Ended int           // connections that ended by themselves
 	Cut   int           // connections closed at the deadline
 	Took  time.Duration // from the call of Drain to the last connection's end
+}
+
+// Since tells what has become of the connections that were open at an earlier moment,
+// and of those that came since, as a Result without Took.
+func (s Stats) Since(before Stats) Result {
+	all := before.Open + int(s.Accepted-before.Accepted) + int(s.In-before.In)
+	r := Result{Moved: int(s.Out - before.Out), Cut: s.Cut - before.Cut}
+	r.Ended = max(all-s.Open-r.Cut-r.Moved, 0)
+	return r
 }
 
 // StopAccepting closes the listening socket of this process and the Draining
@@ -110,11 +127,9 @@ func (l *Listener) Drain(ctx context.Context) Result {
 	case <-ctx.Done():
 		l.cutOpen()
 	}
-	after := l.Stats()
-	// Also what was accepted or adopted late.
-	all := before.Open + int(after.Accepted-before.Accepted) + int(after.In-before.In)
-	cut, moved := after.Cut-before.Cut, int(after.Out-before.Out)
-	return Result{Moved: moved, Ended: max(all-after.Open-cut-moved, 0), Cut: cut, Took: time.Since(start)}
+	r := l.Stats().Since(before)
+	r.Took = time.Since(start)
+	return r
 }
 
 // cutOpen ends what is open, in two steps.

@@ -48,6 +48,24 @@ func TestDrainCountsHowConnectionsEnd(t *testing.T) {
 	})
 }
 
+// Between two moments connections came, moved, ended and were cut.
+func TestStatsSince(t *testing.T) {
+	before := listen.Stats{Open: 5, Parked: 1, Accepted: 100, In: 10, Out: 20, Cut: 1}
+	for _, test := range []struct {
+		now  listen.Stats
+		want listen.Result
+	}{
+		{before, listen.Result{}},
+		{listen.Stats{Open: 4, Accepted: 103, In: 12, Out: 23, Cut: 2}, listen.Result{Moved: 3, Cut: 1, Ended: 2}},
+		{listen.Stats{Accepted: 100, In: 10, Out: 25, Cut: 1}, listen.Result{Moved: 5}},
+		{listen.Stats{Open: 1, Accepted: 100, In: 10, Out: 20, Cut: 6}, listen.Result{Cut: 5}}, // one is being cut
+	} {
+		if got := test.now.Since(before); got != test.want {
+			t.Errorf("%+v since %+v = %+v, want %+v", test.now, before, got, test.want)
+		}
+	}
+}
+
 func TestEarlierDeadlineCounts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ln, mem := inMemory(listen.Options{})

@@ -92,6 +92,7 @@ func (l *Listener) Adopt(c net.Conn, state []byte) error {
 		l.offer(s)
 		return nil
 	}
+	l.parked.Add(1)
 	go l.park(s, l.parkingTime())
 	return nil
 }

@@ -181,7 +181,7 @@ func TestAdoptedIsParkedUntilItsFirstByte(t *testing.T) {
 				t.Error("Accept returned another connection")
 			}
 			eventually(t, "its goroutine is gone", func() bool { return parked() == n-1 })
-			if got, want := ln.Stats(), (listen.Stats{Open: n, In: n}); got != want {
+			if got, want := ln.Stats(), (listen.Stats{Open: n, Parked: n - 1, In: n}); got != want {
 				t.Errorf("Stats = %+v, want %+v", got, want)
 			}
 			c.Close()

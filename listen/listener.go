@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -46,6 +47,7 @@ type Listener struct {
 	closed    chan struct{} // closed by Close
 	hurried   chan struct{} // closed by Hurry
 	arrived   chan struct{} // has a value when adopted may have a connection
+	parked    atomic.Int32  // calls of park
 
 	mu        sync.Mutex      // guards what follows, and the closing of the channels above
 	conns     map[socket]bool // what is open; true once it has been counted as cut

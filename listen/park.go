@@ -21,6 +21,7 @@ func (l *Listener) SetIdleTimeout(d time.Duration) {
 // parked connection is idle all the time, and limit, the idle timeout at its adoption, bounds that: when the listener drains, it does what
 // idle connections do.
 func (l *Listener) park(s socket, limit time.Duration) {
+	defer l.parked.Add(-1)
 	r := new(IdleReader)
 	r.Init(s, func(int) bool { return true })
 	r.grace = time.Now().Add(freshGrace) // an older generation may have had it for an instant only

@@ -24,6 +24,10 @@ type State struct {
 	UpgradeWait Duration          `json:"upgrade_wait"` // the longest that an upgrade may take until its outcome is known
 	StopWait    Duration          `json:"stop_wait"`    // the longest that the daemon may take to end when asked to stop
 
+	// Control says that the generation has a control socket, or is about to open it. A version
+	// of gozd without one does not say so.
+	Control bool `json:"control,omitempty"`
+
 	// Trial is the upgrade that is on probation, if there is one.
 	Trial *Trial `json:"trial,omitempty"`
 

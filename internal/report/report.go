@@ -142,20 +142,34 @@ const (
 
 // Read reads from r until the process has said that it is ready, or to the end, which is when it has said
 // why it cannot be or is gone. A line that is no message counts as part of a crash.
-func Read(r io.Reader) Outcome { return Follow(r, nil) }
+func Read(r io.Reader) Outcome { return Follow(r, Watcher{}) }
 
-// Follow is Read, and calls onProbation, if non-nil, when the process says that it
-// serves on probation.
-func Follow(r io.Reader, onProbation func(pid int, d time.Duration)) Outcome {
+// Watcher is told what the process says while it starts, in the goroutine that reads. Each
+// of the functions may be nil.
+type Watcher struct {
+	Started   func(pid int)                  // it runs
+	Probation func(pid int, d time.Duration) // it serves on probation
+}
+
+func (w *Watcher) tell(before Outcome, m message) {
+	if m.PID > 0 && before.PID == 0 && w.Started != nil {
+		w.Started(m.PID)
+	}
+	if m.Probation > 0 && w.Probation != nil {
+		w.Probation(before.PID, m.Probation)
+	}
+}
+
+// Follow is Read, and tells watch what it reads at once.
+func Follow(r io.Reader, watch Watcher) Outcome {
 	var out Outcome
 	var crash strings.Builder
 	lines := bufio.NewReaderSize(r, 4<<10)
 	for {
 		line, err := readLine(lines)
+		before := out
 		if m, ok := out.take(line); ok {
-			if m.Probation > 0 && onProbation != nil {
-				onProbation(out.PID, m.Probation)
-			}
+			watch.tell(before, m)
 		} else {
 			crash.WriteString(line[:min(len(line), maxCrash-crash.Len())])
 		}

@@ -219,13 +219,22 @@ func FuzzRead(f *testing.F) {
 func TestFollowTellsOfTheProbation(t *testing.T) {
 	said := "{\"pid\":7}\n{\"probation_ns\":5000000000}\n{\"ready\":true}\n"
 	calls := 0
-	out := report.Follow(strings.NewReader(said), func(pid int, d time.Duration) {
+	out := report.Follow(strings.NewReader(said), report.Watcher{Probation: func(pid int, d time.Duration) {
 		calls++
 		if pid != 7 || d != 5*time.Second {
 			t.Errorf("probation of pid %d for %v, want 7, 5s", pid, d)
 		}
-	})
+	}})
 	if calls != 1 || !out.Ready || !out.Probation {
 		t.Errorf("%d calls, outcome %+v", calls, out)
+	}
+}
+
+func TestFollowTellsOnceThatItRuns(t *testing.T) {
+	said := "{\"pid\":7}\n{\"pid\":8}\n{\"probation_ns\":5000000000}\n{\"ready\":true}\n"
+	var pids []int
+	report.Follow(strings.NewReader(said), report.Watcher{Started: func(pid int) { pids = append(pids, pid) }})
+	if len(pids) != 1 || pids[0] != 7 {
+		t.Errorf("it started as %v, want 7, once", pids)
 	}
 }

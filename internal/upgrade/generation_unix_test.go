@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/report"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
 )
 
@@ -329,7 +330,7 @@ func (s *server) upgrade(a *answer) {
 	ancestors := append(self.Manifest.Ancestors,
 		upgrade.Ancestor{Generation: self.Generation, PID: self.PID, StartTime: self.StartTime})
 	start := time.Now()
-	successor, err := s.up.Upgrade(func() []upgrade.Ancestor { return ancestors }, nil)
+	successor, err := s.up.Upgrade(func() []upgrade.Ancestor { return ancestors }, report.Watcher{})
 	a.Took = time.Since(start)
 	if err != nil {
 		a.fail(err)
@@ -356,7 +357,7 @@ func straySuccessor() {
 func twoUpgraders() {
 	up, err := upgrade.New(upgrade.Options{})
 	must(err)
-	_, err = up.Upgrade(func() []upgrade.Ancestor { return nil }, nil)
+	_, err = up.Upgrade(func() []upgrade.Ancestor { return nil }, report.Watcher{})
 	fmt.Println(err)
 	_, err = upgrade.New(upgrade.Options{})
 	fmt.Println(err)

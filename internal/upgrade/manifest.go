@@ -34,6 +34,16 @@ type Manifest struct {
 	// Shadowed are the variables of the environment that the writer has from its env_file, each
 	// with the value that it had before; nil for none. It is bytes, as such a value need not be UTF-8.
 	Shadowed map[string][]byte `json:"shadowed,omitzero"`
+
+	// History is what has been tried before the reader was started.
+	History History `json:"history,omitzero"`
+}
+
+// History are the upgrades before a generation. That it is there itself says how many of
+// them succeeded.
+type History struct {
+	Failed int       `json:"failed,omitempty"` // since generation 1
+	Asked  time.Time `json:"asked,omitzero"`   // when the upgrade began that has brought up the reader
 }
 
 // Socket describes a listener that generations pass on.
@@ -50,6 +60,9 @@ type Ancestor struct {
 	Generation int    `json:"generation"`
 	PID        int    `json:"pid"`
 	StartTime  uint64 `json:"start_time"` // tells the process from a later one with its PID
+
+	// PIDFile has its control socket beside it. It is empty for a generation of a version without.
+	PIDFile string `json:"pidfile,omitempty"`
 }
 
 func decodeManifest(data []byte) (Manifest, error) {

@@ -15,8 +15,9 @@ var letterTo = Manifest{
 	Timeout:    90 * time.Second,
 	PIDFile:    "/run/app.pid",
 	Sockets:    []Socket{{ID: "1.1", Group: "web", Network: "tcp", Address: ":80"}, {ID: "2.1", Group: "ü", Network: "unix", Address: "@x"}},
-	Ancestors:  []Ancestor{{Generation: 1, PID: 7, StartTime: 1<<63 + 1}, {Generation: 2, PID: 8}},
+	Ancestors:  []Ancestor{{Generation: 1, PID: 7, StartTime: 1<<63 + 1}, {Generation: 2, PID: 8, PIDFile: "/run/app.pid"}},
 	Shadowed:   map[string][]byte{"NEW": nil, "EMPTY": {}, "OLD": []byte("\xff=")},
+	History:    History{Failed: 4, Asked: time.Date(2026, 11, 24, 15, 0, 0, 1, time.UTC)},
 }
 
 func encode(tb testing.TB, v any) []byte {

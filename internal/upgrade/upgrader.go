@@ -82,6 +82,7 @@ type Upgrader struct {
 	pidfile string
 	tickets []tickets.Secret
 	shadows map[string][]byte
+	history History
 	ready   bool
 }
 
@@ -232,6 +233,14 @@ func (u *Upgrader) SetShadowed(before map[string][]byte) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.shadows = before
+}
+
+// SetHistory has the next successor told what was tried before it, the attempt that starts it
+// included.
+func (u *Upgrader) SetHistory(h History) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.history = h
 }
 
 // Ready tells the parent that this process serves from now on, closes what was

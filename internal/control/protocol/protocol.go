@@ -24,6 +24,15 @@ const (
 	PathMetrics  = "/metrics"     // GET: the Prometheus text format
 )
 
+// What can follow a path in its query.
+const (
+	QueryDrain = "drain" // of PathUpgrade: no ends the stream when the new generation serves
+	QueryAlone = "alone" // of PathStatus: yes leaves the other generations out
+
+	Yes = "yes"
+	No  = "no"
+)
+
 // SocketPath returns the path of the control socket of the generation with that PID,
 // which lies beside the PID file.
 func SocketPath(pidfile string, pid int) string { return fmt.Sprintf("%s.%d.sock", pidfile, pid) }
@@ -67,8 +76,8 @@ type Generation struct {
 	StartTime  uint64    `json:"start_time"` // tells the process from a later one with its PID
 	State      State     `json:"state"`
 	Reason     string    `json:"reason,omitempty"` // why it drains: upgrade, quit, stop
-	Started    time.Time `json:"started"`
-	Since      time.Time `json:"since"`          // the state's beginning
+	Started    time.Time `json:"started,omitzero"`
+	Since      time.Time `json:"since,omitzero"` // the state's beginning
 	Until      time.Time `json:"until,omitzero"` // the end of its probation, or the deadline of its drain
 	Binary     string    `json:"binary"`
 	Build      Build     `json:"build"`
@@ -115,6 +124,8 @@ const (
 	CodeForbidden   = "forbidden"    // the peer is neither the daemon's user nor root
 	CodeUnsupported = "unsupported"  // the platform cannot upgrade
 	CodeInvalid     = "invalid"      // the request makes no sense
+	CodeNotFound    = "not_found"    // there is no such path, or it takes another method
+	CodeFailed      = "failed"       // it was tried, and the error says why it did not work
 )
 
 // EventType says what an Event tells.
@@ -132,6 +143,9 @@ const (
 	DrainBegan EventType = "draining"   // again and again: Open connections of this generation are left
 	Drained    EventType = "drained"    // all are gone: Moved, Ended, Cut, Seconds
 )
+
+// Ends reports whether a stream ends with the event.
+func (t EventType) Ends() bool { return t == Failed || t == Superseded || t == Drained }
 
 // Event is one line of a stream.
 type Event struct {

@@ -1,0 +1,99 @@
+package gozd
+
+import (
+	"time"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/protocol"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/report"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
+)
+
+// attempt is an upgrade in progress.
+type attempt struct {
+	asked time.Time // when somebody asked for it
+	began time.Time // when it was its turn
+	tell  func(protocol.Event)
+
+	pid       int // of the process that is to be the successor; 0 until it runs
+	startTime uint64
+	started   time.Time
+}
+
+// unwatched is told what nobody wants to know.
+func unwatched(protocol.Event) {}
+
+// awaitTurn waits for the upgrade in progress, if there is one, and notes this one as the next. The
+// daemon's lock for upgrades is held when it returns; over ends both.
+func (d *Daemon) awaitTurn(tell func(protocol.Event)) (a *attempt, over func()) {
+	a = &attempt{asked: time.Now(), tell: tell}
+	if d.isUpgrading() {
+		tell(protocol.Event{Type: protocol.Waiting})
+	}
+	d.upgrading.Lock()
+	a.began = time.Now()
+	d.setAttempt(a)
+	return a, func() {
+		d.setAttempt(nil)
+		d.upgrading.Unlock()
+	}
+}
+
+func (d *Daemon) setAttempt(a *attempt) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.attempt = a
+}
+
+func (d *Daemon) isUpgrading() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.attempt != nil
+}
+
+// watch says what the process that is to be the successor says.
+func (d *Daemon) watch(a *attempt) report.Watcher {
+	return report.Watcher{
+		Started: func(pid int) {
+			start, _ := process.StartTime(pid) // 0 is a valid answer: unknown
+			d.mu.Lock()
+			a.pid, a.startTime, a.started = pid, start, time.Now()
+			d.mu.Unlock()
+			a.tell(protocol.Event{Type: protocol.Started, Generation: d.Generation() + 1, PID: pid, StartTime: start})
+		},
+		Probation: func(pid int, lasts time.Duration) {
+			d.trialBegan(pid, lasts)
+			a.tell(protocol.Event{
+				Type: protocol.OnTrial, Generation: d.Generation() + 1, PID: pid,
+				Seconds: lasts.Seconds(), Until: time.Now().Add(lasts),
+			})
+		},
+	}
+}
+
+// noteHistory has the successor told what it cannot know.
+func (d *Daemon) noteHistory(a *attempt) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.up.SetHistory(upgrade.History{Failed: d.failedLocked(), Asked: a.began})
+}
+
+// failedLocked counts the upgrades that failed since generation 1.
+func (d *Daemon) failedLocked() int { return d.up.Manifest().History.Failed + d.failures }
+
+// succeeded notes that the successor serves.
+func (d *Daemon) succeeded(a *attempt, next *upgrade.Successor) {
+	took := time.Since(a.began).Seconds()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.successor, d.settledNext, d.lastSeconds = next.PID, next.Settled, &took
+}
+
+// tellServed says so to who has asked for the upgrade. This generation drains by then.
+func (d *Daemon) tellServed(a *attempt) {
+	next := d.replacedBy()
+	a.tell(protocol.Event{
+		Type: protocol.Served, Generation: next.Generation, PID: next.PID, StartTime: next.StartTime,
+		Seconds: time.Since(a.asked).Seconds(),
+	})
+}

@@ -1,0 +1,176 @@
+package gozd
+
+import (
+	"context"
+	"errors"
+	"os"
+	"sync"
+	"syscall"
+	"time"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/protocol"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/server"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
+)
+
+// lastWords is how long a generation that has nothing else left to do waits until those who
+// have asked it something on its control socket have read the answer.
+const lastWords = time.Second
+
+// controlSocket is this generation's. The zero value is not open yet.
+type controlSocket struct {
+	mu   sync.Mutex     // guards what follows
+	srv  *server.Server // nil if it is not open
+	over bool           // it is too late to open it
+}
+
+// openControl opens the control socket, once this generation serves. The daemon does its
+// work without one. If the disk is full, or clients have taken all descriptors, it is tried again until there is room.
+func (d *Daemon) openControl() {
+	if !d.up.Supported() {
+		return
+	}
+	err := d.tryControl()
+	if err == nil || errors.Is(err, errors.ErrUnsupported) {
+		return
+	}
+	d.log.Warn("no control socket: gozdctl is left to signals", "error", err)
+	tick := time.NewTicker(filesAgain)
+	defer tick.Stop()
+	for isShort(err) {
+		select {
+		case <-tick.C:
+		case <-d.serves.Done():
+			return
+		}
+		err = d.tryControlInRoom()
+	}
+	if err == nil {
+		d.log.Info("control socket opened at last")
+	}
+}
+
+// tryControl does nothing when it is too late.
+func (d *Daemon) tryControl() (err error) {
+	c := &d.control
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.over {
+		c.srv, err = server.Open(controlled{d}, server.Options{PIDFile: d.PIDFile(), Log: d.log, Room: d.makeRoom})
+	}
+	return err
+}
+
+func (d *Daemon) tryControlInRoom() error {
+	defer d.makeRoom()()
+	return d.tryControl()
+}
+
+// isShort recognises what passes by itself.
+func isShort(err error) bool {
+	return errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
+}
+
+// leaveControl lets nobody in any more, and removes the socket's file. Answers go on.
+func (d *Daemon) leaveControl() {
+	c := &d.control
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.over = true
+	if c.srv == nil {
+		return
+	}
+	if err := c.srv.Leave(); err != nil {
+		d.log.Warn("control socket not removed", "error", err)
+	}
+}
+
+// closeControl is leaveControl, and gives answers that have begun a moment to end.
+func (d *Daemon) closeControl() {
+	d.leaveControl()
+	d.control.mu.Lock()
+	srv := d.control.srv
+	d.control.mu.Unlock()
+	if srv == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), lastWords)
+	defer cancel()
+	_ = srv.Close(ctx) // Leave has said what there was to say
+}
+
+// controlled is the daemon as its control socket acts on it.
+type controlled struct{ *Daemon }
+
+var _ server.Daemon = controlled{}
+
+// Self implements server.Daemon.
+func (c controlled) Self() (pid, generation int) { return os.Getpid(), c.Generation() }
+
+// Upgrade implements server.Daemon.
+func (c controlled) Upgrade(tell func(protocol.Event)) error {
+	err := c.upgrade(tell)
+	var failed *upgrade.Error
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &failed):
+		tell(protocol.Event{
+			Type: protocol.Failed, Generation: c.Generation() + 1, PID: failed.PID,
+			Stage: failed.Stage, Error: failed.Err.Error(),
+		})
+		return nil
+	case errors.Is(err, ErrNotSupported):
+		return &server.RefusalError{Code: protocol.CodeUnsupported, Err: err}
+	}
+	if next := c.replacedBy(); next != nil {
+		tell(protocol.Event{Type: protocol.Superseded, Generation: next.Generation, PID: next.PID, StartTime: next.StartTime})
+		return nil
+	}
+	return &server.RefusalError{Code: protocol.CodeNotServing, Err: c.whyNotServing()}
+}
+
+// whyNotServing says why this generation, which has not been replaced, upgrades to no other.
+func (d *Daemon) whyNotServing() error {
+	if d.phaseIs(leaving) {
+		return errors.New("this generation has been asked to end")
+	}
+	return errors.New("this generation does not serve alone yet")
+}
+
+// Rollback implements server.Daemon.
+func (c controlled) Rollback() error {
+	if err := c.Daemon.Rollback(); err != nil {
+		return &server.RefusalError{Code: protocol.CodeNoProbation, Err: err}
+	}
+	return nil
+}
+
+// Reopen implements server.Daemon.
+func (c controlled) Reopen() error { return c.reopen() }
+
+// Draining implements server.Daemon.
+func (c controlled) Draining() <-chan struct{} { return c.serves.Done() }
+
+// Drained implements server.Daemon.
+func (c controlled) Drained() <-chan struct{} { return c.drained }
+
+// Progress implements server.Daemon.
+func (c controlled) Progress() protocol.Event { return c.progress() }
+
+// Status implements server.Daemon.
+func (c controlled) Status(ctx context.Context, alone bool) *protocol.Status {
+	return c.status(ctx, alone)
+}
+
+// replacedBy is the generation that serves in place of this one; nil if none does.
+func (d *Daemon) replacedBy() *upgrade.Ancestor {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.successor == 0 {
+		return nil
+	}
+	start, _ := process.StartTime(d.successor) // 0 is a valid answer: unknown
+	return &upgrade.Ancestor{Generation: d.Generation() + 1, PID: d.successor, StartTime: start}
+}

@@ -1,0 +1,80 @@
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/protocol"
+)
+
+// isGone recognises that a process has ended.
+func isGone(err error) bool { return errors.Is(err, os.ErrProcessDone) }
+
+// Status asks what the generation knows. The one that serves knows all that live, which
+// takes it half a second at most if one of them does not answer.
+func (c *Client) Status(ctx context.Context) (*protocol.Status, error) {
+	return c.status(ctx, protocol.PathStatus)
+}
+
+// StatusAlone is Status without the other generations.
+func (c *Client) StatusAlone(ctx context.Context) (*protocol.Status, error) {
+	return c.status(ctx, protocol.PathStatus+"?"+protocol.QueryAlone+"="+protocol.Yes)
+}
+
+func (c *Client) status(ctx context.Context, path string) (*protocol.Status, error) {
+	s := new(protocol.Status)
+	if err := c.ask(ctx, http.MethodGet, path, s); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// Metrics copies the generation's metrics, in the Prometheus text format, to w.
+func (c *Client) Metrics(ctx context.Context, w io.Writer) error {
+	resp, err := c.do(ctx, http.MethodGet, protocol.PathMetrics)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if _, err := io.Copy(w, io.LimitReader(resp.Body, maxAnswer)); err != nil {
+		return fmt.Errorf("%s: %w", c.path, err)
+	}
+	return nil
+}
+
+// Rollback ends the upgrade that is on probation, and returns when the generation that
+// was asked serves alone again. Where nothing is on probation, or the new generation took over
+// meanwhile, the error is an *[AnswerError] with protocol.CodeNoProbation.
+func (c *Client) Rollback(ctx context.Context) (*protocol.Answer, error) {
+	return c.act(ctx, protocol.PathRollback)
+}
+
+// Stop has the daemon end under stop_timeout, and does not wait for that. The PID in
+// the answer is that of the generation to watch. A generation that drains already is
+// hurried, and alone.
+func (c *Client) Stop(ctx context.Context) (*protocol.Answer, error) {
+	return c.act(ctx, protocol.PathStop)
+}
+
+// Quit is Stop under drain_timeout.
+func (c *Client) Quit(ctx context.Context) (*protocol.Answer, error) {
+	return c.act(ctx, protocol.PathQuit)
+}
+
+// Reopen has this generation and the older ones reopen their log. This one has done it
+// when Reopen returns.
+func (c *Client) Reopen(ctx context.Context) (*protocol.Answer, error) {
+	return c.act(ctx, protocol.PathReopen)
+}
+
+func (c *Client) act(ctx context.Context, path string) (*protocol.Answer, error) {
+	a := new(protocol.Answer)
+	if err := c.ask(ctx, http.MethodPost, path, a); err != nil {
+		return nil, err
+	}
+	return a, nil
+}

@@ -1,0 +1,280 @@
+//go:build unix
+
+package client_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/client"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/protocol"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// patience is how long anything may take.
+const patience = 20 * time.Second
+
+// pidfileIn returns a path with a short name: a socket's must fit into its address.
+func pidfileIn(t *testing.T) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "gozd-") //nolint:usetesting // t.TempDir is too long
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return filepath.Join(dir, "app.pid")
+}
+
+// serve answers on the control socket of this process as h does.
+func serve(t *testing.T, pidfile string, h http.HandlerFunc) {
+	t.Helper()
+	ln, err := net.Listen("unix", protocol.SocketPath(pidfile, os.Getpid()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := &http.Server{Handler: h, ReadHeaderTimeout: patience}
+	done := make(chan error, 1)
+	go func() { done <- srv.Serve(ln) }()
+	t.Cleanup(func() {
+		_ = srv.Close()
+		if err := <-done; !errors.Is(err, http.ErrServerClosed) {
+			t.Error(err)
+		}
+	})
+}
+
+// asDaemon makes this process the one that serves by a PID file.
+func asDaemon(t *testing.T, pidfile string, s process.State) {
+	t.Helper()
+	l, err := process.Acquire(pidfile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(l.Leave)
+	s.PID = os.Getpid()
+	if s.StartTime, err = process.StartTime(s.PID); err != nil {
+		t.Fatal(err)
+	}
+	if err := process.WriteState(pidfile, &s); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func within(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// answering says the same to everybody.
+func answering(status int, text string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(status)
+		_, _ = fmt.Fprint(w, text)
+	}
+}
+
+// own returns a client of this process.
+func own(t *testing.T, h http.HandlerFunc) *client.Client {
+	t.Helper()
+	pidfile := pidfileIn(t)
+	serve(t, pidfile, h)
+	c, err := client.DialPID(within(t), pidfile, os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return c
+}
+
+func TestDialServing(t *testing.T) {
+	pidfile := pidfileIn(t)
+	asDaemon(t, pidfile, process.State{Control: true, Since: time.Now()})
+	go func() { // the socket comes a moment later
+		time.Sleep(20 * time.Millisecond)
+		serve(t, pidfile, answering(http.StatusOK, `{"generation":7}`))
+	}()
+	c, err := client.Dial(within(t), pidfile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if s, err := c.Status(within(t)); err != nil || s.Generation != 7 || c.PID() != os.Getpid() || c.Path() != protocol.SocketPath(pidfile, os.Getpid()) {
+		t.Errorf("pid %d at %s: %+v, %v", c.PID(), c.Path(), s, err)
+	}
+}
+
+func TestDialNoSocket(t *testing.T) {
+	for name, s := range map[string]process.State{
+		"older version": {Since: time.Now()},
+		"could not":     {Control: true, Since: time.Now().Add(-time.Hour)},
+	} {
+		pidfile := pidfileIn(t)
+		asDaemon(t, pidfile, s)
+		asked := time.Now()
+		if _, err := client.Dial(within(t), pidfile); !errors.Is(err, client.ErrNoSocket) || !strings.Contains(err.Error(), protocol.SocketPath(pidfile, os.Getpid())) {
+			t.Errorf("%s: %v, want ErrNoSocket and the path", name, err)
+		}
+		if took := time.Since(asked); took > time.Second {
+			t.Errorf("%s: it took %v", name, took)
+		}
+	}
+}
+
+func TestDialNotRunning(t *testing.T) {
+	pidfile := pidfileIn(t)
+	if _, err := client.Dial(within(t), pidfile); !errors.Is(err, process.ErrNotRunning) {
+		t.Errorf("Dial: %v, want ErrNotRunning", err)
+	}
+	if _, err := client.DialPID(within(t), pidfile, os.Getpid()); !errors.Is(err, client.ErrNoSocket) {
+		t.Errorf("DialPID: %v, want ErrNoSocket", err)
+	}
+	ln, err := net.Listen("unix", protocol.SocketPath(pidfile, os.Getpid()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln.(*net.UnixListener).SetUnlinkOnClose(false)
+	_ = ln.Close() // as after a SIGKILL
+	if _, err := client.At(pidfile, os.Getpid()).Status(within(t)); !errors.Is(err, client.ErrNoSocket) {
+		t.Errorf("Status at a stale socket: %v, want ErrNoSocket", err)
+	}
+}
+
+func TestRefusals(t *testing.T) {
+	forbidden := own(t, answering(http.StatusForbidden, `{"error":"not yours","code":"forbidden"}`))
+	if _, err := forbidden.Stop(within(t)); !errors.Is(err, client.ErrPermission) || !strings.Contains(err.Error(), "not yours") {
+		t.Errorf("forbidden: %v, want ErrPermission", err)
+	}
+	if _, err := forbidden.Upgrade(within(t), client.UpgradeOptions{}, nil); !errors.Is(err, client.ErrPermission) || errors.Is(err, client.ErrUnknownOutcome) {
+		t.Errorf("forbidden upgrade: %v, want ErrPermission, and that nothing was tried", err)
+	}
+	for name, h := range map[string]http.HandlerFunc{
+		"another path": answering(http.StatusNotFound, `{"error":"there is no /v1/rollback here","code":"not_found"}`),
+		"not JSON":     answering(http.StatusOK, "hello"),
+		"no words":     answering(http.StatusTeapot, "{}"),
+	} {
+		if _, err := own(t, h).Rollback(within(t)); !errors.Is(err, client.ErrProtocol) {
+			t.Errorf("%s: %v, want ErrProtocol", name, err)
+		}
+	}
+	conflict := own(t, answering(http.StatusConflict, `{"error":"nothing there","code":"no_probation"}`))
+	var refused *client.AnswerError
+	if _, err := conflict.Rollback(within(t)); !errors.As(err, &refused) || refused.Answer.Code != protocol.CodeNoProbation || errors.Is(err, client.ErrPermission) {
+		t.Errorf("conflict: %v, want an AnswerError", err)
+	}
+}
+
+func TestUpgradeOutcomes(t *testing.T) {
+	const served = `{"event":"served","pid":5,"generation":2}` + "\n"
+	for _, test := range []struct {
+		name, stream string
+		check        func(up *client.Upgraded, err error) bool
+	}{
+		{"drained", served + `{"event":"draining","open":1}` + "\n" + `{"event":"drained","moved":4}` + "\n", func(up *client.Upgraded, err error) bool {
+			return err == nil && up.Served.PID == 5 && up.OldPID == os.Getpid() && up.Drained.Moved == 4
+		}},
+		{"old one killed", served + `{"event":"draining","open":1}` + "\n", func(up *client.Upgraded, err error) bool {
+			return err == nil && up.Served.PID == 5 && up.Drained == nil
+		}},
+		{"failed", `{"event":"started","pid":5}` + "\n" + `{"event":"failed","pid":5,"stage":"listen","error":"in use"}` + "\n", func(_ *client.Upgraded, err error) bool {
+			var failed *client.UpgradeError
+			return errors.As(err, &failed) && failed.PID == os.Getpid() && failed.Failed == 5 && err.Error() == "upgrade failed at listen: pid 5: in use"
+		}},
+		{"given up", `{"event":"failed","error":"asked to end"}` + "\n", func(_ *client.Upgraded, err error) bool {
+			return err != nil && err.Error() == "upgrade given up: asked to end"
+		}},
+		{"ends early", `{"event":"started","pid":5}` + "\n", func(_ *client.Upgraded, err error) bool { return errors.Is(err, client.ErrUnknownOutcome) }},
+		{"says nothing", "", func(_ *client.Upgraded, err error) bool { return errors.Is(err, client.ErrUnknownOutcome) }},
+		{"half a line", `{"event":"ser`, func(_ *client.Upgraded, err error) bool { return errors.Is(err, client.ErrUnknownOutcome) }},
+		{"not JSON", "hello\n", func(_ *client.Upgraded, err error) bool { return errors.Is(err, client.ErrProtocol) }},
+	} {
+		seen := 0
+		up, err := own(t, answering(http.StatusOK, test.stream)).Upgrade(within(t), client.UpgradeOptions{}, func(protocol.Event) { seen++ })
+		if !test.check(up, err) || seen != strings.Count(test.stream, "}\n") {
+			t.Errorf("%s: %+v, %v after %d events", test.name, up, err, seen)
+		}
+	}
+}
+
+func TestUpgradeFollowsSuperseded(t *testing.T) {
+	start, err := process.StartTime(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked := 0
+	c := own(t, func(w http.ResponseWriter, r *http.Request) {
+		if asked++; asked == 1 {
+			_, _ = fmt.Fprintf(w, `{"event":"superseded","pid":%d,"start_time":%d}`, os.Getpid(), start)
+			return
+		}
+		_, _ = fmt.Fprintf(w, `{"event":"served","pid":9}`)
+	})
+	up, err := c.Upgrade(within(t), client.UpgradeOptions{NoDrain: true}, nil)
+	if err != nil || up.Served.PID != 9 || asked != 2 {
+		t.Errorf("%+v, %v after %d requests, want pid 9 after 2", up, err, asked)
+	}
+}
+
+func TestSupersededByOneThatIsGone(t *testing.T) {
+	c := own(t, answering(http.StatusOK, `{"event":"superseded","pid":4194303,"start_time":1}`))
+	if up, err := c.Upgrade(within(t), client.UpgradeOptions{}, nil); !errors.Is(err, os.ErrProcessDone) {
+		t.Errorf("%+v, %v, want os.ErrProcessDone", up, err)
+	}
+}
+
+// A caller who has waited long enough is told that the upgrade may still succeed, or that
+// it has.
+func TestUpgradeEndsWithItsContext(t *testing.T) {
+	hang := func(text string) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			_, _ = fmt.Fprint(w, text)
+			w.(http.Flusher).Flush()
+			<-r.Context().Done()
+		}
+	}
+	for text, unknown := range map[string]bool{`{"event":"started"}` + "\n": true, `{"event":"served"}` + "\n": false} {
+		c := own(t, hang(text))
+		ctx, cancel := context.WithCancel(within(t))
+		up, err := c.Upgrade(ctx, client.UpgradeOptions{}, func(protocol.Event) { cancel() })
+		if !errors.Is(err, context.Canceled) || errors.Is(err, client.ErrUnknownOutcome) != unknown || (up == nil) != unknown {
+			t.Errorf("after %q: %+v, %v", text, up, err)
+		}
+		cancel()
+	}
+	c := own(t, hang(""))
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	if err := c.Drain(ctx, func(protocol.Event) {}); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Drain: %v, want the context's error", err)
+	}
+}
+
+// Another user does not get as far as the daemon.
+func TestPermission(t *testing.T) {
+	if os.Geteuid() == 0 {
+		t.Skip("root may connect to everything")
+	}
+	pidfile := pidfileIn(t)
+	serve(t, pidfile, answering(http.StatusOK, "{}"))
+	if err := os.Chmod(protocol.SocketPath(pidfile, os.Getpid()), 0); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := client.DialPID(within(t), pidfile, os.Getpid()); !errors.Is(err, client.ErrPermission) || !errors.Is(err, fs.ErrPermission) || !errors.Is(err, syscall.EACCES) {
+		t.Errorf("DialPID: %v, want ErrPermission", err)
+	}
+}

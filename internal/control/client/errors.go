@@ -1,0 +1,63 @@
+package client
+
+import (
+	"errors"
+	"fmt"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/protocol"
+)
+
+// ErrNoSocket means that the daemon runs, and has no control socket: it was built
+// with an older version, its platform has none, or it could not make one. Its log says so
+// then. The error's text has the path at which the socket would be.
+var ErrNoSocket = errors.New("no control socket")
+
+// ErrPermission means that the daemon is another user's.
+var ErrPermission = errors.New("no permission to control the daemon")
+
+// ErrProtocol means that what answers on the socket speaks another language than
+// this package: a version of gozd from after a change of the protocol.
+var ErrProtocol = errors.New("the daemon speaks another protocol")
+
+// ErrUnknownOutcome means that a stream ended, or ctx did, before the daemon had
+// said how it went. It may still succeed.
+var ErrUnknownOutcome = errors.New("the outcome is not known")
+
+// AnswerError is a refusal, in the daemon's words.
+type AnswerError struct {
+	PID    int // of the generation that was asked
+	Answer protocol.Answer
+}
+
+// Error implements error.
+func (e *AnswerError) Error() string { return fmt.Sprintf("pid %d: %s", e.PID, e.Answer.Error) }
+
+// Is reports whether target is [ErrPermission] and that is what the answer means.
+func (e *AnswerError) Is(target error) bool {
+	return target == ErrPermission && e.Answer.Code == protocol.CodeForbidden
+}
+
+// stageRefused is upgrade.StageRefused: the program itself does not want to be replaced now.
+const stageRefused = "refused"
+
+// UpgradeError says that an upgrade failed. Nothing has changed, and the generation that was
+// asked for it serves on, unless the daemon has been asked to end meanwhile.
+type UpgradeError struct {
+	PID    int    // of the generation that was asked
+	Stage  string // as in upgrade.Error; empty where the upgrade was cut short by a stop
+	Failed int    // PID of the process that failed; 0 if there was none
+	Reason string // in the words of the process that failed, or refused
+}
+
+// Error implements error.
+func (e *UpgradeError) Error() string {
+	switch {
+	case e.Stage == "":
+		return "upgrade given up: " + e.Reason
+	case e.Stage == stageRefused:
+		return "upgrade refused: " + e.Reason
+	case e.Failed == 0:
+		return fmt.Sprintf("upgrade failed at %s: %s", e.Stage, e.Reason)
+	}
+	return fmt.Sprintf("upgrade failed at %s: pid %d: %s", e.Stage, e.Failed, e.Reason)
+}

@@ -1,0 +1,54 @@
+package server
+
+import (
+	"context"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/protocol"
+)
+
+// Daemon is what the server asks, and acts on. Its methods are called from several
+// goroutines at once.
+type Daemon interface {
+	// Self names this generation.
+	Self() (pid, generation int)
+
+	// Status describes the daemon, or, if alone, this generation only.
+	Status(ctx context.Context, alone bool) *protocol.Status
+
+	// Upgrade does an upgrade and tells how it goes until its outcome, which is Served,
+	// Failed or Superseded. tell does not block. The error is a *[RefusalError], and none
+	// of the three has been told then.
+	Upgrade(tell func(protocol.Event)) error
+
+	// Rollback returns when this generation serves alone again, or a *[RefusalError].
+	Rollback() error
+
+	// Stop and Quit have the generation end, and do not wait for that.
+	Stop()
+	Quit()
+
+	// Reopen returns when this generation has reopened its log and the older ones have
+	// been told to.
+	Reopen() error
+
+	// Draining is closed when this generation begins to drain, and Drained when it has
+	// drained.
+	Draining() <-chan struct{}
+	Drained() <-chan struct{}
+
+	// Progress says how far the drain is, and after Drained how it went. It is not called
+	// before Draining.
+	Progress() protocol.Event
+}
+
+// RefusalError is why a Daemon does not do what it is asked.
+type RefusalError struct {
+	Code string // one of the protocol's
+	Err  error
+}
+
+// Error implements error.
+func (r *RefusalError) Error() string { return r.Err.Error() }
+
+// Unwrap returns the reason.
+func (r *RefusalError) Unwrap() error { return r.Err }

@@ -1,0 +1,60 @@
+package server
+
+import (
+	"errors"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/protocol"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/socket"
+)
+
+// RemoveStale removes the control sockets beside a PID file whose processes are gone: they
+// were killed. It is a matter of tidiness, and so errors are nobody's concern.
+func RemoveStale(pidfile string) {
+	entries, err := os.ReadDir(filepath.Dir(pidfile))
+	if err != nil {
+		return
+	}
+	for _, e := range entries {
+		pid, ok := pidOf(e.Name(), filepath.Base(pidfile))
+		if ok && isGone(pid) {
+			removeUnanswered(protocol.SocketPath(pidfile, pid))
+		}
+	}
+}
+
+// pidOf returns the process whose control socket a file is, by its name.
+func pidOf(name, pidfile string) (pid int, ok bool) {
+	name, isOurs := strings.CutPrefix(name, pidfile+".")
+	name, isSocket := strings.CutSuffix(name, ".sock")
+	pid, err := strconv.Atoi(name)
+	return pid, isOurs && isSocket && err == nil && pid > 0 && strconv.Itoa(pid) == name
+}
+
+func isGone(pid int) bool {
+	p, err := process.Open(pid, 0)
+	if err == nil {
+		p.Close()
+	}
+	return errors.Is(err, os.ErrProcessDone)
+}
+
+// removeUnanswered removes a socket that nobody listens on: the process may live where
+// this one cannot see it, in another PID namespace.
+func removeUnanswered(path string) {
+	c, err := net.DialTimeout("unix", path, time.Second)
+	if err == nil {
+		_ = c.Close()
+		return
+	}
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		_ = socket.Remove(path)
+	}
+}

@@ -1,0 +1,402 @@
+//go:build unix
+
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/client"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/protocol"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemon"
+)
+
+// within is a context for one conversation with a daemon.
+func within(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// dialControl returns a client of the generation that serves.
+func dialControl(t *testing.T, d *daemon.Daemon) *client.Client {
+	t.Helper()
+	if _, err := d.State(); err != nil { // so that it is ended with the test
+		t.Fatal(err)
+	}
+	c, err := client.Dial(within(t), d.PIDFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return c
+}
+
+func status(t *testing.T, d *daemon.Daemon) *protocol.Status {
+	t.Helper()
+	s, err := dialControl(t, d).Status(within(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// controlUpgrade is an upgrade that is asked for on the control socket, while it goes on.
+type controlUpgrade struct {
+	events chan protocol.Event // all of them
+	done   chan error
+	up     *client.Upgraded // set before done has a value
+}
+
+func beginUpgrade(t *testing.T, c *client.Client, opts client.UpgradeOptions) *controlUpgrade {
+	t.Helper()
+	u := &controlUpgrade{events: make(chan protocol.Event, 1000), done: make(chan error, 1)}
+	ctx := within(t)
+	go func() {
+		var err error
+		u.up, err = c.Upgrade(ctx, opts, func(e protocol.Event) { u.events <- e })
+		u.done <- err
+	}()
+	return u
+}
+
+// await waits for an event, and skips others.
+func (u *controlUpgrade) await(t *testing.T, kind protocol.EventType) protocol.Event {
+	t.Helper()
+	for late := time.After(20 * time.Second); ; {
+		select {
+		case e := <-u.events:
+			if e.Type == kind {
+				return e
+			}
+		case <-late:
+			t.Fatalf("no event %q", kind)
+		}
+	}
+}
+
+func (u *controlUpgrade) result(t *testing.T) (*client.Upgraded, error) {
+	t.Helper()
+	select {
+	case err := <-u.done:
+		return u.up, err
+	case <-time.After(30 * time.Second):
+		t.Fatal("the upgrade does not end")
+		return nil, nil
+	}
+}
+
+// controlSockets are the names of the sockets beside the PID file.
+func controlSockets(t *testing.T, d *daemon.Daemon) []string {
+	t.Helper()
+	paths, err := filepath.Glob(d.PIDFile + ".*.sock")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return paths
+}
+
+// awaitSockets waits until there are n: a generation opens its own a moment after it is ready.
+func awaitSockets(t *testing.T, d *daemon.Daemon, n int) {
+	t.Helper()
+	await(t, fmt.Sprintf("%d control sockets", n), func() bool { return len(controlSockets(t, d)) == n })
+}
+
+// TestStatusOfManyGenerations has clients hold three generations that have been replaced,
+// and one of these stopped.
+func TestStatusOfManyGenerations(t *testing.T) {
+	d := start(t, goodGroups)
+	for range 4 {
+		holdServing(t, d)
+		up, err := dialControl(t, d).Upgrade(within(t), client.UpgradeOptions{NoDrain: true}, nil)
+		if err != nil || up.Drained != nil || up.Served.Seconds <= 0 {
+			t.Fatalf("upgrade: %+v, %v", up, err)
+		}
+	}
+	s := status(t, d)
+	if s.Generation != 5 || len(s.Generations) != 5 || s.PIDFile != d.PIDFile || s.Config != d.Conf || s.Log != d.Log {
+		t.Fatalf("status %+v, want generation 5 of 5", s)
+	}
+	if u := s.Upgrades; u.Succeeded != 4 || u.Failed != 0 || u.LastSeconds == nil || *u.LastSeconds <= 0 || u.InProgress {
+		t.Errorf("upgrades %+v, want 4 that succeeded", u)
+	}
+	for i, g := range s.Generations[:4] {
+		if g.Generation != i+1 || g.State != protocol.Draining || g.Reason != "upgrade" || g.Until.Before(time.Now()) {
+			t.Errorf("generation %d: %+v, want it to drain", i+1, g)
+		}
+		if line := g.Groups[1]; line.Name != "line" || line.Open < 1 || line.Accepted < 1 || line.Network != "tcp" || !strings.HasPrefix(line.Address, "127.0.0.1:") {
+			t.Errorf("generation %d: group %+v, want the connection that is held", i+1, line)
+		}
+	}
+	last := s.Generations[4]
+	if last.State != protocol.Serving || last.Binary != d.Binary || last.Build.Module == "" || last.Build.Go == "" || !last.Until.IsZero() {
+		t.Errorf("the serving generation: %+v", last)
+	}
+	stopped := s.Generations[1].PID
+	if err := syscall.Kill(stopped, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = syscall.Kill(stopped, syscall.SIGCONT) }()
+	s = status(t, d)
+	for i, want := range []protocol.State{protocol.Draining, protocol.Unresponsive, protocol.Draining, protocol.Draining, protocol.Serving} {
+		if g := s.Generations[i]; g.State != want || g.Generation != i+1 || g.PID == 0 || g.StartTime == 0 {
+			t.Errorf("generation %d: %+v, want %s", i+1, g, want)
+		}
+	}
+	alone, err := client.At(d.PIDFile, s.Generations[0].PID).Status(within(t))
+	if err != nil || alone.Generation != 1 || len(alone.Generations) != 1 {
+		t.Errorf("generation 1 says %+v, %v, want itself alone", alone, err)
+	}
+}
+
+// holdServing is holdLine, and sees to it that the generation which serves has the connection: for
+// a moment after an upgrade the old one may still accept.
+func holdServing(t *testing.T, d *daemon.Daemon) {
+	t.Helper()
+	await(t, "connection to the serving generation", func() bool {
+		holdLine(t, d)
+		s := status(t, d)
+		return s.Generations[len(s.Generations)-1].Groups[1].Open > 0
+	})
+}
+
+// TestTwoUpgradesAtOnce asks for another while one is on probation. Both are done, the second
+// by the generation that the first has brought up.
+func TestTwoUpgradesAtOnce(t *testing.T) {
+	d := start(t, probationGroups, "probation 300ms")
+	first := beginUpgrade(t, dialControl(t, d), client.UpgradeOptions{})
+	trial := first.await(t, protocol.OnTrial)
+	second := beginUpgrade(t, dialControl(t, d), client.UpgradeOptions{})
+	second.await(t, protocol.Waiting)
+	if e := second.await(t, protocol.Superseded); e.PID != trial.PID || e.Generation != 2 {
+		t.Errorf("superseded by %+v, want generation 2, pid %d", e, trial.PID)
+	}
+	if up, err := first.result(t); err != nil || up.Served.Generation != 2 || up.Drained == nil {
+		t.Errorf("the first: %+v, %v, want generation 2", up, err)
+	}
+	if up, err := second.result(t); err != nil || up.Served.Generation != 3 || up.OldPID != trial.PID {
+		t.Errorf("the second: %+v, %v, want generation 3 in place of pid %d", up, err, trial.PID)
+	}
+	if s := status(t, d); s.Generation != 3 || s.Upgrades.Succeeded != 2 {
+		t.Errorf("status %+v, want generation 3", s)
+	}
+}
+
+// TestSignalDuringControlUpgrade has HUP come while an upgrade goes on that the control socket has begun.
+func TestSignalDuringControlUpgrade(t *testing.T) {
+	d := start(t, probationGroups, "probation 300ms")
+	u := beginUpgrade(t, dialControl(t, d), client.UpgradeOptions{})
+	u.await(t, protocol.OnTrial)
+	signalServing(t, d, syscall.SIGHUP)
+	if up, err := u.result(t); err != nil || up.Served.Generation != 2 {
+		t.Fatalf("%+v, %v, want generation 2", up, err)
+	}
+	await(t, "generation 3", func() bool {
+		s, err := d.State()
+		return err == nil && s.Generation == 3
+	})
+}
+
+// TestFailedUpgradesAreExplained asks for two at once that fail: each is tried, and each is told
+// why. What failed is known to the next generation.
+func TestFailedUpgradesAreExplained(t *testing.T) {
+	d := start(t, goodGroups, "upgrade_timeout 2s")
+	fault("hang")(t, d)
+	c := dialControl(t, d)
+	first := beginUpgrade(t, c, client.UpgradeOptions{})
+	failing := first.await(t, protocol.Started)
+	second := beginUpgrade(t, dialControl(t, d), client.UpgradeOptions{})
+	if s := status(t, d); !s.Upgrades.InProgress || len(s.Generations) != 2 || s.Generations[1].State != protocol.Starting || s.Generations[1].PID != failing.PID {
+		t.Errorf("status %+v, want a generation that starts", s)
+	}
+	for i, u := range []*controlUpgrade{first, second} {
+		_, err := u.result(t)
+		var failed *client.UpgradeError
+		if !errors.As(err, &failed) || failed.Stage != "ready" || failed.Failed == 0 || failed.PID != c.PID() ||
+			!strings.HasPrefix(failed.Reason, "not ready after 2s: groups web, line") {
+			t.Errorf("upgrade %d: %v, want that it failed at ready", i+1, err)
+		} else if i == 0 && failed.Failed != failing.PID {
+			t.Errorf("pid %d failed, want %d", failed.Failed, failing.PID)
+		}
+	}
+	if s := status(t, d); s.Upgrades.Failed != 2 || s.Upgrades.InProgress || !strings.Contains(s.Upgrades.LastFailure, "not ready") {
+		t.Errorf("upgrades %+v, want 2 that failed", s.Upgrades)
+	}
+	awaitSockets(t, d, 1)
+	good(t, d)
+	if _, err := c.Upgrade(within(t), client.UpgradeOptions{}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if s := status(t, d); s.Upgrades.Failed != 2 || s.Upgrades.Succeeded != 1 {
+		t.Errorf("upgrades %+v, want 2 that failed, 1 that succeeded", s.Upgrades)
+	}
+}
+
+// TestControlDuringProbation looks at the generation on probation, rolls it back, and kills another.
+func TestControlDuringProbation(t *testing.T) {
+	d := start(t, probationGroups, "probation 1m")
+	c := dialControl(t, d)
+	var refused *client.AnswerError
+	if _, err := c.Rollback(within(t)); !errors.As(err, &refused) || refused.Answer.Code != protocol.CodeNoProbation {
+		t.Errorf("rollback without an upgrade: %v", err)
+	}
+	u := beginUpgrade(t, c, client.UpgradeOptions{})
+	trial := u.await(t, protocol.OnTrial)
+	awaitSockets(t, d, 2)
+	s := status(t, d)
+	if len(s.Generations) != 2 || s.Generations[0].State != protocol.Serving || s.Generations[1].State != protocol.Probation ||
+		s.Generations[1].PID != trial.PID || s.Generations[1].Until.Before(time.Now()) || len(s.Generations[1].Groups) != 3 {
+		t.Errorf("generations %+v, want the second on probation", s.Generations)
+	}
+	if _, err := client.At(d.PIDFile, trial.PID).Upgrade(within(t), client.UpgradeOptions{}, nil); !errors.As(err, &refused) || refused.Answer.Code != protocol.CodeNotServing {
+		t.Errorf("upgrade of the generation on probation: %v", err)
+	}
+	if a, err := c.Rollback(within(t)); err != nil || a.PID != c.PID() {
+		t.Errorf("rollback: %+v, %v", a, err)
+	}
+	_, err := u.result(t)
+	var failed *client.UpgradeError
+	if !errors.As(err, &failed) || failed.Stage != "probation" || failed.Failed != trial.PID || !strings.Contains(failed.Reason, "rolled back on request") {
+		t.Errorf("upgrade: %v, want that it was rolled back", err)
+	}
+	awaitSockets(t, d, 1)
+
+	u = beginUpgrade(t, c, client.UpgradeOptions{})
+	trial = u.await(t, protocol.OnTrial)
+	awaitSockets(t, d, 2)
+	if err := syscall.Kill(trial.PID, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := u.result(t); !errors.As(err, &failed) || failed.Failed != trial.PID {
+		t.Errorf("upgrade: %v, want that pid %d failed", err, trial.PID)
+	}
+	awaitSockets(t, d, 1) // that of the killed one is removed
+}
+
+// TestLastEventIsNotLost drains a generation to its end, which is the process's.
+func TestLastEventIsNotLost(t *testing.T) {
+	d := start(t, goodGroups)
+	for range 5 {
+		to := target(t, d, "line")
+		conn, err := net.Dial(to.Network, to.Address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := fmt.Fprintln(conn, "here"); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := conn.Read(make([]byte, 100)); err != nil {
+			t.Fatal(err)
+		}
+		c := dialControl(t, d)
+		followed := make(chan error, 1)
+		var last protocol.Event
+		go func() { followed <- c.Drain(within(t), func(e protocol.Event) { last = e }) }()
+		u := beginUpgrade(t, c, client.UpgradeOptions{})
+		if e := u.await(t, protocol.DrainBegan); e.Open != 1 || e.Until.Before(time.Now()) || e.PID != c.PID() {
+			t.Errorf("event %+v, want one that is open", e)
+		}
+		_ = conn.Close()
+		up, err := u.result(t)
+		if err != nil || up.Drained == nil || up.Drained.Ended != 1 || up.Drained.Moved != 0 || up.Drained.Cut != 0 || up.Drained.Seconds <= 0 {
+			t.Errorf("upgrade: %+v, %v, want that one has ended", up, err)
+		}
+		if err := <-followed; err != nil || last.Type != protocol.Drained || last.Ended != 1 {
+			t.Errorf("drain: %+v, %v", last, err)
+		}
+	}
+	dialControl(t, d)
+	if err := d.WaitAlive(within(t), 1); err != nil {
+		t.Error(err)
+	}
+	awaitSockets(t, d, 1)
+}
+
+// TestControlStops ends a daemon in both ways. Neither leaves a file.
+func TestControlStops(t *testing.T) {
+	for name, end := range map[string]func(*client.Client, context.Context) (*protocol.Answer, error){
+		"stop": (*client.Client).Stop, "quit": (*client.Client).Quit,
+	} {
+		d := start(t, goodGroups)
+		upgrade(t, d)
+		c := dialControl(t, d)
+		if a, err := c.Reopen(within(t)); err != nil || a.Generation != 2 {
+			t.Errorf("reopen: %+v, %v", a, err)
+		}
+		if a, err := end(c, within(t)); err != nil || a.PID != c.PID() || a.Generation != 2 {
+			t.Errorf("%s: %+v, %v, want an answer of pid %d", name, a, err, c.PID())
+		}
+		if err := d.WaitAlive(within(t), 0); err != nil {
+			t.Fatal(err)
+		}
+		wantNothingLeft(t, d)
+		if _, err := client.Dial(within(t), d.PIDFile); !errors.Is(err, process.ErrNotRunning) {
+			t.Errorf("Dial after %s: %v, want process.ErrNotRunning", name, err)
+		}
+	}
+}
+
+// TestControlSocketFile looks at the socket's mode, and at what is left of one whose process
+// is killed.
+func TestControlSocketFile(t *testing.T) {
+	d := start(t, goodGroups)
+	c := dialControl(t, d)
+	info, err := os.Lstat(c.Path())
+	if err != nil || info.Mode() != fs.ModeSocket|0o600 {
+		t.Fatalf("%v, %v, want a socket of mode 0600", info.Mode(), err)
+	}
+	if err := syscall.Kill(c.PID(), syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.WaitAlive(within(t), 0); err != nil {
+		t.Fatal(err)
+	}
+	if got := controlSockets(t, d); len(got) != 1 {
+		t.Fatalf("sockets %v after a SIGKILL, want one", got)
+	}
+	if err := d.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if again := dialControl(t, d); again.Path() == c.Path() {
+		t.Fatal("the next process has the same PID")
+	}
+	if got := controlSockets(t, d); len(got) != 1 || got[0] == c.Path() {
+		t.Errorf("sockets %v, want one, and not %s", got, c.Path())
+	}
+}
+
+// TestFailedStartLeavesNoSocket starts a program that does not get ready.
+func TestFailedStartLeavesNoSocket(t *testing.T) {
+	d := prepare(t, programs.mixed, goodGroups, "upgrade_timeout 300ms")
+	fault("hang")(t, d)
+	if err := d.Start(t.Context()); err == nil {
+		t.Error("the start succeeded")
+	}
+	if got := controlSockets(t, d); len(got) != 0 {
+		t.Errorf("sockets %v are left", got)
+	}
+}
+
+// TestPIDFileTooLongForControl starts nothing.
+func TestPIDFileTooLongForControl(t *testing.T) {
+	d := prepare(t, programs.mixed, goodGroups)
+	text := "[gozd]\nlog app.log\npidfile /tmp/" + strings.Repeat("x", 90) + "\n" + goodGroups
+	if err := os.WriteFile(d.Conf, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	output, err := d.Command(t.Context()).CombinedOutput()
+	if err == nil || !strings.Contains(string(output), "app.conf:3: [gozd]: pidfile ") || !strings.Contains(string(output), "too long for the control sockets beside it") {
+		t.Errorf("start: %v, %s", err, output)
+	}
+}

@@ -1,0 +1,200 @@
+package gozd
+
+import (
+	"context"
+	"os"
+	"runtime/debug"
+	"slices"
+	"sync"
+	"time"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/client"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/protocol"
+)
+
+// askTime is how long another generation may take to say how it is.
+const askTime = 500 * time.Millisecond
+
+// processBegan is when this process began, or a moment later.
+var processBegan = time.Now()
+
+// status describes the daemon. Only the generation that serves speaks for others: each of
+// them answers for itself, and one that cannot is unresponsive.
+func (d *Daemon) status(ctx context.Context, alone bool) *protocol.Status {
+	s := &protocol.Status{
+		PIDFile:    d.PIDFile(),
+		Config:     d.conf.File,
+		Log:        d.conf.Daemon.Log,
+		Generation: d.Generation(),
+		Upgrades:   d.upgradesDone(),
+	}
+	if alone || !d.phaseIs(serving) {
+		s.Generations = []protocol.Generation{d.describe()}
+		return s
+	}
+	older, newer := d.others()
+	var asked sync.WaitGroup
+	for _, others := range [][]relative{older, newer} {
+		for i := range others {
+			asked.Go(func() { others[i].ask(ctx) })
+		}
+	}
+	asked.Wait()
+	for _, r := range older {
+		s.Generations = append(s.Generations, r.known)
+	}
+	s.Generations = append(s.Generations, d.describe())
+	for _, r := range newer {
+		s.Generations = append(s.Generations, r.known)
+	}
+	return s
+}
+
+func (d *Daemon) upgradesDone() protocol.Upgrades {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	u := protocol.Upgrades{
+		InProgress:  d.attempt != nil,
+		Succeeded:   d.Generation() - 1, // each has brought up one
+		Failed:      d.failedLocked(),
+		LastFailure: d.failure,
+		LastSeconds: d.lastSeconds,
+	}
+	if d.successor != 0 {
+		u.InProgress = false
+		u.Succeeded++
+	}
+	return u
+}
+
+// relative is another generation that lives, with what is known of it.
+type relative struct {
+	known   protocol.Generation
+	pidfile string // its control socket lies beside it; empty if it has none
+}
+
+// ask has the generation say how it is. It leaves what is known if there is no answer.
+func (r *relative) ask(ctx context.Context) {
+	if r.pidfile == "" {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, askTime)
+	defer cancel()
+	c := client.At(r.pidfile, r.known.PID)
+	defer c.Close()
+	s, err := c.StatusAlone(ctx)
+	if err != nil {
+		return
+	}
+	for _, g := range s.Generations {
+		if g.PID == r.known.PID && g.StartTime == r.known.StartTime {
+			r.known = g
+		}
+	}
+}
+
+// others returns the other generations that live: the older ones, oldest first, and the one that
+// starts or is on probation.
+func (d *Daemon) others() (older, newer []relative) {
+	for _, a := range d.livingAncestors() {
+		older = append(older, relative{pidfile: a.PIDFile, known: protocol.Generation{
+			Generation: a.Generation, PID: a.PID, StartTime: a.StartTime, State: protocol.Unresponsive,
+		}})
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.attempt == nil || d.attempt.pid == 0 || d.successor != 0 {
+		return older, nil
+	}
+	next := relative{known: protocol.Generation{
+		Generation: d.Generation() + 1, PID: d.attempt.pid, StartTime: d.attempt.startTime,
+		State: protocol.Starting, Started: d.attempt.started, Since: d.attempt.started,
+	}}
+	if d.trial != nil {
+		next.pidfile, next.known.State = d.PIDFile(), protocol.Unresponsive
+		next.known.Since, next.known.Until = time.Time{}, d.trial.Until
+	}
+	return older, []relative{next}
+}
+
+// describe describes this generation.
+func (d *Daemon) describe() protocol.Generation {
+	g := protocol.Generation{
+		Generation: d.Generation(),
+		PID:        os.Getpid(),
+		StartTime:  startTime(),
+		Started:    processBegan,
+		Binary:     d.binary,
+		Build:      build(),
+		Groups:     d.describeGroups(),
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	g.State, g.Since = d.phase.state(), d.entered
+	switch d.phase {
+	case onTrial:
+		g.Until = d.trialUntil
+	case leaving:
+		g.Reason, g.Until = string(d.why), d.drainage.until
+	}
+	return g
+}
+
+func (p phase) state() protocol.State {
+	switch p {
+	case onTrial:
+		return protocol.Probation
+	case serving:
+		return protocol.Serving
+	case leaving:
+		return protocol.Draining
+	}
+	return protocol.Starting
+}
+
+// enterLocked changes the phase.
+func (d *Daemon) enterLocked(p phase) { d.phase, d.entered = p, time.Now() }
+
+func (d *Daemon) describeGroups() []protocol.Group {
+	groups := make([]protocol.Group, 0, len(d.order))
+	for _, g := range d.order {
+		stats, addr := g.ln.Stats(), g.ln.Addr()
+		groups = append(groups, protocol.Group{
+			Name:     g.conf.Name,
+			Mode:     string(g.conf.Mode),
+			Network:  addr.Network(),
+			Address:  addr.String(),
+			Open:     stats.Open,
+			Parked:   stats.Parked,
+			Accepted: stats.Accepted,
+			MovedIn:  stats.In,
+			MovedOut: stats.Out,
+			Cut:      stats.Cut,
+		})
+	}
+	return groups
+}
+
+// build is what the toolchain has noted in this binary.
+var build = sync.OnceValue(func() protocol.Build {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return protocol.Build{}
+	}
+	setting := func(key string) string {
+		i := slices.IndexFunc(info.Settings, func(s debug.BuildSetting) bool { return s.Key == key })
+		if i < 0 {
+			return ""
+		}
+		return info.Settings[i].Value
+	}
+	at, _ := time.Parse(time.RFC3339, setting("vcs.time")) // zero where it is not noted
+	return protocol.Build{
+		Module:   info.Main.Path,
+		Version:  info.Main.Version,
+		Revision: setting("vcs.revision"),
+		Time:     at,
+		Modified: setting("vcs.modified") == "true",
+		Go:       info.GoVersion,
+	}
+})
