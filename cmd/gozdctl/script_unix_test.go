@@ -17,6 +17,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 	"go.uber.org/goleak"
 
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/client"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/protocol"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemon"
@@ -246,14 +247,14 @@ func scriptInstall(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(daemon.Install(filepath.Join(programs, args[0]), ts.MkAbs(args[1])))
 }
 
-// scriptSignal is "signal NAME PIDFILE": to the generation that serves.
+// scriptSignal is "signal NAME PIDFILE": to the generation that serves. For STOP and CONT a third
+// argument can name another generation.
 func scriptSignal(ts *testscript.TestScript, neg bool, args []string) {
 	signals := map[string]syscall.Signal{"STOP": syscall.SIGSTOP, "CONT": syscall.SIGCONT, "KILL": syscall.SIGKILL}
-	if neg || len(args) != 2 || signals[args[0]] == 0 {
-		ts.Fatalf("usage: signal STOP|CONT|KILL PIDFILE")
+	if neg || len(args) < 2 || len(args) > 3 || signals[args[0]] == 0 {
+		ts.Fatalf("usage: signal STOP|CONT|KILL PIDFILE [GENERATION]")
 	}
-	r, err := process.Find(ts.MkAbs(args[1]))
-	ts.Check(err)
+	r := openGeneration(ts, ts.MkAbs(args[1]), args[2:]...)
 	defer r.Close()
 	ts.Check(r.Signal(signals[args[0]]))
 	switch args[0] {
@@ -269,6 +270,29 @@ func scriptSignal(ts *testscript.TestScript, neg bool, args []string) {
 			return err != nil
 		})
 	}
+}
+
+// openGeneration returns the process of the generation with that number, or of the one that serves.
+func openGeneration(ts *testscript.TestScript, pidfile string, number ...string) *process.Process {
+	if len(number) == 0 {
+		r, err := process.Find(pidfile)
+		ts.Check(err)
+		return r.Process
+	}
+	c, err := client.Dial(context.Background(), pidfile)
+	ts.Check(err)
+	defer c.Close()
+	s, err := c.Status(context.Background())
+	ts.Check(err)
+	for _, g := range s.Generations {
+		if fmt.Sprint(g.Generation) == number[0] {
+			p, err := process.Open(g.PID, g.StartTime)
+			ts.Check(err)
+			return p
+		}
+	}
+	ts.Fatalf("there is no generation %s", number[0])
+	return nil
 }
 
 // scriptServing is "serving PIDFILE GENERATION": that one serves.
