@@ -14,6 +14,7 @@ import (
 type action struct {
 	wait     time.Duration // without --timeout
 	ask      func(ctx context.Context, c *client.Client) (*protocol.Answer, error)
+	doing    string // what a terminal shows meanwhile, if that may take a while
 	instead  string // what is done by signals, for people
 	bySignal func(ctx context.Context, pidfile string) (generation, error)
 }
@@ -37,7 +38,12 @@ func (a *app) act(ctx context.Context, pidfile string, do action) (generation, e
 		return generation{}, err
 	}
 	defer c.Close()
+	meanwhile := progress{s: a.stderr}
+	if do.doing != "" {
+		meanwhile.now(do.doing)
+	}
 	answer, err := do.ask(ctx, c)
+	meanwhile.end()
 	if err != nil {
 		return generation{}, impatient(ctx, fmt.Sprintf("pid %d: the outcome is not known", c.PID()), err)
 	}

@@ -83,12 +83,16 @@ func (a *app) complain(cmd *cobra.Command, name string, err error) {
 }
 
 // tell prints a line on standard error that begins with gozdctl's name.
-func (a *app) tell(line string) { a.stderr.printf("%s %s\n", a.stderr.paint(red, "gozdctl:"), line) }
+func (a *app) tell(line string) {
+	const name = "gozdctl:"
+	text := a.stderr.fold(name + " " + line)
+	a.stderr.printf("%s%s\n", a.stderr.paint(red, name), strings.TrimPrefix(text, name))
+}
 
 // say prints what has been done, for people.
 func (a *app) say(format string, args ...any) {
 	if !a.json {
-		a.stdout.printf(format+"\n", args...)
+		a.stdout.printf("%s\n", a.stdout.fold(fmt.Sprintf(format, args...)))
 	}
 }
 

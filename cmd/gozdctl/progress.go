@@ -57,7 +57,7 @@ func (p *progress) end() {
 
 func (p *progress) fits(text string) bool {
 	width := p.s.width()
-	return width == 0 || runes(p.line)+1+runes(text) < width // the last column is for the cursor
+	return width == 0 || p.line == "" || runes(p.line)+1+runes(text) < width // the last column is for the cursor
 }
 
 func (p *progress) erase() {
@@ -73,7 +73,7 @@ func (p *progress) redraw() {
 	if p.live == "" {
 		return
 	}
-	if p.line != indent {
+	if p.line != indent && p.line != "" {
 		p.s.printf(" ")
 	}
 	p.s.printf("%s", p.s.paint(dim, p.live))

@@ -133,6 +133,30 @@ func TestBar(t *testing.T) {
 	}
 }
 
+// Lines for people are broken at blanks on a terminal, and nowhere else.
+func TestErrorsOnATerminal(t *testing.T) {
+	s, screen := newTerminal(30)
+	a := newApp(s, s)
+	a.tell("upgrade: group nobody is not being accepted on")
+	if want := "gozdctl: upgrade: group\n  nobody is not being accepted\n  on\n"; screen.String() != want {
+		t.Errorf("it shows\n%s\nwant\n%s", screen, want)
+	}
+}
+
+// What is so meanwhile is gone afterwards.
+func TestMeanwhile(t *testing.T) {
+	s, screen := newTerminal(80)
+	p := progress{s: s}
+	p.now("stopping…")
+	if screen.String() != "stopping…" {
+		t.Errorf("it shows %q", screen)
+	}
+	p.end()
+	if screen.String() != "" {
+		t.Errorf("it leaves %q", screen)
+	}
+}
+
 // A watch writes over what it has shown, however many lines that were and are.
 func TestWatchWritesInPlace(t *testing.T) {
 	s, screen := newTerminal(80)

@@ -99,5 +99,14 @@ func wrap(text string, width int) []string {
 	return append(lines, line)
 }
 
+// fold breaks a line at blanks where a terminal would break it anywhere. What goes elsewhere stays
+// as it is.
+func (s *screen) fold(line string) string {
+	if !s.live {
+		return line
+	}
+	return strings.Join(wrap(line, max(s.width()-len(indent), 0)), "\n"+indent)
+}
+
 // runes is how many columns text has, as far as that can be said.
 func runes(text string) int { return len([]rune(text)) }

@@ -33,7 +33,8 @@ func (a *app) stop(ctx context.Context, pidfile string) error {
 	began := a.now()
 	var all []protocol.Generation
 	g, err := a.act(ctx, pidfile, action{
-		wait: stopWait(pidfile),
+		wait:  stopWait(pidfile),
+		doing: "stopping: for at most " + span(stopWait(pidfile)) + "…",
 		ask: func(ctx context.Context, c *client.Client) (*protocol.Answer, error) {
 			all = living(ctx, c)
 			answer, err := c.Stop(ctx)

@@ -79,37 +79,45 @@ func (t *table) writeRow(s *screen, row []cell, widths []int) {
 	lines := make([][]string, len(row))
 	height := 1
 	for i, c := range row {
-		lines[i] = []string{c.text}
-		if shrink := t.columns[i].shrink; shrink != nil && runes(c.text) > widths[i] {
-			lines[i] = shrink(c.text, widths[i])
-		}
+		lines[i] = t.columns[i].fit(c.text, widths[i])
 		height = max(height, len(lines[i]))
 	}
 	for n := range height {
 		var line strings.Builder
-		pending := 0 // blanks that are only written before something
+		written := 0 // columns of the screen
+		begin := 0   // of the present column
 		for i, c := range row {
-			text := ""
-			if n < len(lines[i]) {
-				text = lines[i][n]
-			}
-			blanks := max(widths[i]-runes(text), 0)
-			if t.columns[i].right {
-				pending, blanks = pending+blanks, 0
-			}
-			if text != "" {
-				line.WriteString(strings.Repeat(" ", pending) + s.paint(c.colour, text))
-				pending = 0
-			} else {
-				blanks = widths[i]
+			if text := at(lines[i], n); text != "" {
+				from := begin
 				if t.columns[i].right {
-					blanks = 0
+					from += max(widths[i]-runes(text), 0)
 				}
+				if written > 0 {
+					from = max(from, written+1) // the cell before may be longer than its column can be
+				}
+				line.WriteString(strings.Repeat(" ", from-written) + s.paint(c.colour, text))
+				written = from + runes(text)
 			}
-			pending += blanks + gap
+			begin += widths[i] + gap
 		}
 		s.printf("%s\n", line.String())
 	}
+}
+
+// fit returns the lines of a cell in a column of that width.
+func (c *column) fit(text string, width int) []string {
+	if c.shrink == nil || runes(text) <= width {
+		return []string{text}
+	}
+	return c.shrink(text, width)
+}
+
+// at is the line with number n, empty where there are fewer.
+func at(lines []string, n int) string {
+	if n < len(lines) {
+		return lines[n]
+	}
+	return ""
 }
 
 // keepEnd shortens a path to its end, which tells more than its beginning.

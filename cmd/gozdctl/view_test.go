@@ -132,3 +132,16 @@ func TestVersionOfABuild(t *testing.T) {
 		}
 	}
 }
+
+// A column that can be no narrower pushes the next one aside, and nothing is lost.
+func TestCellThatIsTooLong(t *testing.T) {
+	s, buf := pageOf(10)
+	table := &table{
+		columns: []column{{title: "A", least: 3, shrink: withoutAgo}, {title: "B"}},
+		rows:    [][]cell{{{text: "1001 days ago"}, {text: "next"}}},
+	}
+	table.write(s)
+	if want := "A     B\n1001 days next\n"; buf.String() != want {
+		t.Errorf("it is %q, want %q", buf.String(), want)
+	}
+}

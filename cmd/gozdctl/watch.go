@@ -31,15 +31,13 @@ func (a *app) watch(ctx context.Context, pidfile string) error {
 	defer w.end()
 	for {
 		err := w.look(ctx)
-		if ctx.Err() != nil {
-			return nil
-		}
-		if err != nil {
+		if err != nil && ctx.Err() == nil {
 			return err
 		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
+			a.json = false // all that there is to print has been printed
 			return nil
 		}
 	}
