@@ -161,6 +161,9 @@ func (c *Client) do(ctx context.Context, method, path string) (*http.Response, e
 		return nil, fmt.Errorf("control socket: %w", err)
 	}
 	resp, err := c.http.Do(req)
+	if err != nil && ctx.Err() != nil { // a dial that was cut short by it says so in words of its own
+		return nil, fmt.Errorf("%s: %w", c.path, context.Cause(ctx))
+	}
 	if err != nil {
 		return nil, c.connectError(err)
 	}
