@@ -55,7 +55,7 @@ func (d *Daemon) upgrade(tell func(protocol.Event)) error {
 		return d.upgradeFailed(err)
 	}
 	d.log.Info("upgraded", "successor", next.PID, "took", time.Since(a.began).Round(time.Millisecond))
-	d.succeeded(a, next.PID)
+	d.noteSuccessor(a, next)
 	d.drop(next.Dropped)
 	d.moveTo(forward)
 	d.passing.Add(1) // or the process might end before it has passed the request on
@@ -148,6 +148,17 @@ func (d *Daemon) setWanted(now bool) (before bool) {
 	defer d.mu.Unlock()
 	before, d.wanted = d.wanted, now
 	return before
+}
+
+// awaitSuccessor waits until the state file names the next generation, or that one has ended: who reads it
+// never finds a generation that is gone in place of one that serves. There is nothing to wait for without one.
+func (d *Daemon) awaitSuccessor() {
+	d.mu.Lock()
+	settled := d.succeeded
+	d.mu.Unlock()
+	if settled != nil {
+		<-settled
+	}
 }
 
 // signalSuccessor signals a child of this process.
