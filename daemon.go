@@ -74,6 +74,7 @@ type Daemon struct {
 	writing     bool            // keepWriting is at it
 	since       time.Time
 	wanted      bool     // an upgrade has been asked for by a signal, and has not begun
+	passed      bool     // such a request has gone to the successor
 	attempt     *attempt // the upgrade in progress; nil if there is none
 	drainage    drainage
 	trial       *process.Trial // of the successor; nil if there is none
