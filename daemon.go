@@ -65,14 +65,16 @@ type Daemon struct {
 
 	mu          sync.Mutex // guards what follows, and used and open of the groups
 	phase       phase
-	entered     time.Time // when it was entered
-	why         reason    // of leaving
-	successor   int       // PID of the next generation, once it serves
-	failures    int       // upgrades that failed
-	failure     string    // why the last one did
-	writing     bool      // keepWriting is at it
+	entered     time.Time       // when it was entered
+	why         reason          // of leaving
+	successor   int             // PID of the next generation, once it serves
+	succeeded   <-chan struct{} // closed when everybody can know of it; nil before
+	failures    int             // upgrades that failed
+	failure     string          // why the last one did
+	writing     bool            // keepWriting is at it
 	since       time.Time
 	wanted      bool     // an upgrade has been asked for by a signal, and has not begun
+	passed      bool     // such a request has gone to the successor
 	attempt     *attempt // the upgrade in progress; nil if there is none
 	drainage    drainage
 	trial       *process.Trial // of the successor; nil if there is none
@@ -97,12 +99,14 @@ const (
 
 // group is one group of the configuration with its socket.
 type group struct {
-	conf *cfg.Group
-	ln   *listen.Listener
-	face net.Listener // what the program gets: ln, or TLS around it
-	tls  *tls.Config  // of face; nil without TLS
-	used bool         // the program has taken it
-	open bool         // it is being accepted on
+	conf  *cfg.Group
+	ln    *listen.Listener
+	face  net.Listener // what the program gets: ln, or TLS around it
+	tls   *tls.Config  // of face; nil without TLS
+	own   bool         // its socket is not inherited
+	bound bool         // nobody can connect yet: see listenOnAll
+	used  bool         // the program has taken it
+	open  bool         // it is being accepted on
 }
 
 // New makes this process a daemon by the configuration, like [Daemonize] but
@@ -137,9 +141,7 @@ func newDaemon(opts Options, endProcess bool) (*Daemon, error) {
 	}
 	d.serves, d.stopServing = context.WithCancel(context.Background())
 	d.hookOver, d.endHook = context.WithCancel(context.Background())
-	catching := d.catchSignals()
-	stage, err := d.start()
-	<-catching
+	stage, err := d.start(d.catchSignals())
 	if err != nil {
 		signal.Stop(d.signals)
 		d.report.Fail(stage, err)

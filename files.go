@@ -1,6 +1,11 @@
 package gozd
 
-import "time"
+import (
+	"os"
+	"time"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
+)
 
 // filesAgain is how long after PID file and state file could not be written it is tried
 // again.
@@ -50,4 +55,23 @@ func (d *Daemon) writeAgain() bool {
 	d.mu.Unlock()
 	d.log.Info("PID file and state file written at last")
 	return true
+}
+
+// haveLastWord puts the state file right where the previous generation has written it
+// after this one: it says there that its successor is on probation, and may come to that
+// so late that the probation is over. It has said all when it knows the outcome.
+func (d *Daemon) haveLastWord() {
+	d.up.AwaitParent()
+	d.upgrading.Lock()
+	defer d.upgrading.Unlock()
+	if !d.phaseIs(serving) {
+		return // the file may be the successor's by now
+	}
+	if s, err := process.ReadState(d.PIDFile()); err == nil && s.PID == os.Getpid() {
+		return
+	}
+	if err := d.saveState(); err != nil {
+		d.log.Error("state file not written", "error", err)
+		d.keepWriting()
+	}
 }

@@ -42,6 +42,9 @@ func (d *Daemon) claimGroups() error {
 		d.groups[g.conf.Name] = g
 		d.order = append(d.order, g)
 	}
+	if d.Generation() == 1 {
+		return d.listenOnAll() // clients may as well wait: there is nobody else
+	}
 	return nil
 }
 
@@ -104,7 +107,7 @@ func (d *Daemon) claim(conf *cfg.Group, match *upgrade.Socket) (*group, error) {
 	if err != nil {
 		return nil, check.InGroup(d.conf, conf, err)
 	}
-	g := &group{conf: conf}
+	g := &group{conf: conf, own: match == nil, bound: match == nil}
 	g.ln = listen.New(inner, listen.Options{
 		Group:    conf.Name,
 		Gate:     d.gate,
@@ -118,11 +121,14 @@ func (d *Daemon) claim(conf *cfg.Group, match *upgrade.Socket) (*group, error) {
 // open returns the listening socket of a group, known to the upgrader.
 func (d *Daemon) open(conf *cfg.Group, now upgrade.Socket, match *upgrade.Socket, opts socket.Options) (net.Listener, error) {
 	if match != nil {
+		if conf.SocketOwner == "" {
+			opts.UID, opts.GID = -1, -1 // it has one, who may not be this user's to change
+		}
 		return d.inherit(*match, now, opts)
 	}
 	opts.SharePort = d.predecessorHasPort(now)
 	network, address := conf.Listen.Bind()
-	ln, err := socket.Listen(network, address, opts)
+	ln, err := socket.Bind(network, address, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -132,6 +138,21 @@ func (d *Daemon) open(conf *cfg.Group, now upgrade.Socket, match *upgrade.Socket
 		return nil, err
 	}
 	return ln, nil
+}
+
+// listenOnAll lets clients connect to the sockets that this process has made. A successor calls it at the
+// last moment: if its upgrade failed afterwards, those in their queues would be reset.
+func (d *Daemon) listenOnAll() error {
+	for _, g := range d.order {
+		if !g.bound {
+			continue
+		}
+		if err := socket.Begin(g.ln); err != nil {
+			return check.InGroup(d.conf, g.conf, err)
+		}
+		g.bound = false
+	}
+	return nil
 }
 
 // predecessorHasPort reports whether the previous generation listens on the port

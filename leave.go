@@ -100,6 +100,7 @@ func (d *Daemon) finish(why reason) {
 	d.passing.Wait()
 	d.up.AwaitParent()
 	d.closeControl()
+	d.awaitSuccessor()
 	d.log.Info("done", "reason", string(why))
 	close(d.done)
 	d.sayGoodbye()

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/fault"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/handover"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
 )
@@ -50,8 +51,13 @@ func (d *Daemon) beginTrial(lasts time.Duration) bool {
 // one that serves, or is rolled back. Without the previous one it must carry on.
 func (d *Daemon) passTrial(trial time.Duration) {
 	d.log.Info("on probation", "for", trial)
+	if err := d.listenOnAll(); err != nil {
+		d.rollBack(onTrial, err)
+		return
+	}
 	d.report.Probation(trial)
 	d.openGate()
+	fault.At(fault.OnProbation)
 	timer := time.NewTimer(trial)
 	defer timer.Stop()
 	select {
@@ -105,10 +111,22 @@ func (d *Daemon) rollBack(from phase, why error) bool {
 	d.receiver.Close()
 	d.endHook() // it has replaced nobody
 	d.moveBack()
+	d.emptyOwnQueues()
 	d.drain(stopping)
 	d.endDrain()
 	d.endFailed(upgrade.StageProbation, why)
 	return true
+}
+
+// emptyOwnQueues has those answered who have already connected to an address that the previous generation
+// does not have.
+func (d *Daemon) emptyOwnQueues() {
+	d.removeNewSockets() // or others would still connect
+	for _, g := range d.order {
+		if g.own {
+			g.ln.EmptyQueue()
+		}
+	}
 }
 
 // rollBackOrStop does what a generation on probation is asked to do. It may have passed

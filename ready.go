@@ -87,8 +87,11 @@ func (d *Daemon) becomeReady() error {
 		d.log.Warn("connections of the previous generation stay there", "error", err)
 	}
 	fault.At(fault.PIDWritten)
+	if err := d.listenOnAll(); err != nil {
+		return err
+	}
 	d.up.Ready()
-	fault.At(fault.AfterReady)
+	fault.At(fault.TookOver)
 	d.openGate()
 	if err := d.saveState(); err != nil {
 		// It serves, and the previous generation goes: too late to fail.
@@ -96,6 +99,9 @@ func (d *Daemon) becomeReady() error {
 		d.keepWriting()
 	}
 	d.report.Ready(d.up.Kept())
+	if d.up.Manifest().Probation > 0 {
+		go d.haveLastWord()
+	}
 	if err := d.up.Check([]upgrade.Ancestor{d.self()}); err != nil {
 		d.log.Warn("upgrades will fail", "error", err)
 	}

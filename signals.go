@@ -39,7 +39,7 @@ func (d *Daemon) handleSignal(sig os.Signal) {
 	switch sig {
 	case sigUpgrade:
 		if d.phaseIs(leaving) {
-			d.log.Warn("upgrade refused: this generation does not serve any more")
+			d.requestTooLate()
 			return
 		}
 		d.requestUpgrade()

@@ -17,14 +17,16 @@ import (
 const fileLock = "lock"
 
 // start does all that has to be done before the program can take its groups. On
-// an error it returns the stage too.
-func (d *Daemon) start() (stage string, err error) {
+// an error it returns the stage too. catching is closed when signals are caught.
+func (d *Daemon) start(catching <-chan struct{}) (stage string, err error) {
 	fault.At(fault.AfterFork)
 	// The configuration has the time limit for upgrades, which tableflip wants
 	// to know first; what is wrong with it is told afterwards, when there is
 	// somebody to tell.
 	conf, confErr := cfg.Load(d.opts.config(), cfg.Options{})
-	if stage, err := d.connect(conf); err != nil {
+	stage, err = d.connect(conf)
+	<-catching // before others can know this process by what it does
+	if err != nil {
 		return stage, err
 	}
 	binary, err := absoluteBinary(os.Args[0]) // as late as there is somebody to tell

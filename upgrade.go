@@ -55,7 +55,7 @@ func (d *Daemon) upgrade(tell func(protocol.Event)) error {
 		return d.upgradeFailed(err)
 	}
 	d.log.Info("upgraded", "successor", next.PID, "took", time.Since(a.began).Round(time.Millisecond))
-	d.succeeded(a, next.PID)
+	d.noteSuccessor(a, next)
 	d.drop(next.Dropped)
 	d.moveTo(forward)
 	d.passing.Add(1) // or the process might end before it has passed the request on
@@ -136,9 +136,37 @@ func (d *Daemon) restoreFiles() error {
 // passOnRequest gives a request for another upgrade, which has come during this
 // one, to the successor.
 func (d *Daemon) passOnRequest(pid int) {
-	if d.setWanted(false) {
+	if d.setWanted(false) && d.passesOn() {
 		d.signalSuccessor(pid, sigUpgrade)
 	}
+}
+
+// lateRequest is how long after this generation has been replaced a signal is taken for one that was
+// sent before: on a busy machine it may take that long to get here.
+const lateRequest = time.Second
+
+// requestTooLate is called when an upgrade is asked for of a generation that leaves. One that has
+// just been replaced passes that on.
+func (d *Daemon) requestTooLate() {
+	d.mu.Lock()
+	pid, recent := d.successor, time.Since(d.entered) < lateRequest
+	d.mu.Unlock()
+	if pid != 0 && recent {
+		if d.passesOn() {
+			d.signalSuccessor(pid, sigUpgrade)
+		}
+		return
+	}
+	d.log.Warn("upgrade refused: this generation does not serve any more")
+}
+
+// passesOn reports true once: all requests that come during an upgrade are one more.
+func (d *Daemon) passesOn() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	first := !d.passed
+	d.passed = true
+	return first
 }
 
 // setWanted reports whether an upgrade is asked for that has not begun, and notes whether one
@@ -148,6 +176,17 @@ func (d *Daemon) setWanted(now bool) (before bool) {
 	defer d.mu.Unlock()
 	before, d.wanted = d.wanted, now
 	return before
+}
+
+// awaitSuccessor waits until the state file names the next generation, or that one has ended: who reads it
+// never finds a generation that is gone in place of one that serves. There is nothing to wait for without one.
+func (d *Daemon) awaitSuccessor() {
+	d.mu.Lock()
+	settled := d.succeeded
+	d.mu.Unlock()
+	if settled != nil {
+		<-settled
+	}
 }
 
 // signalSuccessor signals a child of this process.

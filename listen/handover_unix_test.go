@@ -12,6 +12,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -616,6 +617,70 @@ func TestHandoverByTheHandler(t *testing.T) {
 		}
 		wantText(t, moved, "second")
 		moved.Close()
+	}
+}
+
+// dying is a successor that has promised to take connections, and has ended.
+type dying struct{ dead atomic.Bool }
+
+func (d *dying) Takes(string) bool { return !d.dead.Load() }
+
+func (d *dying) Move(string, []byte, syscall.Conn) error { return net.ErrClosed }
+
+// When both generations are asked to end, idle connections that were to move have nobody to move to, and
+// must not hold the older one until its deadline. Before, they stay and are served.
+func TestHurryEndsIdleConnectionsWithoutASuccessor(t *testing.T) {
+	for _, network := range []string{"tcp", "unix"} {
+		old := generation(t, network)
+		server, client := pair(t, old, to(old))
+		r := new(listen.IdleReader)
+		r.Init(server.(listen.Conn), func(int) bool { return true })
+		next := new(dying)
+		old.MoveIdle(next)
+		next.dead.Store(true)
+		read := make(chan error, 2)
+		go func() {
+			defer server.Close()
+			for range cap(read) {
+				_, err := r.Read(make([]byte, 8))
+				read <- err
+			}
+		}()
+		drained := make(chan listen.Result, 1)
+		go func() { drained <- old.Drain(t.Context()) }()
+		<-old.Draining()
+		send(t, client, "used")
+		if err := within(t, read, "Read"); err != nil {
+			t.Errorf("%s: Read = %v before the hurry", network, err)
+		}
+		old.Hurry()
+		if err := within(t, read, "Read"); !errors.Is(err, io.EOF) {
+			t.Errorf("%s: Read = %v, want io.EOF", network, err)
+		}
+		if r := within(t, drained, "Drain"); r.Ended != 1 {
+			t.Errorf("%s: Drain = %+v, want 1 ended", network, r)
+		}
+	}
+}
+
+// A client whose connection has just been adopted may be about to send its first request: at a stop it
+// has the rest of a second, as if it had been accepted here.
+func TestAdoptedAtAStop(t *testing.T) {
+	for _, network := range []string{"tcp", "unix"} {
+		ln := generation(t, network)
+		client := adopt(t, ln, network, nil)
+		ln.CloseIdle()
+		drained := make(chan listen.Result, 1)
+		go func() { drained <- ln.Drain(t.Context()) }()
+		<-ln.Draining()
+		send(t, client, "first")
+		c, err := ln.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		wantText(t, c, "first")
+		c.Close()
+		within(t, drained, "Drain")
 	}
 }
 

@@ -34,6 +34,7 @@ type IdleReader struct {
 	woken    bool       // the socket's deadline is Wake's, until Read has seen it
 	retired  bool       // another reader has the connection
 	grace    time.Time  // until then a fresh connection is not idle; zero: not decided yet
+	ripens   bool       // Wake will be called then
 }
 
 // Init prepares r for conn, a connection of a [Listener]. idle is called by Read,
@@ -94,20 +95,19 @@ func (r *IdleReader) leave() bool {
 	if !ok {
 		return false
 	}
-	switch policy, _ := s.listener().idlePolicy(); policy {
-	case moveIdle:
-		return s.Handover(nil) == nil
-	case closeIdle:
-		if !r.isFresh() {
-			_ = s.CloseRead() // Read returns what has arrived, and then io.EOF
-		}
+	policy, _ := s.listener().idlePolicy()
+	if policy == moveIdle && s.Handover(nil) == nil {
+		return true
+	}
+	if (policy == closeIdle || policy == moveIdle && s.listener().isForsaken()) && !r.isFresh() {
+		_ = s.CloseRead() // Read returns what has arrived, and then io.EOF
 	}
 	return false
 }
 
 // isFresh reports whether nothing has ever been read and the client may still be about to
 // send its first request: it has just connected, perhaps by the queue of the
-// socket that is closing. It has a second from when this is asked first.
+// socket that is closing. It has a second from when this is asked first, or from its adoption.
 func (r *IdleReader) isFresh() bool {
 	if r.used.Load() {
 		return false
@@ -116,9 +116,13 @@ func (r *IdleReader) isFresh() bool {
 	defer r.mu.Unlock()
 	if r.grace.IsZero() {
 		r.grace = time.Now().Add(freshGrace)
-		time.AfterFunc(freshGrace, r.Wake)
 	}
-	return time.Now().Before(r.grace)
+	left := time.Until(r.grace)
+	if left > 0 && !r.ripens {
+		r.ripens = true
+		time.AfterFunc(left, r.Wake)
+	}
+	return left > 0
 }
 
 // Wake has a Read that waits look again whether the connection is idle and the

@@ -115,9 +115,9 @@ func (l *Listener) Accept() (net.Conn, error) {
 		if err == nil {
 			return l.track(c), nil // also while draining: the kernel has already accepted it
 		}
-		l.foundEmpty(err)
+		again := l.foundEmpty(err) || errors.Is(err, os.ErrDeadlineExceeded) // only adopting and emptying set a deadline
 		l.leaveAccept()
-		if !errors.Is(err, os.ErrDeadlineExceeded) { // only adopting and emptying set a deadline
+		if !again {
 			return l.refuse(err)
 		}
 	}

@@ -24,7 +24,7 @@ func (l *Listener) park(s socket, limit time.Duration) {
 	defer l.parked.Add(-1)
 	r := new(IdleReader)
 	r.Init(s, func(int) bool { return true })
-	r.used.Store(true) // by an older generation
+	r.grace = time.Now().Add(freshGrace) // an older generation may have had it for an instant only
 	if limit > 0 {
 		_ = r.SetReadDeadline(time.Now().Add(limit))
 	}

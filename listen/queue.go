@@ -3,6 +3,7 @@ package listen
 import (
 	"errors"
 	"os"
+	"syscall"
 	"time"
 )
 
@@ -58,13 +59,17 @@ func (l *Listener) endEmptying() {
 	l.checkDrainedLocked()
 }
 
-// foundEmpty ends the emptying, if err says that nobody has come for a while. The
-// deadline may also be one from before, that of an adoption.
-func (l *Listener) foundEmpty(err error) {
+// foundEmpty ends the emptying, if err says that nobody has come for a while, or that nobody can come any more. The
+// deadline may also be one from before, that of an adoption. It reports whether err has said what the listener knows
+// already, to whichever Accept it came.
+func (l *Listener) foundEmpty(err error) bool {
+	shut := errors.Is(err, syscall.EINVAL) // see refuseNew
 	l.mu.Lock()
-	empty := l.emptying && errors.Is(err, os.ErrDeadlineExceeded) && !time.Now().Before(l.emptyAt)
+	late := errors.Is(err, os.ErrDeadlineExceeded) && !time.Now().Before(l.emptyAt)
+	empty, stopped := l.emptying && (late || shut), l.stopped
 	l.mu.Unlock()
 	if empty {
 		l.endEmptying()
 	}
+	return empty || stopped && shut
 }

@@ -111,8 +111,11 @@ func TestEveryConnectionIsServedUpToTheEnd(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("clients can be kept out of the queue on Linux only")
 	}
-	for range 5 {
+	for i := range 6 {
 		inner := singlePath(t)
+		if i%2 == 1 {
+			inner = raw(t, "unix") // with its name to the end, as an abstract one has it
+		}
 		gate := make(chan struct{})
 		close(gate)
 		ln := listen.New(inner, listen.Options{Gate: gate})
@@ -120,7 +123,7 @@ func TestEveryConnectionIsServedUpToTheEnd(t *testing.T) {
 		go func() { served <- echoAll(ln) }()
 		results := make(chan error)
 		for range 4 {
-			go func() { results <- connectUntilRefused(inner.Addr().String()) }()
+			go func() { results <- connectUntilRefused(inner.Addr()) }()
 		}
 		ln.EmptyQueue()
 		if r := ln.Drain(t.Context()); r.Cut != 0 {
@@ -151,9 +154,9 @@ func singlePath(t *testing.T) net.Listener {
 
 // connectUntilRefused returns an error for a connection that was made and not
 // answered.
-func connectUntilRefused(address string) error {
+func connectUntilRefused(to net.Addr) error {
 	for {
-		c, err := net.DialTimeout("tcp", address, 100*time.Millisecond)
+		c, err := net.DialTimeout(to.Network(), to.String(), 100*time.Millisecond)
 		if err != nil {
 			return nil //nolint:nilerr // that is what it waits for
 		}

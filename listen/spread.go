@@ -15,13 +15,33 @@ func (l *Listener) Spread() time.Duration {
 }
 
 // Hurry says that there is no time to spread anything any more: the generation is
-// to end soon. Later calls do nothing.
+// to end soon. Idle connections that were to move and cannot any more, since the
+// successor has ended too, end. Later calls do nothing.
 func (l *Listener) Hurry() {
+	if l.beginHurry() {
+		l.wakeIdle()
+	}
+}
+
+// beginHurry reports whether it was the first to do so.
+func (l *Listener) beginHurry() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !l.hasHurry {
-		l.hasHurry = true
-		close(l.hurried)
+	if l.hasHurry {
+		return false
+	}
+	l.hasHurry = true
+	close(l.hurried)
+	return true
+}
+
+// isForsaken reports whether the generation is to end soon and its successor takes nothing any more.
+func (l *Listener) isForsaken() bool {
+	select {
+	case <-l.hurried:
+		return !l.Moves()
+	default:
+		return false
 	}
 }
 

@@ -12,17 +12,33 @@ const (
 	flagACK  = 0x10
 )
 
-// refuseNew has the kernel drop the first packet of every new connection to ln, while
-// those that shake hands go on: the queue only becomes shorter. A client tries
+// refuseNew has the kernel keep new connections to ln out, while those that are in its queue, or
+// shake hands, stay: the queue only becomes shorter.
+func refuseNew(ln net.Listener) {
+	switch ln := ln.(type) {
+	case *net.TCPListener:
+		dropFirstPackets(ln)
+	case *net.UnixListener:
+		shutdownReading(ln)
+	}
+}
+
+// shutdownReading refuses who connects from now on, whatever name the socket has. Accept returns the
+// queue, and then EINVAL (unix_stream_connect and unix_accept in net/unix/af_unix.c).
+func shutdownReading(ln *net.UnixListener) {
+	raw, err := ln.SyscallConn()
+	if err != nil {
+		return
+	}
+	_ = raw.Control(func(fd uintptr) { _ = syscall.Shutdown(int(fd), syscall.SHUT_RD) })
+}
+
+// dropFirstPackets has the first packet of every new connection dropped. A client tries
 // again after a second, and is refused then. Where that is not to be had, a client
 // may still get into the queue at the very last moment: so it is with Multipath TCP, which package
 // net uses where the kernel has it (GODEBUG=multipathtcp=0 ends that), and which takes no filter.
-func refuseNew(ln net.Listener) {
-	tcp, ok := ln.(*net.TCPListener)
-	if !ok {
-		return
-	}
-	raw, err := tcp.SyscallConn()
+func dropFirstPackets(ln *net.TCPListener) {
+	raw, err := ln.SyscallConn()
 	if err != nil {
 		return
 	}

@@ -51,13 +51,16 @@ func KeyPair(conf *cfg.Config, g *cfg.Group) (*tls.Certificate, error) {
 }
 
 // Owner returns the numbers of the user and the group that own a group's Unix
-// socket, each -1 for the process's own.
+// socket: those of socket_owner, or without it those that the daemon becomes. Each is -1
+// for the process's own.
 func Owner(conf *cfg.Config, g *cfg.Group) (uid, gid int, err error) {
-	uid, gid = -1, -1
-	user, group, hasGroup := strings.Cut(g.SocketOwner, ":")
-	if user != "" {
-		uid, err = process.LookupUser(user)
+	if g.SocketOwner == "" {
+		uid, gid = defaultOwner(conf)
+		return uid, gid, nil
 	}
+	gid = -1
+	user, group, hasGroup := strings.Cut(g.SocketOwner, ":")
+	uid, err = process.LookupUser(user)
 	if err == nil && hasGroup {
 		gid, err = process.LookupGroup(group)
 	}
@@ -65,6 +68,15 @@ func Owner(conf *cfg.Config, g *cfg.Group) (uid, gid int, err error) {
 		return -1, -1, InGroup(conf, g, fmt.Errorf("socket_owner %q: %w", g.SocketOwner, err))
 	}
 	return uid, gid, nil
+}
+
+// defaultOwner leaves it to Identity to say what is wrong with user and group.
+func defaultOwner(conf *cfg.Config) (uid, gid int) {
+	id, err := Identity(conf)
+	if err != nil || id == nil {
+		return -1, -1
+	}
+	return id.UID, id.GID
 }
 
 // Identity returns whom the daemon becomes, or nil if it stays who it is.

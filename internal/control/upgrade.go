@@ -70,6 +70,22 @@ func Upgrade(ctx context.Context, pidfile string) (*Upgraded, error) {
 	}
 }
 
+// stillServed returns an error if nobody holds the daemon's lock any more: the generation that was asked has
+// passed it on and only drains, and the new one has ended before it could say anything.
+func stillServed(pidfile string, old *process.State) error {
+	r, err := find(pidfile)
+	if err == nil {
+		r.Close()
+	}
+	if !errors.Is(err, process.ErrNotRunning) {
+		return nil
+	}
+	if now, err := process.ReadState(pidfile); err != nil || now.PID != old.PID {
+		return nil //nolint:nilerr // it has said something just now, which is read next
+	}
+	return fmt.Errorf("pid %d ended during the upgrade, or the successor to which it had passed the lock: %w", old.PID, process.ErrNotRunning)
+}
+
 // outcome looks whether the daemon has said how the upgrade went; both results
 // are nil while it has not.
 func outcome(pidfile string, before *process.Running) (*Upgraded, error) {
@@ -94,7 +110,7 @@ func outcome(pidfile string, before *process.Running) (*Upgraded, error) {
 	}
 	if p, err := process.Open(old.PID, old.StartTime); err == nil {
 		p.Close()
-		return nil, nil
+		return nil, stillServed(pidfile, old)
 	}
 	// It may have been replaced and have ended since we read the file.
 	if again, err := process.ReadState(pidfile); err == nil && again.PID != old.PID {

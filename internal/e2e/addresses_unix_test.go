@@ -93,6 +93,32 @@ func TestSocketOfAnotherOwner(t *testing.T) {
 	wantAccess(t, path, 0o640, 54321)
 }
 
+// TestSocketOfTheDaemonsUser has a daemon that becomes another user own its sockets: those of the start and those
+// that upgrades add. Mode 0000 is a mode like others.
+func TestSocketOfTheDaemonsUser(t *testing.T) {
+	asRoot(t)
+	nobody, err := process.LookupUser("nobody")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const first, second = "[web]\nmode http\nlisten unix:web.sock\n", "[plain]\nmode http\nlisten unix:plain.sock\nsocket_mode 0000\n"
+	d := prepare(t, programs.mixed, first, "user nobody")
+	giveAway(t, d)
+	if err := d.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	web, plain := filepath.Join(d.Dir, "web.sock"), filepath.Join(d.Dir, "plain.sock")
+	wantAccess(t, web, 0o660, nobody)
+	if err := d.Configure(first+"socket_mode 0666\n"+second, "user nobody"); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		upgradeToOther(t, d)
+		wantAccess(t, web, 0o666, nobody)
+		wantAccess(t, plain, 0, nobody)
+	}
+}
+
 // asRoot is a test that only root can do.
 func asRoot(t *testing.T) {
 	t.Helper()

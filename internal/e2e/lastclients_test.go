@@ -94,7 +94,7 @@ func startWeb(t *testing.T, listen string) (*daemon.Daemon, *lastClients) {
 // the queue of its listening socket are answered too.
 func TestStopAnswersEveryConnection(t *testing.T) {
 	withoutMultipath(t)
-	for _, listen := range []string{"127.0.0.1:0", "unix:web.sock"} {
+	for _, listen := range []string{"127.0.0.1:0", "unix:web.sock", "@" + t.TempDir()} {
 		t.Run(listen, func(t *testing.T) {
 			for range 3 {
 				d, clients := startWeb(t, listen)
@@ -119,6 +119,7 @@ func TestMovedGroupAnswersEveryConnection(t *testing.T) {
 		{"127.0.0.1:0", "unix:new.sock"},
 		{"unix:old.sock", "unix:new.sock"},
 		{"unix:old.sock", "127.0.0.1:0"},
+		{"@" + t.TempDir(), "127.0.0.1:0"},
 	} {
 		t.Run(strings.Join(change[:], " to "), func(t *testing.T) {
 			d, clients := startWeb(t, change[0])

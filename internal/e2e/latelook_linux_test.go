@@ -1,9 +1,6 @@
 package e2e
 
 import (
-	"context"
-	"os"
-	"path/filepath"
 	"syscall"
 	"testing"
 	"time"
@@ -48,17 +45,10 @@ func TestParentThatLooksLate(t *testing.T) {
 // its successor goes to work. The parent goes on with the test's end, if not before.
 func upgradeBehindABack(t *testing.T, d *daemon.Daemon, parent int) (upgraded <-chan error) {
 	t.Helper()
-	fault("dawdle")(t, d)
-	done := make(chan error, 1)
-	go func() {
-		_, err := d.Upgrade(context.WithoutCancel(t.Context()))
-		done <- err
-	}()
-	dawdles := filepath.Join(d.Dir, "dawdles")
-	await(t, "the new generation's file", func() bool { _, err := os.Stat(dawdles); return err == nil })
+	goOn, done := dawdle(t, d)
 	freeze(t, parent)
 	t.Cleanup(func() { _ = syscall.Kill(parent, syscall.SIGCONT) })
-	_ = os.Remove(dawdles)
+	goOn()
 	return done
 }
 

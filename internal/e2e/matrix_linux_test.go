@@ -34,6 +34,8 @@ type matrixStep struct {
 	point string
 	by    role   // who stops there
 	also  string // a point of the other that must have been reached too
+	log   string // what the daemon must have logged by then
+	conf  string // of the section [gozd]
 }
 
 // matrixSteps are in the order of an upgrade.
@@ -44,8 +46,10 @@ var matrixSteps = []matrixStep{
 	{name: "configuration", point: points.Configuration, by: child},
 	{name: "listen", point: points.Listen, by: child},
 	{name: "before ready", point: points.BeforeReady, by: child},
-	{name: "PID file written", point: points.PIDWritten, by: child},
-	{name: "right after ready", point: points.AfterReady, by: child},
+	{name: "in probation", point: points.OnProbation, by: child, conf: "probation 100ms\n"},
+	{name: "between PID file and ready", point: points.PIDWritten, by: child},
+	{name: "right after ready", point: points.Reported, by: child},
+	{name: "taken over", point: points.TookOver, by: child, log: "msg=upgraded generation=1"},
 	{name: "handing over", point: points.HandingOver, by: child},
 	{name: "draining", point: points.Draining, by: parent},
 }
@@ -68,11 +72,10 @@ type outcome string
 
 const (
 	notPossible outcome = "-"
-	upgraded    outcome = "upgraded"     // the child serves
-	failed      outcome = "failed"       // the parent serves on
-	failedLast  outcome = "failed, last" // the parent serves on, and cannot be upgraded any more
-	down        outcome = "down"         // nobody serves, until it is started again
-	ended       outcome = "ended"        // as it was asked to
+	upgraded    outcome = "upgraded" // the child serves
+	failed      outcome = "failed"   // the parent serves on
+	down        outcome = "down"     // nobody serves, until it is started again
+	ended       outcome = "ended"    // as it was asked to
 )
 
 // matrixFaults are the columns of the matrix.
@@ -86,10 +89,8 @@ var matrixFaults = []struct {
 		switch {
 		case s.point == points.BeforeFork:
 			return notPossible
-		case s.before(points.AfterReady):
+		case s.before(points.TookOver):
 			return failed
-		case s.before(points.HandingOver):
-			return failedLast
 		}
 		return down // it was the only one that served
 	}},

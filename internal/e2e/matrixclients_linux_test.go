@@ -30,6 +30,7 @@ type exchange struct {
 // crew are clients that never retry and that know by which connection each request
 // went. They cannot be those of the package load, which keeps that to itself.
 type crew struct {
+	ctx  context.Context // ends when they leave
 	stop context.CancelFunc
 	done sync.WaitGroup
 
@@ -42,15 +43,29 @@ type crew struct {
 func newCrew(t *testing.T, web, plain load.Target) *crew {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	c := &crew{stop: cancel}
+	c := &crew{ctx: ctx, stop: cancel}
 	for group, to := range map[string]load.Target{"web": web, "plain": plain} {
 		for _, keep := range []bool{false, true, true} {
-			s := &sailor{group: group, to: to.Address, keep: keep}
-			c.done.Go(func() { c.sail(ctx, s) })
+			c.join(&sailor{group: group, to: to.Address, keep: keep})
 		}
 	}
 	t.Cleanup(c.leave)
 	return c
+}
+
+// join has one more client ask.
+func (c *crew) join(s *sailor) {
+	c.done.Go(func() { c.sail(s) })
+}
+
+// has reports whether a client of a kind has had a connection from one of the ports.
+func (c *crew) has(kind string, ports map[int]bool) bool {
+	for _, e := range c.all() {
+		if e.kind == kind && ports[e.port] {
+			return true
+		}
+	}
+	return false
 }
 
 // leave ends all clients after the request that they are at.
@@ -59,7 +74,7 @@ func (c *crew) leave() {
 	c.done.Wait()
 }
 
-func (c *crew) sail(ctx context.Context, s *sailor) {
+func (c *crew) sail(s *sailor) {
 	tick := time.NewTicker(matrixRhythm)
 	defer tick.Stop()
 	defer s.hangUp()
@@ -70,7 +85,7 @@ func (c *crew) sail(ctx context.Context, s *sailor) {
 		c.mu.Unlock()
 		select {
 		case <-tick.C:
-		case <-ctx.Done():
+		case <-c.ctx.Done():
 			return
 		}
 	}

@@ -251,7 +251,7 @@ func TestPIDFileRemovedByHand(t *testing.T) {
 		t.Fatal(err)
 	}
 	remove(process.LockPath(d.PIDFile))
-	want := fmt.Sprintf("not running (nobody holds the daemon's lock, but pid %d is alive: somebody has removed %s)", s.PID, process.LockPath(d.PIDFile))
+	want := fmt.Sprintf("not running (nobody holds the daemon's lock, but pid %d is alive: its successor has ended, or somebody has removed %s)", s.PID, process.LockPath(d.PIDFile))
 	if got := gozdctl("status", d.PIDFile); !strings.Contains(got, want) {
 		t.Errorf("status without a lock file: %q, want %q in it", got, want)
 	}

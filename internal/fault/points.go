@@ -10,8 +10,10 @@ const (
 	Configuration     = "configuration"      // child, start.go: it knows its parent, and checks the configuration
 	Listen            = "listen"             // child, start.go: before it claims its sockets
 	BeforeReady       = "before-ready"       // child, ready.go: all groups are being accepted on, nobody knows yet
+	OnProbation       = "on-probation"       // child, probation.go: it serves beside its parent
 	PIDWritten        = "pid-written"        // child, ready.go: the PID file names it, its parent has not been told
-	AfterReady        = "after-ready"        // child, ready.go: its parent has been told, the state file is the old one
+	Reported          = "reported"           // child, internal/upgrade/upgrader.go: its report says that it is ready, its parent has not been replaced
+	TookOver          = "took-over"          // child, ready.go: its parent has been replaced, the state file is the old one
 	HandingOver       = "handing-over"       // child, internal/handover: it has a connection, and has not answered
 	Draining          = "draining"           // parent, leave.go: it accepts nothing any more
 )

@@ -61,9 +61,9 @@ func stderrOf(err error) []byte {
 func say(v any) { _ = json.NewEncoder(os.Stdout).Encode(v) }
 
 // pidfileIn returns the path of a PID file in a directory of the test's own.
-func pidfileIn(t *testing.T) string {
-	t.Helper()
-	return filepath.Join(t.TempDir(), "app.pid")
+func pidfileIn(tb testing.TB) string {
+	tb.Helper()
+	return filepath.Join(tb.TempDir(), "app.pid")
 }
 
 func acquire(t *testing.T, pidfile string) *process.Lock {

@@ -8,7 +8,7 @@ import (
 )
 
 // Identity is not to be had here.
-type Identity struct{}
+type Identity struct{ UID, GID int }
 
 // LookupIdentity returns nil when both names are empty, and an error that wraps
 // errors.ErrUnsupported otherwise.

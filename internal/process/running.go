@@ -122,7 +122,7 @@ func notRunning(pidfile string) error {
 	if s, err := ReadState(pidfile); err == nil && s.StartTime != 0 {
 		if p, err := Open(s.PID, s.StartTime); err == nil {
 			p.Close()
-			return fmt.Errorf("%s: %w (nobody holds the daemon's lock, but pid %d is alive: somebody has removed %s)",
+			return fmt.Errorf("%s: %w (nobody holds the daemon's lock, but pid %d is alive: its successor has ended, or somebody has removed %s)",
 				pidfile, ErrNotRunning, s.PID, LockPath(pidfile))
 		}
 	}

@@ -3,6 +3,7 @@ package process_test
 import (
 	"errors"
 	"io/fs"
+	"maps"
 	"os"
 	"reflect"
 	"strings"
@@ -80,4 +81,38 @@ func TestWriteStateInPlace(t *testing.T) {
 			t.Errorf("ReadState = %+v, %v, want pid 7 and %q", got, err, reason)
 		}
 	}
+}
+
+// What another process, or somebody's editor, has left in the state file is an error or a state that
+// is written and read as the same again, and never a number by which a signal would reach many processes.
+func FuzzReadState(f *testing.F) {
+	f.Add([]byte(`{"pid":7,"start_time":9,"generation":3,"since":"2024-02-29T12:00:00Z","listen":{"web":"tcp 127.0.0.1:80"},"upgrade_wait":"1m0s"}`))
+	f.Add([]byte(`{"pid":7,"trial":{"pid":8,"start_time":1,"until":"2024-02-29T12:00:00Z"}}`))
+	f.Add([]byte(`{"pid":-1}`))
+	f.Add([]byte(`{"pid":7,"trial":{}}`))
+	f.Add([]byte("{\"pid\":7}\n\n\n"))
+	path := pidfileIn(f)
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if err := os.WriteFile(process.StatePath(path), data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s, err := process.ReadState(path)
+		if err != nil {
+			if s != nil {
+				t.Errorf("%q is %+v beside the error %v", data, s, err)
+			}
+			return
+		}
+		if p, err := process.Open(s.PID, s.StartTime); err == nil && s.PID <= 0 {
+			p.Close()
+			t.Errorf("%q leads to signals to process %d", data, s.PID)
+		}
+		if err := process.WriteState(path, s); err != nil {
+			return // a year that has more than four digits
+		}
+		again, err := process.ReadState(path)
+		if err != nil || again.PID != s.PID || again.Generation != s.Generation || !again.Since.Equal(s.Since) || !maps.Equal(again.Listen, s.Listen) {
+			t.Errorf("%+v becomes %+v, %v", s, again, err)
+		}
+	})
 }

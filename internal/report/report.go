@@ -60,23 +60,33 @@ func (w *Writer) Ready(kept []string) {
 	w.finish(message{Ready: true, Kept: kept})
 }
 
-// Probation says that the process serves on probation, for d, and keeps the pipe.
-func (w *Writer) Probation(d time.Duration) {
-	if w == nil {
-		return
+// Serving is Ready, and keeps the pipe: its end will say that the process has told everybody else too.
+func (w *Writer) Serving(kept []string) {
+	if kept == nil {
+		kept = []string{}
 	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.file != nil {
-		w.send(message{Probation: d})
-	}
+	w.say(message{Ready: true, Kept: kept})
 }
+
+// Probation says that the process serves on probation, for d, and keeps the pipe.
+func (w *Writer) Probation(d time.Duration) { w.say(message{Probation: d}) }
 
 // Fail says why the process will not serve, and closes the pipe. Stage names
 // the step that failed.
 func (w *Writer) Fail(stage string, err error) {
 	text := err.Error()
 	w.finish(message{Stage: stage, Error: text[:min(len(text), maxError)]})
+}
+
+func (w *Writer) say(m message) {
+	if w == nil {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.file != nil {
+		w.send(m)
+	}
 }
 
 func (w *Writer) send(m message) {
@@ -130,8 +140,8 @@ const (
 	maxError = 64 << 10
 )
 
-// Read reads from r until its end, which is when the process has said
-// everything or is gone. A line that is no message counts as part of a crash.
+// Read reads from r until the process has said that it is ready, or to the end, which is when it has said
+// why it cannot be or is gone. A line that is no message counts as part of a crash.
 func Read(r io.Reader) Outcome { return Follow(r, Watcher{}) }
 
 // Watcher is told what the process says while it starts, in the goroutine that reads. Each
@@ -163,7 +173,7 @@ func Follow(r io.Reader, watch Watcher) Outcome {
 		} else {
 			crash.WriteString(line[:min(len(line), maxCrash-crash.Len())])
 		}
-		if err != nil {
+		if err != nil || out.Ready {
 			break
 		}
 	}

@@ -4,9 +4,7 @@
 package socket
 
 import (
-	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"net"
 	"strings"
@@ -21,7 +19,7 @@ type Listener interface {
 
 // Options configure Listen.
 type Options struct {
-	// Mode is the mode of a Unix socket's file. If zero, 0660.
+	// Mode is the mode of a Unix socket's file. If zero, none but root can connect.
 	Mode fs.FileMode
 
 	// UID and GID own a Unix socket's file. If negative, the process's own.
@@ -38,33 +36,32 @@ type Options struct {
 // before anybody can connect, and is not removed when the listener is closed.
 // Errors wrap the system's, so that errors.Is(err, syscall.EADDRINUSE) works.
 func Listen(network, address string, opts Options) (Listener, error) {
-	switch {
-	case network == "unix" && isAbstract(address):
-		return listenNet(&net.ListenConfig{}, network, address)
-	case network == "unix":
-		return listenUnix(address, opts)
-	}
-	ln, err := listenNet(&net.ListenConfig{}, network, address)
-	if errors.Is(err, syscall.EADDRINUSE) && opts.SharePort {
-		return listenNet(&net.ListenConfig{Control: reusePort}, network, address)
-	}
-	return ln, err
-}
-
-func listenNet(lc *net.ListenConfig, network, address string) (Listener, error) {
-	ln, err := lc.Listen(context.Background(), network, address)
+	ln, err := Bind(network, address, opts)
 	if err != nil {
 		return nil, err
 	}
-	l, ok := ln.(Listener)
-	if !ok {
+	if err := Begin(ln); err != nil {
 		_ = ln.Close()
-		return nil, fmt.Errorf("listen %s %s: %T is no socket", network, address, ln)
+		if network == "unix" {
+			_ = Remove(address)
+		}
+		return nil, err
 	}
-	if u, ok := ln.(*net.UnixListener); ok {
-		u.SetUnlinkOnClose(false)
+	return ln, nil
+}
+
+// Bind is Listen without its last step, which is [Begin]: the address is taken, but
+// nobody can connect, and so nobody is reset if it comes to nothing. Where
+// a socket cannot be had in that state, on Windows, it is Listen.
+func Bind(network, address string, opts Options) (Listener, error) {
+	if network == "unix" {
+		return bindUnix(address, opts)
 	}
-	return l, nil
+	ln, err := bindTCP(network, address, false)
+	if errors.Is(err, syscall.EADDRINUSE) && opts.SharePort {
+		return bindTCP(network, address, true)
+	}
+	return ln, err
 }
 
 // isAbstract tells a name in Linux's abstract namespace from a path.
@@ -80,7 +77,3 @@ func AllowSharing(ln syscall.Conn, allow bool) error {
 	}
 	return setReusePort(raw, allow)
 }
-
-// reusePort is a net.ListenConfig.Control that lets several sockets share a
-// port.
-func reusePort(_, _ string, c syscall.RawConn) error { return setReusePort(c, true) }

@@ -16,7 +16,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // own leaves a Unix socket's owner alone.
-var own = socket.Options{UID: -1, GID: -1}
+var own = socket.Options{Mode: 0o660, UID: -1, GID: -1}
 
 func listen(t *testing.T, network, address string, opts socket.Options) socket.Listener {
 	t.Helper()

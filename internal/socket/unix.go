@@ -3,9 +3,11 @@
 package socket
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"net"
 	"os"
 	"syscall"
@@ -15,24 +17,24 @@ import (
 )
 
 const (
-	defaultMode = 0o660
-
 	// backlog is the queue of connections not yet accepted. The kernel lowers
-	// it to its own limit (net.core.somaxconn); the net package asks for that
-	// limit too.
-	backlog = 4096
+	// it to its own limit (net.core.somaxconn), which the net package asks for
+	// too.
+	backlog = math.MaxInt32
 
 	// probeTimeout bounds the attempt to connect to a socket file that is in
 	// the way. A live daemon's kernel answers at once.
 	probeTimeout = time.Second
 )
 
-// listenUnix binds and only then lets the kernel listen: between the two the
+// bindUnix binds, and Begin lets the kernel listen: between the two the
 // file gets its mode and owner, and nobody can connect. With net.Listen the
 // file would have, for a moment, what the umask leaves.
-func listenUnix(path string, opts Options) (Listener, error) {
-	if err := removeStale(path); err != nil {
-		return nil, listenError(path, err)
+func bindUnix(path string, opts Options) (Listener, error) {
+	if !isAbstract(path) {
+		if err := removeStale(path); err != nil {
+			return nil, listenError(path, err)
+		}
 	}
 	fd, err := newSocket()
 	if err != nil {
@@ -43,32 +45,52 @@ func listenUnix(path string, opts Options) (Listener, error) {
 	if err := unix.Bind(fd, &unix.SockaddrUnix{Name: path}); err != nil {
 		return nil, listenError(path, os.NewSyscallError("bind", err))
 	}
-	ln, err := openBound(f, fd, path, opts)
+	ln, err := openBound(f, path, opts)
 	if err != nil {
-		_ = os.Remove(path)
+		_ = Remove(path)
 		return nil, listenError(path, err)
 	}
 	return ln, nil
 }
 
-func openBound(f *os.File, fd int, path string, opts Options) (Listener, error) {
-	if err := setAccess(path, opts); err != nil {
+func openBound(f *os.File, path string, opts Options) (Listener, error) {
+	if err := SetAccess(path, opts); err != nil {
 		return nil, err
 	}
-	if err := unix.Listen(fd, backlog); err != nil {
-		return nil, os.NewSyscallError("listen", err)
-	}
+	return fileListener(f)
+}
+
+// fileListener makes a listener of a bound socket. The file stays the caller's.
+func fileListener(f *os.File) (Listener, error) {
 	ln, err := net.FileListener(f)
 	if err != nil {
 		return nil, err
 	}
-	u, ok := ln.(*net.UnixListener)
+	l, ok := ln.(Listener)
 	if !ok {
 		_ = ln.Close()
-		return nil, fmt.Errorf("%T is no Unix listener", ln)
+		return nil, fmt.Errorf("%T is no socket", ln)
 	}
-	u.SetUnlinkOnClose(false)
-	return u, nil
+	if u, ok := ln.(*net.UnixListener); ok {
+		u.SetUnlinkOnClose(false)
+	}
+	return l, nil
+}
+
+// Begin lets clients connect to what Bind has returned. The error wraps
+// syscall.EADDRINUSE if another process has been faster: a bound address is not
+// taken for sure.
+func Begin(ln Listener) error {
+	raw, err := ln.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var listenErr error
+	err = raw.Control(func(fd uintptr) { listenErr = unix.Listen(int(fd), backlog) })
+	if err = cmp.Or(err, os.NewSyscallError("listen", listenErr)); err != nil {
+		return &net.OpError{Op: "listen", Net: ln.Addr().Network(), Addr: ln.Addr(), Err: err}
+	}
+	return nil
 }
 
 func listenError(path string, err error) error {
@@ -110,16 +132,12 @@ func removeStale(path string) error {
 // setAccess changes what is to be changed only: a daemon that has given up its privileges
 // may not even set the mode that a file of another owner has.
 func setAccess(path string, opts Options) error {
-	mode := opts.Mode
-	if mode == 0 {
-		mode = defaultMode
-	}
 	now, err := Access(path)
 	if err != nil {
 		return err
 	}
-	if now.Mode != mode {
-		if err := os.Chmod(path, mode); err != nil {
+	if now.Mode != opts.Mode {
+		if err := os.Chmod(path, opts.Mode); err != nil {
 			return err
 		}
 	}

@@ -4,15 +4,39 @@ package socket
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"syscall"
 )
 
-// listenUnix has neither modes nor owners to set here.
-func listenUnix(path string, _ Options) (Listener, error) {
-	return listenNet(&net.ListenConfig{}, "unix", path)
+// bindUnix has neither modes nor owners to set here.
+func bindUnix(path string, _ Options) (Listener, error) {
+	return listenNet("unix", path)
 }
+
+func bindTCP(network, address string, _ bool) (Listener, error) {
+	return listenNet(network, address)
+}
+
+func listenNet(network, address string) (Listener, error) {
+	ln, err := net.Listen(network, address)
+	if err != nil {
+		return nil, err
+	}
+	l, ok := ln.(Listener)
+	if !ok {
+		_ = ln.Close()
+		return nil, fmt.Errorf("listen %s %s: %T is no socket", network, address, ln)
+	}
+	if u, ok := ln.(*net.UnixListener); ok {
+		u.SetUnlinkOnClose(false)
+	}
+	return l, nil
+}
+
+// Begin does nothing: what Bind returns listens.
+func Begin(Listener) error { return nil }
 
 // SetAccess does nothing: there are neither modes nor owners here.
 func SetAccess(string, Options) error { return nil }

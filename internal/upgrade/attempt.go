@@ -3,6 +3,7 @@ package upgrade
 import (
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"os"
 	"slices"
@@ -17,8 +18,8 @@ import (
 // killed or has ended, and only the kernel's work on it remains.
 const goneWait = 5 * time.Second
 
-// reportWait is how long a successor may take, after it is ready, to say so in its report.
-var reportWait = 10 * time.Second
+// reportWait bounds how long the report of a successor that is ready is read.
+const reportWait = 10 * time.Second
 
 // settleWait is how long tableflip may take to see that this process is ready. It
 // does so at once, but in a goroutine of its own.
@@ -31,6 +32,10 @@ type Successor struct {
 	// Dropped are the groups whose listening sockets it has not taken over: what
 	// waits in their queues is this process's.
 	Dropped []string
+
+	// Settled is closed when it has ended its report, because it has told everybody
+	// that it serves or has died, or at the latest after ten seconds.
+	Settled <-chan struct{}
 }
 
 // Upgrade starts the newest binary as the next generation and waits until it is
@@ -64,8 +69,8 @@ func (u *Upgrader) Upgrade(prepare func() []Ancestor, watch report.Watcher) (*Su
 		return nil, &Error{Stage: StageStart, Err: err}
 	}
 	defer func() { _ = seen.Close() }() // see AwaitParent
-	outcomes := make(chan report.Outcome, 1)
-	go readReport(said, outcomes, watch)
+	outcomes, settled := make(chan report.Outcome, 1), make(chan struct{})
+	go readReport(said, outcomes, watch, settled)
 	start := time.Now()
 	u.box.empty() // before there is somebody who could read what an earlier successor left
 	started := make(chan error, 1)
@@ -80,10 +85,9 @@ func (u *Upgrader) Upgrade(prepare func() []Ancestor, watch report.Watcher) (*Su
 		}
 		return nil, u.explain(err, said, time.Since(start))
 	}
-	deadline := time.Now().Add(reportWait)
-	_ = said.SetReadDeadline(deadline)
-	words := <-outcomes
-	return u.committed(words, !time.Now().Before(deadline))
+	// It has said so in its report before. Only a program that has never opened its letter has not.
+	_ = said.SetReadDeadline(time.Now().Add(reportWait))
+	return u.committed(<-outcomes, settled)
 }
 
 // sendLetter tells the successor what it has to know, and gives it its ends of the
@@ -124,19 +128,14 @@ func isUnsettled(err error) bool {
 	return err != nil && (err.Error() == "process is not ready yet" || err.Error() == "parent hasn't exited")
 }
 
-// committed checks that the successor, which tableflip holds for ready, has also
-// said so itself. One that lives and says nothing, because it is stopped or its disk hangs,
-// serves all the same, as soon as it can: silent says that its report is still open. If it died in between, this process had better go on: there is
-// nobody else. tableflip upgrades no more after that, so it needs a restart.
-func (u *Upgrader) committed(said report.Outcome, silent bool) (*Successor, error) {
-	if said.Ready || silent && isAlive(said.PID) {
-		return &Successor{PID: said.PID, Dropped: u.dropped(said.Kept)}, nil
+// committed returns the successor, which has said all that it had to say before tableflip held it for
+// ready. One that has said nothing is no program with gozd but one with tableflip alone: it knows nothing of
+// the groups, so this process had better go on. tableflip upgrades no more after that.
+func (u *Upgrader) committed(said report.Outcome, settled <-chan struct{}) (*Successor, error) {
+	if said.Ready {
+		return &Successor{PID: said.PID, Dropped: u.dropped(said.Kept), Settled: settled}, nil
 	}
-	err := errors.New("it ended right after it was ready; this process serves on, but can be upgraded no more")
-	if said.Error != "" {
-		err = fmt.Errorf("%w: %s", err, said.Error)
-	}
-	return nil, &Error{Stage: StageReady, PID: said.PID, Err: err}
+	return nil, &Error{Stage: StageReady, PID: said.PID, Err: errNotOurs}
 }
 
 // dropped returns the groups whose sockets are not among those kept. A successor
@@ -156,9 +155,11 @@ func (u *Upgrader) dropped(kept []string) []string {
 	return groups
 }
 
-func readReport(said *os.File, outcomes chan<- report.Outcome, watch report.Watcher) {
+func readReport(said *os.File, outcomes chan<- report.Outcome, watch report.Watcher, settled chan<- struct{}) {
 	outcomes <- report.Follow(said, watch)
+	_, _ = io.Copy(io.Discard, said)
 	_ = said.Close()
+	close(settled)
 }
 
 // Check reports whether the next generation could be told what it has to know: a
@@ -211,6 +212,8 @@ func (u *Upgrader) explain(seen error, said report.Outcome, took time.Duration) 
 		if said.Stage != "" {
 			e.Stage = said.Stage
 		}
+	case said.Ready:
+		e.Stage, e.Err = StageReady, fmt.Errorf("it was ready and ended before it took over: %w", seen)
 	case said.Probation && took >= u.opts.limit():
 		e.Err = fmt.Errorf("no verdict after %v: %w", u.opts.limit(), seen)
 	case took >= u.opts.limit():

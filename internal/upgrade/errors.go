@@ -9,6 +9,9 @@ import (
 // to a new process.
 var ErrNotSupported = errors.New("upgrade: not supported on this platform")
 
+// errNotOurs is why an upgrade fails to a program that uses tableflip without gozd.
+var errNotOurs = errors.New("it is ready without having said so: it is no program with gozd; this process serves on, but can be upgraded no more")
+
 // The stages at which an upgrade can fail.
 const (
 	StageRefused       = "refused"       // the program that serves does not want to be replaced now; nothing was started

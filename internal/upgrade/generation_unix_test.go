@@ -15,6 +15,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/cloudflare/tableflip"
 	"golang.org/x/sys/unix"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
@@ -80,7 +81,6 @@ type server struct {
 // generation is the life of one process.
 func generation() {
 	time.AfterFunc(lifetime, func() { os.Exit(9) }) // when the test itself was killed
-	*upgrade.ReportWait = 2 * time.Second
 	if !upgrade.IsSuccessor() {
 		unix.CloseOnExec(3)
 		s := open()
@@ -113,18 +113,41 @@ var successors = map[string]func(limit string){
 		inherit().up.Report().Fail(upgrade.StageConfiguration, errors.New("app.conf:1: [web]: no"))
 		os.Exit(1)
 	},
-	"die":    die,
-	"mute":   func(string) { s := inherit(); s.up.Ready(); s.serve() },
-	"forget": func(string) { open().begin(); time.Sleep(lifetime) }, // the listener
-	"orphan": orphan,
-	"eager":  eager,
+	"die":     die,
+	"slow":    slow,
+	"foreign": foreign,
+	"forget":  func(string) { open().begin(); time.Sleep(lifetime) }, // the listener
+	"orphan":  orphan,
+	"eager":   eager,
 }
 
-// die is a generation whose parent has just let go of it.
+// die is a generation that ends when it has only one more thing to do.
 func die(string) {
-	inherit().up.Ready()
-	time.Sleep(500 * time.Millisecond) // the parent must not see the end together with the beginning
-	crash()
+	s := inherit()
+	s.up.Report().Ready(s.up.Kept())
+	os.Exit(5)
+}
+
+// slow is a generation that serves, and tells others of it when the test says so.
+func slow(string) {
+	s := inherit()
+	s.up.Ready()
+	go func() {
+		for _, err := os.Stat(os.Getenv(nextEnv) + ".tell"); err != nil; _, err = os.Stat(os.Getenv(nextEnv) + ".tell") {
+			time.Sleep(time.Millisecond)
+		}
+		s.up.Report().Ready(s.up.Kept())
+	}()
+	s.serve()
+}
+
+// foreign is a program that has tableflip in it and not gozd.
+func foreign(string) {
+	up, err := tableflip.New(tableflip.Options{})
+	must(err)
+	sayPID()
+	must(up.Ready())
+	time.Sleep(lifetime)
 }
 
 // orphan is a generation that takes its time, until its parent is gone.
@@ -314,6 +337,10 @@ func (s *server) upgrade(a *answer) {
 		return
 	}
 	a.Successor = successor.PID
+	go func() {
+		<-successor.Settled
+		must(os.WriteFile(os.Getenv(nextEnv)+".settled", nil, 0o600))
+	}()
 	_ = s.ln.Close()
 }
 

@@ -75,10 +75,6 @@ func (r *relay) copyUntilParentExits(from *os.File) {
 // release lets tableflip believe that the parent has exited.
 func (r *relay) release() { _ = r.to.Close() }
 
-// isAlive reports whether a child of this process lives, one that has not been
-// waited for.
-func isAlive(pid int) bool { return pid > 0 && unix.Kill(pid, 0) == nil }
-
 // isPipe tells the parent's descriptors from those that the runtime may have
 // opened meanwhile, and cannot do without.
 func isPipe(fd int) bool {

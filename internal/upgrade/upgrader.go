@@ -244,7 +244,11 @@ func (u *Upgrader) SetHistory(h History) {
 }
 
 // Ready tells the parent that this process serves from now on, closes what was
-// inherited and not taken, and allows upgrades. Call it once.
+// inherited and not taken, and allows upgrades. Call it once, when nothing can fail any more.
+//
+// First it says so in the report, so that a parent that learns of the upgrade has all that there is to be known
+// of it. The report's end tells it that it need not stay any longer: see Successor.Settled. tableflip's byte is what decides, for both at once: a process that ends before has
+// failed, and its parent has lost nothing; afterwards the parent is on its way out.
 //
 // A parent that cannot be told is dead, since one that gave up on this process
 // would have killed it: then this process carries on alone.
@@ -252,9 +256,11 @@ func (u *Upgrader) Ready() {
 	if u.tf == nil {
 		return
 	}
+	u.report.Serving(u.Kept())
 	u.mu.Lock()
 	u.ready = true
 	u.mu.Unlock()
+	fault.At(fault.Reported)
 	_ = u.tf.Ready() // without a PID file of tableflip's, only the parent's death is an error
 	if u.relay != nil {
 		u.relay.release()

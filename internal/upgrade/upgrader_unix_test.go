@@ -387,19 +387,60 @@ func TestStopDuringUpgrade(t *testing.T) {
 	}
 }
 
-// The parent has let go by then, so it cannot be undone. Somebody has to serve.
-func TestSuccessorDiesRightAfterReady(t *testing.T) {
+// What decides is one byte. A successor that has said everything else has still failed, and its parent
+// is as it was.
+func TestSuccessorDiesBetweenReportAndReady(t *testing.T) {
 	t.Parallel()
 	d := start(t, patience)
-	d.behave(t, "die")
+	for range 3 {
+		d.behave(t, "die")
+		a := d.ask(t, "upgrade")
+		checkFailure(t, a, upgrade.StageReady, true, "it was ready and ended before it took over: child pid=")
+		if now := d.ask(t, "who"); now.Generation != 1 {
+			t.Errorf("generation %d serves, want 1", now.Generation)
+		}
+	}
+	d.upgrade(t)
+}
+
+// A program with tableflip and without gozd knows nothing of the sockets. Somebody has to serve.
+func TestSuccessorWithoutGozd(t *testing.T) {
+	t.Parallel()
+	d := start(t, patience)
+	d.behave(t, "foreign")
 	a := d.ask(t, "upgrade")
-	checkFailure(t, a, upgrade.StageReady, true, "can be upgraded no more: panic: boom (")
+	checkFailure(t, a, upgrade.StageReady, false, "no program with gozd")
+	if a.Took > patience {
+		t.Errorf("it took %v to see that it says nothing", a.Took)
+	}
 	if now := d.ask(t, "who"); now.Generation != 1 {
 		t.Errorf("generation %d serves, want 1", now.Generation)
 	}
-	d.behave(t, "serve")
-	if a := d.ask(t, "upgrade"); a.Error == "" {
-		t.Error("an upgrade after that succeeded")
+	d.know(t, d.childSays(t), 0)
+}
+
+// A generation that has been replaced can stay until its successor has told everybody, or has ended.
+func TestSettled(t *testing.T) {
+	t.Parallel()
+	for _, end := range []string{"tells", "dies"} {
+		d := start(t, patience)
+		d.behave(t, "slow")
+		a := d.ask(t, "upgrade")
+		if a.Error != "" {
+			t.Fatal(a.Error)
+		}
+		d.know(t, a.Successor, 0)
+		d.ask(t, "who") // it serves
+		settled := func() bool { _, err := os.Stat(d.next + ".settled"); return err == nil }
+		if settled() {
+			t.Errorf("%s: the successor has settled before it has said so", end)
+		}
+		if end == "dies" {
+			_ = d.born[1].Signal(os.Kill)
+		} else if err := os.WriteFile(d.next+".tell", nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "the successor has settled", settled)
 	}
 }
 
@@ -449,23 +490,6 @@ func TestListenerThatNobodyTakesIsClosed(t *testing.T) {
 		}
 		return errors.Is(err, syscall.ECONNREFUSED)
 	})
-}
-
-// A child that is ready, lives and does not report serves: its parent must not wait
-// for ever, nor serve on beside it.
-func TestSuccessorThatDoesNotReport(t *testing.T) {
-	t.Parallel()
-	d := start(t, patience)
-	d.behave(t, "mute")
-	a := d.ask(t, "upgrade")
-	if a.Error != "" || a.Successor == 0 {
-		t.Fatalf("answer %+v, want a successor", a)
-	}
-	d.know(t, a.Successor, 0)
-	d.behave(t, "serve")
-	if now := d.ask(t, "who"); now.PID != a.Successor {
-		t.Errorf("pid %d serves, want %d", now.PID, a.Successor)
-	}
 }
 
 // A child whose parent dies before it is ready carries on alone.

@@ -1,4 +1,0 @@
-package upgrade
-
-// ReportWait lets tests wait less.
-var ReportWait = &reportWait
