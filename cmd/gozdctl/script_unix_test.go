@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -17,6 +16,7 @@ import (
 	"go.uber.org/goleak"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemon"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/require"
 )
 
 // programs is where the binaries are that scripts start: gozdctl, mixed of two versions,
@@ -76,8 +76,20 @@ func build(t *testing.T) {
 }
 
 // TestScript runs testdata/script: each file is what an operator types, and what he sees.
-// Their commands are below.
-func TestScript(t *testing.T) {
+// Their commands are in scriptcommands_unix_test.go.
+func TestScript(t *testing.T) { runScripts(t, "script") }
+
+// TestScriptAsAnotherUser runs those of testdata/rootscript, which have the user nobody ask.
+func TestScriptAsAnotherUser(t *testing.T) {
+	if os.Geteuid() != 0 {
+		require.Missing(t, "only root can have somebody else run gozdctl")
+	}
+	require.Tool(t, "setpriv", "package util-linux")
+	runScripts(t, "rootscript")
+}
+
+func runScripts(t *testing.T, folder string) {
+	t.Helper()
 	build(t)
 	root, err := os.MkdirTemp("", "ctl-") //nolint:usetesting // t.TempDir is too long for the path of a socket
 	if err != nil {
@@ -88,12 +100,11 @@ func TestScript(t *testing.T) {
 		t.Fatal(err)
 	}
 	testscript.Run(t, testscript.Params{
-		Dir:                 filepath.Join("testdata", "script"),
+		Dir:                 filepath.Join("testdata", folder),
 		WorkdirRoot:         root,
 		UpdateScripts:       *update,
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
-		Condition:           condition,
 		Setup:               setUp,
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"gozdctl": scriptGozdctl,
@@ -111,15 +122,6 @@ func TestScript(t *testing.T) {
 			"killdawdler":  scriptKillDawdler,
 		},
 	})
-}
-
-// condition says what a script can be skipped without: [root] is what tests as another user need.
-func condition(name string) (bool, error) {
-	if name == "root" {
-		_, err := exec.LookPath("setpriv")
-		return os.Geteuid() == 0 && err == nil, nil
-	}
-	return false, fmt.Errorf("unknown condition %s", name)
 }
 
 func setUp(env *testscript.Env) error {

@@ -46,10 +46,10 @@ upgrade() {
 }
 
 main() {
-  [ $# -ge 2 ] && [ -r "$1" ] || {
+  if [ $# -lt 2 ] || [ ! -r "$1" ]; then
     echo "usage: deploy.sh NEW_BINARY HOST..." >&2
     exit 2
-  }
+  fi
   new=$1
   shift
   for name; do
