@@ -62,7 +62,7 @@ func (d *Daemon) upgrade(tell func(protocol.Event)) error {
 	defer d.passing.Done()
 	d.leave(replaced)
 	d.passOnRequest(next.PID)
-	d.tellServed(a)
+	d.tellServed(a, next)
 	return nil
 }
 
