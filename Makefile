@@ -1,6 +1,6 @@
 # What each of these does is said in .ci/run, or is one command of Go's.
 
-.PHONY: test soak lint fuzz bench demo fmt vet ci
+.PHONY: test soak lint fuzz bench demo fmt vet man ci
 
 test:
 	go test -race -shuffle=on -count=2 -timeout 30m ./...
@@ -16,6 +16,10 @@ bench:
 
 fmt:
 	gofmt -w .
+
+# Into bin, which git ignores: they are made from the commands, and belong to a version of them.
+man:
+	go run ./cmd/gozdctl man bin/man
 
 ci:
 	.ci/run

@@ -81,12 +81,12 @@ func (d *Daemon) noteHistory(a *attempt) {
 // failedLocked counts the upgrades that failed since generation 1.
 func (d *Daemon) failedLocked() int { return d.up.Manifest().History.Failed + d.failures }
 
-// noteSuccessor notes that the successor serves.
-func (d *Daemon) noteSuccessor(a *attempt, next *upgrade.Successor) {
+// succeeded notes that the successor serves.
+func (d *Daemon) succeeded(a *attempt, next *upgrade.Successor) {
 	took := time.Since(a.began).Seconds()
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.successor, d.succeeded, d.lastSeconds = next.PID, next.Settled, &took
+	d.successor, d.settledNext, d.lastSeconds = next.PID, next.Settled, &took
 }
 
 // settledWait is the longest that who has asked for an upgrade waits for the state file to

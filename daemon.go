@@ -68,7 +68,7 @@ type Daemon struct {
 	entered     time.Time       // when it was entered
 	why         reason          // of leaving
 	successor   int             // PID of the next generation, once it serves
-	succeeded   <-chan struct{} // closed when everybody can know of it; nil before
+	settledNext <-chan struct{} // closed when everybody can know of it; nil before
 	failures    int             // upgrades that failed
 	failure     string          // why the last one did
 	writing     bool            // keepWriting is at it

@@ -28,8 +28,8 @@ var mayImport = map[string][]string{
 	"httpx":            {"listen"},
 	"fcgix":            {"listen"},
 	"tcpx":             {"listen"},
-	"cmd/gozdctl":      {"cfg", "internal/check", "internal/control", "internal/process"},
-	"internal/check":   {"cfg", "internal/envfile", "internal/process"},
+	"cmd/gozdctl":      {"cfg", "internal/check", "internal/control", "internal/control/client", "internal/control/protocol", "internal/process"},
+	"internal/check":   {"cfg", "internal/envfile", "internal/process", "internal/socket"},
 	"internal/control": {"internal/process"},
 
 	"internal/control/client":   {"internal/control/protocol", "internal/process"},
@@ -56,6 +56,10 @@ var onlyIn = []struct {
 	{"github.com/cloudflare/tableflip", []string{"internal/upgrade", "internal/testutil"}, "it stands on details of one version, which one package must know"},
 	{"github.com/knadh/koanf", []string{"cfg"}, "one package reads the configuration"},
 	{"github.com/gorilla/mux", []string{"internal/control/server", "examples", "internal/testutil", "internal/e2e"}, "a router is the program's choice"},
+	{"github.com/spf13/cobra", []string{"cmd/gozdctl"}, "a program's flags are its own affair, and the library's are few"},
+	{"github.com/rogpeppe/go-internal", []string{"cmd/gozdctl"}, "only its commands are tested by scripts"},
+	{"github.com/santhosh-tekuri/jsonschema", []string{"cmd/gozdctl"}, "only its output has a schema"},
+	{"golang.org/x/term", []string{"cmd/gozdctl"}, "nothing else is looked at on a terminal"},
 	{"go.etcd.io/bbolt", []string{"examples"}, "a database is the program's choice"},
 	{"github.com/hashicorp/go-envparse", []string{"internal/envfile"}, "one package reads env_file"},
 }

@@ -80,7 +80,7 @@ func (d *Daemon) becomeReady() error {
 	}
 	defer close(d.settled) // a stop that comes meanwhile removes these files after they are written
 	fault.At(fault.BeforeReady)
-	if err := process.WritePID(d.PIDFile(), os.Getpid()); err != nil {
+	if err := d.writePID(); err != nil {
 		return err
 	}
 	if err := d.receiveConnections(); err != nil {

@@ -41,21 +41,24 @@ func (d *Daemon) upgrade(tell func(protocol.Event)) error {
 	access := d.socketAccess()
 	var forward *channel
 	var back *returnChannel
+	var pidfile *os.File
 	next, err := d.up.Upgrade(func() []upgrade.Ancestor {
 		d.allowSharing(true)
 		forward, back = d.offerChannel(), d.offerReturn()
+		pidfile = d.offerPID()
 		return append(d.livingAncestors(), d.self())
 	}, d.watch(a))
 	d.trialEnded()
 	d.allowSharing(false)
 	d.withdraw(forward, err != nil)
 	d.closeReturn(back)
+	d.withdrawPID(pidfile)
 	if err != nil {
 		d.restoreAccess(access)
 		return d.upgradeFailed(err)
 	}
 	d.log.Info("upgraded", "successor", next.PID, "took", time.Since(a.began).Round(time.Millisecond))
-	d.noteSuccessor(a, next)
+	d.succeeded(a, next)
 	d.drop(next.Dropped)
 	d.moveTo(forward)
 	d.passing.Add(1) // or the process might end before it has passed the request on
@@ -169,6 +172,17 @@ func (d *Daemon) passesOn() bool {
 	return first
 }
 
+// awaitSuccessor waits until the state file names the next generation, or that one has ended: who reads it
+// never finds a generation that is gone in place of one that serves. There is nothing to wait for without one.
+func (d *Daemon) awaitSuccessor() {
+	d.mu.Lock()
+	settled := d.settledNext
+	d.mu.Unlock()
+	if settled != nil {
+		<-settled
+	}
+}
+
 // setWanted reports whether an upgrade is asked for that has not begun, and notes whether one
 // is from now on.
 func (d *Daemon) setWanted(now bool) (before bool) {
@@ -176,17 +190,6 @@ func (d *Daemon) setWanted(now bool) (before bool) {
 	defer d.mu.Unlock()
 	before, d.wanted = d.wanted, now
 	return before
-}
-
-// awaitSuccessor waits until the state file names the next generation, or that one has ended: who reads it
-// never finds a generation that is gone in place of one that serves. There is nothing to wait for without one.
-func (d *Daemon) awaitSuccessor() {
-	d.mu.Lock()
-	settled := d.succeeded
-	d.mu.Unlock()
-	if settled != nil {
-		<-settled
-	}
 }
 
 // signalSuccessor signals a child of this process.

@@ -1,27 +1,88 @@
 package main
 
 import (
-	"context"
+	"errors"
 	"fmt"
-	"io"
+	"io/fs"
+	"strings"
+
+	"github.com/spf13/cobra"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
 	internalcheck "bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/check"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 )
 
-// check reports everything that is wrong with a configuration file.
-func check(_ context.Context, args []string, stdout, _ io.Writer) error {
-	file, err := argument(args, "configuration file")
+func (a *app) checkCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "check CONFIG | -c CONFIG",
+		Short: "say what a start would find wrong, without starting",
+		Long: `Reads a configuration and looks for everything that a start by this user on this machine would
+find wrong: mistakes in the text, key pairs that do not load, addresses that others
+have (not the daemon itself, if it runs), users, directories and permissions. It
+starts nothing and changes no file. Each problem is a line on standard error.`,
+		Args: a.configArgs,
+		RunE: func(_ *cobra.Command, args []string) error {
+			if a.config == "" {
+				a.config = args[0]
+			}
+			return a.check(a.config)
+		},
+		ValidArgsFunction: completeFiles("conf", "yaml", "yml", "toml", "json"),
+	}
+	cmd.Flags().StringVarP(&a.config, "config", "c", "", "the configuration `file`")
+	cmd.Flags().StringVar(&a.program, "program", "", "the program's `name`, where the configuration has no pidfile")
+	return a.verb(cmd)
+}
+
+// configArgs wants one configuration, with -c or without.
+func (a *app) configArgs(_ *cobra.Command, args []string) error {
+	if (a.config == "") == (len(args) == 0) || len(args) > 1 {
+		return usageError("it takes one configuration file")
+	}
+	return nil
+}
+
+// errFound is wrapped by the errors of a check: whatever their cause is, they are findings.
+var errFound = errors.New("the configuration is not good")
+
+// findings are all that a check has found, a line each.
+type findings struct{ err error }
+
+func (f *findings) Error() string   { return f.err.Error() }
+func (f *findings) Unwrap() []error { return []error{errFound, f.err} }
+
+func (a *app) check(file string) error {
+	conf, err := a.loadConfig(file)
+	if errors.Is(err, fs.ErrPermission) { // nothing was checked
+		return err
+	}
+	a.out.Check = &checkOutcome{Config: file, Problems: []string{}}
+	running := ""
+	if err == nil {
+		a.out.Check.Config = conf.File
+		running, err = a.checkStart(conf)
+	}
 	if err != nil {
-		return err
+		a.out.Check.Problems = strings.Split(strings.TrimSuffix(err.Error(), "\n"), "\n")
+		return &findings{err}
 	}
-	conf, err := cfg.Load(file, cfg.Options{})
+	a.say("%s: the configuration is good%s", conf.File, running)
+	return nil
+}
+
+// checkStart looks at the machine, knowing what the daemon itself has if it runs.
+func (a *app) checkStart(conf *cfg.Config) (running string, err error) {
+	if isDefault(conf) { // its directory is the runtime directory, whatever its name is
+		conf.Daemon.PIDFile = strings.ReplaceAll(conf.Daemon.PIDFile, nobody, "gozdctl")
+		return "", internalcheck.Start(conf, nil)
+	}
+	a.out.PIDFile = conf.Daemon.PIDFile
+	r, err := process.Find(conf.Daemon.PIDFile)
 	if err != nil {
-		return err
+		return "", internalcheck.Start(conf, nil)
 	}
-	if err := internalcheck.Config(conf); err != nil {
-		return err
-	}
-	_, err = fmt.Fprintf(stdout, "%s: the configuration is good\n", conf.File)
-	return err
+	defer r.Close()
+	a.out.Serving = &generation{r.State.Generation, r.PID}
+	return fmt.Sprintf(" (the daemon runs by it: pid %d)", r.PID), internalcheck.Start(conf, r.State.Listen)
 }

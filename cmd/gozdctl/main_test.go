@@ -2,23 +2,15 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"flag"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
-
-	"go.uber.org/goleak"
-
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 )
 
-var update = flag.Bool("update", false, "write testdata/status.golden anew")
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+var update = flag.Bool("update", false, "write the golden files and the scripts' expectations anew")
 
 // ctl runs gozdctl.
 func ctl(t *testing.T, args ...string) (status int, stdout, stderr string) {
@@ -28,117 +20,87 @@ func ctl(t *testing.T, args ...string) (status int, stdout, stderr string) {
 	return status, out.String(), errs.String()
 }
 
-func TestRun(t *testing.T) {
-	dir := t.TempDir()
-	good, bad, unusable := filepath.Join(dir, "good.conf"), filepath.Join(dir, "bad.conf"), filepath.Join(dir, "unusable.conf")
-	write(t, good, "[web]\nmode http\nlisten 127.0.0.1:8080\n")
-	write(t, bad, "[web]\nmode http\nlistne 127.0.0.1:8080\n[api]\nmode htpt\nlisten :1\n")
-	write(t, unusable, "[web]\nmode https\nlisten 127.0.0.1:8443\nkey key.pem\ncert cert.pem\n")
-	pidfile := filepath.Join(dir, "app.pid")
-	missing := filepath.Join(dir, "missing.conf")
-	tests := []struct {
-		name           string
-		args           []string
-		status         int
-		stdout, stderr string // what each begins with; "" is nothing at all
-		also           string // what stderr has further on
-	}{
-		{"nothing", nil, 2, "", usage, ""},
-		{"help", []string{"help"}, 0, usage, "", ""},
-		{"-h", []string{"-h"}, 0, usage, "", ""},
-		{"--help", []string{"--help"}, 0, usage, "", ""},
-		{"unknown command", []string{"restart"}, 2, "", "gozdctl: unknown command \"restart\"\n", usage},
-		{"upgrade what", []string{"upgrade"}, 2, "", "gozdctl: usage: it takes one PID file, and got 0 arguments\n", usage},
-		{"status of two", []string{"status", "a", "b"}, 2, "", "gozdctl: usage: it takes one PID file, and got 2 arguments\n", usage},
-		{"check what", []string{"check"}, 2, "", "gozdctl: usage: it takes one configuration file, and got 0 arguments\n", usage},
-		{"good configuration", []string{"check", good}, 0, good + ": the configuration is good\n", "", ""},
-		{"bad configuration", []string{"check", bad}, 1, "", "gozdctl: check: ", `unknown mode "htpt"`},
-		{"key pair is missing", []string{"check", unusable}, 1, "", "gozdctl: check: " + unusable + ":1: [web]: cert ", "key.pem"},
-		{"configuration is missing", []string{"check", missing}, 1, "", "gozdctl: check: configuration: ", missing},
-		{"status of nothing", []string{"status", pidfile}, 1, "", "gozdctl: status: " + pidfile + ": not running (no PID file)\n", ""},
-		{"upgrade of nothing", []string{"upgrade", pidfile}, 1, "", "gozdctl: upgrade: " + pidfile + ": not running (no PID file)\n", ""},
+// golden compares text to a file of testdata.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		write(t, path, got)
 	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			status, stdout, stderr := ctl(t, test.args...)
-			if status != test.status {
-				t.Errorf("status %d, want %d", status, test.status)
-			}
-			if !strings.HasPrefix(stdout, test.stdout) || test.stdout == "" && stdout != "" {
-				t.Errorf("it prints %q, want %q", stdout, test.stdout)
-			}
-			if !strings.HasPrefix(stderr, test.stderr) || test.stderr == "" && stderr != "" || !strings.Contains(stderr, test.also) {
-				t.Errorf("it complains %q, want %q...%q", stderr, test.stderr, test.also)
-			}
-		})
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
 	}
-}
-
-// All mistakes are told at once, each on a line of its own.
-func TestCheckTellsAll(t *testing.T) {
-	bad := filepath.Join(t.TempDir(), "bad.conf")
-	write(t, bad, "[web]\nmode http\nlistne 127.0.0.1:8080\n[api]\nmode htpt\nlisten :1\n")
-	_, _, stderr := ctl(t, "check", bad)
-	for _, want := range []string{`unknown key "listne" (did you mean "listen"?)`, "htpt"} {
-		if !strings.Contains(stderr, want) {
-			t.Errorf("it complains %q, which lacks %q", stderr, want)
-		}
-	}
-}
-
-func TestUsageNamesEveryCommand(t *testing.T) {
-	for name := range commands {
-		if !strings.Contains(usage, "\n  "+name+" ") {
-			t.Errorf("usage lacks %s", name)
-		}
+	if got != string(want) {
+		t.Errorf("it is\n%s\nwant (-update writes %s anew)\n%s", got, path, want)
 	}
 }
 
 func write(t *testing.T, path, content string) {
 	t.Helper()
-	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+	if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
 		t.Fatal(err)
 	}
 }
 
-// example is the state of a daemon that has seen much.
-func example() *process.State {
-	return &process.State{
-		PID:         4711,
-		Generation:  3,
-		Since:       time.Date(2024, 2, 29, 12, 0, 0, 0, time.UTC),
-		Binary:      "/opt/app/current/app",
-		Config:      "/etc/app.conf",
-		Listen:      map[string]string{"web": "tcp 0.0.0.0:443", "admin": "unix /run/app/admin.sock"},
-		Failures:    2,
-		LastFailure: "upgrade failed at listen: pid 4712: /etc/app.conf:7: [web]: listen tcp :443: permission denied",
+// What makes no sense is status 2, says why, and where to read on; nothing is tried.
+func TestUsage(t *testing.T) {
+	tests := []struct {
+		name string
+		args []string
+		want string // of standard error
+	}{
+		{"nothing", nil, "gozdctl: it takes a command\n"},
+		{"unknown command", []string{"frobnicate"}, "gozdctl: unknown command \"frobnicate\"\ngozdctl: see gozdctl --help\n"},
+		{"misspelt command", []string{"upgrad"}, "gozdctl: unknown command \"upgrad\": is it upgrade?\n"},
+		{"unknown flag", []string{"stop", "--now", "a"}, "gozdctl: stop: unknown flag: --now\ngozdctl: see gozdctl stop --help\n"},
+		{"upgrade what", []string{"upgrade"}, "gozdctl: upgrade: it takes a PID file, or a configuration with -c\n"},
+		{"alias", []string{"reload"}, "gozdctl: reload: it takes a PID file, or a configuration with -c\n"},
+		{"status of two", []string{"status", "a", "b"}, "gozdctl: status: it takes one PID file, and got 2 arguments\n"},
+		{"both", []string{"stop", "a", "-c", "b"}, "gozdctl: stop: it takes a PID file or -c, and got both\n"},
+		{"whose program", []string{"stop", "a", "--program", "b"}, "gozdctl: stop: --program belongs to -c\n"},
+		{"check what", []string{"check"}, "gozdctl: check: it takes one configuration file\n"},
+		{"check two", []string{"check", "-c", "a", "b"}, "gozdctl: check: it takes one configuration file\n"},
+		{"start without dashes", []string{"start", "app"}, "gozdctl: start: it takes two dashes and then the program: gozdctl start -- PROGRAM ARGUMENTS\n"},
+		{"start of nothing", []string{"start", "--"}, "gozdctl: start: it takes two dashes and then the program: gozdctl start -- PROGRAM ARGUMENTS\n"},
+		{"completion of what", []string{"completion"}, "gozdctl: completion: it takes one shell: bash, zsh, fish\n"},
+		{"completion of another", []string{"completion", "csh"}, "gozdctl: completion: unknown shell \"csh\": it takes bash, zsh, fish\n"},
+		{"version of what", []string{"version", "a"}, "gozdctl: version: it takes no arguments, and got a\n"},
+		{"man where", []string{"man"}, "gozdctl: man: it takes one directory\n"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			status, stdout, stderr := ctl(t, test.args...)
+			if status != statusUsage || stdout != "" || !strings.Contains(stderr, test.want) {
+				t.Errorf("status %d, %q, %q, want %d and %q", status, stdout, stderr, statusUsage, test.want)
+			}
+		})
 	}
 }
 
-func TestStatusGolden(t *testing.T) {
-	const golden = "testdata/status.golden"
-	var got bytes.Buffer
-	s := example()
-	now := s.Since.Add(26*time.Hour + 3*time.Minute + 4567*time.Millisecond)
-	if err := writeStatus(&got, s, now); err != nil {
-		t.Fatal(err)
-	}
-	s.Failures = 0
-	got.WriteString("\nwithout a failure:\n\n")
-	if err := writeStatus(&got, s, now); err != nil {
-		t.Fatal(err)
-	}
-	if *update {
-		if err := os.WriteFile(golden, got.Bytes(), 0o644); err != nil {
-			t.Fatal(err)
+func TestHelp(t *testing.T) {
+	for _, args := range [][]string{{"help"}, {"-h"}, {"--help"}} {
+		status, stdout, stderr := ctl(t, args...)
+		if status != statusOK || stderr != "" || !strings.Contains(stdout, "Commands that act on the daemon:") {
+			t.Errorf("%v: status %d, %q, %q", args, status, stdout, stderr)
 		}
 	}
-	want, err := os.ReadFile(golden)
-	if err != nil {
-		t.Fatal(err)
+	status, stdout, _ := ctl(t, "help", "exit-status")
+	if status != statusOK || !strings.HasPrefix(stdout, aboutExitStatus) {
+		t.Errorf("help exit-status: status %d, %q", status, stdout)
 	}
-	if got.String() != string(want) {
-		t.Errorf("the status is\n%swant (-update writes it anew)\n%s", got.String(), want)
+}
+
+// Every command says in its help what it does, and takes --json where it has an outcome.
+func TestEveryCommandIsDescribed(t *testing.T) {
+	a := newApp(newScreen(new(bytes.Buffer), os.Getenv), newScreen(new(bytes.Buffer), os.Getenv))
+	for _, cmd := range a.rootCommand().Commands() {
+		if cmd.Short == "" || strings.HasSuffix(cmd.Short, ".") {
+			t.Errorf("%s: short help %q", cmd.Name(), cmd.Short)
+		}
+		if cmd.GroupID != "" && cmd.Flags().Lookup("json") == nil {
+			t.Errorf("%s has no --json", cmd.Name())
+		}
 	}
 }
 
@@ -149,13 +111,40 @@ var errBroken = errors.New("broken pipe")
 
 func (brokenPipe) Write([]byte) (int, error) { return 0, errBroken }
 
-func TestStatusCannotBePrinted(t *testing.T) {
-	if err := writeStatus(brokenPipe{}, example(), time.Now()); !errors.Is(err, errBroken) {
-		t.Errorf("writeStatus = %v, want %v", err, errBroken)
-	}
-	good := filepath.Join(t.TempDir(), "good.conf")
-	write(t, good, "[web]\nmode http\nlisten 127.0.0.1:8080\n")
-	if status := run(context.Background(), []string{"check", good}, brokenPipe{}, new(bytes.Buffer)); status != statusFailed {
+func TestNothingCanBePrinted(t *testing.T) {
+	var stderr bytes.Buffer
+	if status := run(t.Context(), []string{"version"}, brokenPipe{}, &stderr); status != statusFailed {
 		t.Errorf("status %d, want %d", status, statusFailed)
+	}
+	if want := "gozdctl: version: standard output: broken pipe\n"; stderr.String() != want {
+		t.Errorf("it complains %q, want %q", stderr.String(), want)
+	}
+}
+
+func TestCompletion(t *testing.T) {
+	for shell, want := range map[string]string{"bash": "__start_gozdctl", "zsh": "#compdef gozdctl", "fish": "complete -c gozdctl"} {
+		status, stdout, stderr := ctl(t, "completion", shell)
+		if status != statusOK || stderr != "" || !strings.Contains(stdout, want) {
+			t.Errorf("%s: status %d, %d bytes, %q, want %q", shell, status, len(stdout), stderr, want)
+		}
+	}
+	// What a shell's script asks for: commands, and the files that an argument can be.
+	_, commands, _ := ctl(t, "__complete", "")
+	_, files, _ := ctl(t, "__complete", "upgrade", "")
+	if !strings.Contains(commands, "upgrade\tstart the newest binary") || !strings.HasPrefix(files, "pid\n:8\n") {
+		t.Errorf("it completes %q and %q", commands, files)
+	}
+}
+
+func TestManPages(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "new", "man")
+	if status, _, stderr := ctl(t, "man", dir); status != statusOK {
+		t.Fatalf("status %d, %q", status, stderr)
+	}
+	for _, verb := range []string{"start", "stop", "quit", "reopen", "upgrade", "rollback", "status", "check", "logs", "version", "completion", "exit-status"} {
+		page, err := os.ReadFile(filepath.Join(dir, "gozdctl-"+verb+".1"))
+		if err != nil || !strings.HasPrefix(strings.TrimSpace(string(page)), ".nh\n.TH") || !strings.Contains(string(page), ".SH") {
+			t.Errorf("%s: %v, %.60q", verb, err, page)
+		}
 	}
 }

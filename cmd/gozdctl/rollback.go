@@ -2,22 +2,65 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"io"
+
+	"github.com/spf13/cobra"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/client"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/protocol"
 )
 
-// rollback ends the upgrade that is on probation.
-func rollback(ctx context.Context, args []string, stdout, _ io.Writer) error {
-	pidfile, err := argument(args, "PID file")
+func (a *app) rollbackCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "rollback " + aboutTarget,
+		Short: "end the upgrade that is on probation",
+		Long: `Ends the upgrade that is on probation, and waits until the generation before serves alone again.
+Clients' connections go back to it. When the probation is over there is nothing to roll
+back any more: install the previous binary and upgrade.`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			pidfile, err := a.target(args)
+			if err != nil {
+				return err
+			}
+			return a.rollback(cmd.Context(), pidfile)
+		},
+	}
+	cmd.Flags().DurationVar(&a.timeout, "timeout", 0, "how long to wait at most (30s, 2m)")
+	return a.onDaemon(cmd)
+}
+
+func (a *app) rollback(ctx context.Context, pidfile string) error {
+	g, err := a.act(ctx, pidfile, action{
+		wait: stopWait(pidfile) + upgradeWait(pidfile),
+		ask: func(ctx context.Context, c *client.Client) (*protocol.Answer, error) {
+			return c.Rollback(ctx)
+		},
+		instead: "sending SIGUSR2",
+		bySignal: func(ctx context.Context, pidfile string) (generation, error) {
+			s, err := control.Rollback(ctx, pidfile)
+			if err != nil {
+				return generation{}, err
+			}
+			return generation{s.Generation, s.PID}, nil
+		},
+	})
 	if err != nil {
+		return noProbation(err)
+	}
+	a.out.Serving = &g
+	a.say("rolled back: %s serves alone again", g.name())
+	return nil
+}
+
+// noProbation completes the refusal by what there is to do.
+func noProbation(err error) error {
+	var refused *client.AnswerError
+	nothing := errors.Is(err, control.ErrNoProbation) ||
+		errors.As(err, &refused) && refused.Answer.Code == protocol.CodeNoProbation
+	if !nothing {
 		return err
 	}
-	s, err := control.Rollback(ctx, pidfile)
-	if err != nil {
-		return err
-	}
-	_, err = fmt.Fprintf(stdout, "rolled back: pid %d (generation %d) serves alone again\n", s.PID, s.Generation)
-	return err
+	return fmt.Errorf("%w: to go back, install the previous binary and upgrade", err)
 }

@@ -2,48 +2,71 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"io"
-	"maps"
-	"slices"
-	"text/tabwriter"
 	"time"
 
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
+	"github.com/spf13/cobra"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/client"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/protocol"
 )
 
-// status shows the generation that serves.
-func status(_ context.Context, args []string, stdout, _ io.Writer) error {
-	pidfile, err := argument(args, "PID file")
-	if err != nil {
-		return err
+func (a *app) statusCommand() *cobra.Command {
+	watch := false
+	cmd := &cobra.Command{
+		Use:   "status " + aboutTarget,
+		Short: "show all living generations",
+		Long: `Shows all generations of the daemon that live: what each does, since when, by which binary, with how many
+connections in each group, and until when. With --watch it does so once a second, on a
+terminal in place, until it is interrupted or the daemon has ended.`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			pidfile, err := a.target(args)
+			if err != nil {
+				return err
+			}
+			if watch {
+				return a.watch(cmd.Context(), pidfile)
+			}
+			return a.status(cmd.Context(), pidfile)
+		},
 	}
-	r, err := process.Find(pidfile)
-	if err != nil {
-		return err
-	}
-	defer r.Close()
-	return writeStatus(stdout, r.State, time.Now())
+	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "show it once a second")
+	cmd.Flags().DurationVar(&a.timeout, "timeout", 0, "how long to wait for the answer at most (default 5s)")
+	return a.onDaemon(cmd)
 }
 
-func writeStatus(w io.Writer, s *process.State, now time.Time) error {
-	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	row := func(name string, format string, args ...any) {
-		_, _ = fmt.Fprintf(tw, "%s\t"+format+"\n", append([]any{name}, args...)...)
+func (a *app) status(ctx context.Context, pidfile string) error {
+	s, err := a.askStatus(ctx, pidfile)
+	if err != nil {
+		return err
 	}
-	row("pid", "%d", s.PID)
-	row("generation", "%d", s.Generation)
-	row("serving for", "%v (since %s)", now.Sub(s.Since).Round(time.Second), s.Since.Format(time.DateTime))
-	row("binary", "%s", s.Binary)
-	row("configuration", "%s", s.Config)
-	for _, group := range slices.Sorted(maps.Keys(s.Listen)) {
-		row("group "+group, "%s", s.Listen[group])
+	a.out.Status = s
+	if !a.json {
+		v := view{status: s, now: a.now(), s: a.stdout}
+		v.write()
 	}
-	if s.Trial != nil {
-		row("on probation", "pid %d, for %v more", s.Trial.PID, max(0, s.Trial.Until.Sub(now).Round(time.Second)))
-	}
-	if s.Failures > 0 {
-		row("failed upgrades", "%d, the last: %s", s.Failures, s.LastFailure)
-	}
-	return tw.Flush()
+	return nil
 }
+
+// askStatus asks the daemon, or its state file where it has no control socket.
+func (a *app) askStatus(ctx context.Context, pidfile string) (*protocol.Status, error) {
+	ctx, p := a.newPatience(ctx, askTimeout)
+	defer p.end()
+	c, err := client.Dial(ctx, pidfile)
+	if errors.Is(err, client.ErrNoSocket) {
+		if !a.out.Signalled { // a watch says it once
+			a.fallBack(err, "showing what the state file says")
+		}
+		return statusByFile(pidfile)
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	s, err := c.Status(ctx)
+	return s, impatient(ctx, fmt.Sprintf("pid %d does not answer", c.PID()), err)
+}
+
+// interval is the time between two looks of --watch.
+const interval = time.Second

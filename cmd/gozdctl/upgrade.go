@@ -2,25 +2,180 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"io"
 	"time"
 
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control"
+	"github.com/spf13/cobra"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/client"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/protocol"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 )
 
-// upgrade asks the daemon for an upgrade and waits until a new generation is
-// ready.
-func upgrade(ctx context.Context, args []string, stdout, _ io.Writer) error {
-	pidfile, err := argument(args, "PID file")
+const longUpgrade = `Starts the newest binary with the newest configuration as the next generation, and waits until
+it serves and the old generation has drained. Progress goes to standard error.
+
+If the new generation fails, the old one has never stopped serving, and the exit status is 1.
+Without --timeout it waits for as long as the daemon itself allows an upgrade, and then
+until the old generation's drain_timeout is over. A service manager or a deployment that only
+wants to know whether the new generation serves says --no-wait-drain.`
+
+func (a *app) upgradeCommand() *cobra.Command {
+	noDrain := false
+	cmd := &cobra.Command{
+		Use:     "upgrade " + aboutTarget,
+		Aliases: []string{"reload"},
+		Short:   "start the newest binary and wait until it serves",
+		Long:    longUpgrade,
+		Example: "  gozdctl upgrade /run/app.pid\n  gozdctl reload -c /etc/app.conf --no-wait-drain --timeout 2m",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			pidfile, err := a.target(args)
+			if err != nil {
+				return err
+			}
+			return a.upgrade(cmd.Context(), pidfile, noDrain)
+		},
+	}
+	cmd.Flags().BoolVar(&noDrain, "no-wait-drain", false, "return as soon as the new generation serves")
+	cmd.Flags().DurationVar(&a.timeout, "timeout", 0, "how long to wait at most (30s, 2m)")
+	return a.onDaemon(cmd)
+}
+
+func (a *app) upgrade(ctx context.Context, pidfile string, noDrain bool) error {
+	wait := upgradeWait(pidfile)
+	ctx, p := a.newPatience(ctx, wait)
+	defer p.end()
+	c, err := client.Dial(ctx, pidfile)
+	if errors.Is(err, client.ErrNoSocket) {
+		return a.upgradeBySignal(ctx, pidfile, err)
+	}
 	if err != nil {
 		return err
 	}
-	up, err := control.Upgrade(ctx, pidfile)
-	if err != nil {
+	defer c.Close()
+	t := &upgradeTeller{app: a, progress: progress{s: a.stderr}, patience: p, pidfile: pidfile, began: a.now()}
+	up, err := c.Upgrade(ctx, client.UpgradeOptions{NoDrain: noDrain}, t.tell)
+	t.progress.end()
+	if up == nil {
+		return a.upgradeFailed(c.PID(), t, err)
+	}
+	if err != nil { // the new generation serves: only the drain was not waited for
+		a.tell(fmt.Sprintf("the old generation (pid %d) still drains: see gozdctl status %s", up.OldPID, pidfile))
+	}
+	a.upgraded(up, seconds(up.Served.Seconds))
+	return nil
+}
+
+// upgradeWait is how long the daemon allows an upgrade to take until its outcome is known.
+func upgradeWait(pidfile string) time.Duration {
+	const unsaid = 2 * time.Minute
+	s, err := process.ReadState(pidfile)
+	if err != nil || s.UpgradeWait <= 0 {
+		return unsaid
+	}
+	return time.Duration(s.UpgradeWait)
+}
+
+// upgraded reports the new generation. Progress has said all of it to who looks at a terminal.
+func (a *app) upgraded(up *client.Upgraded, took time.Duration) {
+	old := generation{Generation: up.Served.Generation - 1, PID: up.OldPID}
+	a.out.acted = true
+	a.out.Serving = &generation{Generation: up.Served.Generation, PID: up.Served.PID}
+	a.out.Seconds = ptr(took.Seconds())
+	a.out.Upgrade = &upgradeOutcome{Old: old, Drained: up.Drained}
+	if !a.stdout.live {
+		a.say("upgraded: pid %d (generation %d) replaces pid %d (generation %d), ready after %s",
+			up.Served.PID, up.Served.Generation, old.PID, old.Generation, span(took))
+	}
+}
+
+// upgradeFailed completes the error of an upgrade by what serves now.
+func (a *app) upgradeFailed(asked int, t *upgradeTeller, err error) error {
+	var failed *client.UpgradeError
+	if !errors.As(err, &failed) {
 		return err
 	}
-	_, err = fmt.Fprintf(stdout, "upgraded: pid %d (generation %d) replaces pid %d (generation %d), ready after %v\n",
-		up.New.PID, up.New.Generation, up.Old.PID, up.Old.Generation, up.Took.Round(time.Millisecond))
-	return err
+	a.out.Upgrade = &upgradeOutcome{
+		Old:   generation{Generation: t.old(), PID: failed.PID},
+		Stage: failed.Stage, Reason: failed.Reason, Failed: failed.Failed,
+	}
+	if failed.Stage == "" { // cut short by a stop
+		return fmt.Errorf("%w; pid %d was asked to end meanwhile", err, asked)
+	}
+	a.out.Serving = &a.out.Upgrade.Old
+	return fmt.Errorf("%w; pid %d serves on", err, failed.PID)
+}
+
+func ptr[T any](v T) *T { return &v }
+
+// upgradeTeller tells the events of an upgrade as they come.
+type upgradeTeller struct {
+	app      *app
+	progress progress
+	patience *patience
+	pidfile  string
+	began    time.Time
+	next     int // generation that was started; 0 before
+	trial    bool
+	most     int // connections when the drain began
+}
+
+// old is the generation that was asked, 0 where it is not known.
+func (t *upgradeTeller) old() int { return max(t.next-1, 0) }
+
+func (t *upgradeTeller) tell(e protocol.Event) {
+	p := &t.progress
+	t.patience.renew(upgradeWait(t.pidfile))
+	switch e.Type {
+	case protocol.Waiting:
+		p.step("another upgrade is in progress: waiting for it", "…")
+	case protocol.Superseded:
+		p.step(fmt.Sprintf("it has brought up generation %d (pid %d)", e.Generation, e.PID), ";")
+		t.began = t.app.now()
+	case protocol.Started:
+		t.next = e.Generation
+		p.step(fmt.Sprintf("starting generation %d (pid %d)", e.Generation, e.PID), "…")
+	case protocol.OnTrial:
+		t.trial = true
+		t.patience.renew(seconds(e.Seconds) + upgradeWait(t.pidfile))
+		p.step("ready in "+span(t.app.now().Sub(t.began)), "…")
+		p.step("probation "+span(seconds(e.Seconds)), "…")
+	case protocol.Served:
+		if !t.trial {
+			p.step("ready in "+span(seconds(e.Seconds)), "…")
+		}
+		p.step("serving", ";")
+	case protocol.Failed:
+		if t.next != 0 { // a process was started, and that was told
+			p.step("failed", "")
+		}
+		t.next = e.Generation
+	case protocol.DrainBegan:
+		t.draining(e)
+	case protocol.Drained:
+		p.step(fmt.Sprintf("generation %d drained in %s: %s", e.Generation, span(seconds(e.Seconds)), drained(e)), "")
+	}
+}
+
+// drained says what became of the connections.
+func drained(e protocol.Event) string {
+	text := fmt.Sprintf("%d moved, %d ended", e.Moved, e.Ended)
+	if e.Cut > 0 {
+		text += fmt.Sprintf(", %d cut at the deadline", e.Cut)
+	}
+	return text
+}
+
+func (t *upgradeTeller) draining(e protocol.Event) {
+	const margin = 10 * time.Second // for cutting, and the program's own end
+	if !e.Until.IsZero() {
+		t.patience.renew(time.Until(e.Until) + margin)
+	}
+	t.most = max(t.most, e.Open)
+	text := fmt.Sprintf("generation %d drains %s %d left", e.Generation, bar(t.most-e.Open, t.most, 10), e.Open)
+	if !e.Until.IsZero() {
+		text += ", until " + e.Until.Local().Format(time.TimeOnly)
+	}
+	t.progress.now(text)
 }

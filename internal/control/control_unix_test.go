@@ -42,7 +42,7 @@ func TestUpgradeFails(t *testing.T) {
 	if !errors.As(err, &failed) {
 		t.Fatalf("Upgrade = %+v, %v, want a FailedError", up, err)
 	}
-	want := control.FailedError{PID: d.pid, Reason: "upgrade failed at listen: address in use"}
+	want := control.FailedError{PID: d.pid, Generation: 1, Reason: "upgrade failed at listen: address in use"}
 	if *failed != want {
 		t.Errorf("Upgrade: %+v, want %+v", *failed, want)
 	}

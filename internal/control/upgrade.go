@@ -20,8 +20,9 @@ var ErrUnknownOutcome = errors.New("the outcome is not known yet")
 // FailedError says that an upgrade failed, and that the generation that was asked
 // for it serves on.
 type FailedError struct {
-	PID    int    // of the generation that serves on
-	Reason string // in the daemon's own words
+	PID        int    // of the generation that serves on
+	Generation int    // of the same
+	Reason     string // in the daemon's own words
 }
 
 // Error implements error.
@@ -105,7 +106,7 @@ func outcome(pidfile string, before *process.Running) (*Upgraded, error) {
 		p.Close()
 		return &Upgraded{Old: old, New: now}, nil
 	case now.Failures > old.Failures:
-		return nil, &FailedError{PID: now.PID, Reason: now.LastFailure}
+		return nil, &FailedError{PID: now.PID, Generation: now.Generation, Reason: now.LastFailure}
 	}
 	if p, err := process.Open(old.PID, old.StartTime); err == nil {
 		p.Close()

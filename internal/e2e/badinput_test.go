@@ -186,8 +186,8 @@ func TestGozdctl(t *testing.T) {
 			t.Errorf("%v: status %d, output %q, want %d and %s", args, cmd.ProcessState.ExitCode(), output, wantStatus, want)
 		}
 	}
-	gozdctl(1, `^gozdctl: upgrade: .*app\.pid: not running`, "upgrade", d.PIDFile)
-	gozdctl(1, `^gozdctl: status: .*app\.pid: not running`, "status", d.PIDFile)
+	gozdctl(3, `^gozdctl: upgrade: .*app\.pid: not running`, "upgrade", d.PIDFile)
+	gozdctl(3, `^gozdctl: status: .*app\.pid: not running`, "status", d.PIDFile)
 	if err := d.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -195,13 +195,13 @@ func TestGozdctl(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	gozdctl(0, fmt.Sprintf(`^upgraded: pid \d+ \(generation 2\) replaces pid %d \(generation 1\), ready after \d+ms\n$`, s.PID), "upgrade", d.PIDFile)
+	gozdctl(0, fmt.Sprintf(`(?m)^upgraded: pid \d+ \(generation 2\) replaces pid %d \(generation 1\), ready after [0-9.]+ m?s$`, s.PID), "upgrade", d.PIDFile)
 	if s, err = d.State(); err != nil {
 		t.Fatal(err)
 	}
-	gozdctl(0, fmt.Sprintf(`pid +%d\ngeneration +2\n`, s.PID), "status", d.PIDFile)
+	gozdctl(0, fmt.Sprintf(`app\.pid: generation 2 \(pid %d\) serves`, s.PID), "status", d.PIDFile)
 	fault("exit early")(t, d)
-	gozdctl(1, fmt.Sprintf(`^gozdctl: upgrade: .*exit status 3; pid %d serves on\n$`, s.PID), "upgrade", d.PIDFile)
+	gozdctl(1, fmt.Sprintf(`(?m)^gozdctl: upgrade: .*exit status 3; pid %d serves on$`, s.PID), "upgrade", d.PIDFile)
 	good(t, d)
 	gozdctl(0, `generation 3`, "upgrade", d.PIDFile)
 	if _, err := d.State(); err != nil { // for the cleanup

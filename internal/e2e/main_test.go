@@ -90,6 +90,13 @@ func prepare(t *testing.T, program, groups string, options ...string) *daemon.Da
 	if err != nil {
 		t.Fatal(err)
 	}
+	endWithTest(t, d)
+	return d
+}
+
+// endWithTest stops a daemon at the end of its test, and looks for races in its log.
+func endWithTest(t *testing.T, d *daemon.Daemon) {
+	t.Helper()
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 		defer cancel()
@@ -104,7 +111,6 @@ func prepare(t *testing.T, program, groups string, options ...string) *daemon.Da
 			t.Logf("the daemon's log:\n%s", log)
 		}
 	})
-	return d
 }
 
 // start starts a daemon of the program mixed.

@@ -91,9 +91,16 @@ func mountSmall(t *testing.T, dir string) bool {
 	return true
 }
 
-// fillDisk leaves no room on the file system of the PID file.
+// fillDisk leaves no room on the file system of the PID file. The parent has taken what the
+// child needs there while it starts it.
 func (c *cell) fillDisk() {
 	c.t.Helper()
+	if c.pids[child] != 0 && c.step.before(points.PIDWritten) {
+		await(c.t, "the child's PID file", func() bool {
+			found, err := filepath.Glob(filepath.Join(c.runDir, ".app.pid.new.*"))
+			return err == nil && len(found) > 0
+		})
+	}
 	if !c.small {
 		c.touch(points.DiskFull)
 		c.undo = append(c.undo, func() { _ = os.Remove(filepath.Join(c.faults, points.DiskFull)) })

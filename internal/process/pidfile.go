@@ -14,11 +14,13 @@ import (
 
 // WritePID writes pid into the file at path, atomically and with mode 0644.
 func WritePID(path string, pid int) error {
-	if err := replaceFile(path, []byte(strconv.Itoa(pid)+"\n")); err != nil {
+	if err := replaceFile(path, pidText(pid)); err != nil {
 		return fmt.Errorf("PID file: %w", err)
 	}
 	return nil
 }
+
+func pidText(pid int) []byte { return []byte(strconv.Itoa(pid) + "\n") }
 
 // ReadPID returns the PID in the file at path. The error wraps fs.ErrNotExist
 // where there is no file, and names path and content where that is no PID.

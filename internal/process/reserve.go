@@ -37,10 +37,13 @@ func (r *Reserve) Release() {
 	r.files = nil
 }
 
-// Scarce reports whether fewer than n descriptors are free. It takes them for a moment: their
-// numbers would not say how many lower ones are free, and a look into /proc takes
-// time for each that is open.
+// Scarce reports whether fewer than n descriptors are free. Where the highest that there can
+// be are in use, it takes n for a moment: their numbers would not say how many lower ones are
+// free, and a look into /proc takes time for each that is open.
 func Scarce(n int) bool {
+	if highestAreFree(n) {
+		return false
+	}
 	f, err := os.Open(os.DevNull)
 	if err != nil {
 		return n > 0

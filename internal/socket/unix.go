@@ -123,16 +123,8 @@ func removeStale(path string) error {
 	if err != nil {
 		return err
 	}
-	if info.Mode().Type() != fs.ModeSocket {
-		return fmt.Errorf("the file is no socket (%v): %w", info.Mode(), syscall.EADDRINUSE)
-	}
-	c, err := net.DialTimeout("unix", path, probeTimeout)
-	if err == nil {
-		_ = c.Close()
-		return fmt.Errorf("another process answers on it: %w", syscall.EADDRINUSE)
-	}
-	if !errors.Is(err, syscall.ECONNREFUSED) {
-		return fmt.Errorf("probe: %w", err)
+	if err := probeFile(path, info); err != nil {
+		return err
 	}
 	return os.Remove(path)
 }

@@ -48,3 +48,6 @@ func setReusePort(syscall.RawConn, bool) error { return errors.ErrUnsupported }
 
 // Remove removes a Unix socket's file.
 func Remove(path string) error { return os.Remove(path) }
+
+// Probe returns nil: nothing is known without listening here.
+func Probe(string, string) error { return nil }

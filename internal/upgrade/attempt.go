@@ -3,7 +3,6 @@ package upgrade
 import (
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"os"
 	"slices"
@@ -13,13 +12,6 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/fault"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/report"
 )
-
-// goneWait is how long a failed successor's end is waited for: it has been
-// killed or has ended, and only the kernel's work on it remains.
-const goneWait = 5 * time.Second
-
-// reportWait bounds how long the report of a successor that is ready is read.
-const reportWait = 10 * time.Second
 
 // settleWait is how long tableflip may take to see that this process is ready. It
 // does so at once, but in a goroutine of its own.
@@ -59,51 +51,22 @@ func (u *Upgrader) Upgrade(prepare func() []Ancestor, watch report.Watcher) (*Su
 	defer u.upgrading.Unlock()
 
 	fault.At(fault.BeforeFork)
-	said, tell, err := os.Pipe()
-	if err != nil {
-		return nil, &Error{Stage: StageStart, Err: err}
-	}
-	look, seen, err := os.Pipe()
-	if err != nil {
-		_, _ = said.Close(), tell.Close()
-		return nil, &Error{Stage: StageStart, Err: err}
-	}
-	defer func() { _ = seen.Close() }() // see AwaitParent
-	outcomes, settled := make(chan report.Outcome, 1), make(chan struct{})
-	go readReport(said, outcomes, watch, settled)
 	start := time.Now()
 	u.box.empty() // before there is somebody who could read what an earlier successor left
-	started := make(chan error, 1)
-	go func() { started <- u.startSuccessor() }()
-	sendErr := u.sendLetter(prepare(), map[string]*os.File{fileSaid: tell, fileSeen: look})
-	fault.At(fault.Told)
-	if err := <-started; err != nil {
+	told := make(chan *dialogue, 1)
+	go func() { told <- u.tell(prepare, watch) }()
+	startErr := u.startSuccessor()
+	d := <-told
+	defer d.end()
+	if startErr != nil {
 		u.box.empty() // or an unread letter would keep the report open
-		said := u.lastWords(said, outcomes)
-		if sendErr != nil {
-			return nil, &Error{Stage: StageStart, PID: said.PID, Err: sendErr}
+		said := d.lastWords()
+		if d.err != nil {
+			return nil, &Error{Stage: StageStart, PID: said.PID, Err: d.err}
 		}
-		return nil, u.explain(err, said, time.Since(start))
+		return nil, u.explain(startErr, said, time.Since(start))
 	}
-	// It has said so in its report before. Only a program that has never opened its letter has not.
-	_ = said.SetReadDeadline(time.Now().Add(reportWait))
-	return u.committed(<-outcomes, settled)
-}
-
-// sendLetter tells the successor what it has to know, and gives it its ends of the
-// pipes between the two, which it closes. The successor that cannot be told is told
-// to end, and need not wait.
-func (u *Upgrader) sendLetter(ancestors []Ancestor, pipes map[string]*os.File) error {
-	manifest, files := u.message(ancestors)
-	maps.Copy(files, pipes)
-	err := u.box.send(manifest, files)
-	if err != nil {
-		u.box.sendNothing()
-	}
-	for _, f := range pipes {
-		_ = f.Close() // the copy in the mailbox is the successor's
-	}
-	return err
+	return u.committed(d.words(), d.settled)
 }
 
 // startSuccessor returns when the successor is ready or has failed. An upgrade may
@@ -155,13 +118,6 @@ func (u *Upgrader) dropped(kept []string) []string {
 	return groups
 }
 
-func readReport(said *os.File, outcomes chan<- report.Outcome, watch report.Watcher, settled chan<- struct{}) {
-	outcomes <- report.Follow(said, watch)
-	_, _ = io.Copy(io.Discard, said)
-	_ = said.Close()
-	close(settled)
-}
-
 // Check reports whether the next generation could be told what it has to know: a
 // configuration with more sockets than fit into a message would fail every upgrade,
 // and that is better known at the start. It also has the first upgrade find the
@@ -191,13 +147,6 @@ func (u *Upgrader) message(ancestors []Ancestor) (Manifest, map[string]*os.File)
 		Shadowed:   u.shadows,
 		History:    u.history,
 	}, maps.Clone(u.pass)
-}
-
-// lastWords waits until the failed process has closed its report, which it does
-// at the latest by ending.
-func (u *Upgrader) lastWords(said *os.File, outcomes <-chan report.Outcome) report.Outcome {
-	_ = said.SetReadDeadline(time.Now().Add(goneWait))
-	return <-outcomes
 }
 
 // explain makes one error of what tableflip saw and what the process said.

@@ -37,6 +37,9 @@ func (e *AnswerError) Is(target error) bool {
 	return target == ErrPermission && e.Answer.Code == protocol.CodeForbidden
 }
 
+// stageRefused is upgrade.StageRefused: the program itself does not want to be replaced now.
+const stageRefused = "refused"
+
 // UpgradeError says that an upgrade failed. Nothing has changed, and the generation that was
 // asked for it serves on, unless the daemon has been asked to end meanwhile.
 type UpgradeError struct {
@@ -51,6 +54,8 @@ func (e *UpgradeError) Error() string {
 	switch {
 	case e.Stage == "":
 		return "upgrade given up: " + e.Reason
+	case e.Stage == stageRefused:
+		return "upgrade refused: " + e.Reason
 	case e.Failed == 0:
 		return fmt.Sprintf("upgrade failed at %s: %s", e.Stage, e.Reason)
 	}

@@ -1,0 +1,79 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/client"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
+)
+
+// advice is what to do next after an error; empty where the error says it all.
+func (a *app) advice(cmd *cobra.Command, err error) string {
+	file := a.out.PIDFile
+	switch status := statusOf(err); {
+	case status == statusUnknown && cmd.GroupID == groupShow:
+		return "it may be stopped by a signal, or have no time: look at its process with ps"
+	case status == statusUnknown && file != "":
+		return fmt.Sprintf("it may still succeed: look with gozdctl status %s", file)
+	case status == statusPermission:
+		return permissionAdvice(file)
+	case status == statusNotRunning:
+		return notRunningAdvice(file)
+	case a.out.Upgrade != nil && a.out.Upgrade.Stage == "refused":
+		return "" // the program has said what there is to say
+	case a.out.Upgrade != nil && isConfigured(a.out.Upgrade.Stage):
+		return configAdvice(file)
+	case errors.As(err, new(*client.UpgradeError)), errors.As(err, new(*control.FailedError)):
+		return logAdvice(file)
+	}
+	return ""
+}
+
+// permissionAdvice names the user whose daemon it is, as its lock file does.
+func permissionAdvice(pidfile string) string {
+	if pidfile == "" {
+		return ""
+	}
+	info, err := os.Stat(process.LockPath(pidfile))
+	if err != nil {
+		return "ask as root"
+	}
+	if name := ownerName(info); name != "" && name != "root" {
+		return fmt.Sprintf("ask as root, or as user %s", name)
+	}
+	return "ask as root"
+}
+
+func notRunningAdvice(pidfile string) string {
+	_, err := process.ReadPID(pidfile)
+	switch {
+	case pidfile == "":
+		return ""
+	case errors.Is(err, fs.ErrNotExist):
+		return "if it should run, start it with gozdctl start -- PROGRAM ARGUMENTS"
+	case err != nil:
+		return fmt.Sprintf("if %s is a configuration, say -c %[1]s", pidfile)
+	}
+	return fmt.Sprintf("%s is in nobody's way: start the daemon with gozdctl start -- PROGRAM ARGUMENTS", pidfile)
+}
+
+func logAdvice(pidfile string) string {
+	return fmt.Sprintf("what the new process itself has said is in its log: gozdctl logs %s", pidfile)
+}
+
+// isConfigured reports whether an upgrade has failed where its configuration was to blame.
+func isConfigured(stage string) bool { return stage == "configuration" || stage == "listen" }
+
+func configAdvice(pidfile string) string {
+	s, err := process.ReadState(pidfile)
+	if err != nil {
+		return ""
+	}
+	return fmt.Sprintf("mend it, and look with gozdctl check %s before the next upgrade", s.Config)
+}

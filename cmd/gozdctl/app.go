@@ -1,0 +1,102 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+// app is one run of gozdctl.
+type app struct {
+	stdout, stderr *screen
+	now            func() time.Time
+
+	json    bool   // the outcome goes to standard output as JSON
+	config  string // -c
+	program string // --program
+	timeout time.Duration
+
+	out outcome
+}
+
+func newApp(stdout, stderr *screen) *app {
+	return &app{stdout: stdout, stderr: stderr, now: time.Now}
+}
+
+// verb makes a command that acts on a daemon, or shows it.
+func (a *app) verb(cmd *cobra.Command) *cobra.Command {
+	cmd.Flags().BoolVar(&a.json, "json", false, "print the outcome as JSON (docs/gozdctl.md has the schema)")
+	cmd.DisableFlagsInUseLine = true
+	return cmd
+}
+
+// finish tells how it went, and returns the exit status.
+func (a *app) finish(cmd *cobra.Command, err error) int {
+	name := calledAs(cmd)
+	a.out.Command = name
+	a.out.ExitStatus = statusOf(err)
+	if err != nil {
+		a.out.Error = err.Error()
+		a.complain(cmd, name, err)
+	}
+	if a.json {
+		a.printJSON()
+	}
+	if err == nil && !a.out.acted && a.stdout.err != nil {
+		a.tell(fmt.Sprintf("%s: standard output: %v", name, a.stdout.err))
+		return statusFailed
+	}
+	return a.out.ExitStatus
+}
+
+// calledAs is the verb as the operator has it: an alias stays an alias.
+func calledAs(cmd *cobra.Command) string {
+	if name := cmd.CalledAs(); name != "" {
+		return name
+	}
+	return cmd.Name()
+}
+
+// complain prints an error on standard error, each line of it with gozdctl's name,
+// and what to do next.
+func (a *app) complain(cmd *cobra.Command, name string, err error) {
+	if cmd.HasParent() {
+		name += ": "
+	} else {
+		name = ""
+	}
+	for line := range strings.Lines(err.Error()) {
+		a.tell(name + strings.TrimSuffix(line, "\n"))
+	}
+	if errors.Is(err, errUsage) {
+		a.tell(fmt.Sprintf("see %s --help", cmd.CommandPath()))
+		return
+	}
+	if next := a.advice(cmd, err); next != "" {
+		a.out.Advice = next
+		a.tell(next)
+	}
+}
+
+// tell prints a line on standard error that begins with gozdctl's name.
+func (a *app) tell(line string) { a.stderr.printf("%s %s\n", a.stderr.paint(red, "gozdctl:"), line) }
+
+// say prints what has been done, for people.
+func (a *app) say(format string, args ...any) {
+	if !a.json {
+		a.stdout.printf(format+"\n", args...)
+	}
+}
+
+func (a *app) printJSON() {
+	data, err := json.Marshal(&a.out)
+	if err != nil { // nothing in it can fail
+		a.tell(err.Error())
+		return
+	}
+	a.stdout.printf("%s\n", data)
+}

@@ -1,0 +1,88 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
+)
+
+func (a *app) logsCommand() *cobra.Command {
+	follow, lines := false, 0
+	cmd := &cobra.Command{
+		Use:   "logs " + aboutTarget,
+		Short: "say where the log is, or follow it",
+		Long: `Prints the path of the daemon's log. With -f it prints the last lines of the log and goes on with
+what is added, also when the file has been moved away and is opened anew, until it is interrupted.`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			path, err := a.logPath(cmd.Context(), args)
+			if err != nil {
+				return err
+			}
+			a.out.Log = path
+			if !follow {
+				a.say("%s", path)
+				return nil
+			}
+			if a.json {
+				return usageError("--json does not go with -f: a log is what it is")
+			}
+			return followFile(cmd.Context(), path, lines, a.stdout)
+		},
+	}
+	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "print what is added")
+	cmd.Flags().IntVarP(&lines, "lines", "n", 10, "with -f: how many `lines` to begin with")
+	cmd.Flags().DurationVar(&a.timeout, "timeout", 0, "how long to wait for the answer at most (default 5s)")
+	return a.onDaemon(cmd)
+}
+
+// errNoLog means that the daemon's output goes to no file.
+var errNoLog = errors.New("its configuration names no log")
+
+// logPath asks the daemon; a configuration says it also where none runs.
+func (a *app) logPath(ctx context.Context, args []string) (string, error) {
+	if a.config != "" {
+		conf, err := a.loadConfig(a.config)
+		if err != nil {
+			return "", err
+		}
+		return logOf(conf)
+	}
+	pidfile, err := a.target(args)
+	if err != nil {
+		return "", err
+	}
+	s, err := a.askStatus(ctx, pidfile)
+	switch {
+	case err != nil:
+		return "", err
+	case s.Log != "":
+		return s.Log, nil
+	case !a.out.Signalled:
+		return "", fmt.Errorf("%s: %w", s.Config, errNoLog)
+	}
+	return logByState(pidfile) // the state file does not have it
+}
+
+func logByState(pidfile string) (string, error) {
+	s, err := process.ReadState(pidfile)
+	if err != nil {
+		return "", err
+	}
+	conf, err := cfg.Load(s.Config, cfg.Options{Program: s.Binary})
+	if err != nil {
+		return "", err
+	}
+	return logOf(conf)
+}
+
+func logOf(conf *cfg.Config) (string, error) {
+	if conf.Daemon.Log == "" {
+		return "", fmt.Errorf("%s: %w", conf.File, errNoLog)
+	}
+	return conf.Daemon.Log, nil
+}

@@ -1,0 +1,45 @@
+package main
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/client"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/protocol"
+)
+
+func (a *app) reopenCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "reopen " + aboutTarget,
+		Short: "have every generation reopen its log file",
+		Long:  `Has every generation of the daemon reopen its log file, after logrotate has moved it away.`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			pidfile, err := a.target(args)
+			if err != nil {
+				return err
+			}
+			return a.reopen(cmd.Context(), pidfile)
+		},
+	}
+	cmd.Flags().DurationVar(&a.timeout, "timeout", 0, "how long to wait for the answer at most (default 5s)")
+	return a.onDaemon(cmd)
+}
+
+func (a *app) reopen(ctx context.Context, pidfile string) error {
+	g, err := a.act(ctx, pidfile, action{
+		wait: askTimeout,
+		ask: func(ctx context.Context, c *client.Client) (*protocol.Answer, error) {
+			return c.Reopen(ctx)
+		},
+		instead:  "sending SIGUSR1",
+		bySignal: bySignal(control.Reopen),
+	})
+	if err != nil {
+		return err
+	}
+	a.out.Asked = &g
+	a.say("reopened: %s has reopened its log, and told the older generations", g.name())
+	return nil
+}

@@ -1,0 +1,68 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+const longAbout = `gozdctl acts on a running daemon that was built with gozd. It asks the daemon itself, on its
+control socket, waits for the outcome, and says what it was.
+
+Each command takes the daemon's PID file, or its configuration with -c, which names the PID file.`
+
+// rootCommand has all verbs.
+func (a *app) rootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:               "gozdctl COMMAND",
+		Short:             "control daemons built with gozd",
+		Long:              longAbout,
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		DisableAutoGenTag: true,
+		Args:              unknownCommand,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			a.stderr.printf("%s", cmd.UsageString())
+			return usageError("it takes a command")
+		},
+	}
+	root.SuggestionsMinimumDistance = 2
+	root.DisableFlagsInUseLine = true
+	root.CompletionOptions.DisableDefaultCmd = true
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError("%v", err) })
+	root.AddGroup(
+		&cobra.Group{ID: groupAct, Title: "Commands that act on the daemon:"},
+		&cobra.Group{ID: groupShow, Title: "Commands that show something:"},
+	)
+	for _, cmd := range []*cobra.Command{
+		a.startCommand(), a.stopCommand(), a.quitCommand(), a.reopenCommand(), a.upgradeCommand(), a.rollbackCommand(),
+	} {
+		cmd.GroupID = groupAct
+		root.AddCommand(cmd)
+	}
+	for _, cmd := range []*cobra.Command{a.statusCommand(), a.checkCommand(), a.logsCommand(), a.versionCommand()} {
+		cmd.GroupID = groupShow
+		root.AddCommand(cmd)
+	}
+	root.AddCommand(a.completionCommand(), a.manCommand(), exitStatusTopic())
+	return root
+}
+
+// The groups of commands in the help text.
+const (
+	groupAct  = "act"
+	groupShow = "show"
+)
+
+// unknownCommand is what is wrong with the arguments of gozdctl itself: they were no command.
+func unknownCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	text := fmt.Sprintf("unknown command %q", args[0])
+	if like := cmd.SuggestionsFor(args[0]); len(like) > 0 {
+		text += fmt.Sprintf(": is it %s?", strings.Join(like, " or "))
+	}
+	return usageError("%s", text)
+}

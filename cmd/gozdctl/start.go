@@ -1,0 +1,174 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
+)
+
+const longStart = `Runs the program, which detaches by itself and returns when the daemon is ready or has failed, and
+says which. The program must not have -f among its arguments: that keeps it in the foreground.
+
+The PID file, or -c, before the two dashes says which daemon is to serve then. Without it the
+program's own -c does, and "./app.conf" where it has none.`
+
+func (a *app) startCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "start [" + aboutTarget + "] -- PROGRAM [ARGUMENTS]",
+		Short:   "start a daemon and wait until it serves",
+		Long:    longStart,
+		Example: "  gozdctl start -- /usr/local/bin/app -c /etc/app.conf",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			own, program := args[:cmd.ArgsLenAtDash()], args[cmd.ArgsLenAtDash():]
+			pidfile, err := a.startTarget(own, program)
+			if err != nil {
+				return err
+			}
+			return a.start(cmd.Context(), pidfile, program)
+		},
+	}
+	cmd.Flags().DurationVar(&a.timeout, "timeout", 0, "how long to wait at most (default 2m)")
+	a.onDaemon(cmd)
+	cmd.Args = a.startArgs
+	return cmd
+}
+
+func (a *app) startArgs(cmd *cobra.Command, args []string) error {
+	dash := cmd.ArgsLenAtDash()
+	if dash < 0 || dash == len(args) {
+		return usageError("it takes two dashes and then the program: gozdctl start -- PROGRAM ARGUMENTS")
+	}
+	if dash == 0 && a.config == "" {
+		return nil // the program's arguments say which daemon it is
+	}
+	return a.targetArgs(cmd, args[:dash])
+}
+
+// startTarget finds the PID file that the daemon will have; empty where it cannot be told.
+func (a *app) startTarget(own, program []string) (string, error) {
+	if a.program == "" {
+		a.program = program[0]
+	}
+	if len(own) > 0 || a.config != "" {
+		return a.target(own)
+	}
+	conf, err := cfg.Load(configOf(program[1:]), cfg.Options{Program: program[0]})
+	if err != nil {
+		return "", nil //nolint:nilerr // the program will say what is wrong with it
+	}
+	a.out.PIDFile = conf.Daemon.PIDFile
+	return conf.Daemon.PIDFile, nil
+}
+
+// configOf is the value of -c, as package flag reads it, among a program's arguments.
+func configOf(args []string) string {
+	for i, arg := range args {
+		name := strings.TrimPrefix(arg, "-")
+		name = strings.TrimPrefix(name, "-")
+		if value, ok := strings.CutPrefix(name, "c="); ok && name != arg {
+			return value
+		}
+		if name == "c" && name != arg && i+1 < len(args) {
+			return args[i+1]
+		}
+	}
+	return "app.conf"
+}
+
+// maxWords bounds what is kept of what a program says.
+const maxWords = 4 << 10
+
+// words keeps the end of what is written to it.
+type words struct{ buf bytes.Buffer }
+
+func (w *words) Write(p []byte) (int, error) {
+	w.buf.Write(p)
+	if over := w.buf.Len() - maxWords; over > 0 {
+		w.buf.Next(over)
+	}
+	return len(p), nil
+}
+
+// start runs the program until it returns. When gozdctl waits no longer, the program is left
+// alone: it may be about to serve.
+func (a *app) start(ctx context.Context, pidfile string, program []string) error {
+	const unsaid = 2 * time.Minute
+	began := a.now()
+	ctx, p := a.newPatience(ctx, unsaid)
+	defer p.end()
+	said, err := a.runProgram(ctx, program)
+	if err != nil {
+		return err
+	}
+	a.out.acted = true
+	a.out.Seconds = ptr(a.now().Sub(began).Seconds())
+	if said != "" && !a.json {
+		a.stderr.printf("%s\n", said)
+	}
+	return a.started(pidfile, program[0], a.now().Sub(began))
+}
+
+// runProgram returns what the program has printed when it returns with status 0.
+func (a *app) runProgram(ctx context.Context, program []string) (string, error) {
+	out := new(words)
+	cmd := exec.Command(program[0], program[1:]...)
+	cmd.Stdout, cmd.Stderr = out, out
+	cmd.WaitDelay = time.Second // for one that leaves its output to a process of its own
+	if err := cmd.Start(); err != nil {
+		return "", startError(program[0], err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	select {
+	case err := <-ended:
+		said := strings.TrimSpace(out.buf.String())
+		if err == nil || errors.Is(err, exec.ErrWaitDelay) {
+			return said, nil
+		}
+		return "", programError(program[0], said, err)
+	case <-ctx.Done():
+		return "", fmt.Errorf("%s (pid %d) has not returned, and goes on (does it stay in the foreground?): %w",
+			program[0], cmd.Process.Pid, context.Cause(ctx))
+	}
+}
+
+func startError(program string, err error) error {
+	if errors.Is(err, exec.ErrNotFound) {
+		return fmt.Errorf("%s: there is no such program in PATH: %w", program, exec.ErrNotFound)
+	}
+	return fmt.Errorf("start: %w", err)
+}
+
+// programError prefers the program's own words to its exit status.
+func programError(program, said string, err error) error {
+	if said == "" {
+		return fmt.Errorf("%s: %w, and it has said nothing", program, err)
+	}
+	return fmt.Errorf("%s: %w:\n%s", program, err, said)
+}
+
+// started looks who serves now.
+func (a *app) started(pidfile, program string, took time.Duration) error {
+	if pidfile == "" {
+		a.say("started: %s returned with status 0 after %s", filepath.Base(program), span(took))
+		return nil
+	}
+	r, err := process.Find(pidfile)
+	if err != nil {
+		return fmt.Errorf("%s returned with status 0, but no daemon is to be found: %w", program, err)
+	}
+	defer r.Close()
+	a.out.Serving = &generation{r.State.Generation, r.PID}
+	a.say("started: generation %d (pid %d) serves, ready after %s", r.State.Generation, r.PID, span(took))
+	return nil
+}

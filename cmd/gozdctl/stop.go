@@ -1,0 +1,89 @@
+package main
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/client"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/protocol"
+)
+
+func (a *app) stopCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "stop " + aboutTarget,
+		Short: "stop the daemon and wait until it has ended",
+		Long: `Has every generation of the daemon accept nothing more, let requests finish for stop_timeout,
+and end; and waits until all of them have. Without --timeout it waits for as long as the
+daemon itself allows a stop to take.`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			pidfile, err := a.target(args)
+			if err != nil {
+				return err
+			}
+			return a.stop(cmd.Context(), pidfile)
+		},
+	}
+	cmd.Flags().DurationVar(&a.timeout, "timeout", 0, "how long to wait at most (30s, 2m)")
+	return a.onDaemon(cmd)
+}
+
+func (a *app) stop(ctx context.Context, pidfile string) error {
+	began := a.now()
+	var all []protocol.Generation
+	g, err := a.act(ctx, pidfile, action{
+		wait: stopWait(pidfile),
+		ask: func(ctx context.Context, c *client.Client) (*protocol.Answer, error) {
+			all = living(ctx, c)
+			answer, err := c.Stop(ctx)
+			if err != nil {
+				return nil, err
+			}
+			a.out.Asked = &generation{answer.Generation, answer.PID}
+			return answer, control.AwaitEnd(ctx, pidfile, answer.PID, processes(all)...)
+		},
+		instead: "sending SIGTERM",
+		bySignal: func(ctx context.Context, pidfile string) (generation, error) {
+			pid, err := control.Stop(ctx, pidfile)
+			return generation{PID: pid}, err
+		},
+	})
+	if err != nil {
+		return err
+	}
+	took := a.now().Sub(began)
+	a.out.Asked, a.out.Seconds = &g, ptr(took.Seconds())
+	a.out.Ended = []generation{g}
+	text := "stopped: " + g.name()
+	for _, older := range all {
+		if older.PID != g.PID {
+			a.out.Ended = append(a.out.Ended, generation{older.Generation, older.PID})
+		}
+	}
+	if n := len(a.out.Ended) - 1; n > 0 {
+		text += " and " + count(n, "other generation")
+	}
+	a.say("%s ended after %s", text, span(took))
+	return nil
+}
+
+// living returns all generations, or none where the daemon does not say within a moment: the
+// stop is what was asked for.
+func living(ctx context.Context, c *client.Client) []protocol.Generation {
+	ctx, cancel := moment(ctx)
+	defer cancel()
+	s, err := c.Status(ctx)
+	if err != nil {
+		return nil
+	}
+	return s.Generations
+}
+
+func processes(all []protocol.Generation) []control.Process {
+	var list []control.Process
+	for _, g := range all {
+		list = append(list, control.Process{PID: g.PID, StartTime: g.StartTime})
+	}
+	return list
+}

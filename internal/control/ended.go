@@ -1,0 +1,45 @@
+package control
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
+)
+
+// Process names a process for good: another one with its PID has another start time.
+type Process struct {
+	PID       int
+	StartTime uint64 // 0 where that is not known
+}
+
+// AwaitEnd waits until no generation of a daemon serves, and until the processes, its older
+// generations, have ended too. asked is the PID of the one that was asked to stop: where
+// another has taken over meanwhile, that one is asked too. The error wraps that of ctx.
+func AwaitEnd(ctx context.Context, pidfile string, asked int, older ...Process) error {
+	if err := waitEnd(ctx, pidfile, asked); err != nil {
+		return err
+	}
+	tick := time.NewTicker(pollInterval)
+	defer tick.Stop()
+	for _, p := range older {
+		for alive(p) {
+			select {
+			case <-tick.C:
+			case <-ctx.Done():
+				return fmt.Errorf("pid %d has not ended yet: %w", p.PID, ctx.Err())
+			}
+		}
+	}
+	return nil
+}
+
+func alive(p Process) bool {
+	open, err := process.Open(p.PID, p.StartTime)
+	if err != nil {
+		return false
+	}
+	open.Close()
+	return true
+}

@@ -1,0 +1,105 @@
+package upgrade
+
+import (
+	"io"
+	"maps"
+	"os"
+	"time"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/fault"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/report"
+)
+
+// goneWait is how long a failed successor's end is waited for: it has been
+// killed or has ended, and only the kernel's work on it remains.
+const goneWait = 5 * time.Second
+
+// reportWait bounds how long the report of a successor that is ready is read.
+const reportWait = 10 * time.Second
+
+// dialogue is this process's side of what it and the successor say to each other: the letter, the
+// report, and the pipe by which the successor sees that the outcome is known here.
+type dialogue struct {
+	said     *os.File // the report; nil if there is none
+	seen     *os.File // see AwaitParent
+	outcomes chan report.Outcome
+	settled  chan struct{} // closed when the report has ended, or is read no more
+	err      error         // why the successor has not been told what it must know
+}
+
+// tell writes the letter to a successor that starts meanwhile: it looks for it a millisecond
+// later. One that cannot be told is told to end, and need not wait.
+func (u *Upgrader) tell(prepare func() []Ancestor, watch report.Watcher) *dialogue {
+	d := &dialogue{outcomes: make(chan report.Outcome, 1), settled: make(chan struct{})}
+	pipes, err := d.open()
+	if err == nil {
+		go d.read(watch)
+		manifest, files := u.message(prepare())
+		maps.Copy(files, pipes)
+		err = u.box.send(manifest, files)
+	} else {
+		prepare() // it is promised to be called
+		d.outcomes <- report.Outcome{}
+		close(d.settled)
+	}
+	if err != nil {
+		u.box.sendNothing()
+	}
+	for _, f := range pipes {
+		_ = f.Close() // the copy in the mailbox is the successor's
+	}
+	fault.At(fault.Told)
+	d.err = err
+	return d
+}
+
+// open makes the pipes, and returns the successor's ends by their names in the letter.
+func (d *dialogue) open() (map[string]*os.File, error) {
+	said, tell, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	look, seen, err := os.Pipe()
+	if err != nil {
+		_, _ = said.Close(), tell.Close()
+		return nil, err
+	}
+	d.said, d.seen = said, seen
+	return map[string]*os.File{fileSaid: tell, fileSeen: look}, nil
+}
+
+// read reads the report: what there is to be known of the upgrade, and then to its end, which is when the
+// successor has told everybody else too, or is gone.
+func (d *dialogue) read(watch report.Watcher) {
+	d.outcomes <- report.Follow(d.said, watch)
+	_, _ = io.Copy(io.Discard, d.said)
+	_ = d.said.Close()
+	close(d.settled)
+}
+
+// lastWords waits until the failed process has closed its report, which it does
+// at the latest by ending.
+func (d *dialogue) lastWords() report.Outcome {
+	d.limit(time.Now().Add(goneWait))
+	return <-d.outcomes
+}
+
+// words returns what a successor that is ready has said before. Only a program that has never opened
+// its letter has not.
+func (d *dialogue) words() report.Outcome {
+	d.limit(time.Now().Add(reportWait))
+	return <-d.outcomes
+}
+
+func (d *dialogue) limit(deadline time.Time) {
+	if d.said != nil {
+		_ = d.said.SetReadDeadline(deadline)
+	}
+}
+
+// end has the successor know that the outcome is known.
+func (d *dialogue) end() {
+	if d.seen != nil {
+		_ = d.seen.Close()
+	}
+}
