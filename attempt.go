@@ -89,11 +89,20 @@ func (d *Daemon) succeeded(a *attempt, next *upgrade.Successor) {
 	d.successor, d.settledNext, d.lastSeconds = next.PID, next.Settled, &took
 }
 
-// tellServed says so to who has asked for the upgrade. This generation drains by then.
-func (d *Daemon) tellServed(a *attempt) {
-	next := d.replacedBy()
-	a.tell(protocol.Event{
-		Type: protocol.Served, Generation: next.Generation, PID: next.PID, StartTime: next.StartTime,
-		Seconds: time.Since(a.asked).Seconds(),
-	})
+// settledWait is the longest that who has asked for an upgrade waits for the state file to
+// name a generation that serves.
+const settledWait = 2 * time.Second
+
+// tellServed says so to who has asked for the upgrade, when he would find the new generation by the
+// state file. This one drains by then.
+func (d *Daemon) tellServed(a *attempt, next *upgrade.Successor) {
+	took := time.Since(a.asked).Seconds()
+	timer := time.NewTimer(settledWait)
+	defer timer.Stop()
+	select {
+	case <-next.Settled:
+	case <-timer.C:
+	}
+	now := d.replacedBy()
+	a.tell(protocol.Event{Type: protocol.Served, Generation: now.Generation, PID: now.PID, StartTime: now.StartTime, Seconds: took})
 }

@@ -93,14 +93,14 @@ func (d *Daemon) finish(why reason) {
 	}
 	d.drain(why)
 	d.endDrain()
-	d.leaveControl()
 	if last {
+		d.leaveControl()
 		d.removeFiles()
 	}
 	d.passing.Wait()
 	d.up.AwaitParent()
 	d.awaitSuccessor()
-	d.closeControl()
+	d.closeControl() // until now whoever looks for the daemon may still have found this generation
 	d.log.Info("done", "reason", string(why))
 	close(d.done)
 	d.sayGoodbye()

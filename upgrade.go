@@ -65,8 +65,7 @@ func (d *Daemon) upgrade(tell func(protocol.Event)) error {
 	defer d.passing.Done()
 	d.leave(replaced)
 	d.passOnRequest(next.PID)
-	d.awaitSuccessor() // or who has asked would find this generation in the state file yet
-	d.tellServed(a)
+	d.tellServed(a, next)
 	return nil
 }
 

@@ -73,7 +73,7 @@ func awaitSockets(t *testing.T, d *daemon.Daemon, n int) {
 func TestStatusOfManyGenerations(t *testing.T) {
 	d := start(t, goodGroups)
 	for range 4 {
-		holdServing(t, d)
+		dialServing(t, d)
 		up, err := dialControl(t, d).Upgrade(within(t), client.UpgradeOptions{NoDrain: true}, nil)
 		if err != nil || up.Drained != nil || up.Served.Seconds <= 0 {
 			t.Fatalf("upgrade: %+v, %v", up, err)
@@ -90,7 +90,7 @@ func TestStatusOfManyGenerations(t *testing.T) {
 		if g.Generation != i+1 || g.State != protocol.Draining || g.Reason != "upgrade" || g.Until.Before(time.Now()) {
 			t.Errorf("generation %d: %+v, want it to drain", i+1, g)
 		}
-		if line := g.Groups[1]; line.Name != "line" || line.Open < 1 || line.Accepted < 1 || line.Network != "tcp" || !strings.HasPrefix(line.Address, "127.0.0.1:") {
+		if line := g.Groups[1]; line.Name != "line" || line.Open != 1 || line.Accepted < 1 || line.Network != "tcp" || !strings.HasPrefix(line.Address, "127.0.0.1:") {
 			t.Errorf("generation %d: group %+v, want the connection that is held", i+1, line)
 		}
 	}
@@ -115,22 +115,12 @@ func TestStatusOfManyGenerations(t *testing.T) {
 	}
 }
 
-// holdServing is holdLine, and sees to it that the generation which serves has the connection: for
-// a moment after an upgrade the old one may still accept.
-func holdServing(t *testing.T, d *daemon.Daemon) {
+// dialServing opens a connection to group line of the generation that serves. For a moment after an upgrade
+// the old one may still accept; a connection that it gets is closed.
+func dialServing(t *testing.T, d *daemon.Daemon) net.Conn {
 	t.Helper()
-	await(t, "connection to the serving generation", func() bool {
-		holdLine(t, d)
-		s := status(t, d)
-		return s.Generations[len(s.Generations)-1].Groups[1].Open > 0
-	})
-}
-
-// TestLastEventIsNotLost drains a generation to its end, which is the process's.
-func TestLastEventIsNotLost(t *testing.T) {
-	d := start(t, goodGroups)
-	for range 5 {
-		to := target(t, d, "line")
+	to := target(t, d, "line")
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); {
 		conn, err := net.Dial(to.Network, to.Address)
 		if err != nil {
 			t.Fatal(err)
@@ -141,6 +131,22 @@ func TestLastEventIsNotLost(t *testing.T) {
 		if _, err := conn.Read(make([]byte, 100)); err != nil {
 			t.Fatal(err)
 		}
+		s := status(t, d)
+		if s.Generations[len(s.Generations)-1].Groups[1].Open > 0 {
+			t.Cleanup(func() { _ = conn.Close() })
+			return conn
+		}
+		_ = conn.Close()
+	}
+	t.Fatal("the serving generation gets no connection")
+	return nil
+}
+
+// TestLastEventIsNotLost drains a generation to its end, which is the process's.
+func TestLastEventIsNotLost(t *testing.T) {
+	d := start(t, goodGroups)
+	for range 5 {
+		conn := dialServing(t, d)
 		c := dialControl(t, d)
 		followed := make(chan error, 1)
 		var last protocol.Event

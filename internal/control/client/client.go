@@ -36,15 +36,32 @@ type Client struct {
 // error wraps process.ErrNotRunning where no daemon runs, [ErrNoSocket] and
 // [ErrPermission].
 func Dial(ctx context.Context, pidfile string) (*Client, error) {
-	r, err := findServing(ctx, pidfile)
-	if err != nil {
-		return nil, err
+	for {
+		r, err := findServing(ctx, pidfile)
+		if err != nil {
+			return nil, err
+		}
+		c, err := dialRunning(ctx, pidfile, r)
+		// It may have been replaced, and have ended, since it was found.
+		if err == nil || !isGone(err) && !isReplaced(pidfile, r.PID) {
+			return c, err
+		}
 	}
+}
+
+// dialRunning closes r.
+func dialRunning(ctx context.Context, pidfile string, r *process.Running) (*Client, error) {
 	defer r.Close()
 	if !r.State.Control {
 		return nil, noSocket(protocol.SocketPath(pidfile, r.PID))
 	}
-	return dial(ctx, pidfile, r.State.PID, r.State.StartTime, r.State.Since)
+	return dial(ctx, pidfile, r.PID, r.State.StartTime, r.State.Since)
+}
+
+// isReplaced reports whether the state file names another generation by now.
+func isReplaced(pidfile string, pid int) bool {
+	s, err := process.ReadState(pidfile)
+	return err == nil && s.PID != pid
 }
 
 // DialPID returns a Client of the generation with that PID, be it serving, draining
