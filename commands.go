@@ -10,12 +10,16 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/check"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/supervise"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
 )
 
 // daemonize does what the command line says. It returns a daemon in the process
 // that is to serve, and otherwise the status to exit with.
 func daemonize(arg0 string) (*Daemon, int) {
+	if supervise.IsSupervisor() {
+		return nil, runSupervisor()
+	}
 	a, err := parseArguments(Defaults)
 	if err != nil {
 		verbose := a != nil && a.verbose
@@ -37,7 +41,10 @@ func (a *arguments) run(arg0 string) (*Daemon, error) {
 		return nil, a.testConfig()
 	case a.command != "start":
 		return nil, a.control()
-	case a.foreground || process.IsDetached() || upgrade.IsSuccessor():
+	case a.foreground || process.IsDetached() || upgrade.IsSuccessor() || supervise.IsSupervised():
+		if err := a.superviseIfAsked(arg0); err != nil {
+			return nil, err
+		}
 		opts := Defaults
 		opts.Config, opts.Verbose = a.config, a.verbose
 		return newDaemon(opts, true)

@@ -14,6 +14,7 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/handover"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/report"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/supervise"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/tickets"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
@@ -29,8 +30,9 @@ type Daemon struct {
 	conf    *cfg.Config
 	up      *upgrade.Upgrader
 	lock    *process.Lock
-	created []upgrade.Socket // sockets that this process has made, and not inherited
-	report  *report.Writer   // to whoever started this process; may be nil
+	created []upgrade.Socket  // sockets that this process has made, and not inherited
+	super   *supervise.Client // nil without a supervisor
+	report  *report.Writer    // to whoever started this process; may be nil
 
 	// endProcess has a process whose program does not take notice of its end
 	// exit by itself: that of Daemonize, not that of New.
@@ -62,6 +64,7 @@ type Daemon struct {
 
 	mu        sync.Mutex // guards what follows, and used and open of the groups
 	phase     phase
+	hurried   bool   // it ends under stop_timeout
 	successor int    // PID of the next generation, once it serves
 	failures  int    // upgrades that failed
 	failure   string // why the last one did
@@ -136,6 +139,7 @@ func newDaemon(opts Options, endProcess bool) (*Daemon, error) {
 	}
 	go d.watchSignals()
 	go d.watchUpgrades()
+	go d.watchSupervisor()
 	return d, nil
 }
 

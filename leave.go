@@ -49,6 +49,8 @@ func (d *Daemon) leave(why reason) {
 	if before == serving {
 		d.phase = leaving
 	}
+	again := d.hurried // a terminal's and a supervisor's signal are one request
+	d.hurried = again || why == stopping && (before == serving || before == leaving)
 	d.mu.Unlock()
 	switch before {
 	case onTrial:
@@ -56,10 +58,11 @@ func (d *Daemon) leave(why reason) {
 	case starting:
 		d.fail(upgrade.StageStart, errors.New("asked to end before it was ready"))
 	case serving:
+		d.tellLeaving(why)
 		d.stopServing()
 		go d.finish(why)
 	case leaving:
-		if why == stopping {
+		if why == stopping && !again {
 			go d.drain(why)
 		}
 	}

@@ -21,7 +21,7 @@ var mayImport = map[string][]string{
 	".": {
 		"cfg", "listen", "httpx", "fcgix", "tcpx",
 		"internal/check", "internal/control", "internal/envfile", "internal/fault", "internal/handover", "internal/process", "internal/report", "internal/socket",
-		"internal/tickets", "internal/upgrade",
+		"internal/supervise", "internal/tickets", "internal/upgrade",
 	},
 	"cfg":              {},
 	"listen":           {},
@@ -34,14 +34,15 @@ var mayImport = map[string][]string{
 
 	"internal/control/protocol": {},
 
-	"internal/envfile":  {},
-	"internal/fault":    {},
-	"internal/handover": {"internal/fault"},
-	"internal/process":  {"internal/fault", "internal/report"},
-	"internal/report":   {},
-	"internal/socket":   {},
-	"internal/tickets":  {},
-	"internal/upgrade":  {"internal/fault", "internal/report", "internal/tickets"},
+	"internal/envfile":   {},
+	"internal/fault":     {},
+	"internal/handover":  {"internal/fault"},
+	"internal/process":   {"internal/fault", "internal/report"},
+	"internal/report":    {},
+	"internal/socket":    {},
+	"internal/supervise": {"internal/process"},
+	"internal/tickets":   {},
+	"internal/upgrade":   {"internal/fault", "internal/report", "internal/tickets"},
 }
 
 // onlyIn says which parts of this module may import a foreign module, tests
@@ -55,6 +56,7 @@ var onlyIn = []struct {
 	{"github.com/knadh/koanf", []string{"cfg"}, "one package reads the configuration"},
 	{"github.com/gorilla/mux", []string{"examples", "internal/testutil", "internal/e2e"}, "a router is the program's choice"},
 	{"go.etcd.io/bbolt", []string{"examples"}, "a database is the program's choice"},
+	{"github.com/coreos/go-systemd", []string{"internal/supervise"}, "the supervisor alone speaks to systemd"},
 	{"github.com/hashicorp/go-envparse", []string{"internal/envfile"}, "one package reads env_file"},
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/fault"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/supervise"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
 )
 
@@ -87,6 +88,7 @@ func (d *Daemon) becomeReady() error {
 		d.log.Warn("connections of the previous generation stay there", "error", err)
 	}
 	fault.At(fault.PIDWritten)
+	d.tell(supervise.Event{Kind: supervise.Serving}) // first: signals to the one before would come too late from now on
 	d.up.Ready()
 	fault.At(fault.AfterReady)
 	d.openGate()
@@ -104,6 +106,7 @@ func (d *Daemon) becomeReady() error {
 	}
 	d.tidyAfterPredecessor()
 	d.watchParent()
+	go d.keepAlive()
 	d.log.Info("serving", "binary", d.binary, "groups", strings.Join(d.names(), " "))
 	return nil
 }

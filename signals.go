@@ -39,6 +39,9 @@ func (d *Daemon) handleSignal(sig os.Signal) {
 	switch sig {
 	case sigUpgrade:
 		if d.phaseIs(leaving) {
+			if d.passOnLate(sig) {
+				return
+			}
 			d.log.Warn("upgrade refused: this generation does not serve any more")
 			return
 		}

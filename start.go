@@ -40,6 +40,9 @@ func (d *Daemon) start() (stage string, err error) {
 		confErr = check.Available(conf)
 	}
 	if confErr == nil {
+		confErr = d.checkSupervisor(conf)
+	}
+	if confErr == nil {
 		confErr = d.setEnvironment(conf)
 	}
 	if confErr != nil {
@@ -81,6 +84,9 @@ func (d *Daemon) connect(conf *cfg.Config) (stage string, err error) {
 	}
 	if r := d.up.Report(); r != nil {
 		d.report = r
+	}
+	if err := d.connectSupervisor(conf); err != nil {
+		return upgrade.StageStart, err
 	}
 	return "", nil
 }
@@ -152,6 +158,7 @@ func (d *Daemon) abandon() {
 		d.deadline.Stop()
 	}
 	d.mu.Unlock()
+	d.super.Close()
 	d.stopTickets()
 	envfile.Restore(d.shadowed)
 	for _, g := range d.order {

@@ -8,6 +8,7 @@ import (
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/socket"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/supervise"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
 )
 
@@ -27,6 +28,7 @@ func (d *Daemon) Upgrade() error {
 	if !d.phaseIs(serving) {
 		return ErrNotServing
 	}
+	d.tell(supervise.Event{Kind: supervise.Upgrading, Within: d.upgradeWait()})
 	defer d.makeRoom()()
 	if err := d.askProgram(); err != nil {
 		return d.upgradeFailed(err)
@@ -106,6 +108,7 @@ func (d *Daemon) upgradeFailed(err error) error {
 	d.failures++
 	d.failure = err.Error()
 	d.mu.Unlock()
+	d.tell(supervise.Event{Kind: supervise.Failed, Text: err.Error()})
 	d.log.Error("upgrade failed", "error", err)
 	defer d.makeRoom()()
 	// The process that failed may have put its own PID there at the last moment.

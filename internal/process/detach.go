@@ -69,14 +69,24 @@ func IsDetached() bool { return os.Getenv(detachedEnv) != "" }
 // [Detach], and nil otherwise. Call it once, before any process is started: it
 // removes the mark from the environment.
 func Detached() *report.Writer {
+	f, _ := Starter()
+	if f == nil {
+		return nil
+	}
+	return report.NewWriter(f)
+}
+
+// Starter is Detached for a process that has another one, with this pipe as its
+// descriptor 3 and mark in its environment, report in its place. f is nil where nobody listens.
+func Starter() (f *os.File, mark string) {
 	text := os.Getenv(detachedEnv)
 	if text == "" {
-		return nil
+		return nil, ""
 	}
 	_ = os.Unsetenv(detachedEnv)
 	if text != strconv.Itoa(detachedFD) || !isPipe(detachedFD) {
-		return nil // not ours
+		return nil, "" // not ours
 	}
 	closeOnExec(detachedFD)
-	return report.NewWriter(os.NewFile(detachedFD, "starter"))
+	return os.NewFile(detachedFD, "starter"), detachedEnv + "=" + text
 }

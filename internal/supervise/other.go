@@ -1,0 +1,39 @@
+//go:build !linux
+
+package supervise
+
+import (
+	"errors"
+	"log/slog"
+	"os"
+)
+
+// errUnsupported names what is missing.
+var errUnsupported = errors.New("supervise: it needs Linux")
+
+// Supported reports whether this system can have a supervisor.
+const Supported = false
+
+// Options say what a supervisor is to do. See the Linux version.
+type Options struct {
+	Binary  string
+	Dir     string
+	Verbose bool
+	Env     []string
+	Files   []*os.File
+}
+
+// Begin fails: there is no supervisor on this system.
+func Begin(Options) error { return errUnsupported }
+
+// IsSupervisor reports false.
+func IsSupervisor() bool { return false }
+
+// Run is never called.
+func Run(func(verbose bool) *slog.Logger) int { return 1 }
+
+// IsSupervised reports false.
+func IsSupervised() bool { return false }
+
+// Inherited returns nil: nobody supervises.
+func Inherited() (*Client, error) { return nil, nil }
