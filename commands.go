@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/activation"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/check"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
@@ -58,7 +59,11 @@ func (a *arguments) detach(arg0 string) error {
 	if err != nil {
 		return err
 	}
-	pid, err := process.Detach(binary)
+	sockets, err := activated()
+	if err != nil {
+		return err
+	}
+	pid, err := process.Detach(binary, func(first int) ([]*os.File, []string) { return activation.Pass(sockets, first) })
 	if err != nil {
 		return err
 	}
@@ -68,7 +73,7 @@ func (a *arguments) detach(arg0 string) error {
 
 // control acts on the daemon that runs by this configuration.
 func (a *arguments) control() error {
-	conf, err := cfg.Load(a.config, cfg.Options{})
+	conf, err := cfg.Load(a.config, cfg.Options{AnySocket: true})
 	if err != nil {
 		return err
 	}
@@ -109,7 +114,7 @@ func (a *arguments) say(format string, args ...any) {
 
 // testConfig says whether the configuration is good, key pairs included.
 func (a *arguments) testConfig() error {
-	conf, err := cfg.Load(a.config, cfg.Options{})
+	conf, err := cfg.Load(a.config, cfg.Options{AnySocket: true})
 	if err != nil {
 		return err
 	}

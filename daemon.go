@@ -96,6 +96,8 @@ type group struct {
 	tls  *tls.Config  // of face; nil without TLS
 	used bool         // the program has taken it
 	open bool         // it is being accepted on
+
+	activated bool // systemd has the socket too, and keeps it
 }
 
 // New makes this process a daemon by the configuration, like [Daemonize] but

@@ -104,7 +104,7 @@ func (d *Daemon) claim(conf *cfg.Group, match *upgrade.Socket) (*group, error) {
 	if err != nil {
 		return nil, check.InGroup(d.conf, conf, err)
 	}
-	g := &group{conf: conf}
+	g := &group{conf: conf, activated: match != nil && match.Activated || match == nil && fromSystemd(conf.Name) != nil}
 	g.ln = listen.New(inner, listen.Options{
 		Group:    conf.Name,
 		Gate:     d.gate,
@@ -118,7 +118,12 @@ func (d *Daemon) claim(conf *cfg.Group, match *upgrade.Socket) (*group, error) {
 // open returns the listening socket of a group, known to the upgrader.
 func (d *Daemon) open(conf *cfg.Group, now upgrade.Socket, match *upgrade.Socket, opts socket.Options) (net.Listener, error) {
 	if match != nil {
+		now.Activated = match.Activated
 		return d.inherit(*match, now, opts)
+	}
+	if ln := fromSystemd(conf.Name); ln != nil {
+		now.Activated = true
+		return ln, d.up.Add(now, ln)
 	}
 	opts.SharePort = d.predecessorHasPort(now)
 	network, address := conf.Listen.Bind()
@@ -149,7 +154,7 @@ func (d *Daemon) inherit(old, now upgrade.Socket, opts socket.Options) (net.List
 	if err != nil {
 		return nil, err
 	}
-	if now.Network == "unix" {
+	if now.Network == "unix" && !now.Activated {
 		if err := socket.SetAccess(now.Address, opts); err != nil {
 			_ = ln.Close()
 			return nil, err
@@ -213,7 +218,7 @@ func (d *Daemon) removeNewSockets() {
 func (d *Daemon) socketAccess() map[string]socket.Options {
 	access := make(map[string]socket.Options)
 	for _, g := range d.order {
-		if g.conf.Listen.Network != "unix" {
+		if g.conf.Listen.Network != "unix" || g.activated {
 			continue
 		}
 		if opts, err := socket.Access(g.conf.Listen.Address); err == nil { // it has no file otherwise
@@ -237,7 +242,7 @@ func (d *Daemon) restoreAccess(access map[string]socket.Options) {
 func (d *Daemon) removeAllSockets() error {
 	var errs []error
 	for _, g := range d.order {
-		if g.conf.Listen.Network == "unix" {
+		if g.conf.Listen.Network == "unix" && !g.activated {
 			errs = append(errs, socket.Remove(g.conf.Listen.Address))
 		}
 	}
@@ -249,7 +254,7 @@ func (d *Daemon) removeAllSockets() error {
 func (d *Daemon) removeOldSockets() {
 	for _, s := range d.up.Manifest().Sockets {
 		kept := slices.ContainsFunc(d.order, func(g *group) bool { return sameAddress(g.conf, &s) })
-		if s.Network == "unix" && !kept {
+		if s.Network == "unix" && !s.Activated && !kept {
 			_ = socket.Remove(s.Address)
 		}
 	}

@@ -82,7 +82,9 @@ func (d *Daemon) finish(why reason) {
 		d.receiver.Close()
 		for _, g := range d.order {
 			g.ln.CloseIdle()
-			g.ln.EmptyQueue()
+			if !g.activated { // or the clients in the queue would not wait for the next start, and its filter would stay
+				g.ln.EmptyQueue()
+			}
 		}
 	} else {
 		d.lock.Leave() // it is the successor's now

@@ -23,7 +23,8 @@ func (d *Daemon) start() (stage string, err error) {
 	// The configuration has the time limit for upgrades, which tableflip wants
 	// to know first; what is wrong with it is told afterwards, when there is
 	// somebody to tell.
-	conf, confErr := cfg.Load(d.opts.config(), cfg.Options{})
+	successor := upgrade.IsSuccessor()
+	conf, confErr := d.loadConfig()
 	if stage, err := d.connect(conf); err != nil {
 		return stage, err
 	}
@@ -33,8 +34,8 @@ func (d *Daemon) start() (stage string, err error) {
 	}
 	d.binary, os.Args[0] = binary, binary // tableflip starts argv[0]
 	fault.At(fault.Configuration)
-	if d.restoreEnvironment() {
-		conf, confErr = cfg.Load(d.opts.config(), cfg.Options{})
+	if d.restoreEnvironment() || successor && (d.hasActivated() || lacksListen(conf)) {
+		conf, confErr = d.loadConfig()
 	}
 	if confErr == nil {
 		confErr = check.Available(conf)

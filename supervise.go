@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/activation"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/report"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/supervise"
@@ -34,7 +35,7 @@ func (a *arguments) superviseIfAsked(arg0 string) error {
 	if !maySupervise() {
 		return nil
 	}
-	conf, err := cfg.Load(a.config, cfg.Options{})
+	conf, err := (&Daemon{opts: Options{Config: a.config}}).loadConfig()
 	if err != nil || !a.isWatched(conf) {
 		return nil //nolint:nilerr // see above
 	}
@@ -47,6 +48,9 @@ func (a *arguments) superviseIfAsked(arg0 string) error {
 	if starter != nil {
 		opts.Files, opts.Env = append(opts.Files, starter), append(opts.Env, mark)
 	}
+	sockets, _ := activated() // without an error, or the configuration would have one
+	files, env := activation.Pass(sockets, 3+len(opts.Files))
+	opts.Files, opts.Env = append(opts.Files, files...), append(opts.Env, env...)
 	err = supervise.Begin(opts)
 	if starter != nil {
 		report.NewWriter(starter).Fail(upgrade.StageStart, err)

@@ -65,6 +65,9 @@ func (d *Daemon) Upgrade() error {
 func (d *Daemon) drop(groups []string) {
 	for _, name := range groups {
 		g := d.groups[name]
+		if g.activated {
+			continue
+		}
 		if g.conf.Listen.Network == "unix" {
 			_ = socket.Remove(g.conf.Listen.Address) // the successor does too, perhaps later
 		}
@@ -77,7 +80,7 @@ func (d *Daemon) drop(groups []string) {
 // one says so.
 func (d *Daemon) allowSharing(allow bool) {
 	for _, g := range d.order {
-		if g.conf.Listen.Network == "tcp" {
+		if g.conf.Listen.Network == "tcp" && !g.activated {
 			_ = socket.AllowSharing(g.ln, allow)
 		}
 	}
