@@ -29,6 +29,8 @@ func (s *state) exec(path string) error {
 	}
 	defer undo()
 	args := append([]string{s.Binary}, os.Args[1:]...)
+	hangup := setAction(unix.SIGHUP, &ignored)
+	defer setAction(unix.SIGHUP, &hangup)
 	return fmt.Errorf("supervise: run %s: %w", path, syscall.Exec(path, args, env))
 }
 

@@ -100,7 +100,7 @@ func (s *supervisor) heard(pid int, e Event) {
 	}
 	switch e.Kind {
 	case Serving:
-		s.renew = g.Number > 1 && g.Version == protocolVersion
+		s.renew = g.Number > 1 && g.Version == protocolVersion && s.Asked == 0 && os.Getpid() != 1
 		if s.Asked != 0 {
 			s.keep(syscall.Signal(s.Asked)) // the one before it may have been replaced when it was asked
 		}

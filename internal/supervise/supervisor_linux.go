@@ -9,6 +9,7 @@ import (
 	"runtime/debug"
 	"syscall"
 
+	"github.com/coreos/go-systemd/v22/daemon"
 	"golang.org/x/sys/unix"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
@@ -31,7 +32,7 @@ type supervisor struct {
 	ends     chan int      // PIDs of generations that have ended
 	done     chan struct{} // closed when the daemon has ended
 
-	renew bool // run the serving generation's binary in this one's place when the upgrade is final
+	renew bool // run the serving generation's binary in this one's place
 }
 
 // Supported reports whether this system can have a supervisor.
@@ -51,8 +52,7 @@ type Options struct {
 }
 
 // Begin makes this process the supervisor, by running its own binary once more in its
-// place: nothing of the program is left in its memory then, and from that moment no signal is
-// ever lost. It returns only if it fails.
+// place: nothing of the program is left in its memory then. It returns only if it fails.
 func Begin(opts Options) error {
 	ours, theirs, err := newChannel()
 	if err != nil {
@@ -116,7 +116,7 @@ func newSupervisor(st *state, log *slog.Logger) *supervisor {
 		state:    st,
 		log:      log,
 		watched:  make(map[int]*watched),
-		signals:  make(chan os.Signal, 64),
+		signals:  early,
 		children: make(chan os.Signal, 1),
 		arrived:  make(chan *inbox),
 		ends:     make(chan int),
@@ -127,7 +127,6 @@ func newSupervisor(st *state, log *slog.Logger) *supervisor {
 // begin takes over what this image was given, and starts generation 1 if it is the first image.
 func (s *supervisor) begin() error {
 	signal.Notify(s.children, unix.SIGCHLD)
-	signal.Notify(s.signals, passedOn...)
 	nameProcess(s.Binary)
 	if err := s.inherit(false); err != nil {
 		return err
@@ -146,6 +145,10 @@ func (s *supervisor) begin() error {
 		s.watch(g)
 	}
 	s.reap()
+	if s.Announce {
+		s.Announce = false
+		s.systemd.tell(daemon.SdNotifyReady, s.status())
+	}
 	return nil
 }
 
@@ -212,6 +215,7 @@ func (s *supervisor) startFirst() error {
 // heard before it.
 func (s *supervisor) loop() {
 	defer close(s.done)
+	s.passKept()
 	for !s.Line.over() {
 		select {
 		case sig := <-s.signals:
@@ -231,9 +235,10 @@ func (s *supervisor) loop() {
 			s.ended(pid, nil)
 		}
 		s.passKept()
-		if s.renew && s.Line.final() && s.Asked == 0 {
+		if s.renew {
 			s.renew = false
 			s.runNext()
+			s.systemd.tell(daemon.SdNotifyReady, s.status())
 		}
 	}
 }
@@ -242,18 +247,19 @@ func (s *supervisor) loop() {
 // good enough.
 func (s *supervisor) runNext() {
 	g := s.Line.serving()
-	path, closeIt, err := provenBinary(g)
-	if err != nil {
-		s.log.Warn("the supervisor stays at its binary", "error", err)
+	if g == nil {
 		return
 	}
-	defer closeIt()
-	signal.Stop(s.signals) // from here on they wait in the kernel
-	for len(s.signals) > 0 {
-		s.keep((<-s.signals).(syscall.Signal))
+	path, closeIt, err := provenBinary(g)
+	if err == nil {
+		defer closeIt()
+		s.Announce = true
+		for len(s.signals) > 0 {
+			s.keep((<-s.signals).(syscall.Signal))
+		}
+		err = s.exec(path)
+		s.Announce = false
 	}
-	err = s.exec(path)
-	signal.Notify(s.signals, passedOn...)
 	s.log.Warn("the supervisor stays at its binary", "error", err)
 }
 

@@ -61,14 +61,17 @@ func reloading() string {
 // report has systemd know what generation g has said. All that it hears is of the generation that serves:
 // STOPPING=1 from one that has drained would stop the unit.
 func (s *supervisor) report(g *generation, e Event) {
+	if e.Kind == Serving {
+		s.ownStatus = "" // of the one before
+	}
 	status := s.status()
 	serves := g.Phase == isServing
 	switch {
 	case e.Kind == Alive && serves && s.systemd.watchdog:
 		s.systemd.tell(daemon.SdNotifyWatchdog)
 	case e.Kind == Alive:
+	case e.Kind == Serving && s.renew: // when the next image has begun; see runNext
 	case e.Kind == Serving, e.Kind == Failed:
-		s.ownStatus = ""
 		s.systemd.tell(daemon.SdNotifyReady, s.status()) // also after a failure: the reload would never end
 	case e.Kind == Upgrading && serves:
 		s.systemd.tell(reloading(), extend(e.Within), status)
