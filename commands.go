@@ -48,7 +48,7 @@ func (a *arguments) run(arg0 string) (*Daemon, error) {
 		}
 		opts := Defaults
 		opts.Config, opts.Verbose = a.config, a.verbose
-		return newDaemon(opts, true)
+		return newDaemon(opts, true, a.hasPerson())
 	}
 	return nil, a.detach(arg0)
 }

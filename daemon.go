@@ -24,15 +24,18 @@ import (
 // from the start to the exit. Its methods are safe for concurrent use. There can
 // be one in a process.
 type Daemon struct {
-	opts    Options
-	log     *slog.Logger
-	binary  string // absolute
-	conf    *cfg.Config
-	up      *upgrade.Upgrader
-	lock    *process.Lock
-	created []upgrade.Socket  // sockets that this process has made, and not inherited
-	super   *supervise.Client // nil without a supervisor
-	report  *report.Writer    // to whoever started this process; may be nil
+	opts       Options
+	log        *slog.Logger
+	binary     string // absolute
+	conf       *cfg.Config
+	up         *upgrade.Upgrader
+	lock       *process.Lock
+	created    []upgrade.Socket    // sockets that this process has made, and not inherited
+	super      *supervise.Client   // nil without a supervisor
+	front      *supervise.Embedded // of the later generations, if this one is to be their supervisor, too
+	embed      bool                // it is, if the configuration agrees
+	onTerminal bool                // it was started with one
+	report     *report.Writer      // to whoever started this process; may be nil
 
 	// endProcess has a process whose program does not take notice of its end
 	// exit by itself: that of Daemonize, not that of New.
@@ -65,6 +68,8 @@ type Daemon struct {
 	mu        sync.Mutex // guards what follows, and used and open of the groups
 	phase     phase
 	hurried   bool   // it ends under stop_timeout
+	drained   bool   // it is the supervisor, and no more
+	status    int    // what the process should end with
 	successor int    // PID of the next generation, once it serves
 	failures  int    // upgrades that failed
 	failure   string // why the last one did
@@ -110,11 +115,13 @@ type group struct {
 //
 // A program that was started by Daemonize cannot call New.
 func New(opts Options) (*Daemon, error) {
-	return newDaemon(opts, false)
+	return newDaemon(opts, false, false)
 }
 
-func newDaemon(opts Options, endProcess bool) (*Daemon, error) {
+func newDaemon(opts Options, endProcess, embed bool) (*Daemon, error) {
 	d := &Daemon{
+		embed:      embed,
+		onTerminal: supervise.HasTerminal(),
 		opts:       opts,
 		log:        opts.Logger,
 		endProcess: endProcess,

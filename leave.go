@@ -96,6 +96,9 @@ func (d *Daemon) finish(why reason) {
 	}
 	d.passing.Wait()
 	d.up.AwaitParent()
+	if !last {
+		d.awaitLast()
+	}
 	d.log.Info("done", "reason", string(why))
 	close(d.done)
 	d.sayGoodbye()
@@ -170,8 +173,11 @@ func (d *Daemon) sayGoodbye() {
 	case d.exit <- struct{}{}:
 	case <-timer.C:
 		if d.endProcess {
-			os.Exit(0)
+			os.Exit(d.Status())
 		}
+	}
+	if status := d.Status(); status != 0 && d.endProcess {
+		time.AfterFunc(2*exitGrace, func() { os.Exit(status) })
 	}
 	close(d.exit)
 	signal.Stop(d.signals)

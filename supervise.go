@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
+	"syscall"
 	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
@@ -67,7 +69,15 @@ func (a *arguments) isWatched(conf *cfg.Config) bool {
 		return false
 	case cfg.SuperviseAuto:
 	}
-	return a.foreground && (os.Getpid() == 1 || os.Getenv("NOTIFY_SOCKET") != "")
+	byManager := os.Getpid() == 1 || os.Getenv("NOTIFY_SOCKET") != ""
+	return a.foreground && (byManager || Defaults.OnParentExit != nil && a.hasPerson())
+}
+
+// hasPerson reports whether a person has this process on a terminal or in a debugger. Then it serves,
+// and becomes the supervisor when it has been replaced and has drained. A program that waits for that process's end
+// cannot have it so.
+func (a *arguments) hasPerson() bool {
+	return maySupervise() && a.foreground && (supervise.OnTerminal() || supervise.Traced())
 }
 
 // connectSupervisor finds out whether this process has a supervisor, and has it know that
@@ -75,8 +85,11 @@ func (a *arguments) isWatched(conf *cfg.Config) bool {
 func (d *Daemon) connectSupervisor(conf *cfg.Config) (err error) {
 	if f := d.up.File(fileSupervisor); f != nil {
 		d.super, err = supervise.NewClient(f)
-	} else {
-		d.super, err = supervise.Inherited()
+	} else if d.super, err = supervise.Inherited(); err == nil && d.super == nil && d.embed && conf != nil && conf.Daemon.Supervise == cfg.SuperviseAuto {
+		d.front, err = supervise.Embed(d.frontLog(), d.ownSignal)
+		if err == nil {
+			d.super = d.front.Client()
+		}
 	}
 	if err != nil {
 		return err
@@ -164,4 +177,85 @@ func (d *Daemon) passOnLate(sig os.Signal) bool {
 	}
 	d.signalSuccessor(pid, sig)
 	return true
+}
+
+// frontLog is the log of a supervisor that is generation 1, too. It is made before that one's own.
+func (d *Daemon) frontLog() *slog.Logger {
+	log := d.opts.Logger
+	if log == nil {
+		log = newLogger(os.Stderr, d.opts.Verbose)
+	}
+	return log.With("supervisor", os.Getpid())
+}
+
+// passToFront reports whether a signal was for the daemon, and not for this old generation alone: this is the
+// process that whoever has started the daemon knows.
+func (d *Daemon) passToFront(sig os.Signal) bool {
+	d.mu.Lock()
+	isOld := d.phase == leaving && d.successor != 0
+	d.mu.Unlock()
+	n, ok := sig.(syscall.Signal)
+	if d.front == nil || !isOld || !ok {
+		return false
+	}
+	d.front.Signal(n)
+	return true
+}
+
+// ownSignal does what a newer generation asks this one to do, which is the supervisor, too.
+func (d *Daemon) ownSignal(sig syscall.Signal) {
+	d.mu.Lock()
+	over := d.drained && sig != sigReopen
+	d.mu.Unlock()
+	if !over {
+		d.act(sig)
+	}
+}
+
+// frontIsGeneration reports whether the supervisor is the first generation: then a person has started the daemon.
+func (d *Daemon) frontIsGeneration() bool {
+	front := d.super.PID()
+	return front != 0 && (front == os.Getpid() || slices.ContainsFunc(d.up.Manifest().Ancestors, func(a upgrade.Ancestor) bool { return a.PID == front }))
+}
+
+// lostTerminal reports whether a HUP means that the person's terminal has been closed.
+func (d *Daemon) lostTerminal() bool {
+	return d.frontIsGeneration() && d.onTerminal && !supervise.HasTerminal()
+}
+
+// signalFront has the supervisor know what it is to do as a generation, and reports whether a is that.
+func (d *Daemon) signalFront(a upgrade.Ancestor, sig os.Signal) bool {
+	n, ok := sig.(syscall.Signal)
+	if a.PID != d.super.PID() || !ok {
+		return false
+	}
+	d.tell(supervise.Event{Kind: supervise.Hurry, Signal: int(n)})
+	return true
+}
+
+// awaitLast waits until the last generation has ended, in a process that somebody takes for the daemon.
+func (d *Daemon) awaitLast() {
+	if d.front == nil {
+		return
+	}
+	d.log.Info("drained: this process stays in front of the others")
+	d.mu.Lock()
+	d.drained = true
+	d.mu.Unlock()
+	status := d.front.Drained()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.status = status
+	if status != 0 {
+		d.err = fmt.Errorf("the last generation has ended with status %d", status)
+	}
+}
+
+// Status is what the program should end with after Exit: 0, but where this process
+// has stayed in front of others on a terminal, and the last of them has ended with another status. A process that
+// still runs two seconds after Exit was closed is then ended with it.
+func (d *Daemon) Status() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.status
 }

@@ -6,6 +6,8 @@ import (
 	"os"
 	"slices"
 	"syscall"
+	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -40,8 +42,14 @@ func openProcess(g *generation) (*watched, error) {
 	return w, nil
 }
 
+// end is that of a process.
+type end struct {
+	pid    int
+	status *syscall.WaitStatus // nil if it is not known
+}
+
 // awaitEnd sends pid when the process has ended.
-func (w *watched) awaitEnd(pid int, ends chan<- int, done <-chan struct{}) {
+func (w *watched) awaitEnd(pid int, ends chan<- end, done <-chan struct{}) {
 	raw, err := w.file.SyscallConn()
 	if err == nil {
 		err = raw.Read(func(fd uintptr) bool {
@@ -53,9 +61,45 @@ func (w *watched) awaitEnd(pid int, ends chan<- int, done <-chan struct{}) {
 		return
 	}
 	select {
-	case ends <- pid:
+	case ends <- end{pid, w.exitStatus(raw)}:
 	case <-done:
 	}
+}
+
+// parentWait is how long the parent of a generation that has ended may take to collect it.
+const parentWait = time.Second
+
+// exitStatus returns the status of a process that another one collects. Linux 6.15 and later tell.
+func (w *watched) exitStatus(raw syscall.RawConn) (status *syscall.WaitStatus) {
+	for deadline := time.Now().Add(parentWait); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		var err error
+		if ctlErr := raw.Control(func(fd uintptr) { status, err = exitInfo(fd) }); ctlErr != nil || err != nil || status != nil {
+			return status
+		}
+	}
+	return nil
+}
+
+// exitInfo asks once (struct pidfd_info in linux/pidfd.h, as it was at first). Both are nil as long as the
+// process has not been collected.
+func exitInfo(pidfd uintptr) (*syscall.WaitStatus, error) {
+	const (
+		getInfo  = 0xC040FF0B // PIDFD_GET_INFO
+		infoExit = 1 << 3     // PIDFD_INFO_EXIT
+	)
+	info := struct {
+		mask, _ uint64
+		_       [11]uint32
+		exit    uint32
+	}{mask: infoExit}
+	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, pidfd, getInfo, uintptr(unsafe.Pointer(&info))); errno != 0 && errno != unix.ESRCH {
+		return nil, errno
+	}
+	if info.mask&infoExit == 0 {
+		return nil, nil
+	}
+	ws := syscall.WaitStatus(info.exit)
+	return &ws, nil
 }
 
 func (w *watched) signal(sig syscall.Signal) error {
@@ -99,18 +143,26 @@ func (s *supervisor) heard(pid int, e Event) {
 		s.watch(g)
 	}
 	switch e.Kind {
+	case Hurry:
+		if s.embedded != nil {
+			s.embedded.own(syscall.Signal(e.Signal))
+		}
 	case Serving:
-		s.renew = g.Number > 1 && g.Version == protocolVersion && s.Asked == 0 && os.Getpid() != 1
+		s.renew = s.embedded == nil && g.Number > 1 && g.Version == protocolVersion && s.Asked == 0 && os.Getpid() != 1
 		if s.Asked != 0 {
 			s.keep(syscall.Signal(s.Asked)) // the one before it may have been replaced when it was asked
 		}
-	case Draining, Stopping, Starting, Upgrading, Failed, Alive, Hurry:
+	case Draining, Stopping, Starting, Upgrading, Failed, Alive:
 	}
 	s.report(g, e)
 }
 
 // reap collects every child that has ended: generations, and orphans of theirs.
 func (s *supervisor) reap() {
+	if s.embedded != nil {
+		s.reapKnown()
+		return
+	}
 	for {
 		var ws syscall.WaitStatus
 		pid, err := syscall.Wait4(-1, &ws, syscall.WNOHANG, nil)
@@ -140,6 +192,9 @@ func (s *supervisor) ended(pid int, ws *syscall.WaitStatus) {
 	if ws != nil && (s.Status == nil || served != nil && served.PID == pid) {
 		status := uint32(*ws)
 		s.Status = &status
+	}
+	if pid == os.Getpid() {
+		return // it has drained, and goes on as the supervisor
 	}
 	s.log.Info("a generation has ended", "pid", pid, "status", describe(ws), "now", s.Line.status())
 	s.reportStatus()

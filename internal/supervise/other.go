@@ -6,6 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"os"
+	"syscall"
 )
 
 // errUnsupported names what is missing.
@@ -37,3 +38,27 @@ func IsSupervised() bool { return false }
 
 // Inherited returns nil: nobody supervises.
 func Inherited() (*Client, error) { return nil, nil }
+
+// Embedded is a supervisor in generation 1 itself. There is none on this system.
+type Embedded struct{}
+
+// Embed fails: there is no supervisor on this system.
+func Embed(*slog.Logger, func(sig syscall.Signal)) (*Embedded, error) { return nil, errUnsupported }
+
+// Client is never called.
+func (m *Embedded) Client() *Client { return nil }
+
+// Signal is never called.
+func (m *Embedded) Signal(syscall.Signal) {}
+
+// Drained is never called.
+func (m *Embedded) Drained() int { return 1 }
+
+// OnTerminal reports false: it would change nothing.
+func OnTerminal() bool { return false }
+
+// HasTerminal reports true: it is not known to be gone.
+func HasTerminal() bool { return true }
+
+// Traced reports false: it would change nothing.
+func Traced() bool { return false }

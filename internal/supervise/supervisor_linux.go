@@ -29,8 +29,10 @@ type supervisor struct {
 	signals  chan os.Signal
 	children chan os.Signal
 	arrived  chan *inbox   // has something to read
-	ends     chan int      // PIDs of generations that have ended
+	ends     chan end      // generations that have ended
 	done     chan struct{} // closed when the daemon has ended
+
+	embedded *Embedded // this process is a generation, too; nil if it is not
 
 	renew bool // run the serving generation's binary in this one's place
 }
@@ -119,7 +121,7 @@ func newSupervisor(st *state, log *slog.Logger) *supervisor {
 		signals:  early,
 		children: make(chan os.Signal, 1),
 		arrived:  make(chan *inbox),
-		ends:     make(chan int),
+		ends:     make(chan end),
 		done:     make(chan struct{}),
 	}
 }
@@ -229,10 +231,10 @@ func (s *supervisor) loop() {
 		case <-s.children:
 			s.hear()
 			s.reap()
-		case pid := <-s.ends:
+		case e := <-s.ends:
 			s.hear()
-			s.reap() // it may have been a child, and then there is a status
-			s.ended(pid, nil)
+			s.reap() // it may have been a child, and then there is a status for sure
+			s.ended(e.pid, e.status)
 		}
 		s.passKept()
 		if s.renew {
@@ -263,18 +265,28 @@ func (s *supervisor) runNext() {
 	s.log.Warn("the supervisor stays at its binary", "error", err)
 }
 
-// result is the status of the daemon.
+// result is the status of the daemon, with which this process is to end. It does not return where that
+// is a signal's, and this process can die of it.
 func (s *supervisor) result() int {
-	if s.Status == nil {
-		if s.Line.Stopping {
-			return 0
+	if s.Status != nil {
+		if ws := syscall.WaitStatus(*s.Status); ws.Signaled() {
+			dieOf(ws.Signal())
 		}
-		return 1
+	}
+	return s.exitStatus()
+}
+
+// exitStatus is the daemon's as a number.
+func (s *supervisor) exitStatus() int {
+	switch {
+	case s.Status == nil && s.Line.Stopping:
+		return 0
+	case s.Status == nil:
+		return 1 // it has crashed, and its parent, which lives, has its status
 	}
 	ws := syscall.WaitStatus(*s.Status)
-	if !ws.Signaled() {
-		return ws.ExitStatus()
+	if ws.Signaled() {
+		return 128 + int(ws.Signal()) // as shells have it
 	}
-	dieOf(ws.Signal())
-	return 128 + int(ws.Signal()) // as shells have it
+	return ws.ExitStatus()
 }
