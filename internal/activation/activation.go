@@ -88,12 +88,11 @@ func Pass(sockets []Socket, first int) (files []*os.File, env []string) {
 	if len(sockets) == 0 {
 		return nil, nil
 	}
-	text := mark + "=" + strconv.Itoa(first)
+	parts := []string{strconv.Itoa(first)}
 	for _, s := range sockets {
-		files = append(files, s.file)
-		text += ":" + s.Name
+		files, parts = append(files, s.file), append(parts, s.Name)
 	}
-	return files, []string{text}
+	return files, []string{mark + "=" + strings.Join(parts, ":")}
 }
 
 // Close closes this process's descriptors. systemd's stay open.

@@ -1,6 +1,7 @@
 package supervise_test
 
 import (
+	"slices"
 	"testing"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/supervise"
@@ -107,7 +108,7 @@ func TestLine(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			l := new(supervise.Line)
 			l.Born(101)
-			for _, s := range append(tt.before[:len(tt.before):len(tt.before)], tt.steps...) {
+			for _, s := range slices.Concat(tt.before, tt.steps) {
 				take(t, l, s)
 			}
 			if l.Serves() != tt.serves || l.Listens() != tt.listens {
@@ -125,7 +126,7 @@ func TestLine(t *testing.T) {
 
 func take(t *testing.T, l *supervise.Line, s step) {
 	t.Helper()
-	known := true
+	var known bool
 	if s.kind == "" {
 		known = l.Ended(s.pid)
 	} else {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"slices"
 	"syscall"
 
 	"github.com/coreos/go-systemd/v22/daemon"
@@ -62,7 +63,7 @@ func Begin(opts Options) error {
 	}
 	s := &state{Version: protocolVersion, Binary: opts.Binary, Verbose: opts.Verbose}
 	s.Channel, err = descriptor(ours)
-	files := append(opts.Files[:len(opts.Files):len(opts.Files)], theirs)
+	files := append(slices.Clip(opts.Files), theirs)
 	first := &job{Dir: opts.Dir, Env: append(opts.Env, fmt.Sprintf("%s=%d", channelEnv, 2+len(files)))}
 	for _, f := range files {
 		fd, fdErr := descriptor(f)
@@ -143,7 +144,7 @@ func (s *supervisor) begin() error {
 	if s.First != nil {
 		return s.startFirst()
 	}
-	for _, g := range append([]*generation(nil), s.Line.Generations...) {
+	for _, g := range slices.Clone(s.Line.Generations) {
 		s.watch(g)
 	}
 	s.reap()

@@ -12,21 +12,24 @@ func TestReload(t *testing.T) {
 	const reloads = 20
 	for _, file := range []string{"app.service", "app-hardened.service", "app-notify-reload.service"} {
 		t.Run(strings.TrimSuffix(file, ".service"), func(t *testing.T) {
-			onEach(t, func(t *testing.T, root string) {
-				if strings.Contains(file, "notify-reload") && root == "/" {
-					t.Skip("systemd 252 does not know this type of units")
-				}
-				addr := freePort(t)
-				u := install(t, root, file, "listen "+addr, verbose)
-				u.addr = addr
-				u.run("systemctl", "start", "app.service")
-				main := u.mainPID()
-				u.underLoad(func() { u.reload(reloads) })
-				u.wantWell(main)
-				u.await("drained", func() bool { return u.show("StatusText") == "generation 21 serving" })
-				u.wantJournal(reloads + 1)
-				u.wantSmall(main)
-			})
+			for _, s := range suites {
+				t.Run(s.name, func(t *testing.T) {
+					root := s.root(t)
+					if strings.Contains(file, "notify-reload") && root == "/" {
+						t.Skip("systemd 252 does not know this type of units")
+					}
+					addr := freePort(t)
+					u := install(t, root, file, "listen "+addr, verbose)
+					u.addr = addr
+					u.run("systemctl", "start", "app.service")
+					main := u.mainPID()
+					u.underLoad(func() { u.reload(reloads) })
+					u.wantWell(main)
+					u.await("drained", func() bool { return u.show("StatusText") == "generation 21 serving" })
+					u.wantJournal(reloads + 1)
+					u.wantSmall(main)
+				})
+			}
 		})
 	}
 }
@@ -80,26 +83,29 @@ func (u *unit) wantSmall(pid int) {
 // TestReloadsBackToBack asks for five upgrades at once: each is one, or is folded into a later one, and afterwards the
 // newest binary serves.
 func TestReloadsBackToBack(t *testing.T) {
-	onEach(t, func(t *testing.T, root string) {
-		addr := freePort(t)
-		u := install(t, root, "app.service", "listen "+addr, "")
-		u.addr = addr
-		u.run("systemctl", "start", "app.service")
-		main := u.mainPID()
-		u.underLoad(func() {
-			var all sync.WaitGroup
-			for range 5 {
-				all.Go(func() {
-					if out, err := u.Exec("systemctl", "reload", "app.service"); err != nil {
-						t.Errorf("reload: %v\n%s", err, out)
-					}
-				})
+	for _, s := range suites {
+		t.Run(s.name, func(t *testing.T) {
+			root := s.root(t)
+			addr := freePort(t)
+			u := install(t, root, "app.service", "listen "+addr, "")
+			u.addr = addr
+			u.run("systemctl", "start", "app.service")
+			main := u.mainPID()
+			u.underLoad(func() {
+				var all sync.WaitGroup
+				for range 5 {
+					all.Go(func() {
+						if out, err := u.Exec("systemctl", "reload", "app.service"); err != nil {
+							t.Errorf("reload: %v\n%s", err, out)
+						}
+					})
+				}
+				all.Wait()
+			})
+			if _, n := u.serving(); n < 2 || n > 6 {
+				t.Errorf("generation %d serves after five reloads", n)
 			}
-			all.Wait()
+			u.wantWell(main)
 		})
-		if _, n := u.serving(); n < 2 || n > 6 {
-			t.Errorf("generation %d serves after five reloads", n)
-		}
-		u.wantWell(main)
-	})
+	}
 }

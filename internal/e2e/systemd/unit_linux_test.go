@@ -30,15 +30,15 @@ var suites = []struct {
 	name string
 	root func(tb testing.TB) string
 }{
-	{"host", func(testing.TB) string { return sysd.Host }},
-	{"trixie", func(tb testing.TB) string { return sysd.Root(tb, "trixie") }},
+	{"host", hostRoot},
+	{"trixie", trixieRoot},
 }
 
-// onEach runs a test with each systemd.
-func onEach(t *testing.T, test func(t *testing.T, root string)) {
-	for _, s := range suites {
-		t.Run(s.name, func(t *testing.T) { test(t, s.root(t)) })
-	}
+func hostRoot(testing.TB) string { return sysd.Host }
+
+func trixieRoot(tb testing.TB) string {
+	tb.Helper()
+	return sysd.Root(tb, "trixie")
 }
 
 // install boots a machine that has the program mixed, the shipped unit file as app.service with extra lines for its
@@ -46,7 +46,7 @@ func onEach(t *testing.T, test func(t *testing.T, root string)) {
 func install(t *testing.T, root, file, web, service string) *unit {
 	t.Helper()
 	// Not t.TempDir, which the user of a hardened unit could not enter.
-	dir, err := os.MkdirTemp("/var/tmp", "gozd-unit-")
+	dir, err := os.MkdirTemp("/var/tmp", "gozd-unit-") //nolint:usetesting // see above
 	must(t, err)
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	must(t, os.Chmod(dir, 0o755))

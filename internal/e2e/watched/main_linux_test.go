@@ -104,8 +104,11 @@ func await(t *testing.T, what string, so func() bool) {
 // ended waits for a command's end.
 func ended(t *testing.T, cmd *exec.Cmd) syscall.WaitStatus {
 	t.Helper()
-	done := make(chan error, 1)
-	go func() { done <- cmd.Wait() }()
+	done := make(chan struct{})
+	go func() {
+		_ = cmd.Wait() // how it ended is in ProcessState
+		close(done)
+	}()
 	select {
 	case <-done:
 	case <-time.After(patience):

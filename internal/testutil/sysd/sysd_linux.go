@@ -43,7 +43,7 @@ func Boot(tb testing.TB, root string, binds ...string) *Machine {
 	must(tb, os.WriteFile(path, script, 0o755))
 	scratch := filepath.Join(dir, "scratch")
 	must(tb, os.Mkdir(scratch, 0o755))
-	cgroup, err := os.MkdirTemp(mount, "gozd-test-")
+	cgroup, err := os.MkdirTemp(mount, "gozd-test-") //nolint:usetesting // it is a cgroup
 	must(tb, err)
 	console, err := os.Create(filepath.Join(dir, "console"))
 	must(tb, err)
@@ -80,7 +80,7 @@ func needs(tb testing.TB) (cgroup2 string) {
 	for _, dir := range []string{"/sys/fs/cgroup", "/sys/fs/cgroup/unified"} {
 		var st syscall.Statfs_t
 		const magic = 0x63677270 // CGROUP2_SUPER_MAGIC
-		if syscall.Statfs(dir, &st) == nil && int64(st.Type) == magic {
+		if syscall.Statfs(dir, &st) == nil && st.Type == magic {
 			return dir
 		}
 	}
@@ -153,6 +153,7 @@ exec nsenter -t "$p" -m -p -u -i -C -r -w env -i PATH=/usr/local/sbin:/usr/local
 
 // off switches the machine off: all of its processes end with its PID 1.
 func (m *Machine) off(tb testing.TB, cmd *exec.Cmd) {
+	tb.Helper()
 	if m.init != 0 {
 		_ = syscall.Kill(m.init, syscall.SIGKILL)
 	} else {
