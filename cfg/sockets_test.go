@@ -1,6 +1,7 @@
 package cfg_test
 
 import (
+	"fmt"
 	"testing"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
@@ -31,17 +32,16 @@ func TestSockets(t *testing.T) {
 		{"another network", "listen 80", unix, "app.conf:3: [web]: listen :80: systemd passes a socket on /run/x.sock for this group"},
 		{"another path", "listen /run/y.sock", unix, "app.conf:3: [web]: listen /run/y.sock: systemd passes a socket on /run/x.sock for this group"},
 		{
-			"no such group", "listen 80", map[string]cfg.Address{"wbe": {Network: "tcp", Address: "[::]:80"}},
+			"no such group", "listen 80",
+			map[string]cfg.Address{"wbe": {Network: "tcp", Address: "[::]:80"}},
 			`app.conf: systemd passes a socket named "wbe" on [::]:80, and there is no such group: FileDescriptorName= in the socket unit is to be the name of one`,
 		},
 		{"neither", "", nil, "app.conf:1: [web]: listen is missing"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			conf, err := cfg.Parse("app.conf", []byte("[web]\nmode http\n"+tt.listen+"\n"), cfg.Options{Environ: []string{}, Sockets: tt.sockets})
-			got := ""
-			if err != nil {
-				got = err.Error()
-			} else {
+			got := fmt.Sprint(err)
+			if err == nil {
 				got = conf.Groups[0].Listen.Address
 			}
 			if got != tt.want {

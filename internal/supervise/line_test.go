@@ -69,16 +69,22 @@ func TestLine(t *testing.T) {
 		{
 			name: "crashed as it took over, and the one before serves on", before: begun,
 			steps: []step{
-				{101, supervise.Upgrading, ""}, {102, supervise.Starting, ""}, {102, supervise.Serving, ""},
-				{pid: 102}, {101, supervise.Failed, "it ended right after it was ready"},
+				{101, supervise.Upgrading, ""},
+				{102, supervise.Starting, ""},
+				{102, supervise.Serving, ""},
+				{pid: 102},
+				{101, supervise.Failed, "it ended right after it was ready"},
 			},
 			serves: 101, listens: 101, final: true, status: "generation 1 serving; it ended right after it was ready",
 		},
 		{
 			name: "crashed as it took over, and the one before has gone", before: begun,
 			steps: []step{
-				{101, supervise.Upgrading, ""}, {102, supervise.Starting, ""}, {102, supervise.Serving, ""},
-				{pid: 102}, {101, supervise.Draining, ""},
+				{101, supervise.Upgrading, ""},
+				{102, supervise.Starting, ""},
+				{102, supervise.Serving, ""},
+				{pid: 102},
+				{101, supervise.Draining, ""},
 			},
 			over: true, status: "nothing serves yet",
 		},

@@ -59,7 +59,7 @@ func TestImage(t *testing.T) {
 	unshare := require.Tool(t, "unshare", "package util-linux")
 	chroot := require.Tool(t, "chroot", "package coreutils")
 	f := readDockerfile(t)
-	root, err := os.MkdirTemp("", "gozd-image-") // another user has to get there
+	root, err := os.MkdirTemp("", "gozd-image-") //nolint:usetesting // another user has to get there
 	must(t, err)
 	t.Cleanup(func() { _ = os.RemoveAll(root) })
 	must(t, os.Chmod(root, 0o755))
@@ -82,8 +82,10 @@ func TestImage(t *testing.T) {
 	must(t, os.WriteFile(filepath.Join(root, "etc/app/app.conf"), conf, 0o644))
 
 	user := strconv.Itoa(nobody) + ":" + strconv.Itoa(nobody)
-	cmd := exec.Command(unshare, append([]string{"--pid", "--fork", "--kill-child", "--mount-proc=" + filepath.Join(root, "proc"),
-		chroot, "--userspec=" + user, "--groups=", root}, f.entrypoint...)...)
+	cmd := exec.Command(unshare, append([]string{
+		"--pid", "--fork", "--kill-child", "--mount-proc=" + filepath.Join(root, "proc"),
+		chroot, "--userspec=" + user, "--groups=", root,
+	}, f.entrypoint...)...)
 	cmd.Env = []string{"GOZD_WEB_LISTEN=127.0.0.1:0"}
 	must(t, cmd.Start())
 	t.Cleanup(func() { _, _ = cmd.Process.Kill(), cmd.Wait() })
