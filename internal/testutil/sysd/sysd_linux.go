@@ -27,6 +27,20 @@ const (
 	execWait = 90 * time.Second
 )
 
+// systemd is where its program is.
+const systemd = "/lib/systemd/systemd"
+
+// Version returns that of the systemd in a root file system, such as 252.
+func Version(tb testing.TB, root string) int {
+	tb.Helper()
+	out, err := exec.Command("chroot", root, systemd, "--version").Output()
+	must(tb, err)
+	var version int
+	_, err = fmt.Sscanf(string(out), "systemd %d", &version)
+	must(tb, err)
+	return version
+}
+
 // Machine is a systemd that runs.
 type Machine struct {
 	cgroup string
@@ -38,6 +52,9 @@ type Machine struct {
 func Boot(tb testing.TB, root string, binds ...string) *Machine {
 	tb.Helper()
 	mount := needs(tb)
+	if _, err := os.Stat(filepath.Join(root, systemd)); err != nil {
+		require.Missing(tb, "there is no systemd in "+root+" (package systemd)")
+	}
 	dir := tb.TempDir()
 	path := filepath.Join(dir, "machine.sh")
 	must(tb, os.WriteFile(path, script, 0o755))
