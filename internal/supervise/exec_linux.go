@@ -6,11 +6,20 @@ import (
 	"path/filepath"
 	"strconv"
 	"syscall"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 )
+
+// parentDeath is the signal that this process gets when its parent ends, as "unshare --kill-child" and others ask for
+// it; 0 for none. It belongs to the first thread, on which packages are initialised, and would be lost when another one
+// runs the next image.
+var parentDeath = func() (sig int32) {
+	_ = unix.Prctl(unix.PR_GET_PDEATHSIG, uintptr(unsafe.Pointer(&sig)), 0, 0, 0)
+	return sig
+}()
 
 // exec runs the program at path in the place of this process: same PID, same arguments. It returns
 // only if that fails, and then nothing has changed.
@@ -29,6 +38,7 @@ func (s *state) exec(path string) error {
 	}
 	defer undo()
 	args := append([]string{s.Binary}, os.Args[1:]...)
+	_ = unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(parentDeath), 0, 0, 0) // cannot fail with what the kernel has given
 	hangup := setAction(unix.SIGHUP, &ignored)
 	defer setAction(unix.SIGHUP, &hangup)
 	return fmt.Errorf("supervise: run %s: %w", path, syscall.Exec(path, args, env))

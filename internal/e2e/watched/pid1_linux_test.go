@@ -34,6 +34,7 @@ func contain(t *testing.T, program string) *container {
 	unshare := require.Tool(t, "unshare", "package util-linux")
 	require.Tool(t, "nsenter", "package util-linux")
 	d := newDaemon(t, program)
+	daemon.AdoptOrphans() // PID 1 may become one of this process
 	cmd := exec.Command(unshare, "--pid", "--fork", "--kill-child", "--mount-proc", d.Binary, "-f", "-v", "-c", d.Conf)
 	cmd.Dir = d.Dir
 	out, err := os.Create(filepath.Join(d.Dir, "output"))
@@ -203,4 +204,12 @@ func TestPID1EndsAsTheLastGeneration(t *testing.T) {
 	if ws := ended(t, c.cmd); ws.ExitStatus() != 7 {
 		t.Errorf("PID 1 has ended with status %d, want 7", ws.ExitStatus())
 	}
+}
+
+// What has asked the kernel to be told of its parent's end still is after the supervisor has begun.
+func TestPID1EndsWithItsParent(t *testing.T) {
+	c := contain(t, "mixed")
+	must(t, c.cmd.Process.Kill())
+	_ = ended(t, c.cmd)
+	await(t, "gone", func() bool { daemon.ReapProcess(c.init); return state(c.init) == "" })
 }
