@@ -36,10 +36,23 @@ func (d *Daemon) watchSignals() {
 }
 
 func (d *Daemon) handleSignal(sig os.Signal) {
+	if !d.passToFront(sig) {
+		d.act(sig)
+	}
+}
+
+// act does what a signal asks this generation to do.
+func (d *Daemon) act(sig os.Signal) {
 	switch sig {
 	case sigUpgrade:
+		if d.lostTerminal() {
+			d.Stop()
+			return
+		}
 		if d.phaseIs(leaving) {
-			d.requestTooLate()
+			if !d.passOnLate(sig) {
+				d.requestTooLate()
+			}
 			return
 		}
 		d.requestUpgrade()
@@ -82,6 +95,9 @@ func (d *Daemon) signalAncestors(sig os.Signal) {
 }
 
 func (d *Daemon) signalAncestor(a upgrade.Ancestor, sig os.Signal) {
+	if d.signalFront(a, sig) {
+		return
+	}
 	p, err := process.Open(a.PID, a.StartTime)
 	if err != nil {
 		return // it is gone

@@ -10,6 +10,7 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/server"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/socket"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/supervise"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
 )
 
@@ -33,6 +34,7 @@ func (d *Daemon) upgrade(tell func(protocol.Event)) error {
 		return ErrNotServing
 	}
 	d.setWanted(false) // whoever has asked until now gets this one
+	d.tell(supervise.Event{Kind: supervise.Upgrading, Within: d.upgradeWait()})
 	defer d.makeRoom()()
 	if err := d.askProgram(); err != nil {
 		return d.upgradeFailed(err)
@@ -74,6 +76,9 @@ func (d *Daemon) upgrade(tell func(protocol.Event)) error {
 func (d *Daemon) drop(groups []string) {
 	for _, name := range groups {
 		g := d.groups[name]
+		if g.activated {
+			continue
+		}
 		if g.conf.Listen.Network == "unix" {
 			_ = socket.Remove(g.conf.Listen.Address) // the successor does too, perhaps later
 		}
@@ -86,7 +91,7 @@ func (d *Daemon) drop(groups []string) {
 // one says so.
 func (d *Daemon) allowSharing(allow bool) {
 	for _, g := range d.order {
-		if g.conf.Listen.Network == "tcp" {
+		if g.conf.Listen.Network == "tcp" && !g.activated {
 			_ = socket.AllowSharing(g.ln, allow)
 		}
 	}
@@ -117,6 +122,7 @@ func (d *Daemon) upgradeFailed(err error) error {
 	d.failures++
 	d.failure = err.Error()
 	d.mu.Unlock()
+	d.tell(supervise.Event{Kind: supervise.Failed, Text: err.Error()})
 	d.log.Error("upgrade failed", "error", err)
 	defer d.makeRoom()()
 	server.RemoveStale(d.PIDFile()) // one on probation had a control socket

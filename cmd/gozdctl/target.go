@@ -62,7 +62,7 @@ func (a *app) loadConfig(file string) (*cfg.Config, error) {
 	if program == "" {
 		program = nobody
 	}
-	return cfg.Load(file, cfg.Options{Program: program})
+	return cfg.Load(file, cfg.Options{Program: program, AnySocket: true})
 }
 
 // isDefault reports whether nobody knows the PID file's name.
