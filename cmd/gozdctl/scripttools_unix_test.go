@@ -95,26 +95,41 @@ func scriptConnect(ts *testscript.TestScript, neg bool, args []string) {
 	s, err := process.ReadState(ts.MkAbs(args[0]))
 	ts.Check(err)
 	network, address, _ := strings.Cut(s.Listen[args[1]], " ")
-	for range n {
-		conn, err := connectTo(network, address)
-		ts.Check(err)
-		all.add(conn)
-	}
+	awaitTrue(ts, "the connections", func() bool {
+		for n > 0 {
+			conn, pid, err := connectTo(network, address)
+			ts.Check(err)
+			// In the moment of an upgrade the generation before may still accept, or the state file name it.
+			if s, err := process.ReadState(ts.MkAbs(args[0])); err != nil || s.PID != pid {
+				_ = conn.Close()
+				return false
+			}
+			all.add(conn)
+			n--
+		}
+		return true
+	})
 }
 
-// connectTo returns a connection on which a line has been answered: it is the handler's.
-func connectTo(network, address string) (net.Conn, error) {
+// connectTo returns a connection on which a line has been answered, and by which process.
+func connectTo(network, address string) (net.Conn, int, error) {
 	conn, err := net.DialTimeout(network, address, scriptWait)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	_ = conn.SetDeadline(time.Now().Add(scriptWait))
-	if _, err = conn.Write([]byte("hello\n")); err == nil {
-		_, err = bufio.NewReader(conn).ReadString('\n')
+	_, err = conn.Write([]byte("hello\n"))
+	var line string
+	if err == nil {
+		line, err = bufio.NewReader(conn).ReadString('\n')
+	}
+	var pid int
+	if err == nil {
+		_, err = fmt.Sscanf(line, "%d hello", &pid)
 	}
 	if err != nil {
 		_ = conn.Close()
-		return nil, err
+		return nil, 0, err
 	}
-	return conn, conn.SetDeadline(time.Time{})
+	return conn, pid, conn.SetDeadline(time.Time{})
 }
