@@ -25,6 +25,7 @@ import (
 type Daemon struct {
 	opts    Options
 	log     *slog.Logger
+	logging bool   // log is set up
 	binary  string // absolute
 	conf    *cfg.Config
 	up      *upgrade.Upgrader
@@ -67,6 +68,7 @@ type Daemon struct {
 	failures  int             // upgrades that failed
 	failure   string          // why the last one did
 	writing   bool            // keepWriting is at it
+	reopened  bool            // the log has been reopened since the last upgrade began
 	since     time.Time
 	trial     *process.Trial // of the successor; nil if there is none
 	trialOver chan struct{}  // closed when trial is over
@@ -132,6 +134,10 @@ func newDaemon(opts Options, endProcess bool) (*Daemon, error) {
 		signal.Stop(d.signals)
 		d.report.Fail(stage, err)
 		d.abandon()
+		if endProcess {
+			d.printFailure(stage, err)
+			err = errPrinted
+		}
 		return nil, err
 	}
 	go d.watchSignals()

@@ -56,7 +56,10 @@ func (d *Daemon) handleSignal(sig os.Signal) {
 
 // reopen reopens the log file here and in the generations that still drain.
 func (d *Daemon) reopen() {
-	d.signalAncestors(sigReopen)
+	if !d.phaseIs(onTrial) { // or the two would ask each other for ever
+		d.signalAncestors(sigReopen)
+	}
+	d.passOnReopen()
 	if path := d.conf.Daemon.Log; path != "" {
 		if err := process.OpenLog(path); err != nil {
 			d.log.Error("log file not reopened", "error", err)

@@ -31,6 +31,7 @@ func (d *Daemon) Upgrade() error {
 	if err := d.askProgram(); err != nil {
 		return d.upgradeFailed(err)
 	}
+	d.forgetReopen()
 	start, access := time.Now(), d.socketAccess()
 	var forward *channel
 	var back *returnChannel
@@ -52,6 +53,7 @@ func (d *Daemon) Upgrade() error {
 	}
 	d.log.Info("upgraded", "successor", next.PID, "took", time.Since(start).Round(time.Millisecond))
 	d.setSuccessor(next)
+	d.reopenSuccessor(next.PID)
 	d.drop(next.Dropped)
 	d.moveTo(forward)
 	d.passing.Add(1) // or the process might end before it has passed the request on
@@ -156,8 +158,11 @@ func (d *Daemon) awaitSuccessor() {
 }
 
 // signalSuccessor signals a child of this process.
-func (d *Daemon) signalSuccessor(pid int, sig os.Signal) {
-	p, err := process.Open(pid, 0)
+func (d *Daemon) signalSuccessor(pid int, sig os.Signal) { d.signalProcess(pid, 0, sig) }
+
+// signalProcess signals a newer generation, if it is still there.
+func (d *Daemon) signalProcess(pid int, startTime uint64, sig os.Signal) {
+	p, err := process.Open(pid, startTime)
 	if err != nil {
 		return
 	}
