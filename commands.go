@@ -8,9 +8,11 @@ import (
 	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/activation"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/check"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/supervise"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
 )
 
@@ -20,6 +22,9 @@ var errPrinted = errors.New("printed")
 // daemonize does what the command line says. It returns a daemon in the process
 // that is to serve, and otherwise the status to exit with.
 func daemonize(arg0 string) (*Daemon, int) {
+	if supervise.IsSupervisor() {
+		return nil, runSupervisor()
+	}
 	a, err := parseArguments(Defaults)
 	if err != nil {
 		verbose := a != nil && a.verbose
@@ -43,10 +48,13 @@ func (a *arguments) run(arg0 string) (*Daemon, error) {
 		return nil, a.testConfig()
 	case a.command != "start":
 		return nil, a.control()
-	case a.foreground || process.IsDetached() || upgrade.IsSuccessor():
+	case a.foreground || process.IsDetached() || upgrade.IsSuccessor() || supervise.IsSupervised():
+		if err := a.superviseIfAsked(arg0); err != nil {
+			return nil, err
+		}
 		opts := Defaults
 		opts.Config, opts.Verbose = a.config, a.verbose
-		return newDaemon(opts, true)
+		return newDaemon(opts, true, a.hasPerson())
 	}
 	return nil, a.detach(arg0)
 }
@@ -57,7 +65,11 @@ func (a *arguments) detach(arg0 string) error {
 	if err != nil {
 		return err
 	}
-	pid, err := process.Detach(binary)
+	sockets, err := activated()
+	if err != nil {
+		return err
+	}
+	pid, err := process.Detach(binary, func(first int) ([]*os.File, []string) { return activation.Pass(sockets, first) })
 	if err != nil {
 		return err
 	}
@@ -67,7 +79,7 @@ func (a *arguments) detach(arg0 string) error {
 
 // control acts on the daemon that runs by this configuration.
 func (a *arguments) control() error {
-	conf, err := cfg.Load(a.config, cfg.Options{})
+	conf, err := cfg.Load(a.config, cfg.Options{AnySocket: true})
 	if err != nil {
 		return err
 	}
@@ -108,7 +120,7 @@ func (a *arguments) say(format string, args ...any) {
 
 // testConfig says whether the configuration is good, key pairs included.
 func (a *arguments) testConfig() error {
-	conf, err := cfg.Load(a.config, cfg.Options{})
+	conf, err := cfg.Load(a.config, cfg.Options{AnySocket: true})
 	if err != nil {
 		return err
 	}

@@ -14,6 +14,7 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/handover"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/report"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/supervise"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/tickets"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
@@ -23,15 +24,19 @@ import (
 // from the start to the exit. Its methods are safe for concurrent use. There can
 // be one in a process.
 type Daemon struct {
-	opts    Options
-	log     *slog.Logger
-	logging bool   // log is set up
-	binary  string // absolute
-	conf    *cfg.Config
-	up      *upgrade.Upgrader
-	lock    *process.Lock
-	created []upgrade.Socket // sockets that this process has made, and not inherited
-	report  *report.Writer   // to whoever started this process; may be nil
+	opts       Options
+	log        *slog.Logger
+	logging    bool   // log is set up
+	binary     string // absolute
+	conf       *cfg.Config
+	up         *upgrade.Upgrader
+	lock       *process.Lock
+	created    []upgrade.Socket    // sockets that this process has made, and not inherited
+	super      *supervise.Client   // nil without a supervisor
+	front      *supervise.Embedded // of the later generations, if this one is to be their supervisor, too
+	embed      bool                // it is, if the configuration agrees
+	onTerminal bool                // it was started with one
+	report     *report.Writer      // to whoever started this process; may be nil
 
 	// endProcess has a process whose program does not take notice of its end
 	// exit by itself: that of Daemonize, not that of New.
@@ -63,6 +68,9 @@ type Daemon struct {
 
 	mu        sync.Mutex // guards what follows, and used and open of the groups
 	phase     phase
+	hurried   bool            // it ends under stop_timeout
+	drained   bool            // it is the supervisor, and no more
+	status    int             // what the process should end with
 	successor int             // PID of the next generation, once it serves
 	succeeded <-chan struct{} // closed when everybody can know of it; nil before
 	failures  int             // upgrades that failed
@@ -97,6 +105,8 @@ type group struct {
 	bound bool         // its socket is this process's own, and nobody can connect yet: see listenOnAll
 	used  bool         // the program has taken it
 	open  bool         // it is being accepted on
+
+	activated bool // systemd has the socket too, and keeps it
 }
 
 // New makes this process a daemon by the configuration, like [Daemonize] but
@@ -109,11 +119,13 @@ type group struct {
 //
 // A program that was started by Daemonize cannot call New.
 func New(opts Options) (*Daemon, error) {
-	return newDaemon(opts, false)
+	return newDaemon(opts, false, false)
 }
 
-func newDaemon(opts Options, endProcess bool) (*Daemon, error) {
+func newDaemon(opts Options, endProcess, embed bool) (*Daemon, error) {
 	d := &Daemon{
+		embed:      embed,
+		onTerminal: supervise.HasTerminal(),
 		opts:       opts,
 		log:        opts.Logger,
 		endProcess: endProcess,
@@ -142,6 +154,7 @@ func newDaemon(opts Options, endProcess bool) (*Daemon, error) {
 	}
 	go d.watchSignals()
 	go d.watchUpgrades()
+	go d.watchSupervisor()
 	return d, nil
 }
 

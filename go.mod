@@ -4,6 +4,7 @@ go 1.25.0
 
 require (
 	github.com/cloudflare/tableflip v1.2.3
+	github.com/coreos/go-systemd/v22 v22.6.0
 	github.com/gorilla/mux v1.8.1
 	github.com/hashicorp/go-envparse v0.1.0
 	github.com/knadh/koanf/parsers/json v1.0.1

@@ -107,7 +107,9 @@ func (d *Daemon) claim(conf *cfg.Group, match *upgrade.Socket) (*group, error) {
 	if err != nil {
 		return nil, check.InGroup(d.conf, conf, err)
 	}
-	g := &group{conf: conf, bound: match == nil}
+	g := &group{conf: conf}
+	g.activated = match != nil && match.Activated || match == nil && fromSystemd(conf.Name) != nil
+	g.bound = match == nil && !g.activated
 	g.ln = listen.New(inner, listen.Options{
 		Group:    conf.Name,
 		Gate:     d.gate,
@@ -124,7 +126,12 @@ func (d *Daemon) open(conf *cfg.Group, now upgrade.Socket, match *upgrade.Socket
 		if conf.SocketOwner == "" {
 			opts.UID, opts.GID = -1, -1 // it has one, who may not be this user's to change
 		}
+		now.Activated = match.Activated
 		return d.inherit(*match, now, opts)
+	}
+	if ln := fromSystemd(conf.Name); ln != nil {
+		now.Activated = true
+		return ln, d.up.Add(now, ln)
 	}
 	opts.SharePort = d.predecessorHasPort(now)
 	network, address := conf.Listen.Bind()
@@ -170,7 +177,7 @@ func (d *Daemon) inherit(old, now upgrade.Socket, opts socket.Options) (net.List
 	if err != nil {
 		return nil, err
 	}
-	if now.Network == "unix" {
+	if now.Network == "unix" && !now.Activated {
 		if err := socket.SetAccess(now.Address, opts); err != nil {
 			_ = ln.Close()
 			return nil, err
@@ -234,7 +241,7 @@ func (d *Daemon) removeNewSockets() {
 func (d *Daemon) socketAccess() map[string]socket.Options {
 	access := make(map[string]socket.Options)
 	for _, g := range d.order {
-		if g.conf.Listen.Network != "unix" {
+		if g.conf.Listen.Network != "unix" || g.activated {
 			continue
 		}
 		if opts, err := socket.Access(g.conf.Listen.Address); err == nil { // it has no file otherwise
@@ -258,7 +265,7 @@ func (d *Daemon) restoreAccess(access map[string]socket.Options) {
 func (d *Daemon) removeAllSockets() error {
 	var errs []error
 	for _, g := range d.order {
-		if g.conf.Listen.Network == "unix" {
+		if g.conf.Listen.Network == "unix" && !g.activated {
 			errs = append(errs, socket.Remove(g.conf.Listen.Address))
 		}
 	}
@@ -270,7 +277,7 @@ func (d *Daemon) removeAllSockets() error {
 func (d *Daemon) removeOldSockets() {
 	for _, s := range d.up.Manifest().Sockets {
 		kept := slices.ContainsFunc(d.order, func(g *group) bool { return sameAddress(g.conf, &s) })
-		if s.Network == "unix" && !kept {
+		if s.Network == "unix" && !s.Activated && !kept {
 			_ = socket.Remove(s.Address)
 		}
 	}

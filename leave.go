@@ -49,6 +49,8 @@ func (d *Daemon) leave(why reason) {
 	if before == serving {
 		d.phase = leaving
 	}
+	again := d.hurried // a terminal's and a supervisor's signal are one request
+	d.hurried = again || why == stopping && (before == serving || before == leaving)
 	d.mu.Unlock()
 	switch before {
 	case onTrial:
@@ -56,10 +58,11 @@ func (d *Daemon) leave(why reason) {
 	case starting:
 		d.fail(upgrade.StageStart, errors.New("asked to end before it was ready"))
 	case serving:
+		d.tellLeaving(why)
 		d.stopServing()
 		go d.finish(why)
 	case leaving:
-		if why == stopping {
+		if why == stopping && !again {
 			go d.drain(why)
 		}
 	}
@@ -79,7 +82,9 @@ func (d *Daemon) finish(why reason) {
 		d.receiver.Close()
 		for _, g := range d.order {
 			g.ln.CloseIdle()
-			g.ln.EmptyQueue()
+			if !g.activated { // or the clients in the queue would not wait for the next start, and its filter would stay
+				g.ln.EmptyQueue()
+			}
 		}
 	} else {
 		d.lock.Leave() // it is the successor's now
@@ -92,6 +97,9 @@ func (d *Daemon) finish(why reason) {
 	d.passing.Wait()
 	d.up.AwaitParent()
 	d.awaitSuccessor()
+	if !last {
+		d.awaitLast()
+	}
 	d.log.Info("done", "reason", string(why))
 	close(d.done)
 	d.sayGoodbye()
@@ -166,8 +174,11 @@ func (d *Daemon) sayGoodbye() {
 	case d.exit <- struct{}{}:
 	case <-timer.C:
 		if d.endProcess {
-			os.Exit(0)
+			os.Exit(d.Status())
 		}
+	}
+	if status := d.Status(); status != 0 && d.endProcess {
+		time.AfterFunc(2*exitGrace, func() { os.Exit(status) })
 	}
 	close(d.exit)
 	signal.Stop(d.signals)

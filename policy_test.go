@@ -20,28 +20,30 @@ const modulePath = "bitbucket.org/PinIdea/go-zero-downtime-daemon"
 var mayImport = map[string][]string{
 	".": {
 		"cfg", "listen", "httpx", "fcgix", "tcpx",
-		"internal/check", "internal/control", "internal/envfile", "internal/fault", "internal/handover", "internal/process", "internal/report", "internal/socket",
-		"internal/tickets", "internal/upgrade",
+		"internal/activation", "internal/check", "internal/control", "internal/envfile", "internal/fault", "internal/handover", "internal/process", "internal/report", "internal/socket",
+		"internal/supervise", "internal/tickets", "internal/upgrade",
 	},
-	"cfg":              {},
-	"listen":           {},
-	"httpx":            {"listen"},
-	"fcgix":            {"listen"},
-	"tcpx":             {"listen"},
-	"cmd/gozdctl":      {"cfg", "internal/check", "internal/control", "internal/process"},
-	"internal/check":   {"cfg", "internal/envfile", "internal/process"},
-	"internal/control": {"internal/process"},
+	"cfg":                 {},
+	"internal/activation": {},
+	"listen":              {},
+	"httpx":               {"listen"},
+	"fcgix":               {"listen"},
+	"tcpx":                {"listen"},
+	"cmd/gozdctl":         {"cfg", "internal/check", "internal/control", "internal/process"},
+	"internal/check":      {"cfg", "internal/envfile", "internal/process"},
+	"internal/control":    {"internal/process"},
 
 	"internal/control/protocol": {},
 
-	"internal/envfile":  {},
-	"internal/fault":    {},
-	"internal/handover": {"internal/fault"},
-	"internal/process":  {"internal/fault", "internal/report"},
-	"internal/report":   {},
-	"internal/socket":   {},
-	"internal/tickets":  {},
-	"internal/upgrade":  {"internal/fault", "internal/report", "internal/tickets"},
+	"internal/envfile":   {},
+	"internal/fault":     {},
+	"internal/handover":  {"internal/fault"},
+	"internal/process":   {"internal/fault", "internal/report"},
+	"internal/report":    {},
+	"internal/socket":    {},
+	"internal/supervise": {"internal/process"},
+	"internal/tickets":   {},
+	"internal/upgrade":   {"internal/fault", "internal/report", "internal/tickets"},
 }
 
 // onlyIn says which parts of this module may import a foreign module, tests
@@ -55,6 +57,7 @@ var onlyIn = []struct {
 	{"github.com/knadh/koanf", []string{"cfg"}, "one package reads the configuration"},
 	{"github.com/gorilla/mux", []string{"examples", "internal/testutil", "internal/e2e"}, "a router is the program's choice"},
 	{"go.etcd.io/bbolt", []string{"examples"}, "a database is the program's choice"},
+	{"github.com/coreos/go-systemd", []string{"internal/activation", "internal/supervise"}, "the supervisor alone speaks to systemd, and the first process takes its sockets"},
 	{"github.com/hashicorp/go-envparse", []string{"internal/envfile"}, "one package reads env_file"},
 }
 

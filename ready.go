@@ -8,6 +8,7 @@ import (
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/fault"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/supervise"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
 )
 
@@ -90,6 +91,7 @@ func (d *Daemon) becomeReady() error {
 	if err := d.listenOnAll(); err != nil {
 		return err
 	}
+	d.tell(supervise.Event{Kind: supervise.Serving}) // first: signals to the one before would come too late from now on
 	d.up.Ready()
 	fault.At(fault.TookOver)
 	d.openGate()
@@ -111,6 +113,7 @@ func (d *Daemon) becomeReady() error {
 	}
 	d.tidyAfterPredecessor()
 	d.watchParent()
+	go d.keepAlive()
 	d.log.Info("serving", "binary", d.binary, "groups", strings.Join(d.names(), " "))
 	return nil
 }

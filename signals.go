@@ -36,9 +36,23 @@ func (d *Daemon) watchSignals() {
 }
 
 func (d *Daemon) handleSignal(sig os.Signal) {
+	if !d.passToFront(sig) {
+		d.act(sig)
+	}
+}
+
+// act does what a signal asks this generation to do.
+func (d *Daemon) act(sig os.Signal) {
 	switch sig {
 	case sigUpgrade:
+		if d.lostTerminal() {
+			d.Stop()
+			return
+		}
 		if d.phaseIs(leaving) {
+			if d.passOnLate(sig) {
+				return
+			}
 			d.log.Warn("upgrade refused: this generation does not serve any more")
 			return
 		}
@@ -80,6 +94,9 @@ func (d *Daemon) signalAncestors(sig os.Signal) {
 }
 
 func (d *Daemon) signalAncestor(a upgrade.Ancestor, sig os.Signal) {
+	if d.signalFront(a, sig) {
+		return
+	}
 	p, err := process.Open(a.PID, a.StartTime)
 	if err != nil {
 		return // it is gone

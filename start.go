@@ -23,7 +23,8 @@ func (d *Daemon) start(catching <-chan struct{}) (stage string, err error) {
 	// The configuration has the time limit for upgrades, which tableflip wants
 	// to know first; what is wrong with it is told afterwards, when there is
 	// somebody to tell.
-	conf, confErr := cfg.Load(d.opts.config(), cfg.Options{})
+	successor := upgrade.IsSuccessor()
+	conf, confErr := d.loadConfig()
 	stage, err = d.connect(conf)
 	<-catching // before others can know this process by what it does
 	if err != nil {
@@ -35,11 +36,14 @@ func (d *Daemon) start(catching <-chan struct{}) (stage string, err error) {
 	}
 	d.binary, os.Args[0] = binary, binary // tableflip starts argv[0]
 	fault.At(fault.Configuration)
-	if d.restoreEnvironment() {
-		conf, confErr = cfg.Load(d.opts.config(), cfg.Options{})
+	if d.restoreEnvironment() || successor && (d.hasActivated() || lacksListen(conf)) {
+		conf, confErr = d.loadConfig()
 	}
 	if confErr == nil {
 		confErr = check.Available(conf)
+	}
+	if confErr == nil {
+		confErr = d.checkSupervisor(conf)
 	}
 	if confErr == nil {
 		confErr = d.setEnvironment(conf)
@@ -83,6 +87,9 @@ func (d *Daemon) connect(conf *cfg.Config) (stage string, err error) {
 	}
 	if r := d.up.Report(); r != nil {
 		d.report = r
+	}
+	if err := d.connectSupervisor(conf); err != nil {
+		return upgrade.StageStart, err
 	}
 	return "", nil
 }
@@ -147,6 +154,7 @@ func (d *Daemon) abandon() {
 		d.deadline.Stop()
 	}
 	d.mu.Unlock()
+	d.super.Close()
 	d.stopTickets()
 	envfile.Restore(d.shadowed)
 	for _, g := range d.order {

@@ -8,6 +8,7 @@ import (
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/socket"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/supervise"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
 )
 
@@ -27,6 +28,7 @@ func (d *Daemon) Upgrade() error {
 	if !d.phaseIs(serving) {
 		return ErrNotServing
 	}
+	d.tell(supervise.Event{Kind: supervise.Upgrading, Within: d.upgradeWait()})
 	defer d.makeRoom()()
 	if err := d.askProgram(); err != nil {
 		return d.upgradeFailed(err)
@@ -68,6 +70,9 @@ func (d *Daemon) Upgrade() error {
 func (d *Daemon) drop(groups []string) {
 	for _, name := range groups {
 		g := d.groups[name]
+		if g.activated {
+			continue
+		}
 		if g.conf.Listen.Network == "unix" {
 			_ = socket.Remove(g.conf.Listen.Address) // the successor does too, perhaps later
 		}
@@ -80,7 +85,7 @@ func (d *Daemon) drop(groups []string) {
 // one says so.
 func (d *Daemon) allowSharing(allow bool) {
 	for _, g := range d.order {
-		if g.conf.Listen.Network == "tcp" {
+		if g.conf.Listen.Network == "tcp" && !g.activated {
 			_ = socket.AllowSharing(g.ln, allow)
 		}
 	}
@@ -111,6 +116,7 @@ func (d *Daemon) upgradeFailed(err error) error {
 	d.failures++
 	d.failure = err.Error()
 	d.mu.Unlock()
+	d.tell(supervise.Event{Kind: supervise.Failed, Text: err.Error()})
 	d.log.Error("upgrade failed", "error", err)
 	defer d.makeRoom()()
 	// The process that failed may have put its own PID there at the last moment.

@@ -174,6 +174,15 @@ type Options struct {
 	// counts. If empty, os.Args[0] is used.
 	Program string
 
+	// Sockets are listening sockets that the process is started with, by the names of groups. Such a
+	// group needs no listen, and may have only one that says the same; a socket for which there is
+	// no group is an error.
+	Sockets map[string]Address
+
+	// AnySocket says that Sockets are not known, and others may be: no group needs listen. That
+	// of a group without one is left zero.
+	AnySocket bool
+
 	// Environ holds the environment in the form "key=value". If nil,
 	// os.Environ() is used. An empty slice is an empty environment.
 	Environ []string

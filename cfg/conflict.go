@@ -44,3 +44,29 @@ func hostsOverlap(a, b string) bool {
 func everyHost(host string) bool {
 	return host == "" || host == netip.IPv6Unspecified().String()
 }
+
+// isAlso reports whether a socket on bound, an address that the system has given, is what
+// was meant by a. Names are not looked up, but for the one that always means the same.
+func (a Address) isAlso(bound Address) bool {
+	if a.Network != bound.Network {
+		return false
+	}
+	if a == bound || a.Network == "unix" {
+		return a == bound
+	}
+	host, port, err1 := net.SplitHostPort(a.Address)
+	boundHost, boundPort, err2 := net.SplitHostPort(bound.Address)
+	if err1 != nil || err2 != nil || port != boundPort && port != "0" {
+		return false
+	}
+	ip, err := netip.ParseAddr(boundHost)
+	switch {
+	case err != nil:
+		return false
+	case host == "": // a system without IPv6 has no other socket for it
+		return ip.IsUnspecified()
+	case host == "localhost":
+		return ip.IsLoopback()
+	}
+	return host == boundHost
+}

@@ -9,7 +9,7 @@ import (
 var modes = []string{string(TCP), string(HTTP), string(HTTPS), string(FCGI)}
 
 // readGroup checks the section of a group. What is wrong is left zero.
-func readGroup(s *section) Group {
+func readGroup(s *section, opts Options) Group {
 	g := Group{
 		Name:         s.name,
 		Line:         s.lines[keyPath{s.name, ""}],
@@ -18,10 +18,16 @@ func readGroup(s *section) Group {
 		StopTimeout:  s.duration("stop_timeout", DefaultStopTimeout, 0),
 	}
 	s.require("mode", "")
-	s.require("listen", "")
+	given, isGiven := opts.Sockets[s.name]
+	if !isGiven && !opts.AnySocket {
+		s.require("listen", "")
+	}
 	mode, _ := s.choice("mode", modes)
 	g.Mode = Mode(mode)
 	g.Listen = readListen(s, g.Mode)
+	if isGiven {
+		g.Listen = readGiven(s, g.Listen, given)
+	}
 	readTLS(s, &g)
 	readSocket(s, &g)
 	readSpread(s, &g)
@@ -61,6 +67,17 @@ func readListen(s *section, m Mode) Address {
 		return Address{}
 	}
 	return a
+}
+
+// readGiven compares what the file says with the socket that the process has, which counts.
+func readGiven(s *section, listen, given Address) Address {
+	if listen.Network != "" && !listen.isAlso(given) {
+		s.fail("listen", listen.String(), "listen %s: systemd passes a socket on %s for this group", listen, given)
+	}
+	if listen.Network != "" {
+		return listen
+	}
+	return given
 }
 
 func readTLS(s *section, g *Group) {

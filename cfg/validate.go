@@ -19,11 +19,12 @@ func (l *loader) config(tree map[string]any, opts Options) *Config {
 		case name == daemonSection:
 			daemon = raw
 		default:
-			c.Groups = append(c.Groups, readGroup(newSection(l, name, raw)))
+			c.Groups = append(c.Groups, readGroup(newSection(l, name, raw), opts))
 		}
 	}
 	c.Daemon = readDaemon(newSection(l, daemonSection, daemon), opts)
 	l.checkConflicts(c.Groups)
+	l.checkSockets(tree, opts)
 	if len(c.Groups) == 0 && len(l.errs) == 0 {
 		l.fail(&Error{Msg: "no group: the daemon would listen nowhere"})
 	}
@@ -63,6 +64,16 @@ func (l *loader) table(name string, v any) (map[string]any, bool) {
 	}
 	l.fail(e)
 	return nil, false
+}
+
+// checkSockets reports each socket that no group wants.
+func (l *loader) checkSockets(tree map[string]any, opts Options) {
+	for _, name := range slices.Sorted(maps.Keys(opts.Sockets)) {
+		if _, ok := tree[name]; ok && name != daemonSection {
+			continue
+		}
+		l.fail(&Error{Msg: fmt.Sprintf("systemd passes a socket named %q on %s, and there is no such group: FileDescriptorName= in the socket unit is to be the name of one", name, opts.Sockets[name])})
+	}
 }
 
 // checkConflicts reports each group that listens where one before it does.

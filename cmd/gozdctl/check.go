@@ -15,7 +15,7 @@ func check(_ context.Context, args []string, stdout, _ io.Writer) error {
 	if err != nil {
 		return err
 	}
-	conf, err := cfg.Load(file, cfg.Options{})
+	conf, err := cfg.Load(file, cfg.Options{AnySocket: true})
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
@@ -28,11 +29,11 @@ func Config(conf *cfg.Config) error {
 	return errors.Join(append(errs, identityErr, envErr)...)
 }
 
-// Available refuses what the configuration can say and this version cannot do
-// yet: leaving it out in silence would promise a safety that is not there.
+// Available refuses what the configuration can say and this system cannot do:
+// leaving it out in silence would promise a safety that is not there.
 func Available(conf *cfg.Config) error {
-	if conf.Daemon.Supervise == cfg.SuperviseYes {
-		return inDaemon(conf, errors.New("supervise yes is not available in this version"))
+	if conf.Daemon.Supervise == cfg.SuperviseYes && runtime.GOOS != "linux" {
+		return inDaemon(conf, errors.New("supervise yes needs Linux"))
 	}
 	return nil
 }

@@ -49,10 +49,6 @@ func TestBadInputAtStart(t *testing.T) {
 			want: `PID file /proc/none/app\.pid: mkdir /proc/none: no such file or directory`,
 		},
 		{
-			name: "not available", groups: "[web]\nmode http\nlisten 127.0.0.1:0\n", options: []string{"supervise yes"},
-			want: `app\.conf: \[gozd\]: supervise yes is not available in this version`,
-		},
-		{
 			name: "unknown user", groups: "[web]\nmode http\nlisten 127.0.0.1:0\n", options: []string{"user nobody-of-that-name"},
 			want: `app\.conf: \[gozd\]: user "nobody-of-that-name": user: unknown user nobody-of-that-name`,
 		},

@@ -24,8 +24,9 @@ var StartDir, _ = os.Getwd()
 // Detach starts this program again with the same arguments, where this one was
 // started, in a session of its own and with /dev/null for its standard streams, and
 // waits until it is ready or has failed. It returns the new process's PID, or the
-// reason in its own words. binary is the program's absolute path.
-func Detach(binary string) (pid int, err error) {
+// reason in its own words. binary is the program's absolute path. more, if non-nil, returns more files for the
+// new process, of which the first gets the descriptor that it is called with, and variables.
+func Detach(binary string, more func(first int) (files []*os.File, env []string)) (pid int, err error) {
 	said, tell, err := os.Pipe()
 	if err != nil {
 		return 0, err
@@ -36,6 +37,10 @@ func Detach(binary string) (pid int, err error) {
 	cmd.Dir = StartDir
 	cmd.Env = append(os.Environ(), detachedEnv+"="+strconv.Itoa(detachedFD))
 	cmd.ExtraFiles = []*os.File{tell}
+	if more != nil {
+		files, env := more(detachedFD + 1)
+		cmd.ExtraFiles, cmd.Env = append(cmd.ExtraFiles, files...), append(cmd.Env, env...)
+	}
 	cmd.SysProcAttr = newSession()
 	err = cmd.Start()
 	_ = tell.Close()
@@ -69,14 +74,24 @@ func IsDetached() bool { return os.Getenv(detachedEnv) != "" }
 // [Detach], and nil otherwise. Call it once, before any process is started: it
 // removes the mark from the environment.
 func Detached() *report.Writer {
+	f, _ := Starter()
+	if f == nil {
+		return nil
+	}
+	return report.NewWriter(f)
+}
+
+// Starter is Detached for a process that has another one, with this pipe as its
+// descriptor 3 and mark in its environment, report in its place. f is nil where nobody listens.
+func Starter() (f *os.File, mark string) {
 	text := os.Getenv(detachedEnv)
 	if text == "" {
-		return nil
+		return nil, ""
 	}
 	_ = os.Unsetenv(detachedEnv)
 	if text != strconv.Itoa(detachedFD) || !isPipe(detachedFD) {
-		return nil // not ours
+		return nil, "" // not ours
 	}
 	closeOnExec(detachedFD)
-	return report.NewWriter(os.NewFile(detachedFD, "starter"))
+	return os.NewFile(detachedFD, "starter"), detachedEnv + "=" + text
 }

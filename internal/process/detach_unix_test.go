@@ -69,7 +69,7 @@ func detach(t *testing.T, role, path string) (int, error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pid, err := process.Detach(binary)
+	pid, err := process.Detach(binary, nil)
 	if pid > 0 {
 		t.Cleanup(func() { reap(t, pid) })
 	}
@@ -131,7 +131,7 @@ func TestDetachFails(t *testing.T) {
 }
 
 func TestDetachWithoutBinary(t *testing.T) {
-	if pid, err := process.Detach(filepath.Join(t.TempDir(), "missing")); pid != 0 || !errors.Is(err, os.ErrNotExist) {
+	if pid, err := process.Detach(filepath.Join(t.TempDir(), "missing"), nil); pid != 0 || !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("Detach = %d, %v, want os.ErrNotExist", pid, err)
 	}
 }

@@ -43,6 +43,10 @@ type Socket struct {
 	Network string `json:"network"` // "tcp" or "unix"
 	Address string `json:"address"` // as the configuration had it
 	Bound   string `json:"bound"`   // as it is: with a port for port 0
+
+	// Activated says that systemd has opened it for the daemon, and keeps it: its file is not the
+	// daemon's to change or remove, and what waits in its queue is for whoever is started next.
+	Activated bool `json:"activated,omitempty"`
 }
 
 // Ancestor is an earlier generation.

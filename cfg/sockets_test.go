@@ -1,0 +1,66 @@
+package cfg_test
+
+import (
+	"testing"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
+)
+
+// Sockets that the process is started with are the groups', and the file may say so.
+func TestSockets(t *testing.T) {
+	tcp := func(addr string) map[string]cfg.Address {
+		return map[string]cfg.Address{"web": {Network: "tcp", Address: addr}}
+	}
+	unix := map[string]cfg.Address{"web": {Network: "unix", Address: "/run/x.sock"}}
+	for _, tt := range []struct {
+		name, listen string
+		sockets      map[string]cfg.Address
+		want         string // the address, or the error
+	}{
+		{"no listen", "", tcp("[::]:80"), "[::]:80"},
+		{"no listen, a Unix socket", "", unix, "/run/x.sock"},
+		{"the same", "listen 127.0.0.1:80", tcp("127.0.0.1:80"), "127.0.0.1:80"},
+		{"the same, in other words", "listen 80", tcp("[::]:80"), ":80"},
+		{"the same, without IPv6", "listen 80", tcp("0.0.0.0:80"), ":80"},
+		{"a name", "listen localhost:80", tcp("127.0.0.1:80"), "localhost:80"},
+		{"any port", "listen 127.0.0.1:0", tcp("127.0.0.1:4711"), "127.0.0.1:0"},
+		{"the same path", "listen /run/x.sock", unix, "/run/x.sock"},
+		{"another port", "listen 81", tcp("[::]:80"), "app.conf:3: [web]: listen :81: systemd passes a socket on [::]:80 for this group"},
+		{"another host", "listen 127.0.0.1:80", tcp("[::]:80"), "app.conf:3: [web]: listen 127.0.0.1:80: systemd passes a socket on [::]:80 for this group"},
+		{"every host of IPv4", "listen 0.0.0.0:80", tcp("[::]:80"), "app.conf:3: [web]: listen 0.0.0.0:80: systemd passes a socket on [::]:80 for this group"},
+		{"another network", "listen 80", unix, "app.conf:3: [web]: listen :80: systemd passes a socket on /run/x.sock for this group"},
+		{"another path", "listen /run/y.sock", unix, "app.conf:3: [web]: listen /run/y.sock: systemd passes a socket on /run/x.sock for this group"},
+		{
+			"no such group", "listen 80", map[string]cfg.Address{"wbe": {Network: "tcp", Address: "[::]:80"}},
+			`app.conf: systemd passes a socket named "wbe" on [::]:80, and there is no such group: FileDescriptorName= in the socket unit is to be the name of one`,
+		},
+		{"neither", "", nil, "app.conf:1: [web]: listen is missing"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			conf, err := cfg.Parse("app.conf", []byte("[web]\nmode http\n"+tt.listen+"\n"), cfg.Options{Environ: []string{}, Sockets: tt.sockets})
+			got := ""
+			if err != nil {
+				got = err.Error()
+			} else {
+				got = conf.Groups[0].Listen.Address
+			}
+			if got != tt.want {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+// Who only looks at a configuration cannot know which sockets systemd would pass.
+func TestAnySocket(t *testing.T) {
+	conf, err := cfg.Parse("app.conf", []byte("[web]\nmode http\n[api]\nmode http\nlisten 80\n"), cfg.Options{Environ: []string{}, AnySocket: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a := conf.Groups[0].Listen; a != (cfg.Address{}) {
+		t.Errorf("[web] listens on %v", a)
+	}
+	if a := conf.Groups[1].Listen.Address; a != ":80" {
+		t.Errorf("[api] listens on %q", a)
+	}
+}

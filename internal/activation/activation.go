@@ -1,0 +1,103 @@
+// Package activation takes the listening sockets that systemd has opened for this
+// process: once, and by the first process only, since the variables that announce
+// them would be inherited.
+package activation
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+
+	systemd "github.com/coreos/go-systemd/v22/activation"
+)
+
+// mark names the sockets that a process has from one that has taken them: the first
+// descriptor and the names, with colons between.
+const mark = "GOZD_SOCKETS"
+
+// Socket is a listening socket. Only the daemon that has it ever listens on it, but
+// systemd keeps it open: it is never to be removed, and nothing may be changed that stays on it.
+type Socket struct {
+	Name     string // as FileDescriptorName= has it
+	Listener net.Listener
+	file     *os.File // another descriptor of it, for Pass
+}
+
+// Take returns the sockets, and removes what announces them from the environment. Call it
+// once, before any process is started and any descriptor is opened.
+func Take() ([]Socket, error) {
+	var sockets []Socket
+	var errs []error
+	for _, f := range files() {
+		s, err := newSocket(f)
+		if err != nil {
+			_ = f.Close()
+			errs = append(errs, err)
+			continue
+		}
+		for _, other := range sockets {
+			if other.Name == s.Name {
+				errs = append(errs, fmt.Errorf("systemd passes two sockets named %q, and a group has one", s.Name))
+			}
+		}
+		sockets = append(sockets, s)
+	}
+	if err := errors.Join(errs...); err != nil {
+		Close(sockets)
+		return nil, err
+	}
+	return sockets, nil
+}
+
+func files() []*os.File {
+	text := os.Getenv(mark)
+	_ = os.Unsetenv(mark)
+	first, names, ok := strings.Cut(text, ":")
+	if !ok {
+		return systemd.Files(true)
+	}
+	fd, err := strconv.Atoi(first)
+	if err != nil || fd < 3 {
+		return nil
+	}
+	var files []*os.File
+	for i, name := range strings.Split(names, ":") {
+		closeOnExec(fd + i)
+		files = append(files, os.NewFile(uintptr(fd+i), name))
+	}
+	return files
+}
+
+func newSocket(f *os.File) (Socket, error) {
+	ln, err := net.FileListener(f)
+	if err != nil {
+		return Socket{}, fmt.Errorf("systemd passes a descriptor named %q that is no listening stream socket: %w", f.Name(), err)
+	}
+	if u, ok := ln.(*net.UnixListener); ok {
+		u.SetUnlinkOnClose(false)
+	}
+	return Socket{Name: f.Name(), Listener: ln, file: f}, nil
+}
+
+// Pass returns the descriptors for a new process, in which they begin with number first, and the
+// variable by which Take finds them there. There are none without sockets.
+func Pass(sockets []Socket, first int) (files []*os.File, env []string) {
+	if len(sockets) == 0 {
+		return nil, nil
+	}
+	parts := []string{strconv.Itoa(first)}
+	for _, s := range sockets {
+		files, parts = append(files, s.file), append(parts, s.Name)
+	}
+	return files, []string{mark + "=" + strings.Join(parts, ":")}
+}
+
+// Close closes this process's descriptors. systemd's stay open.
+func Close(sockets []Socket) {
+	for _, s := range sockets {
+		_, _ = s.Listener.Close(), s.file.Close()
+	}
+}

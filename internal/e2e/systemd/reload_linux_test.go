@@ -1,0 +1,111 @@
+package systemd
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// TestReload upgrades each shipped unit twenty times under load.
+func TestReload(t *testing.T) {
+	const reloads = 20
+	for _, file := range []string{"app.service", "app-hardened.service", "app-notify-reload.service"} {
+		t.Run(strings.TrimSuffix(file, ".service"), func(t *testing.T) {
+			for _, s := range suites {
+				t.Run(s.name, func(t *testing.T) {
+					root := s.root(t)
+					if strings.Contains(file, "notify-reload") && root == "/" {
+						t.Skip("systemd 252 does not know this type of units")
+					}
+					addr := freePort(t)
+					u := install(t, root, file, "listen "+addr, verbose)
+					u.addr = addr
+					u.run("systemctl", "start", "app.service")
+					main := u.mainPID()
+					u.underLoad(func() { u.reload(reloads) })
+					u.wantWell(main)
+					u.await("drained", func() bool { return u.show("StatusText") == "generation 21 serving" })
+					u.wantJournal(reloads + 1)
+					u.wantSmall(main)
+				})
+			}
+		})
+	}
+}
+
+// verbose has each generation say that it serves.
+const verbose = "ExecStart=\nExecStart=/usr/local/bin/app -f -v -c /etc/app/app.conf"
+
+// reload checks that each reload returns only when a new generation serves.
+func (u *unit) reload(n int) {
+	u.tb.Helper()
+	for range n {
+		before, number := u.serving()
+		u.run("systemctl", "reload", "app.service")
+		pid, now := u.serving()
+		if pid == before || now != number+1 {
+			u.tb.Fatalf("after a reload generation %d, pid %d, serves; before it was %d, pid %d", now, pid, number, before)
+		}
+	}
+}
+
+// wantJournal looks for a line of each generation under the unit.
+func (u *unit) wantJournal(generations int) {
+	u.tb.Helper()
+	pids := u.run("journalctl", "--no-pager", "-o", "verbose", "--output-fields=_PID", "-u", "app.service", "-g", "msg=serving")
+	different := make(map[string]bool)
+	for line := range strings.Lines(pids) {
+		if pid, ok := strings.CutPrefix(strings.TrimSpace(line), "_PID="); ok {
+			different[pid] = true
+		}
+	}
+	if len(different) != generations {
+		u.tb.Errorf("%d generations have lines in the unit's journal, want %d", len(different), generations)
+	}
+}
+
+// wantSmall bounds the memory that the supervisor has for itself. What it maps of the binary the generations map too.
+func (u *unit) wantSmall(pid int) {
+	u.tb.Helper()
+	const most = 6 << 10 // KiB
+	var anon int
+	line := u.run("grep", "RssAnon", fmt.Sprintf("/proc/%d/status", pid))
+	if _, err := fmt.Sscanf(line, "RssAnon: %d kB", &anon); err != nil {
+		u.tb.Fatal(err)
+	}
+	u.tb.Logf("the supervisor has %d KiB for itself", anon)
+	if anon > most {
+		u.tb.Errorf("the supervisor has %d KiB, want at most %d", anon, most)
+	}
+}
+
+// TestReloadsBackToBack asks for five upgrades at once: each is one, or is folded into a later one, and afterwards the
+// newest binary serves.
+func TestReloadsBackToBack(t *testing.T) {
+	for _, s := range suites {
+		t.Run(s.name, func(t *testing.T) {
+			root := s.root(t)
+			addr := freePort(t)
+			u := install(t, root, "app.service", "listen "+addr, "")
+			u.addr = addr
+			u.run("systemctl", "start", "app.service")
+			main := u.mainPID()
+			u.underLoad(func() {
+				var all sync.WaitGroup
+				for range 5 {
+					all.Go(func() {
+						if out, err := u.Exec("systemctl", "reload", "app.service"); err != nil {
+							t.Errorf("reload: %v\n%s", err, out)
+						}
+					})
+				}
+				all.Wait()
+			})
+			if _, n := u.serving(); n < 2 || n > 6 {
+				t.Errorf("generation %d serves after five reloads", n)
+			}
+			u.wantWell(main)
+		})
+	}
+}

@@ -1,0 +1,141 @@
+package watched
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"syscall"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemon"
+)
+
+// patience bounds every wait for something that ought to happen.
+const patience = 30 * time.Second
+
+var binaries string
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "gozd-e2e-watched-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	binaries = dir
+	for _, folder := range []string{"examples/mixed", "cmd/gozdctl", "internal/testutil/watched"} {
+		if err := daemon.Build(context.Background(), filepath.Join(dir, filepath.Base(folder)), folder, ""); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+	}
+	status := m.Run()
+	if err := goleak.Find(); err != nil && status == 0 {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return status
+}
+
+func must(tb testing.TB, err error) {
+	tb.Helper()
+	if err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// newDaemon prepares a daemon with a group web that runs one of the programs.
+func newDaemon(t *testing.T, program string, options ...string) *daemon.Daemon {
+	t.Helper()
+	d, err := daemon.New(t.TempDir(), filepath.Join(binaries, program), "[web]\nmode http\nlisten 127.0.0.1:0\n", options...)
+	must(t, err)
+	return d
+}
+
+// watch starts a command and has what is left of it end with the test.
+func watch(t *testing.T, d *daemon.Daemon, cmd *exec.Cmd) {
+	t.Helper()
+	daemon.AdoptOrphans()
+	must(t, cmd.Start())
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait() // a second time, mostly
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		if err := d.Stop(ctx); err != nil {
+			t.Errorf("stop: %v", err)
+		}
+		if t.Failed() {
+			t.Logf("log:\n%s", d.LogText())
+		}
+	})
+	await(t, "serving", func() bool { return generation(d) == 1 })
+}
+
+// generation is the number of the serving generation; 0 without.
+func generation(d *daemon.Daemon) int {
+	s, err := d.State()
+	if err != nil {
+		return 0
+	}
+	return s.Generation
+}
+
+// await waits until what is asked for is so.
+func await(t *testing.T, what string, so func() bool) {
+	t.Helper()
+	deadline := time.Now().Add(patience)
+	for !so() {
+		if time.Now().After(deadline) {
+			t.Fatalf("after %v: not %s", patience, what)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+// ended waits for a command's end.
+func ended(t *testing.T, cmd *exec.Cmd) syscall.WaitStatus {
+	t.Helper()
+	done := make(chan struct{})
+	go func() {
+		_ = cmd.Wait() // how it ended is in ProcessState
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-time.After(patience):
+		_ = cmd.Process.Kill()
+		<-done
+		t.Fatal("the process does not end")
+	}
+	ws, ok := cmd.ProcessState.Sys().(syscall.WaitStatus)
+	if !ok {
+		t.Fatalf("%T", cmd.ProcessState.Sys())
+	}
+	return ws
+}
+
+// servingPID is that of the generation that serves.
+func servingPID(t *testing.T, d *daemon.Daemon) int {
+	t.Helper()
+	s, err := process.ReadState(d.PIDFile)
+	must(t, err)
+	return s.PID
+}
+
+// upgrade upgrades n times, as gozdctl does.
+func upgrade(t *testing.T, d *daemon.Daemon, n int) {
+	t.Helper()
+	for range n {
+		_, err := d.Upgrade(t.Context())
+		must(t, err)
+	}
+}

@@ -1,0 +1,235 @@
+package watched
+
+import (
+	"context"
+	"errors"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemon"
+)
+
+// supervised starts a daemon with a supervisor in the foreground.
+func supervised(t *testing.T, env ...string) (*daemon.Daemon, *exec.Cmd) {
+	t.Helper()
+	d := newDaemon(t, "watched", "supervise yes")
+	cmd := exec.Command(d.Binary, "-f", "-v", "-c", d.Conf)
+	cmd.Dir, cmd.Env = d.Dir, append(os.Environ(), env...)
+	out, err := os.Create(filepath.Join(d.Dir, "supervisor.log"))
+	must(t, err)
+	t.Cleanup(func() {
+		_ = out.Close()
+		if t.Failed() {
+			text, _ := os.ReadFile(out.Name())
+			t.Logf("supervisor:\n%s", text)
+		}
+	})
+	cmd.Stdout, cmd.Stderr = out, out
+	watch(t, d, cmd)
+	return d, cmd
+}
+
+// The supervisor runs the binary that the serving generation runs, even when there is a newer one by now that
+// nobody has tried.
+func TestSupervisorRunsTheProvenBinary(t *testing.T) {
+	d, cmd := supervised(t)
+	exe := filepath.Join("/proc", strconv.Itoa(cmd.Process.Pid), "exe")
+	before, err := os.Stat(exe)
+	must(t, err)
+	must(t, daemon.Install(filepath.Join(binaries, "watched"), d.Binary))
+	upgrade(t, d, 1)
+	await(t, "at the new binary", func() bool {
+		now, err := os.Stat(exe)
+		// The image gives itself its name when it handles signals.
+		comm, _ := os.ReadFile(filepath.Join("/proc", strconv.Itoa(cmd.Process.Pid), "comm"))
+		return err == nil && !os.SameFile(before, now) && string(comm) == "watched\n"
+	})
+	proven, err := os.Stat(exe)
+	must(t, err)
+	must(t, os.WriteFile(d.Binary+".new", []byte("#!/bin/false\n"), 0o755))
+	must(t, os.Rename(d.Binary+".new", d.Binary))
+	if _, err := d.Upgrade(t.Context()); err == nil {
+		t.Error("an upgrade to /bin/false succeeds")
+	}
+	now, err := os.Stat(exe)
+	must(t, err)
+	if !os.SameFile(proven, now) {
+		t.Error("the supervisor runs a binary that has failed")
+	}
+	must(t, cmd.Process.Signal(syscall.SIGTERM))
+	if ws := ended(t, cmd); ws.ExitStatus() != 0 {
+		t.Errorf("the supervisor has ended with %v", ws)
+	}
+}
+
+// A supervisor that has died by a signal cannot end its generations, and they do it themselves.
+func TestGenerationsEndWithoutSupervisor(t *testing.T) {
+	d, cmd := supervised(t)
+	upgrade(t, d, 2)
+	pid := servingPID(t, d)
+	must(t, cmd.Process.Kill())
+	ended(t, cmd)
+	await(t, "gone", func() bool { daemon.ReapProcess(pid); return state(pid) == "" })
+	if !strings.Contains(d.LogText(), "the supervisor is gone") {
+		t.Error("the log does not say why")
+	}
+	if _, err := os.Stat(d.PIDFile); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the PID file is still there: %v", err)
+	}
+}
+
+// The supervisor dies of the signal that the last generation has died of.
+func TestSupervisorDiesOfTheSameSignal(t *testing.T) {
+	for _, sig := range []syscall.Signal{syscall.SIGKILL, syscall.SIGSEGV} {
+		t.Run(sig.String(), func(t *testing.T) {
+			d, cmd := supervised(t)
+			pid := servingPID(t, d)
+			must(t, syscall.Kill(pid, sig))
+			ws := ended(t, cmd)
+			if sig == syscall.SIGKILL && ws.Signal() != sig {
+				t.Errorf("the supervisor has ended with %v, want the signal %v", ws, sig)
+			}
+			if sig == syscall.SIGSEGV && ws.ExitStatus() != 2 { // what Go makes of it
+				t.Errorf("the supervisor has ended with %v, want status 2", ws)
+			}
+		})
+	}
+}
+
+// Nothing of the supervisor's own is left in the environment of the program.
+func TestSupervisedEnvironment(t *testing.T) {
+	d, _ := supervised(t)
+	for n := 1; n <= 2; n++ {
+		env, err := get(d, "/env")
+		must(t, err)
+		for _, name := range []string{"GOZD_SUPERVIS", "GOZD_SOCKETS", "NOTIFY_SOCKET", "WATCHDOG_PID", "LISTEN_"} {
+			if strings.Contains(env, name) {
+				t.Errorf("generation %d has %s in its environment:\n%s", n, name, env)
+			}
+		}
+		upgrade(t, d, 1)
+	}
+}
+
+// Detached, the supervisor is the process that was started.
+func TestSupervisedDetached(t *testing.T) {
+	d := newDaemon(t, "watched", "supervise yes")
+	must(t, d.Start(t.Context()))
+	t.Cleanup(func() { must(t, d.Stop(context.WithoutCancel(t.Context()))) })
+	upgrade(t, d, 2)
+	if n := generation(d); n != 3 {
+		t.Errorf("generation %d serves", n)
+	}
+	if out, err := d.Command(t.Context()).CombinedOutput(); err == nil || !strings.Contains(string(out), "already running") {
+		t.Errorf("a second start: %v, %s", err, out)
+	}
+	bad := newDaemon(t, "watched", "supervise yes", "user no-such-user")
+	if err := bad.Start(t.Context()); err == nil || !strings.Contains(err.Error(), "unknown user") {
+		t.Errorf("a start that fails says %v", err)
+	}
+}
+
+// manager plays systemd's part.
+type manager struct {
+	t    *testing.T
+	conn *net.UnixConn
+	path string
+}
+
+func newManager(t *testing.T) *manager {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "notify")
+	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	must(t, err)
+	t.Cleanup(func() { _ = conn.Close() })
+	return &manager{t, conn, path}
+}
+
+// next is the next message that has a line which begins so.
+func (m *manager) next(line string) string {
+	m.t.Helper()
+	must(m.t, m.conn.SetReadDeadline(time.Now().Add(patience)))
+	buf := make([]byte, 8192)
+	for {
+		n, err := m.conn.Read(buf)
+		if err != nil {
+			m.t.Fatalf("no %s: %v", line, err)
+		}
+		lines := strings.Split(string(buf[:n]), "\n")
+		if slices.ContainsFunc(lines, func(l string) bool { return strings.HasPrefix(l, line) }) {
+			return string(buf[:n])
+		}
+	}
+}
+
+func (m *manager) want(line string, also ...string) {
+	m.t.Helper()
+	text := m.next(line)
+	for _, s := range also {
+		if !strings.Contains(text, s) {
+			m.t.Errorf("with %s systemd is told %q, want %q", line, text, s)
+		}
+	}
+}
+
+func TestNotifications(t *testing.T) {
+	m := newManager(t)
+	d, cmd := supervised(t, "NOTIFY_SOCKET="+m.path, "WATCHDOG_USEC=1000000", "WATCHDOG_PID=1")
+	m.want("READY=1", "STATUS=generation 1 serving")
+	upgrade(t, d, 1)
+	m.want("RELOADING=1", "MONOTONIC_USEC=", "STATUS=generation 1 serving, generation 2 starting", "EXTEND_TIMEOUT_USEC=")
+	m.want("READY=1", "STATUS=generation 2 serving")
+
+	must(t, os.Rename(d.Binary, d.Binary+".good"))
+	if _, err := d.Upgrade(t.Context()); err == nil {
+		t.Error("an upgrade to nothing succeeds")
+	}
+	m.want("READY=1", "STATUS=generation 2 serving", "; upgrade failed at start: ", "no such file or directory")
+	must(t, os.Rename(d.Binary+".good", d.Binary))
+
+	// The program may say how it is, and not what is the supervisor's to say.
+	for text, want := range map[string]string{
+		"READY=1%0ASTATUS=busy%0AMAINPID=1": "busy",
+		"STOPPING=1%0AX_APP=7":              "X_APP=7",
+	} {
+		_, err := get(d, "/notify?text="+text)
+		must(t, err)
+		said := m.next(map[bool]string{true: "STATUS", false: "X_APP"}[want == "busy"])
+		if !strings.Contains(said, want) || strings.Contains(said, "READY") || strings.Contains(said, "MAINPID") || strings.Contains(said, "STOPPING") {
+			t.Errorf("of what the program says systemd is told %q, want %q", said, want)
+		}
+	}
+	must(t, cmd.Process.Signal(syscall.SIGTERM))
+	m.want("STOPPING=1", "EXTEND_TIMEOUT_USEC=", "STATUS=stopping")
+	ended(t, cmd)
+}
+
+// The watchdog is fed by the generation that serves, through the process that systemd looks at.
+func TestWatchdogIsFed(t *testing.T) {
+	m := newManager(t)
+	d, _ := supervised(t, "NOTIFY_SOCKET="+m.path, "WATCHDOG_USEC=400000")
+	for range 2 {
+		m.want("WATCHDOG=1")
+		upgrade(t, d, 1)
+	}
+	m.want("WATCHDOG=1")
+	must(t, syscall.Kill(servingPID(t, d), syscall.SIGSTOP))
+	defer func() { must(t, syscall.Kill(servingPID(t, d), syscall.SIGCONT)) }()
+	// What was on its way may still come; then there is nothing.
+	begin := time.Now()
+	for time.Since(begin) < patience {
+		must(t, m.conn.SetReadDeadline(time.Now().Add(time.Second)))
+		if _, err := m.conn.Read(make([]byte, 8192)); errors.Is(err, os.ErrDeadlineExceeded) {
+			return
+		}
+	}
+	t.Error("somebody feeds the watchdog for a generation that hangs")
+}

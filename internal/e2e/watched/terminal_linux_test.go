@@ -1,0 +1,179 @@
+package watched
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemon"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/require"
+)
+
+// terminal is a shell in a tmux of its own, in which a daemon runs with -f.
+type terminal struct {
+	*daemon.Daemon
+	t      *testing.T
+	tmux   string
+	socket string
+	first  int // the PID that the shell knows
+}
+
+// onTerminal types the daemon's command into the shell.
+func onTerminal(t *testing.T, program string, options ...string) *terminal {
+	t.Helper()
+	term := &terminal{t: t, tmux: require.Tool(t, "tmux", "package tmux"), Daemon: newDaemon(t, program, options...)}
+	daemon.AdoptOrphans()
+	term.socket = filepath.Join(term.Dir, "tmux")
+	term.run("-f", "/dev/null", "new-session", "-d", "-x", "200", "-y", "50", "exec bash --norc --noprofile -i")
+	t.Cleanup(func() {
+		_ = exec.Command(term.tmux, "-S", term.socket, "kill-server").Run() // it is gone if the test has closed it
+		if s, err := process.ReadState(term.PIDFile); err == nil {
+			if p, err := process.Open(s.PID, s.StartTime); err == nil {
+				_ = p.Signal(os.Kill)
+				p.Close()
+			}
+		}
+		if t.Failed() {
+			t.Logf("log:\n%s", term.LogText())
+		}
+	})
+	term.say(fmt.Sprintf("%s -f -v -c %s; echo status $?", term.Binary, term.Conf))
+	await(t, "serving", func() bool { return generation(term.Daemon) == 1 })
+	term.first = servingPID(t, term.Daemon)
+	return term
+}
+
+func (term *terminal) run(args ...string) string {
+	term.t.Helper()
+	out, err := exec.Command(term.tmux, append([]string{"-S", term.socket}, args...)...).CombinedOutput()
+	if err != nil {
+		term.t.Fatalf("tmux %v: %v\n%s", args, err, out)
+	}
+	return string(out)
+}
+
+// say types a line; key presses a key, such as C-c.
+func (term *terminal) say(line string) { term.run("send-keys", "-l", line); term.key("Enter") }
+func (term *terminal) key(name string) { term.run("send-keys", name) }
+func (term *terminal) shows(text string) bool {
+	return strings.Contains(term.run("capture-pane", "-p"), text)
+}
+
+// state is the letter for what a process does: S sleeping, T stopped, "" for none.
+func state(pid int) string {
+	text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
+	if err != nil {
+		return ""
+	}
+	_, rest, _ := strings.Cut(string(text), ") ")
+	return rest[:1]
+}
+
+// wantOver checks that the shell has its prompt back, and with which status; the program has cleaned up once in each generation.
+func (term *terminal) wantOver(status string) {
+	term.t.Helper()
+	await(term.t, "back at the prompt", func() bool { return term.shows("status " + status) })
+	if s := state(term.first); s != "" {
+		term.t.Errorf("the first process is still there: %s", s)
+	}
+}
+
+func TestTerminalUpgradesAndEndsByControlC(t *testing.T) {
+	term := onTerminal(t, "watched")
+	for n := 2; n <= 4; n++ { // people send signals to the PID that they know
+		must(t, signal(term.first, "HUP"))
+		await(t, "upgraded", func() bool { return generation(term.Daemon) == n })
+	}
+	if s := state(term.first); s == "" || s == "Z" {
+		t.Fatalf("the first process has gone (%q): the shell would have its prompt back", s)
+	}
+	await(t, "drained", func() bool { return strings.Count(term.LogText(), "cleanup of generation") == 2 })
+	last := servingPID(t, term.Daemon)
+	term.key("C-c")
+	term.wantOver("0")
+	if s := state(last); s != "" {
+		t.Errorf("the last generation is still there: %s", s)
+	}
+	text := term.LogText()
+	for n := 1; n <= 4; n++ {
+		if c := strings.Count(text, fmt.Sprintf("cleanup of generation %d\n", n)); c != 1 {
+			t.Errorf("generation %d has cleaned up %d times", n, c)
+		}
+	}
+	if c := strings.Count(text, `reason=stop`); c != 2 { // "drain finished" and "done"
+		t.Errorf("a stop is in the log %d times, want one drain and one end", c)
+	}
+	if i, j := strings.Index(text, "cleanup of generation 4"), strings.Index(text, "cleanup of generation 1"); i > j {
+		t.Error("the first process has cleaned up before the last one")
+	}
+}
+
+func signal(pid int, name string) error {
+	return exec.Command("kill", "-"+name, strconv.Itoa(pid)).Run()
+}
+
+func TestTerminalJobControl(t *testing.T) {
+	term := onTerminal(t, "watched")
+	must(t, signal(term.first, "HUP"))
+	await(t, "upgraded", func() bool { return generation(term.Daemon) == 2 })
+	second := servingPID(t, term.Daemon)
+	term.key("C-z")
+	await(t, "stopped", func() bool { return state(term.first) == "T" && state(second) == "T" && term.shows("Stopped") })
+	term.say("fg; echo status $?")
+	await(t, "going on", func() bool { return state(term.first) == "S" && state(second) == "S" })
+	if body, err := get(term.Daemon, "/"); err != nil || body != "2\n" {
+		t.Errorf("answered by %q, %v", body, err)
+	}
+	must(t, signal(term.first, "TERM"))
+	term.wantOver("0")
+}
+
+func TestTerminalEndsAsTheLastGeneration(t *testing.T) {
+	term := onTerminal(t, "watched")
+	must(t, signal(term.first, "HUP"))
+	await(t, "upgraded", func() bool { return generation(term.Daemon) == 2 })
+	second := servingPID(t, term.Daemon)
+	await(t, "drained", func() bool { return strings.Contains(term.LogText(), "this process stays in front") })
+	if _, err := get(term.Daemon, "/exit?status=7"); err == nil {
+		t.Error("it has answered")
+	}
+	if tellsStatus(t) {
+		term.wantOver("7")
+	} else {
+		term.wantOver("1") // it is known to have crashed, and no more
+	}
+	if s := state(second); s != "" {
+		t.Errorf("generation 2 is %s", s)
+	}
+}
+
+func TestTerminalClosed(t *testing.T) {
+	term := onTerminal(t, "watched")
+	must(t, signal(term.first, "HUP"))
+	await(t, "upgraded", func() bool { return generation(term.Daemon) == 2 })
+	second := servingPID(t, term.Daemon)
+	term.run("kill-server")
+	for _, pid := range []int{term.first, second} {
+		await(t, "gone with its terminal", func() bool { s := state(pid); return s == "" || s == "Z" })
+		daemon.ReapProcess(pid)
+	}
+	if strings.Contains(term.LogText(), "generation=3") {
+		t.Error("the closed terminal was taken for a request to upgrade")
+	}
+}
+
+// tellsStatus reports whether the kernel tells the status of a process that another one has collected: Linux 6.15.
+func tellsStatus(t *testing.T) bool {
+	t.Helper()
+	text, err := os.ReadFile("/proc/sys/kernel/osrelease")
+	must(t, err)
+	var major, minor int
+	_, err = fmt.Sscanf(string(text), "%d.%d", &major, &minor)
+	must(t, err)
+	return major > 6 || major == 6 && minor >= 15
+}

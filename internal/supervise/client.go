@@ -1,0 +1,102 @@
+package supervise
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"time"
+)
+
+// patience is how long a generation waits for a supervisor that reads nothing, because it
+// is stopped, before it goes on without having been heard.
+const patience = 5 * time.Second
+
+// Client is a generation's end of the channel. A nil Client is valid: nobody
+// supervises, and nobody hears. Its methods are safe for concurrent use.
+type Client struct {
+	file *os.File
+	pid  int // of the supervisor
+	gone chan struct{}
+}
+
+// NewClient takes over a generation's end of the channel.
+func NewClient(f *os.File) (*Client, error) {
+	pid, err := peer(f)
+	if err != nil {
+		return nil, fmt.Errorf("supervise: channel: %w", err)
+	}
+	c := &Client{file: f, pid: pid, gone: make(chan struct{})}
+	go c.watch()
+	return c, nil
+}
+
+// watch waits for the end of the channel. The supervisor sends nothing.
+func (c *Client) watch() {
+	_, err := c.file.Read(make([]byte, 1))
+	if !errors.Is(err, os.ErrClosed) {
+		close(c.gone)
+	}
+}
+
+// File is what the next generation gets. It stays the Client's; nil without a supervisor.
+func (c *Client) File() *os.File {
+	if c == nil {
+		return nil
+	}
+	return c.file
+}
+
+// PID is the supervisor's; 0 without one.
+func (c *Client) PID() int {
+	if c == nil {
+		return 0
+	}
+	return c.pid
+}
+
+// Gone is closed when the supervisor has ended. It is nil without one.
+func (c *Client) Gone() <-chan struct{} {
+	if c == nil {
+		return nil
+	}
+	return c.gone
+}
+
+// Tell has the supervisor know. That it is gone is no error here; see Gone.
+func (c *Client) Tell(e Event) error {
+	if c == nil {
+		return nil
+	}
+	select {
+	case <-c.gone:
+		return nil
+	default:
+	}
+	data, err := e.encode()
+	if err != nil {
+		return fmt.Errorf("supervise: event: %w", err)
+	}
+	_ = c.file.SetWriteDeadline(time.Now().Add(patience)) // without one it would only wait longer
+	if _, err := c.file.Write(data); err != nil && !isGone(err) {
+		return fmt.Errorf("supervise: tell the supervisor that this generation is %s: %w", e.Kind, err)
+	}
+	return nil
+}
+
+// Close lets go of the channel.
+func (c *Client) Close() {
+	if c != nil {
+		_ = c.file.Close()
+	}
+}
+
+// WatchdogInterval is how often somebody wants to know that the generation that serves is alive; 0 for
+// never. The supervisor leaves the variable to its generations if it is meant.
+func (c *Client) WatchdogInterval() time.Duration {
+	usec, err := strconv.ParseInt(os.Getenv(watchdogEnv), 10, 64)
+	if c == nil || err != nil || usec <= 0 {
+		return 0
+	}
+	return time.Duration(usec) * time.Microsecond
+}

@@ -1,0 +1,70 @@
+package supervise
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+)
+
+// protocolVersion is raised when an event or the supervisor's state changes its meaning. A
+// supervisor does not run a binary in its place that speaks another version.
+const protocolVersion = 1
+
+// watchdogEnv is systemd's variable for how often it wants to be told that the service is alive.
+const watchdogEnv = "WATCHDOG_USEC"
+
+// Kind says what a generation does.
+type Kind string
+
+// The kinds of events.
+const (
+	Starting  Kind = "starting"  // it handles signals from now on, and is not ready
+	Serving   Kind = "serving"   // it serves, instead of the one before it
+	Upgrading Kind = "upgrading" // it serves, and has begun to start its successor
+	Failed    Kind = "failed"    // it serves on, since the upgrade has failed
+	Draining  Kind = "draining"  // it accepts nothing more, since its successor serves
+	Stopping  Kind = "stopping"  // it accepts nothing more, since the daemon is to end
+	Alive     Kind = "alive"     // it is not hanging; for the watchdog
+	Hurry     Kind = "hurry"     // the generation that is the supervisor, too, is to do what Signal says
+)
+
+// Event is what a generation tells its supervisor.
+type Event struct {
+	Version    int    `json:"v"`
+	Kind       Kind   `json:"kind"`
+	Generation int    `json:"generation,omitempty"`
+	StartTime  uint64 `json:"start_time,omitempty"` // of the process, as process.StartTime has it
+
+	// Text is why an upgrade has failed.
+	Text string `json:"text,omitempty"`
+
+	// Within is the longest that what has begun may take.
+	Within time.Duration `json:"within_ns,omitempty"`
+
+	// Signal is a number, with Hurry.
+	Signal int `json:"signal,omitempty"`
+}
+
+// maxText bounds Event.Text, which goes through a socket as one message, and ends in a
+// line of systemctl status.
+const maxText = 2 << 10
+
+// maxEvent is room for any event.
+const maxEvent = 8*maxText + 512
+
+func (e Event) encode() ([]byte, error) {
+	e.Version = protocolVersion
+	e.Text = e.Text[:min(len(e.Text), maxText)]
+	return json.Marshal(e)
+}
+
+func decodeEvent(data []byte) (Event, error) {
+	var e Event
+	if err := json.Unmarshal(data, &e); err != nil {
+		return Event{}, fmt.Errorf("supervise: event: %w", err)
+	}
+	if e.Version < 1 {
+		return Event{}, fmt.Errorf("supervise: event of version %d", e.Version)
+	}
+	return e, nil
+}

@@ -1,0 +1,70 @@
+// Command watched is a daemon for tests of the process in front of it: it leaves orphans,
+// ends with any status, and says when it cleans up.
+//
+//	GET /orphans?n=3     starts so many processes whose parent ends before them
+//	GET /exit?status=7   ends at once
+//	GET /env             says what is in its environment
+//	GET /notify?text=X   sends X to systemd
+package main
+
+import (
+	"fmt"
+	"log"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+
+	gozd "bitbucket.org/PinIdea/go-zero-downtime-daemon"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/httpx"
+)
+
+func main() {
+	exit := gozd.Daemonize()
+	ln, err := gozd.Listen("web")
+	if err != nil {
+		log.Fatal(err)
+	}
+	http.HandleFunc("/orphans", orphans)
+	http.HandleFunc("/exit", end)
+	http.HandleFunc("/env", environment)
+	http.HandleFunc("/notify", notify)
+	http.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, gozd.Generation()) })
+	go func() { log.Print(httpx.Serve(ln, http.DefaultServeMux)) }()
+	<-exit
+	fmt.Fprintf(os.Stderr, "cleanup of generation %d\n", gozd.Generation())
+	os.Exit(gozd.Status())
+}
+
+// orphans has a shell start processes in the background and end before them.
+func orphans(w http.ResponseWriter, r *http.Request) {
+	n, err := strconv.Atoi(r.URL.Query().Get("n"))
+	if err == nil {
+		err = exec.Command("sh", "-c", fmt.Sprintf("for i in $(seq %d); do sleep 0.2 & done", n)).Run()
+	}
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+	}
+}
+
+func end(_ http.ResponseWriter, r *http.Request) {
+	status, _ := strconv.Atoi(r.URL.Query().Get("status"))
+	os.Exit(status)
+}
+
+func environment(w http.ResponseWriter, _ *http.Request) {
+	fmt.Fprintln(w, strings.Join(os.Environ(), "\n"))
+}
+
+func notify(w http.ResponseWriter, r *http.Request) {
+	conn, err := net.Dial("unixgram", os.Getenv("NOTIFY_SOCKET"))
+	if err == nil {
+		_, err = conn.Write([]byte(r.URL.Query().Get("text")))
+		_ = conn.Close()
+	}
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+	}
+}
