@@ -132,6 +132,7 @@ log        LOG
 user       nobody
 group      54322
 max_files  4000
+supervise  %s
 
 [web]
 mode    http
@@ -143,10 +144,19 @@ listen  unix:sockets/plain.sock
 `
 
 // TestPrivilegedPortStays has a daemon that root starts become another user, and upgrades it under load: the port that
-// only root can bind stays, and whatever generations need to write is theirs.
+// only root can bind stays, and whatever generations need to write is theirs. A supervisor changes nothing.
 func TestPrivilegedPortStays(t *testing.T) {
-	port := privilegedPort(t)
-	d := prepare(t, programs.mixed, "run/app.pid", "log/app.log", fmt.Sprintf(asUser, port))
+	for _, supervise := range []string{"no", "yes"} {
+		t.Run("supervise "+supervise, func(t *testing.T) {
+			port := privilegedPort(t)
+			checkPrivilegedPort(t, port, fmt.Sprintf(asUser, supervise, port))
+		})
+	}
+}
+
+func checkPrivilegedPort(t *testing.T, port int, config string) {
+	t.Helper()
+	d := prepare(t, programs.mixed, "run/app.pid", "log/app.log", config)
 	start(t, d)
 	id := nobody(t)
 	id.GID = 54322
@@ -159,9 +169,9 @@ func TestPrivilegedPortStays(t *testing.T) {
 		}
 		upgrade(t, d)
 	}
-	wantNewPortRefused(t, d, port)
+	wantNewPortRefused(t, d, port, config)
 	awaitServed(t, l, 4)
-	configure(t, d, fmt.Sprintf(asUser, port))
+	configure(t, d, config)
 	upgrade(t, d)
 	awaitServed(t, l, 5)
 	endLoad(t, l)
@@ -202,10 +212,13 @@ func wantOwned(t *testing.T, d *daemon.Daemon, id *process.Identity) {
 }
 
 // wantNewPortRefused upgrades to another privileged port, which fails and says which right is lacking.
-func wantNewPortRefused(t *testing.T, d *daemon.Daemon, port int) {
+func wantNewPortRefused(t *testing.T, d *daemon.Daemon, port int, config string) {
 	t.Helper()
 	other := privilegedPort(t)
-	configure(t, d, fmt.Sprintf(asUser, port)+fmt.Sprintf("\n[app]\nmode fcgi\nlisten 127.0.0.1:%d\n", other))
+	if other == port {
+		t.Fatalf("port %d is free, and the daemon listens on it", port)
+	}
+	configure(t, d, config+fmt.Sprintf("\n[app]\nmode fcgi\nlisten 127.0.0.1:%d\n", other))
 	_, err := d.Upgrade(t.Context())
 	want := fmt.Sprintf("[app]: listen tcp 127.0.0.1:%d: bind: permission denied: the port is privileged, and user %d needs CAP_NET_BIND_SERVICE for it",
 		other, nobody(t).UID)
