@@ -275,14 +275,7 @@ func TestDefaultPIDFileOfAUser(t *testing.T) {
 
 func kill(t *testing.T, s *process.State) {
 	t.Helper()
-	p, err := process.Open(s.PID, s.StartTime)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer p.Close()
-	if err := p.Signal(os.Kill); err != nil {
-		t.Fatal(err)
-	}
+	signal(t, s.PID, s.StartTime, os.Kill)
 }
 
 // TestWarnsOfTheNextGeneration has root open what the user cannot: the log says so at the start.
