@@ -33,6 +33,22 @@ func (id *Identity) MakeFile(path string, mode fs.FileMode) error {
 	return errors.Join(f.Chown(id.UID, id.GID), f.Close())
 }
 
+// followOwn returns a flag for opening path as root, in a directory that may be another user's: he could have put
+// a link there to any file of root's.
+func followOwn(path string) (flag int, err error) {
+	if unix.Geteuid() != 0 {
+		return 0, nil
+	}
+	info, err := os.Lstat(path)
+	if err != nil || info.Mode()&fs.ModeSymlink == 0 {
+		return unix.O_NOFOLLOW, nil //nolint:nilerr // whoever opens it finds that too
+	}
+	if uid, ok := owner(info); ok && uid != 0 {
+		return 0, fmt.Errorf("%s is a link of user %d: %w", path, uid, fs.ErrPermission)
+	}
+	return 0, nil
+}
+
 // MakeDir makes a directory with just this mode, if only its last element is missing, which
 // belongs to id, or to this process if id is nil. One that is there is left alone.
 func (id *Identity) MakeDir(path string, mode fs.FileMode) error {

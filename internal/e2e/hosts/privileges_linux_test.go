@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemon"
@@ -311,21 +313,70 @@ func pid(t *testing.T, d *daemon.Daemon) int {
 	return s.PID
 }
 
-// TestLinksAreNotFollowed has a user plant links in his runtime directory for root to fall over.
+// TestLinksAreNotFollowed has a user plant links in his directories for root to fall over.
 func TestLinksAreNotFollowed(t *testing.T) {
 	asRoot(t)
-	d := prepare(t, programs.mixed, "run/app.pid", "app.log", "[gozd]\npidfile PIDFILE\nuser nobody\n[web]\nmode http\nlisten 127.0.0.1:0\n")
 	id := nobody(t)
+	d := prepare(t, programs.mixed, "run/app.pid", "log/app.log", "[gozd]\npidfile PIDFILE\nlog LOG\nuser nobody\n[web]\nmode http\nlisten 127.0.0.1:0\n")
 	secret := filepath.Join(d.Dir, "secret")
-	run := filepath.Dir(d.PIDFile)
-	err := errors.Join(os.WriteFile(secret, []byte("root's"), 0o600), os.Mkdir(run, 0o755), os.Chown(run, id.UID, id.GID),
-		os.Symlink(secret, process.LockPath(d.PIDFile)))
-	if err != nil {
+	if err := os.WriteFile(secret, []byte("root's"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	output, err := d.Command(t.Context()).CombinedOutput()
-	if err == nil || !strings.Contains(string(output), "lock file: open "+process.LockPath(d.PIDFile)+": too many levels of symbolic links") {
-		t.Errorf("start = %v, %s", err, output)
+	lock := process.LockPath(d.PIDFile)
+	for link, want := range map[string]string{
+		lock:  "lock file: open " + lock + ": too many levels of symbolic links",
+		d.Log: fmt.Sprintf("log file: %s is a link of user %d: permission denied", d.Log, id.UID),
+	} {
+		plant(t, secret, link, id)
+		output, err := d.Command(t.Context()).CombinedOutput()
+		if err == nil || !strings.Contains(string(output), want) {
+			t.Errorf("start = %v, %s, want %s", err, output, want)
+		}
+		if err := os.Remove(link); err != nil {
+			t.Fatal(err)
+		}
 	}
 	wantFile(t, secret, 0o600, &process.Identity{})
+	if text, err := os.ReadFile(secret); err != nil || string(text) != "root's" {
+		t.Errorf("the secret is %q, %v", text, err)
+	}
+}
+
+// plant makes a link of id's in a directory of his, in the place of what a start before may have left.
+func plant(t *testing.T, target, link string, id *process.Identity) {
+	t.Helper()
+	dir := filepath.Dir(link)
+	_ = os.Remove(link)
+	if err := errors.Join(os.MkdirAll(dir, 0o755), os.Chown(dir, id.UID, id.GID), os.Symlink(target, link), os.Lchown(link, id.UID, id.GID)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestNewPrivilegedPortWithTheCapability has a user with CAP_NET_BIND_SERVICE, as a unit's AmbientCapabilities= gives it,
+// take another privileged port at an upgrade.
+func TestNewPrivilegedPortWithTheCapability(t *testing.T) {
+	id := nobody(t)
+	const web = "[gozd]\npidfile PIDFILE\nlog LOG\n[web]\nmode http\nlisten 127.0.0.1:%d\n"
+	port := privilegedPort(t)
+	d := prepare(t, programs.mixed, "app.pid", "app.log", fmt.Sprintf(web, port))
+	if err := os.Chown(d.Dir, id.UID, id.GID); err != nil {
+		t.Fatal(err)
+	}
+	daemon.AdoptOrphans()
+	cmd := d.Command(t.Context())
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Credential:  &syscall.Credential{Uid: uint32(id.UID), Gid: uint32(id.GID)},
+		AmbientCaps: []uintptr{unix.CAP_NET_BIND_SERVICE},
+	}
+	if output, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("start: %v: %s", err, output)
+	}
+	for range 2 {
+		port = privilegedPort(t)
+		configure(t, d, fmt.Sprintf(web, port))
+		upgrade(t, d)
+		if to := target(t, d, "web"); !strings.HasSuffix(to.Address, fmt.Sprintf(":%d", port)) {
+			t.Errorf("the daemon listens on %s, want port %d", to.Address, port)
+		}
+	}
 }
