@@ -2,6 +2,7 @@ package gozd
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -14,6 +15,9 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/supervise"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
 )
+
+// errPrinted stands for an error that has been told to whoever is to know.
+var errPrinted = errors.New("printed")
 
 // daemonize does what the command line says. It returns a daemon in the process
 // that is to serve, and otherwise the status to exit with.
@@ -29,7 +33,9 @@ func daemonize(arg0 string) (*Daemon, int) {
 	}
 	d, err := a.run(arg0)
 	if err != nil {
-		printError(a.verbose, err)
+		if err != errPrinted { //nolint:errorlint // it is this very error
+			printError(a.verbose, err)
+		}
 		return nil, statusFailed
 	}
 	return d, statusOK

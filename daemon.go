@@ -26,6 +26,7 @@ import (
 type Daemon struct {
 	opts       Options
 	log        *slog.Logger
+	logging    bool   // log is set up
 	binary     string // absolute
 	conf       *cfg.Config
 	up         *upgrade.Upgrader
@@ -80,6 +81,7 @@ type Daemon struct {
 	failures    int             // upgrades that failed
 	failure     string          // why the last one did
 	writing     bool            // keepWriting is at it
+	reopened    bool            // the log has been reopened since the last upgrade began
 	since       time.Time
 	wanted      bool     // an upgrade has been asked for by a signal, and has not begun
 	passed      bool     // such a request has gone to the successor
@@ -158,6 +160,10 @@ func newDaemon(opts Options, endProcess, embed bool) (*Daemon, error) {
 		signal.Stop(d.signals)
 		d.report.Fail(stage, err)
 		d.abandon()
+		if endProcess {
+			d.printFailure(stage, err)
+			err = errPrinted
+		}
 		return nil, err
 	}
 	go d.watchSignals()

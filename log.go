@@ -4,6 +4,9 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"os"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
 )
 
 // The marks of gozd's own lines, as in the original.
@@ -12,17 +15,42 @@ const (
 	markError = "[GOZDERR] "
 )
 
+// setLogger sets the logger, which says of each line who writes it.
+func (d *Daemon) setLogger(format cfg.LogFormat) {
+	if d.log == nil {
+		d.log = newLogger(os.Stderr, d.opts.Verbose, format)
+	}
+	d.log = d.log.With("generation", d.Generation(), "pid", os.Getpid())
+}
+
+// printFailure says why a process of Daemonize did not become one that serves: to the person who has started
+// it, or as a line of the log where standard error is that.
+func (d *Daemon) printFailure(stage string, err error) {
+	inLog := d.logging && d.conf.Daemon.Log != ""
+	if !inLog && (d.up == nil || d.Generation() == 1) {
+		printError(d.opts.Verbose, err)
+		return
+	}
+	if !d.logging { // the configuration may be what is wrong
+		d.setLogger(cfg.LogText)
+	}
+	d.log.Error("start failed", "stage", stage, "error", err)
+}
+
 // markHandler writes text lines, those of errors with a mark of their own.
 type markHandler struct{ plain, failed slog.Handler }
 
 // newLogger returns the logger of a program that has none: everything if
 // verbose, else warnings and errors.
-func newLogger(w io.Writer, verbose bool) *slog.Logger {
+func newLogger(w io.Writer, verbose bool, format cfg.LogFormat) *slog.Logger {
 	level := slog.LevelWarn
 	if verbose {
 		level = slog.LevelDebug
 	}
 	opts := &slog.HandlerOptions{Level: level}
+	if format == cfg.LogJSON {
+		return slog.New(slog.NewJSONHandler(w, opts))
+	}
 	return slog.New(&markHandler{
 		plain:  slog.NewTextHandler(&markWriter{w, markLog}, opts),
 		failed: slog.NewTextHandler(&markWriter{w, markError}, opts),

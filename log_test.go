@@ -2,16 +2,19 @@ package gozd
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"flag"
 	"strings"
 	"testing"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
 )
 
 func TestLoggerMarksItsLines(t *testing.T) {
 	for _, verbose := range []bool{false, true} {
 		var out bytes.Buffer
-		log := newLogger(&out, verbose).With("pid", 1).WithGroup("g")
+		log := newLogger(&out, verbose, cfg.LogText).With("pid", 1).WithGroup("g")
 		log.Info("hello", "a", 1)
 		log.Warn("careful")
 		log.Error("broken", "error", errors.New("why"))
@@ -33,6 +36,23 @@ func TestLoggerMarksItsLines(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+func TestLoggerInJSON(t *testing.T) {
+	var out bytes.Buffer
+	log := newLogger(&out, false, cfg.LogJSON).With("generation", 2, "pid", 1)
+	log.Info("hello") // not without -v
+	log.Error("broken", "error", errors.New("why"))
+	var line struct {
+		Level, Msg, Error string
+		Generation, PID   int
+	}
+	if err := json.Unmarshal(out.Bytes(), &line); err != nil {
+		t.Fatalf("%q is not one object: %v", out.String(), err)
+	}
+	if line.Level != "ERROR" || line.Msg != "broken" || line.Error != "why" || line.Generation != 2 || line.PID != 1 {
+		t.Errorf("the line is %s", out.String())
 	}
 }
 

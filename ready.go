@@ -100,6 +100,7 @@ func (d *Daemon) becomeReady() error {
 		d.log.Error("state file not written", "error", err)
 		d.keepWriting()
 	}
+	d.followLog()
 	d.report.Ready(d.up.Kept())
 	if d.up.Manifest().Probation > 0 {
 		go d.haveLastWord()
@@ -202,7 +203,7 @@ func (d *Daemon) endFailed(stage string, err error) {
 	d.report.Fail(stage, err)
 	d.abandon()
 	if d.endProcess {
-		printError(d.opts.Verbose, err)
+		d.printFailure(stage, err)
 		os.Exit(statusFailed)
 	}
 	d.log.Error("start failed", "stage", stage, "error", err)

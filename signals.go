@@ -72,7 +72,10 @@ func (d *Daemon) act(sig os.Signal) {
 func (d *Daemon) reopen() error {
 	d.reopening.Lock()
 	defer d.reopening.Unlock()
-	d.signalAncestors(sigReopen)
+	if !d.phaseIs(onTrial) { // or the two would ask each other for ever
+		d.signalAncestors(sigReopen)
+	}
+	d.passOnReopen()
 	var err error
 	if path := d.conf.Daemon.Log; path != "" {
 		if err = process.OpenLog(path); err != nil {

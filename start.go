@@ -96,6 +96,10 @@ func (d *Daemon) connect(conf *cfg.Config) (stage string, err error) {
 
 // prepareProcess takes the lock and sets up output and limits.
 func (d *Daemon) prepareProcess() error {
+	process.SetUmask(d.conf.Daemon.Umask)
+	if err := d.makeFiles(); err != nil {
+		return err
+	}
 	if err := d.takeLock(); err != nil {
 		return err
 	}
@@ -111,10 +115,8 @@ func (d *Daemon) openLog() error {
 			return err
 		}
 	}
-	if d.log == nil {
-		d.log = newLogger(os.Stderr, d.opts.Verbose)
-	}
-	d.log = d.log.With("generation", d.Generation(), "pid", os.Getpid())
+	d.setLogger(d.conf.Daemon.LogFormat)
+	d.logging = true
 	return nil
 }
 
@@ -143,15 +145,6 @@ func (d *Daemon) takeLock() error {
 	}
 	d.up.SetPIDFile(pidfile)
 	return nil
-}
-
-// dropPrivileges becomes the configured user, now that the sockets are bound.
-func (d *Daemon) dropPrivileges() error {
-	id, err := check.Identity(d.conf)
-	if err != nil || id == nil {
-		return err
-	}
-	return id.Become()
 }
 
 // abandon undoes what a start that failed has done.

@@ -23,7 +23,7 @@ const fileSupervisor = "supervisor"
 
 // runSupervisor is all that a process does that was started to be the supervisor.
 func runSupervisor() int {
-	return supervise.Run(func(verbose bool) *slog.Logger { return newLogger(os.Stderr, verbose) })
+	return supervise.Run(func(verbose bool) *slog.Logger { return newLogger(os.Stderr, verbose, cfg.LogText) })
 }
 
 // maySupervise reports whether this process may become a supervisor: it is none of the generations.
@@ -183,7 +183,7 @@ func (d *Daemon) passOnLate(sig os.Signal) bool {
 func (d *Daemon) frontLog() *slog.Logger {
 	log := d.opts.Logger
 	if log == nil {
-		log = newLogger(os.Stderr, d.opts.Verbose)
+		log = newLogger(os.Stderr, d.opts.Verbose, cfg.LogText)
 	}
 	return log.With("supervisor", os.Getpid())
 }

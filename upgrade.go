@@ -39,6 +39,7 @@ func (d *Daemon) upgrade(tell func(protocol.Event)) error {
 	if err := d.askProgram(); err != nil {
 		return d.upgradeFailed(err)
 	}
+	d.forgetReopen()
 	d.noteHistory(a)
 	access := d.socketAccess()
 	var forward *channel
@@ -61,6 +62,7 @@ func (d *Daemon) upgrade(tell func(protocol.Event)) error {
 	}
 	d.log.Info("upgraded", "successor", next.PID, "took", time.Since(a.began).Round(time.Millisecond))
 	d.succeeded(a, next)
+	d.reopenSuccessor(next.PID)
 	d.drop(next.Dropped)
 	d.moveTo(forward)
 	d.passing.Add(1) // or the process might end before it has passed the request on
@@ -199,8 +201,11 @@ func (d *Daemon) setWanted(now bool) (before bool) {
 }
 
 // signalSuccessor signals a child of this process.
-func (d *Daemon) signalSuccessor(pid int, sig os.Signal) {
-	p, err := process.Open(pid, 0)
+func (d *Daemon) signalSuccessor(pid int, sig os.Signal) { d.signalProcess(pid, 0, sig) }
+
+// signalProcess signals a newer generation, if it is still there.
+func (d *Daemon) signalProcess(pid int, startTime uint64, sig os.Signal) {
+	p, err := process.Open(pid, startTime)
 	if err != nil {
 		return
 	}

@@ -26,9 +26,19 @@ const (
 	SuperviseNo   Supervise = "no"   // never
 )
 
+// LogFormat is how the lines of gozd's own log look.
+type LogFormat string
+
+// The values of log_format in section [gozd].
+const (
+	LogText LogFormat = "text" // key=value, with a mark before it
+	LogJSON LogFormat = "json" // one object a line
+)
+
 // Defaults of what a configuration leaves out.
 const (
 	DefaultSocketMode     fs.FileMode = 0o660
+	DefaultUmask          fs.FileMode = 0o027
 	DefaultDrainTimeout               = 15 * time.Minute
 	DefaultStopTimeout                = 10 * time.Second
 	DefaultUpgradeTimeout             = time.Minute
@@ -79,16 +89,24 @@ type Group struct {
 // Daemon is what section [gozd] says. Everything in it is optional.
 type Daemon struct {
 	// PIDFile is the absolute path of the PID file. By default it is named
-	// after the program and lies in the runtime directory: /run for the
-	// superuser (/var/run outside Linux), else $XDG_RUNTIME_DIR, else a
-	// directory <program>-<uid> in the temporary directory, which nobody has
-	// created yet. As the default depends on who asks, and with which
-	// environment, a daemon that is to be found by others should set it.
+	// after the program and lies in the runtime directory: with a User
+	// /run/<program>, whoever asks; without one /run for the superuser, else
+	// $XDG_RUNTIME_DIR, else a directory <program>-<uid> in the temporary
+	// directory. Outside Linux /var/run stands for /run. As the default without a
+	// User depends on who asks, and with which environment, a daemon that is
+	// to be found by others should set it.
 	PIDFile string
+
+	// OwnDir says that PIDFile lies in /run/<program> by default: a directory of
+	// the daemon's own, that has to belong to User, and that nobody has created yet.
+	OwnDir bool
 
 	// Log is the absolute path of the file for the program's output. If empty,
 	// there is none.
 	Log string
+
+	// LogFormat is one of the two constants.
+	LogFormat LogFormat
 
 	// EnvFile is the absolute path of a file with variables for the program's
 	// environment. If empty, there is none. Whether it exists is not checked here.
@@ -97,6 +115,10 @@ type Daemon struct {
 	// User and Group are who the daemon becomes after its sockets are bound,
 	// each a name or a number. If empty, it stays who it is.
 	User, Group string
+
+	// Umask has the permissions that files and directories which the process
+	// creates do not get.
+	Umask fs.FileMode
 
 	// MaxFiles is the limit on open files to set. If zero, the limit is left
 	// alone.

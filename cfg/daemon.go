@@ -1,20 +1,26 @@
 package cfg
 
 import (
+	"io/fs"
 	"runtime"
 	"time"
 )
 
-var supervises = []string{string(SuperviseAuto), string(SuperviseYes), string(SuperviseNo)}
+var (
+	supervises = []string{string(SuperviseAuto), string(SuperviseYes), string(SuperviseNo)}
+	logFormats = []string{string(LogText), string(LogJSON)}
+)
 
 // readDaemon checks section [gozd], which may be empty.
 func readDaemon(s *section, opts Options) Daemon {
 	d := Daemon{
 		PIDFile:        s.path("pidfile"),
 		Log:            s.path("log"),
+		LogFormat:      readLogFormat(s),
 		EnvFile:        s.path("env_file"),
 		User:           s.text("user"),
 		Group:          s.text("group"),
+		Umask:          readUmask(s),
 		UpgradeTimeout: s.duration("upgrade_timeout", DefaultUpgradeTimeout, time.Nanosecond),
 		Probation:      s.duration("probation", 0, 0),
 		MaxFiles:       s.number("max_files", 63, 0, 1),
@@ -22,7 +28,7 @@ func readDaemon(s *section, opts Options) Daemon {
 		Supervise:      readSupervise(s),
 	}
 	if d.PIDFile == "" {
-		d.PIDFile = defaultPIDFile(opts)
+		d.PIDFile, d.OwnDir = defaultPIDFile(opts, d.User)
 	}
 	s.checkControlPath(d.PIDFile)
 	return d
@@ -39,6 +45,20 @@ func (s *section) checkControlPath(pidfile string) {
 		s.fail("pidfile", pidfile, "pidfile %q is too long for the control sockets beside it: it can have %d bytes on %s, and has %d",
 			pidfile, limit, runtime.GOOS, len(pidfile))
 	}
+}
+
+func readLogFormat(s *section) LogFormat {
+	if value, ok := s.choice("log_format", logFormats); ok {
+		return LogFormat(value)
+	}
+	return LogText
+}
+
+func readUmask(s *section) fs.FileMode {
+	if value, ok := s.get("umask"); ok {
+		return readMode(s, "umask", value)
+	}
+	return DefaultUmask
 }
 
 // readSupervise takes true and false as well, since that is what many who

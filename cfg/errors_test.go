@@ -103,6 +103,9 @@ func TestDaemonErrors(t *testing.T) {
 		{"negative time to upgrade", "upgrade_timeout -1m", `app.conf:5: [gozd]: upgrade_timeout "-1m" is negative`},
 		{"time to upgrade without unit", "upgrade_timeout 60", `app.conf:5: [gozd]: upgrade_timeout "60" needs a unit, as in "10s"`},
 		{"negative probation", "probation -1ns", `app.conf:5: [gozd]: probation "-1ns" is negative`},
+		{"unknown log format", "log_format xml", `app.conf:5: [gozd]: unknown log_format "xml", it is one of text, json`},
+		{"umask not octal", "umask 0o27", `app.conf:5: [gozd]: umask "0o27" is not an octal mode from "0000" to "0777"`},
+		{"umask too large", "umask 1000", `app.conf:5: [gozd]: umask "1000" is not an octal mode from "0000" to "0777"`},
 		{"unknown supervise", "supervise maybe", `app.conf:5: [gozd]: unknown supervise "maybe", it is one of auto, yes, no`},
 		{"misspelt supervise", "supervise atuo", `app.conf:5: [gozd]: unknown supervise "atuo" (did you mean "auto"?)`},
 	}
@@ -164,6 +167,9 @@ func TestOtherFormatsErrors(t *testing.T) {
 		{"YAML list for a value", "app.yaml", "web: {mode: tcp, listen: [80, 81]}", []string{"app.yaml: [web]: listen is not a single value"}},
 		{"YAML name with a space", "app.yaml", "we b: {mode: tcp, listen: 80}", []string{`app.yaml: "we b" is not a name for a section: ` +
 			`it takes ASCII letters, digits, _, - and ., begins with a letter or digit, and has at most 64 bytes`}},
+		{"YAML umask", "app.yaml", "gozd: {umask: 027}\nweb: {mode: tcp, listen: /a}", []string{
+			`app.yaml: [gozd]: umask has to be in quotes, as in "0660": a number may not be the one that was written`,
+		}},
 		{"YAML socket_mode", "app.yaml", "web: {mode: tcp, listen: /a, socket_mode: 0660}", []string{
 			`app.yaml: [web]: socket_mode has to be in quotes, as in "0660": a number may not be the one that was written`,
 		}},

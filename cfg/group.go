@@ -99,7 +99,7 @@ func readSocket(s *section, g *Group) {
 		return
 	}
 	if value, ok := s.get("socket_mode"); ok {
-		g.SocketMode = readMode(s, value)
+		g.SocketMode = readMode(s, "socket_mode", value)
 	}
 	if value := s.text("socket_owner"); validOwner(value) {
 		g.SocketOwner = value
@@ -108,10 +108,10 @@ func readSocket(s *section, g *Group) {
 	}
 }
 
-func readMode(s *section, value string) fs.FileMode {
+func readMode(s *section, key, value string) fs.FileMode {
 	n, err := strconv.ParseUint(value, 8, 32)
 	if err != nil || fs.FileMode(n)&^fs.ModePerm != 0 {
-		s.fail("socket_mode", value, `socket_mode %q is not an octal mode from "0000" to "0777"`, value)
+		s.fail(key, value, `%s %q is not an octal mode from "0000" to "0777"`, key, value)
 	}
 	return fs.FileMode(n)
 }

@@ -13,7 +13,7 @@ var (
 		"socket_mode", "socket_owner", "drain_timeout", "stop_timeout", "spread",
 	}
 	daemonKeys = []string{
-		"pidfile", "log", "env_file", "user", "group", "max_files",
+		"pidfile", "log", "log_format", "env_file", "user", "group", "umask", "max_files",
 		"upgrade_timeout", "probation", "max_generations", "supervise",
 	}
 )

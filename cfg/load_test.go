@@ -25,9 +25,11 @@ var formats = map[string]string{
 [gozd]
 pidfile          run/app.pid
 log              /var/log/app.log
+log_format       json
 env_file         app.env
 user             app
 group            1000
+umask            0007
 max_files        4096
 upgrade_timeout  30s
 probation        5s
@@ -53,9 +55,11 @@ spread  30s
 gozd:
   pidfile: run/app.pid
   log: /var/log/app.log
+  log_format: json
   env_file: app.env
   user: app
   group: 1000
+  umask: "0007"
   max_files: 4096
   upgrade_timeout: 30s
   probation: 5s
@@ -79,9 +83,11 @@ app.socket:
 [gozd]
 pidfile = "run/app.pid"
 log = "/var/log/app.log"
+log_format = "json"
 env_file = "app.env"
 user = "app"
 group = 1000
+umask = "0007"
 max_files = 4_096
 upgrade_timeout = "30s"
 probation = "5s"
@@ -105,7 +111,8 @@ stop_timeout = "1m30s"
 `,
 	"app.json": `{
 	"gozd": {
-		"pidfile": "run/app.pid", "log": "/var/log/app.log", "env_file": "app.env", "user": "app", "group": 1000, "max_files": 4096,
+		"pidfile": "run/app.pid", "log": "/var/log/app.log", "log_format": "json", "env_file": "app.env",
+		"user": "app", "group": 1000, "umask": "0007", "max_files": 4096,
 		"upgrade_timeout": "30s", "probation": "5s", "max_generations": 4, "supervise": true
 	},
 	"web-1": {"mode": "https", "listen": 443, "key": "key.pem", "cert": "/etc/app/cert.pem", "spread": "30s"},
@@ -123,9 +130,11 @@ func formatsWant(dir, name string) *cfg.Config {
 		Daemon: cfg.Daemon{
 			PIDFile:        filepath.Join(dir, "run/app.pid"),
 			Log:            "/var/log/app.log",
+			LogFormat:      cfg.LogJSON,
 			EnvFile:        filepath.Join(dir, "app.env"),
 			User:           "app",
 			Group:          "1000",
+			Umask:          0o007,
 			MaxFiles:       4096,
 			UpgradeTimeout: 30 * time.Second,
 			Probation:      5 * time.Second,
@@ -160,7 +169,7 @@ func TestFormatsHoldTheSameTree(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			want := formatsWant(dir, name)
 			if name == "app.conf" {
-				want.Groups[0].Line, want.Groups[1].Line = 14, 22
+				want.Groups[0].Line, want.Groups[1].Line = 16, 24
 			}
 			got, err := cfg.Parse(filepath.Join(dir, name), []byte(data), noEnviron)
 			if err != nil || !reflect.DeepEqual(got, want) {
@@ -204,6 +213,8 @@ func TestDefaults(t *testing.T) {
 		File: "/etc/app.conf",
 		Daemon: cfg.Daemon{
 			PIDFile:        got.Daemon.PIDFile, // has a test of its own
+			LogFormat:      cfg.LogText,
+			Umask:          0o027,
 			UpgradeTimeout: time.Minute,
 			MaxGenerations: 16,
 			Supervise:      cfg.SuperviseAuto,

@@ -9,15 +9,20 @@ import (
 	"strings"
 )
 
-// defaultPIDFile returns the path of a PID file that nobody has configured.
-func defaultPIDFile(opts Options) string {
+// defaultPIDFile returns the path of a PID file that nobody has configured, for a daemon that
+// becomes user, and whether its directory is to be the daemon's own.
+func defaultPIDFile(opts Options, user string) (path string, ownDir bool) {
 	program := opts.Program
 	if program == "" && len(os.Args) > 0 {
 		program = os.Args[0]
 	}
 	program = strings.TrimSuffix(filepath.Base(program), ".exe")
 	p := platform{goos: runtime.GOOS, euid: os.Geteuid(), environ: opts.Environ}
-	return filepath.Join(p.runtimeDir(program), program+".pid")
+	if dir := p.systemDir(); user != "" && dir != "" {
+		// Root makes it for the user, whose processes find it by the same name.
+		return filepath.Join(dir, program, program+".pid"), true
+	}
+	return filepath.Join(p.runtimeDir(program), program+".pid"), false
 }
 
 // platform is what the runtime directory depends on. It is a type of its own
@@ -33,10 +38,7 @@ type platform struct {
 // put anything into the temporary directory itself.
 func (p platform) runtimeDir(program string) string {
 	if p.euid == 0 {
-		if p.goos == "linux" {
-			return "/run"
-		}
-		return "/var/run"
+		return p.systemDir()
 	}
 	// A relative path is invalid, says the XDG Base Directory Specification,
 	// and here it would depend on where the program was started.
@@ -44,6 +46,17 @@ func (p platform) runtimeDir(program string) string {
 		return dir
 	}
 	return filepath.Join(p.tempDir(), program+"-"+strconv.Itoa(p.euid))
+}
+
+// systemDir is where only root can create files; "" where there is nothing of that kind.
+func (p platform) systemDir() string {
+	switch p.goos {
+	case "linux":
+		return "/run"
+	case "windows":
+		return ""
+	}
+	return "/var/run"
 }
 
 // tempDir is os.TempDir for an environment that need not be the process's own.

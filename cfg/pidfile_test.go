@@ -69,3 +69,37 @@ func TestDefaultPIDFile(t *testing.T) {
 		})
 	}
 }
+
+// TestDefaultPIDFileOfAUser has root, who starts the daemon, and the user that it becomes look in one place.
+func TestDefaultPIDFileOfAUser(t *testing.T) {
+	tests := []struct {
+		name, lines string
+		ownDir      bool
+	}{
+		{"user", "user app", true},
+		{"group only", "group app", false},
+		{"nobody else", "user \"\"", false},
+		{"PID file of the operator's", "user app\npidfile /srv/app.pid", false},
+	}
+	system := map[string]string{"linux": "/run", "windows": ""}
+	dir, known := system[runtime.GOOS]
+	if !known {
+		dir = "/var/run"
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			opts := cfg.Options{Program: "app", Environ: []string{"XDG_RUNTIME_DIR=/run/user/1000"}}
+			c, err := cfg.Parse("app.conf", []byte(ok+"[gozd]\n"+tt.lines), opts)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ownDir := tt.ownDir && dir != ""
+			if c.Daemon.OwnDir != ownDir {
+				t.Errorf("OwnDir = %v, want %v", c.Daemon.OwnDir, ownDir)
+			}
+			if want := dir + "/app/app.pid"; ownDir && c.Daemon.PIDFile != want {
+				t.Errorf("PIDFile = %q, want %q", c.Daemon.PIDFile, want)
+			}
+		})
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"golang.org/x/sys/unix"
 )
@@ -25,7 +26,10 @@ var errLocked = errors.New("locked")
 func acquire(pidfile string) (*Lock, error) {
 	path := LockPath(pidfile)
 	for {
-		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
+		f, err := openLock(path)
+		if errors.Is(err, os.ErrNotExist) && isDir(filepath.Dir(path)) {
+			continue // it was there a moment ago
+		}
 		if err != nil {
 			return nil, fmt.Errorf("lock file: %w", err)
 		}
@@ -39,6 +43,21 @@ func acquire(pidfile string) (*Lock, error) {
 		}
 		_ = f.Close() // the last owner removed it after we had opened it
 	}
+}
+
+// openLock opens the lock file, which everybody may read who wants to know whether the daemon runs. Root opens it in
+// a directory that may be another user's, and so follows no link.
+func openLock(path string) (*os.File, error) {
+	f, err := create(path, os.O_RDWR, 0o644)
+	if errors.Is(err, os.ErrExist) {
+		f, err = os.OpenFile(path, os.O_RDWR|unix.O_NOFOLLOW, 0)
+	}
+	return f, err
+}
+
+func isDir(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
 }
 
 func (l *Lock) flock() error {

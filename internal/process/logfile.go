@@ -9,9 +9,13 @@ import (
 // and makes it the process's standard output and standard error. Calling it
 // again reopens the file, after logrotate has moved it away: what is written
 // meanwhile goes to one file or the other. On an error the streams stay as
-// they are.
+// they are. Root follows a symbolic link only if it is root's own.
 func OpenLog(path string) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o640)
+	flag, err := followOwn(path)
+	if err != nil {
+		return fmt.Errorf("log file: %w", err)
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE|flag, 0o640)
 	if err != nil {
 		return fmt.Errorf("log file: %w", err)
 	}

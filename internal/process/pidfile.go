@@ -46,6 +46,21 @@ func clip(text string) string {
 	return text
 }
 
+// create makes a new file with just this mode, whatever the umask is. The error wraps
+// fs.ErrExist where there is anything, a symbolic link included.
+func create(path string, flag int, mode fs.FileMode) (*os.File, error) {
+	f, err := os.OpenFile(path, flag|os.O_CREATE|os.O_EXCL, mode)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.Chmod(mode); err != nil {
+		_ = f.Close()
+		_ = os.Remove(path)
+		return nil, err
+	}
+	return f, nil
+}
+
 // newPrefix begins the names of files that are to replace the one at path.
 func newPrefix(path string) string { return "." + filepath.Base(path) + ".new." }
 

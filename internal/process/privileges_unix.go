@@ -136,8 +136,14 @@ func (id *Identity) check() error {
 		return fmt.Errorf("privileges: is user %d group %d after becoming user %d group %d",
 			unix.Geteuid(), unix.Getegid(), id.UID, id.GID)
 	}
-	if id.UID != 0 && syscall.Setuid(0) == nil {
+	if id.UID == 0 {
+		return nil
+	}
+	if syscall.Setuid(0) == nil {
 		return fmt.Errorf("privileges: user %d could become root again", id.UID)
+	}
+	if id.GID != 0 && syscall.Setgid(0) == nil {
+		return fmt.Errorf("privileges: user %d could take root's group again", id.UID)
 	}
 	return nil
 }

@@ -1,7 +1,6 @@
 package process
 
 import (
-	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -21,7 +20,7 @@ func MakeRuntimeDir(pidfile string) error {
 	if os.Geteuid() != 0 {
 		mode = 0o700
 	}
-	if err := os.Mkdir(dir, mode); err != nil && !errors.Is(err, fs.ErrExist) {
+	if err := (*Identity)(nil).MakeDir(dir, mode); err != nil {
 		return fmt.Errorf("PID file %s: %w", pidfile, err)
 	}
 	info, err := os.Stat(dir)

@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/netip"
 	"os"
@@ -28,9 +29,18 @@ func bindTCP(network, address string, share bool) (Listener, error) {
 		return nil, err
 	}
 	if err := unix.Bind(h.fd, h.to); err != nil {
-		return nil, &net.OpError{Op: "listen", Net: network, Addr: numeric(h.address), Err: os.NewSyscallError("bind", err)}
+		return nil, &net.OpError{Op: "listen", Net: network, Addr: numeric(h.address), Err: bindError(err)}
 	}
 	return fileListener(h.file)
+}
+
+// bindError says what the system does not: which right is missing.
+func bindError(err error) error {
+	bindErr := os.NewSyscallError("bind", err)
+	if !errors.Is(err, unix.EACCES) {
+		return bindErr
+	}
+	return fmt.Errorf("%w: the port is privileged, and user %d needs CAP_NET_BIND_SERVICE for it", bindErr, unix.Geteuid())
 }
 
 // holder keeps a socket that the net package has prepared and closes.

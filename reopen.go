@@ -1,0 +1,49 @@
+package gozd
+
+import "bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
+
+// Whoever rotates the log asks the process that the PID file names to reopen it. During an upgrade
+// that is the old generation, while the new one may have opened the file just before it was
+// renamed, and would go on writing into it until it is compressed and removed. So the old one passes the
+// request on, and the new one has a look itself when everybody can know of it.
+
+// passOnReopen has the generation on probation reopen its log, and remembers that a successor
+// that is only starting has to.
+func (d *Daemon) passOnReopen() {
+	d.mu.Lock()
+	d.reopened = true
+	trial := d.trial
+	d.mu.Unlock()
+	if trial != nil {
+		d.signalProcess(trial.PID, trial.StartTime, sigReopen)
+	}
+}
+
+// forgetReopen is called when an upgrade begins: its new generation opens the file after that.
+func (d *Daemon) forgetReopen() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.reopened = false
+}
+
+// reopenSuccessor passes on what has been asked for during the upgrade.
+func (d *Daemon) reopenSuccessor(pid int) {
+	d.mu.Lock()
+	reopened := d.reopened
+	d.mu.Unlock()
+	if reopened {
+		d.signalSuccessor(pid, sigReopen)
+	}
+}
+
+// followLog reopens a log file that has been moved away since this process opened it. It is called
+// when the PID file and the state file name this process: who moves the file later will ask it.
+func (d *Daemon) followLog() {
+	if path := d.conf.Daemon.Log; path == "" || !process.LogMoved(path) {
+		return
+	}
+	select {
+	case d.signals <- sigReopen: // as if it had been asked: the program may have files of its own
+	default: // it is asked for so much that a signal is lost on it anyway
+	}
+}
