@@ -177,7 +177,11 @@ func (s *supervisor) reap() {
 }
 
 // ended takes note of the end of a process. Its status is not known where its parent lives, and has it.
+//
+// What has been said before is heard first, however the end was found out: a generation that is replaced and
+// gone while this process runs its next image would else be the one that served, with nobody after it.
 func (s *supervisor) ended(pid int, ws *syscall.WaitStatus) {
+	s.hear()
 	served := s.Line.serving()
 	if !s.Line.ended(pid) {
 		return
