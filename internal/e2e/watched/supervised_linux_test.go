@@ -70,6 +70,25 @@ func TestSupervisorRunsTheProvenBinary(t *testing.T) {
 	}
 }
 
+// A supervisor that gets no processor finds a generation replaced and gone at the same time. It must
+// hear of the successor before it takes the daemon for ended.
+func TestSupervisorThatLooksLate(t *testing.T) {
+	d, cmd := supervised(t)
+	supervisor := cmd.Process.Pid
+	for range 8 { // which of the two it finds first is chance
+		old := servingPID(t, d)
+		must(t, syscall.Kill(supervisor, syscall.SIGSTOP))
+		await(t, "stopped", func() bool { return state(supervisor) == "T" })
+		upgrade(t, d, 1)
+		await(t, "ended, and not collected", func() bool { return state(old) == "Z" })
+		must(t, syscall.Kill(supervisor, syscall.SIGCONT))
+		await(t, "collected", func() bool { return state(old) == "" })
+	}
+	if n := generation(d); n != 9 || state(supervisor) == "" {
+		t.Errorf("generation %d serves, and the supervisor is %q; want 9, alive", n, state(supervisor))
+	}
+}
+
 // A supervisor that has died by a signal cannot end its generations, and they do it themselves.
 func TestGenerationsEndWithoutSupervisor(t *testing.T) {
 	d, cmd := supervised(t)
