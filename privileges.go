@@ -62,14 +62,16 @@ func makeLog(path string, id *process.Identity) error {
 	if path == "" {
 		return nil
 	}
-	if err := id.MakeDir(filepath.Dir(path), logDirMode); err != nil {
-		return err
+	if id != nil {
+		if err := id.MakeDir(filepath.Dir(path), logDirMode); err != nil {
+			return err
+		}
 	}
 	return id.MakeFile(path, logMode)
 }
 
 func makeSocketDir(g *cfg.Group, id *process.Identity) error {
-	if g.Listen.Network != "unix" || !filepath.IsAbs(g.Listen.Address) {
+	if id == nil || g.Listen.Network != "unix" || !filepath.IsAbs(g.Listen.Address) {
 		return nil
 	}
 	return id.MakeDir(filepath.Dir(g.Listen.Address), runDirMode)

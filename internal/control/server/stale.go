@@ -2,6 +2,7 @@ package server
 
 import (
 	"errors"
+	"io/fs"
 	"net"
 	"os"
 	"path/filepath"
@@ -47,14 +48,15 @@ func isGone(pid int) bool {
 }
 
 // removeUnanswered removes a socket that nobody listens on: the process may live where
-// this one cannot see it, in another PID namespace.
+// this one cannot see it, in another PID namespace. One that may not even be asked is of the user that
+// the daemon had before its configuration named another.
 func removeUnanswered(path string) {
 	c, err := net.DialTimeout("unix", path, time.Second)
 	if err == nil {
 		_ = c.Close()
 		return
 	}
-	if errors.Is(err, syscall.ECONNREFUSED) {
+	if errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, fs.ErrPermission) {
 		_ = socket.Remove(path)
 	}
 }
