@@ -68,9 +68,7 @@ func TestLogrotate(t *testing.T) {
 		eventually(t, "all generations write into the new file", func() bool { return allWriteTo(d, d.Log) })
 		users.await(t, 20)
 	}
-	if n := len(d.Alive()); n != 2 {
-		t.Errorf("%d generations live, want the first and the last", n)
-	}
+	eventually(t, "the first generation and the last live, and no other", func() bool { return len(d.Alive()) == 2 })
 	answered := users.stop(t)
 	_ = held.conn.Close()
 	if err := d.WaitAlive(t.Context(), 1); err != nil {
