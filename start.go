@@ -19,6 +19,9 @@ const fileLock = "lock"
 // start does all that has to be done before the program can take its groups. On
 // an error it returns the stage too. catching is closed when signals are caught.
 func (d *Daemon) start(catching <-chan struct{}) (stage string, err error) {
+	if fault.Enabled {
+		<-catching // a test that has stopped the process here may send it signals
+	}
 	fault.At(fault.AfterFork)
 	// The configuration has the time limit for upgrades, which tableflip wants
 	// to know first; what is wrong with it is told afterwards, when there is

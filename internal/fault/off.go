@@ -2,6 +2,9 @@
 
 package fault
 
+// Enabled says that the program was built with the tag.
+const Enabled = false
+
 // At does nothing.
 func At(string) {}
 

@@ -10,6 +10,9 @@ import (
 	"time"
 )
 
+// Enabled says that the program was built with the tag.
+const Enabled = true
+
 // pollInterval is how often a process that has stopped looks whether it may go on.
 const pollInterval = time.Millisecond
 
