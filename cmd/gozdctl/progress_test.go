@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/protocol"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/require"
 )
 
 // terminal is what a person sees of what is written to it: it knows the few sequences
@@ -195,7 +196,7 @@ func TestWatchOnASmallTerminal(t *testing.T) {
 func TestScreenAsksTheEnvironment(t *testing.T) {
 	tty, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
 	if err != nil {
-		t.Skipf("there are no pseudo-terminals: %v", err)
+		require.Missing(t, fmt.Sprintf("there are no pseudo-terminals: %v", err))
 	}
 	defer func() { _ = tty.Close() }()
 	for _, test := range []struct {

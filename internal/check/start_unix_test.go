@@ -14,6 +14,7 @@ import (
 	"testing"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/check"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/require"
 )
 
 // shortDir is a directory whose sockets have paths that the system takes.
@@ -118,10 +119,10 @@ listen  %[1]s/file
 // The daemon is root when it starts, and another user at every upgrade.
 func TestStartFindsWhatTheUserMayNot(t *testing.T) {
 	if os.Geteuid() != 0 {
-		t.Skip("only root can become another user")
+		require.Missing(t, "only root can become another user")
 	}
 	if _, err := user.Lookup("nobody"); err != nil {
-		t.Skip("there is no user nobody")
+		require.Missing(t, "there is no user nobody")
 	}
 	dir := shortDir(t)
 	log := filepath.Join(dir, "app.log")
