@@ -79,7 +79,7 @@ func (d *Daemon) start(catching <-chan struct{}) (stage string, err error) {
 
 // connect finds out who started this process.
 func (d *Daemon) connect(conf *cfg.Config) (stage string, err error) {
-	opts := upgrade.Options{}
+	opts := upgrade.Options{StandBy: d.canResume()}
 	if conf != nil {
 		opts.Timeout = conf.Daemon.UpgradeTimeout
 		opts.Probation, opts.Verdict = conf.Daemon.Probation, verdictTime(conf)

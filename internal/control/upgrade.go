@@ -86,6 +86,16 @@ func stillServed(pidfile string, old *process.State) error {
 	return fmt.Errorf("pid %d ended during the upgrade, or the successor to which it had passed the lock: %w", old.PID, process.ErrNotRunning)
 }
 
+// isServed reports whether a generation serves, or does so a moment later.
+func isServed(pidfile string) bool {
+	r, err := find(pidfile)
+	if err != nil {
+		return false
+	}
+	r.Close()
+	return true
+}
+
 // outcome looks whether the daemon has said how the upgrade went; both results
 // are nil while it has not.
 func outcome(pidfile string, before *process.Running) (*Upgraded, error) {
@@ -100,6 +110,9 @@ func outcome(pidfile string, before *process.Running) (*Upgraded, error) {
 	switch {
 	case now.PID != old.PID || now.StartTime != old.StartTime:
 		p, err := process.Open(now.PID, now.StartTime)
+		if err != nil && isServed(pidfile) {
+			return nil, nil // the one before it has stood by, and says that it serves again
+		}
 		if err != nil {
 			return nil, fmt.Errorf("the new generation has ended at once: %w", err)
 		}
