@@ -155,6 +155,9 @@ func (s *supervisor) heard(pid int, e Event) {
 		}
 	case Failed:
 		s.renew = stoodBy && s.mayRenew(g) // it has the older binary
+		if stoodBy {
+			s.Status = nil // that of its successor, which was not the last
+		}
 	case Draining, Stopping, Starting, Upgrading, Alive:
 	}
 	s.report(g, e)
