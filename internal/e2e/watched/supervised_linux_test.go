@@ -256,7 +256,8 @@ func TestSupervisorOfOneThatServesAgain(t *testing.T) {
 		await(t, "generation 1 serves again", func() bool { return generation(d) == 1 })
 		await(t, "at the old binary", func() bool {
 			now, err := os.Stat(exe)
-			return err == nil && os.SameFile(first, now)
+			comm, _ := os.ReadFile(filepath.Join(filepath.Dir(exe), "comm")) // named when it handles signals
+			return err == nil && os.SameFile(first, now) && string(comm) == "watched\n"
 		})
 	}
 	done()
