@@ -162,7 +162,7 @@ func weigh(t *testing.T, d *daemon.Daemon) burden {
 // within allows threads, of which the runtime makes more when the machine is busy, and
 // half as much memory again.
 func (b burden) within(first burden) bool {
-	return b.Usage.Within(first.Usage) && b.threads <= first.threads+4 && b.kilobytes <= first.kilobytes*3/2
+	return b.Within(first.Usage) && b.threads <= first.threads+4 && b.kilobytes <= first.kilobytes*3/2
 }
 
 // TestHundredUpgradesLeaveNothing upgrades a hundred times while a connection keeps the first
