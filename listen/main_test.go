@@ -11,28 +11,15 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/memnet"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/reexec"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
 )
 
-// roles are what the test binary does when a test runs it again, by the value
-// of roleEnv.
-var roles = map[string]func() error{}
+// roles are what the test binary does when a test runs it again.
+var roles = make(map[string]func())
 
-const roleEnv = "GOZD_LISTEN_TEST_ROLE"
-
-func TestMain(m *testing.M) {
-	if role, ok := roles[os.Getenv(roleEnv)]; ok {
-		if err := role(); err != nil {
-			println(err.Error())
-			os.Exit(1)
-		}
-		os.Exit(0)
-	}
-	goleak.VerifyTestMain(m)
-}
+func TestMain(m *testing.M) { reexec.Main(m, roles) }
 
 // raw listens on loopback, or on a Unix socket.
 func raw(tb testing.TB, network string) net.Listener {

@@ -14,27 +14,14 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/handover"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/reexec"
 )
 
-// roles are what the test binary does when a test runs it again, by the value
-// of roleEnv.
-var roles = map[string]func() error{}
+// roles are what the test binary does when a test runs it again.
+var roles = make(map[string]func())
 
-const roleEnv = "GOZD_HANDOVER_TEST_ROLE"
-
-func TestMain(m *testing.M) {
-	if role, ok := roles[os.Getenv(roleEnv)]; ok {
-		if err := role(); err != nil {
-			println(err.Error())
-			os.Exit(1)
-		}
-		os.Exit(0)
-	}
-	goleak.VerifyTestMain(m)
-}
+func TestMain(m *testing.M) { reexec.Main(m, roles) }
 
 // within fails the test if c gives nothing for 20 seconds.
 func within[T any](tb testing.TB, c <-chan T, what string) (v T) {
