@@ -17,6 +17,7 @@ import (
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/httpx"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/handover"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/loopback"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/recvq"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
 )
@@ -34,7 +35,7 @@ func newGeneration(t *testing.T, network string, srv *http.Server) *generation {
 	t.Helper()
 	serving := make(chan struct{})
 	g := &generation{
-		Listener: listen.New(raw(t, network), listen.Options{Group: "web", OnAccept: func() { close(serving) }}),
+		Listener: listen.New(loopback.Listen(t, network), listen.Options{Group: "web", OnAccept: func() { close(serving) }}),
 		http:     &httpx.Server{Server: srv},
 	}
 	g.start(t, g.Listener)
@@ -466,7 +467,7 @@ func TestDrainDuringACopyFromAHijackedConnection(t *testing.T) {
 func TestTLSIsNotMoved(t *testing.T) {
 	for _, proto := range []string{"http/1.1", "h2"} {
 		old := &generation{
-			Listener: listen.New(raw(t, "tcp"), listen.Options{Group: "web"}),
+			Listener: listen.New(loopback.Listen(t, "tcp"), listen.Options{Group: "web"}),
 			http:     &httpx.Server{Server: &http.Server{Handler: by("old")}},
 		}
 		old.start(t, listen.NewTLS(old.Listener, serverTLS))

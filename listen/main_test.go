@@ -6,11 +6,10 @@ import (
 	"crypto/x509"
 	"net"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/loopback"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/memnet"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/reexec"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
@@ -21,24 +20,10 @@ var roles = make(map[string]func())
 
 func TestMain(m *testing.M) { reexec.Main(m, roles) }
 
-// raw listens on loopback, or on a Unix socket.
+// raw is a listener as a program has it.
 func raw(tb testing.TB, network string) net.Listener {
 	tb.Helper()
-	address := "127.0.0.1:0"
-	if network == "unix" {
-		dir, err := os.MkdirTemp("", "gozd") //nolint:usetesting // t.TempDir is too long for the path of a socket
-		if err != nil {
-			tb.Fatal(err)
-		}
-		tb.Cleanup(func() { os.RemoveAll(dir) })
-		address = filepath.Join(dir, "s")
-	}
-	ln, err := net.Listen(network, address)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() { ln.Close() })
-	return ln
+	return loopback.Listen(tb, network)
 }
 
 // pair returns both sides of a connection of ln, which any net.Listener that

@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"testing"
 
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/loopback"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/tcpx"
 )
@@ -86,7 +87,7 @@ func TestReaderMovesConnection(t *testing.T) {
 			var generations []*listen.Listener
 			var served []<-chan error
 			for g := range last + 1 {
-				ln := listen.New(raw(t, network), listen.Options{Group: fmt.Sprint(g)})
+				ln := listen.New(loopback.Listen(t, network), listen.Options{Group: fmt.Sprint(g)})
 				generations = append(generations, ln)
 				served = append(served, serve(ln, movingLines))
 			}

@@ -8,13 +8,13 @@ import (
 	"io"
 	"net"
 	"os"
-	"path/filepath"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/handover"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/loopback"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/reexec"
 )
 
@@ -38,28 +38,7 @@ func within[T any](tb testing.TB, c <-chan T, what string) (v T) {
 // test.
 func pair(tb testing.TB, network string) (server, client net.Conn) {
 	tb.Helper()
-	address := "127.0.0.1:0"
-	if network == "unix" {
-		dir, err := os.MkdirTemp("", "gozd") //nolint:usetesting // t.TempDir is too long for the path of a socket
-		if err != nil {
-			tb.Fatal(err)
-		}
-		defer os.RemoveAll(dir)
-		address = filepath.Join(dir, "s")
-	}
-	ln, err := net.Listen(network, address)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	defer ln.Close()
-	if client, err = net.Dial(network, ln.Addr().String()); err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() { client.Close() })
-	if server, err = ln.Accept(); err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() { server.Close() })
+	server, client = loopback.Pair(tb, network)
 	for _, c := range []net.Conn{client, server} { // nothing waits for ever
 		if err := c.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 			tb.Fatal(err)

@@ -13,6 +13,7 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/binaries"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemon"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemontest"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/shortdir"
 )
 
 // TestBadInputAtStart starts daemons that cannot start, in the background and in
@@ -70,7 +71,7 @@ func TestBadInputAtStart(t *testing.T) {
 // otherKey makes a key that belongs to no certificate of ours.
 func otherKey(t *testing.T) string {
 	t.Helper()
-	dir := daemontest.TempDir(t)
+	dir := shortdir.Make(t)
 	if _, err := daemon.New(dir, binaries.Mixed(t), ""); err != nil {
 		t.Fatal(err)
 	}

@@ -21,6 +21,7 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemontest"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/loadtest"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/require"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/shortdir"
 )
 
 // deployFiles is where the examples are that bring a binary to a fleet.
@@ -41,7 +42,7 @@ type fleet struct {
 // startFleet starts three daemons of version 1.
 func startFleet(t *testing.T) *fleet {
 	t.Helper()
-	f := &fleet{dir: daemontest.TempDir(t)}
+	f := &fleet{dir: shortdir.Make(t)}
 	for _, host := range fleetHosts {
 		dir := filepath.Join(f.dir, host)
 		if err := os.Mkdir(dir, 0o755); err != nil {

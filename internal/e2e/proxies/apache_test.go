@@ -10,6 +10,7 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/front"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/load"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/require"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/shortdir"
 )
 
 // apacheModules is where Debian has them.
@@ -45,7 +46,7 @@ ProxyPass "/" "%[4]s" enablereuse=on max=4
 func startApache(t *testing.T, backend load.Target) front.Server {
 	t.Helper()
 	apache := require.Tool(t, "apache2", "package apache2-bin")
-	dir := daemontest.TempDir(t)
+	dir := shortdir.Make(t)
 	url := "fcgi://" + backend.Address + "/"
 	if backend.Network == "unix" {
 		url = "unix:" + backend.Address + "|fcgi://localhost/"

@@ -11,6 +11,7 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/front"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/load"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/require"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/shortdir"
 )
 
 // lighttpdConf has lighttpd pass everything to one FastCGI daemon. It has a
@@ -32,7 +33,7 @@ fastcgi.server = ("/" => ((
 func startLighttpd(t *testing.T, backend load.Target) front.Server {
 	t.Helper()
 	lighttpd := require.Tool(t, "lighttpd", "package lighttpd")
-	dir := daemontest.TempDir(t)
+	dir := shortdir.Make(t)
 	host, port, err := net.SplitHostPort(backend.Address)
 	server := fmt.Sprintf(`"host" => "%s", "port" => %s`, host, port)
 	if backend.Network == "unix" {

@@ -11,25 +11,14 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/binaries"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemon"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/load"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/shortdir"
 )
-
-// TempDir is t.TempDir with a short name: the path of a Unix socket must fit into
-// 107 bytes.
-func TempDir(t *testing.T) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "gozd-") //nolint:usetesting // t.TempDir is too long for the path of a socket
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	return dir
-}
 
 // Prepare makes a daemon of the program that is not started yet, and sees to it
 // that it ends with the test and has met no race.
 func Prepare(t *testing.T, program, groups string, options ...string) *daemon.Daemon {
 	t.Helper()
-	d, err := daemon.New(TempDir(t), program, groups, options...)
+	d, err := daemon.New(shortdir.Make(t), program, groups, options...)
 	if err != nil {
 		t.Fatal(err)
 	}

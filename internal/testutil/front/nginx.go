@@ -6,9 +6,9 @@ import (
 	"strings"
 	"testing"
 
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemontest"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/load"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/require"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/shortdir"
 )
 
 // nginxConf has nginx pass everything to one daemon. The upstream's pool is smaller
@@ -62,7 +62,7 @@ const PassFastCGI = `
 func StartNginx(t *testing.T, upstream load.Target, location string) Server {
 	t.Helper()
 	nginx := require.Tool(t, "nginx", "package nginx-light")
-	dir := daemontest.TempDir(t)
+	dir := shortdir.Make(t)
 	server := upstream.Address
 	if upstream.Network == "unix" {
 		server = "unix:" + server
