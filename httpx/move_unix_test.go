@@ -3,7 +3,6 @@
 package httpx_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -16,8 +15,9 @@ import (
 	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/httpx"
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/handover"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/loopback"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/recvq"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/succession"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
 )
 
@@ -25,8 +25,8 @@ import (
 // connections from the one before.
 type generation struct {
 	*listen.Listener
-	http     *httpx.Server
-	receiver *handover.Receiver
+	http       *httpx.Server
+	succession *succession.Generation
 }
 
 // newGeneration serves srv with handler on network, and sees to its end.
@@ -34,7 +34,7 @@ func newGeneration(t *testing.T, network string, srv *http.Server) *generation {
 	t.Helper()
 	serving := make(chan struct{})
 	g := &generation{
-		Listener: listen.New(raw(t, network), listen.Options{Group: "web", OnAccept: func() { close(serving) }}),
+		Listener: listen.New(loopback.Listen(t, network), listen.Options{Group: "web", OnAccept: func() { close(serving) }}),
 		http:     &httpx.Server{Server: srv},
 	}
 	g.start(t, g.Listener)
@@ -45,51 +45,21 @@ func newGeneration(t *testing.T, network string, srv *http.Server) *generation {
 // start serves on ln.
 func (g *generation) start(t *testing.T, ln net.Listener) {
 	t.Helper()
-	var err error
-	g.receiver, err = handover.NewReceiver([]string{"web"}, func(_ string, c net.Conn, state []byte) error {
-		return g.Adopt(c, state)
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	g.succession = succession.New(t, g.Listener, "web")
 	served := make(chan error, 1)
 	go func() { served <- g.http.Serve(ln) }()
 	t.Cleanup(func() {
-		g.receiver.Close()
 		g.http.Close()
 		if err := <-served; !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
 			t.Errorf("Serve = %v, want that it is closed", err)
 		}
-		g.CloseIdle()
-		g.Drain(canceled())
 	})
-}
-
-// canceled returns a context whose deadline has passed.
-func canceled() context.Context {
-	ctx, cancel := context.WithCancel(context.Background())
-	cancel()
-	return ctx
 }
 
 // replaceBy begins the drain of g, whose idle connections move to next.
 func (g *generation) replaceBy(t *testing.T, next *generation) {
 	t.Helper()
-	ours, theirs, err := handover.Pair()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := next.receiver.Add(theirs); err != nil {
-		t.Fatal(err)
-	}
-	sender, err := handover.NewSender(ours)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(sender.Close)
-	g.MoveIdle(sender)
-	g.receiver.PassOn(sender)
-	g.StopAccepting()
+	g.succession.ReplaceBy(t, next.succession)
 }
 
 // client dials g, and fails instead of waiting for ever.
@@ -466,7 +436,7 @@ func TestDrainDuringACopyFromAHijackedConnection(t *testing.T) {
 func TestTLSIsNotMoved(t *testing.T) {
 	for _, proto := range []string{"http/1.1", "h2"} {
 		old := &generation{
-			Listener: listen.New(raw(t, "tcp"), listen.Options{Group: "web"}),
+			Listener: listen.New(loopback.Listen(t, "tcp"), listen.Options{Group: "web"}),
 			http:     &httpx.Server{Server: &http.Server{Handler: by("old")}},
 		}
 		old.start(t, listen.NewTLS(old.Listener, serverTLS))
@@ -626,7 +596,7 @@ func TestSuccessorGoes(t *testing.T) {
 	c.write("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx")
 	<-inHandler
 	old.replaceBy(t, next)
-	next.receiver.Close()
+	next.succession.Vanish()
 	close(release)
 	c.wantBy(t, "old", "x")
 	eventually(t, "no successor", func() bool { return !old.Moves() })

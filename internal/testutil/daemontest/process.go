@@ -1,0 +1,58 @@
+package daemontest
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemon"
+)
+
+// ProcessesOf returns the processes that run a binary in the daemon's directory, but not
+// those that are dead and not waited for.
+func ProcessesOf(t *testing.T, d *daemon.Daemon) []string {
+	t.Helper()
+	links, err := filepath.Glob("/proc/[0-9]*/exe")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var pids []string
+	for _, link := range links {
+		if exe, err := os.Readlink(link); err == nil && strings.HasPrefix(exe, d.Dir+"/") {
+			pids = append(pids, filepath.Base(filepath.Dir(link)))
+		}
+	}
+	return pids
+}
+
+// SignalServing signals the serving generation, as an operator does by the PID
+// file.
+func SignalServing(t *testing.T, d *daemon.Daemon, sig os.Signal) {
+	t.Helper()
+	r, err := process.Find(d.PIDFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if err := r.Signal(sig); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// WantNothingLeft checks that only what the operator made is in the directory.
+func WantNothingLeft(t *testing.T, d *daemon.Daemon) {
+	t.Helper()
+	entries, err := os.ReadDir(d.Dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		switch e.Name() {
+		case "app.conf", "app.log", "key.pem", "cert.pem", filepath.Base(d.Binary):
+		default:
+			t.Errorf("%s is left", e.Name())
+		}
+	}
+}
