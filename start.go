@@ -62,6 +62,7 @@ func (d *Daemon) start(catching <-chan struct{}) (stage string, err error) {
 	if err := d.claimGroups(); err != nil {
 		return upgrade.StageListen, err
 	}
+	d.warnOfStore()
 	if err := d.useTickets(); err != nil {
 		return upgrade.StageStart, err
 	}
