@@ -36,6 +36,7 @@ type Daemon struct {
 	front      *supervise.Embedded // of the later generations, if this one is to be their supervisor, too
 	embed      bool                // it is, if the configuration agrees
 	onTerminal bool                // it was started with one
+	managed    bool                // the supervisor speaks to systemd
 	report     *report.Writer      // to whoever started this process; may be nil
 
 	// endProcess has a process whose program does not take notice of its end
@@ -119,7 +120,8 @@ type group struct {
 	used  bool         // the program has taken it
 	open  bool         // it is being accepted on
 
-	activated bool // systemd has the socket too, and keeps it
+	activated bool   // systemd has the socket too, and keeps it
+	stored    string // the name under which systemd is to keep it; "" if it is not
 }
 
 // New makes this process a daemon by the configuration, like [Daemonize] but

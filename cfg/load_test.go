@@ -35,6 +35,7 @@ upgrade_timeout  30s
 probation        5s
 max_generations  4
 supervise        yes
+fdstore          yes
 
 [app.socket]
 mode           fcgi
@@ -65,6 +66,7 @@ gozd:
   probation: 5s
   max_generations: 4
   supervise: yes
+  fdstore: yes
 web-1:
   mode: https
   listen: 443
@@ -93,6 +95,7 @@ upgrade_timeout = "30s"
 probation = "5s"
 max_generations = 4
 supervise = true
+fdstore = true
 
 [web-1]
 mode = "https"
@@ -113,7 +116,7 @@ stop_timeout = "1m30s"
 	"gozd": {
 		"pidfile": "run/app.pid", "log": "/var/log/app.log", "log_format": "json", "env_file": "app.env",
 		"user": "app", "group": 1000, "umask": "0007", "max_files": 4096,
-		"upgrade_timeout": "30s", "probation": "5s", "max_generations": 4, "supervise": true
+		"upgrade_timeout": "30s", "probation": "5s", "max_generations": 4, "supervise": true, "fdstore": true
 	},
 	"web-1": {"mode": "https", "listen": 443, "key": "key.pem", "cert": "/etc/app/cert.pem", "spread": "30s"},
 	"app.socket": {
@@ -140,6 +143,7 @@ func formatsWant(dir, name string) *cfg.Config {
 			Probation:      5 * time.Second,
 			MaxGenerations: 4,
 			Supervise:      cfg.SuperviseYes,
+			FDStore:        true,
 		},
 		Groups: []cfg.Group{{
 			Name:         "app.socket",
@@ -169,7 +173,7 @@ func TestFormatsHoldTheSameTree(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			want := formatsWant(dir, name)
 			if name == "app.conf" {
-				want.Groups[0].Line, want.Groups[1].Line = 16, 24
+				want.Groups[0].Line, want.Groups[1].Line = 17, 25
 			}
 			got, err := cfg.Parse(filepath.Join(dir, name), []byte(data), noEnviron)
 			if err != nil || !reflect.DeepEqual(got, want) {
@@ -274,6 +278,9 @@ func TestValues(t *testing.T) {
 		{"supervise false", "supervise", "false", supervise, cfg.SuperviseNo},
 		{"supervise no", "supervise", "no", supervise, cfg.SuperviseNo},
 		{"supervise auto", "supervise", "auto", supervise, cfg.SuperviseAuto},
+		{"fdstore yes", "fdstore", "yes", fdstore, true},
+		{"fdstore no", "fdstore", "no", fdstore, false},
+		{"fdstore false", "fdstore", "false", fdstore, false},
 		{"no probation", "probation", "0s", func(c *cfg.Config) any { return c.Daemon.Probation }, time.Duration(0)},
 		{"fraction", "probation", "1.5h", func(c *cfg.Config) any { return c.Daemon.Probation }, 90 * time.Minute},
 		{"fewest generations", "max_generations", "2", func(c *cfg.Config) any { return c.Daemon.MaxGenerations }, 2},
@@ -298,6 +305,7 @@ func TestValues(t *testing.T) {
 }
 
 func supervise(c *cfg.Config) any { return c.Daemon.Supervise }
+func fdstore(c *cfg.Config) any   { return c.Daemon.FDStore }
 
 func TestSocketOptions(t *testing.T) {
 	tests := []struct {

@@ -145,6 +145,8 @@ func (u *Upgrader) message(ancestors []Ancestor) (Manifest, map[string]*os.File)
 		Ancestors:  ancestors,
 		Tickets:    slices.Clone(u.tickets),
 		Shadowed:   u.shadows,
+		Managed:    u.managed,
+		Storing:    u.storing,
 		History:    u.history,
 	}, maps.Clone(u.pass)
 }

@@ -83,6 +83,8 @@ type Upgrader struct {
 	tickets []tickets.Secret
 	shadows map[string][]byte
 	history History
+	managed bool
+	storing bool
 	ready   bool
 }
 
@@ -233,6 +235,14 @@ func (u *Upgrader) SetShadowed(before map[string][]byte) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.shadows = before
+}
+
+// SetManaged has successors told whether the supervisor speaks to systemd, and whether this generation
+// wants sockets to be kept by that.
+func (u *Upgrader) SetManaged(managed, storing bool) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.managed, u.storing = managed, storing
 }
 
 // SetHistory has the next successor told what was tried before it, the attempt that starts it
