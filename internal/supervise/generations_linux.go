@@ -81,7 +81,8 @@ func (w *watched) exitStatus(raw syscall.RawConn) (status *syscall.WaitStatus) {
 }
 
 // exitInfo asks once (struct pidfd_info in linux/pidfd.h, as it was at first). Both are nil as long as the
-// process has not been collected.
+// process has not been collected. While it is being collected the kernel may find no process, and says ESRCH without
+// having written anything (pidfd_info in fs/pidfs.c); one that knows nothing of the exit says so forever.
 func exitInfo(pidfd uintptr) (*syscall.WaitStatus, error) {
 	const (
 		getInfo  = 0xC040FF0B // PIDFD_GET_INFO
@@ -92,11 +93,12 @@ func exitInfo(pidfd uintptr) (*syscall.WaitStatus, error) {
 		_       [11]uint32
 		exit    uint32
 	}{mask: infoExit}
-	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, pidfd, getInfo, uintptr(unsafe.Pointer(&info))); errno != 0 && errno != unix.ESRCH {
-		return nil, errno
-	}
-	if info.mask&infoExit == 0 {
+	_, _, errno := unix.Syscall(unix.SYS_IOCTL, pidfd, getInfo, uintptr(unsafe.Pointer(&info)))
+	switch {
+	case errno == unix.ESRCH, errno == 0 && info.mask&infoExit == 0:
 		return nil, nil
+	case errno != 0:
+		return nil, errno
 	}
 	ws := syscall.WaitStatus(info.exit)
 	return &ws, nil
