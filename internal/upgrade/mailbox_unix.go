@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -15,10 +17,10 @@ import (
 )
 
 // mailbox carries one message from a generation to the next: the manifest and,
-// by SCM_RIGHTS, files. It is one datagram socket pair for the whole life of the
+// by SCM_RIGHTS, listening sockets and other files. It is one datagram socket pair for the whole life of the
 // daemon, inherited by every generation. tableflip can pass files too, but it
-// closes its duplicate of one neither when it is replaced nor after a failed
-// upgrade, and the end of a pipe would not be seen; with the mailbox all that
+// closes its duplicate of one neither while its upgrade is not over nor after a failed
+// one, and the end of a pipe would not be seen; with the mailbox all that
 // tableflip ever passes stays the same.
 type mailbox struct {
 	post  *net.UnixConn // the serving generation writes here
@@ -28,8 +30,8 @@ type mailbox struct {
 const (
 	// mailboxSize bounds a message. 64 KiB are several hundred groups.
 	mailboxSize = 64 << 10
-	// mailboxFiles bounds the files of a message; Linux allows 253 (SCM_MAX_FD).
-	mailboxFiles = 16
+	// mailboxFiles bounds the files that go with one datagram; Linux allows 253 (SCM_MAX_FD).
+	mailboxFiles = 200
 	// mailboxWait is how long a new generation waits for its message, which
 	// was written before it was started: it is there or will never be.
 	mailboxWait = 5 * time.Second
@@ -37,18 +39,25 @@ const (
 
 // newMailbox makes the pair for a first generation.
 func newMailbox() (post, fetch *os.File, err error) {
-	// SOCK_CLOEXEC and SOCK_NONBLOCK do not exist on macOS.
-	syscall.ForkLock.RLock()
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_DGRAM, 0)
-	if err == nil {
-		unix.CloseOnExec(fds[0])
-		unix.CloseOnExec(fds[1])
-	}
-	syscall.ForkLock.RUnlock()
+	fds, err := socketPair(unix.SOCK_DGRAM)
 	if err != nil {
-		return nil, nil, fmt.Errorf("upgrade: socketpair: %w", err)
+		return nil, nil, err
 	}
 	return os.NewFile(uintptr(fds[0]), "mailbox"), os.NewFile(uintptr(fds[1]), "mailbox"), nil
+}
+
+// socketPair makes a pair of one kind, both ends closed on exec.
+func socketPair(kind int) ([2]int, error) {
+	// SOCK_CLOEXEC and SOCK_NONBLOCK do not exist on macOS.
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	fds, err := unix.Socketpair(unix.AF_UNIX, kind, 0)
+	if err != nil {
+		return fds, fmt.Errorf("upgrade: socketpair: %w", err)
+	}
+	unix.CloseOnExec(fds[0])
+	unix.CloseOnExec(fds[1])
+	return fds, nil
 }
 
 // openMailbox makes a mailbox of the two files. It duplicates them; they stay
@@ -87,40 +96,79 @@ func unixConn(f *os.File) (*net.UnixConn, error) {
 type letter struct {
 	manifest Manifest
 	files    map[string]*os.File
+	sockets  held
 }
+
+// socketPrefix is what the name of a listening socket begins with, before its ID.
+const socketPrefix = "socket "
 
 // envelope is what is on the wire: the manifest, and the names of the files in
-// the order of their descriptors.
+// the order of their descriptors. Where these are too many for one datagram, More others follow without a manifest.
 type envelope struct {
-	Manifest json.RawMessage `json:"manifest"`
+	Manifest json.RawMessage `json:"manifest,omitempty"`
 	Files    []string        `json:"files"`
+	More     int             `json:"more,omitempty"`
 }
 
-// send puts a message into the mailbox, which must be empty. The files stay the
-// caller's.
-func (m *mailbox) send(manifest Manifest, files map[string]*os.File) error {
-	if len(files) > mailboxFiles {
-		return fmt.Errorf("upgrade: there are %d files, the mailbox takes %d", len(files), mailboxFiles)
-	}
-	var names []string
-	var fds []int
+// enclosure is a descriptor that goes with a message.
+type enclosure struct {
+	name string
+	fd   int
+}
+
+// send puts a message into the mailbox, which must be empty. Files and sockets stay the
+// caller's, and nobody may close them meanwhile.
+func (m *mailbox) send(manifest Manifest, files map[string]*os.File, sockets map[string]int) error {
+	all := make([]enclosure, 0, len(files)+len(sockets))
 	for name, f := range files {
 		fd, err := descriptor(f)
 		if err != nil {
 			return fmt.Errorf("upgrade: pass %s: %w", name, err)
 		}
-		names = append(names, name)
-		fds = append(fds, fd)
+		all = append(all, enclosure{name, fd})
 	}
-	data, err := encodeLetter(manifest, names)
+	for id, fd := range sockets {
+		all = append(all, enclosure{socketPrefix + id, fd})
+	}
+	parts := slices.Collect(slices.Chunk(all, mailboxFiles))
+	if len(parts) == 0 {
+		parts = append(parts, nil)
+	}
+	data, err := encodeLetter(manifest, names(parts[0]), len(parts)-1)
 	if err != nil {
 		return err
 	}
 	_ = m.post.SetWriteDeadline(time.Now().Add(mailboxWait))
+	for i, part := range parts {
+		if i > 0 {
+			if data, err = json.Marshal(envelope{Files: names(part)}); err != nil {
+				return fmt.Errorf("upgrade: encode names: %w", err)
+			}
+		}
+		if err := m.enclose(data, part); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (m *mailbox) enclose(data []byte, part []enclosure) error {
+	fds := make([]int, len(part))
+	for i, e := range part {
+		fds[i] = e.fd
+	}
 	if _, _, err := m.post.WriteMsgUnix(data, unix.UnixRights(fds...), nil); err != nil {
 		return fmt.Errorf("upgrade: send manifest of %d bytes: %w", len(data), err)
 	}
 	return nil
+}
+
+func names(part []enclosure) []string {
+	var all []string
+	for _, e := range part {
+		all = append(all, e.name)
+	}
+	return all
 }
 
 // sendNothing puts an empty message into the mailbox: who reads it learns that
@@ -128,12 +176,12 @@ func (m *mailbox) send(manifest Manifest, files map[string]*os.File) error {
 func (m *mailbox) sendNothing() { _, _ = m.post.Write(nil) }
 
 // encodeLetter refuses what the system would take and the reader would cut.
-func encodeLetter(manifest Manifest, names []string) ([]byte, error) {
+func encodeLetter(manifest Manifest, names []string, more int) ([]byte, error) {
 	head, err := json.Marshal(manifest)
 	if err != nil {
 		return nil, fmt.Errorf("upgrade: encode manifest: %w", err)
 	}
-	data, err := json.Marshal(envelope{Manifest: head, Files: names})
+	data, err := json.Marshal(envelope{Manifest: head, Files: names, More: more})
 	if err != nil {
 		return nil, fmt.Errorf("upgrade: encode manifest: %w", err)
 	}
@@ -155,40 +203,91 @@ func descriptor(f *os.File) (int, error) {
 	return fd, err
 }
 
-// receive reads the message. The files in it are the caller's to close.
+// receive reads the message. Files and sockets in it are the caller's to close.
 func (m *mailbox) receive() (*letter, error) {
 	data, fds, err := m.read(time.Now().Add(mailboxWait))
 	if err != nil {
 		return nil, fmt.Errorf("upgrade: no manifest from the previous generation: %w", err)
 	}
-	l, err := openLetter(data, fds)
+	l, more, err := openLetter(data, fds)
 	if err != nil {
 		closeAll(fds)
 		return nil, err
 	}
+	for range more {
+		if err := m.receiveMore(l); err != nil {
+			l.close()
+			return nil, err
+		}
+	}
 	return l, nil
 }
 
-func openLetter(data []byte, fds []int) (*letter, error) {
-	if len(data) == 0 {
-		return nil, errors.New("upgrade: the previous generation could not write its manifest")
+// receiveMore reads what has not gone into the first datagram.
+func (m *mailbox) receiveMore(l *letter) error {
+	data, fds, err := m.read(time.Now().Add(mailboxWait))
+	if err != nil {
+		return fmt.Errorf("upgrade: not all files from the previous generation: %w", err)
 	}
-	var env envelope
-	if err := json.Unmarshal(data, &env); err != nil {
-		return nil, fmt.Errorf("upgrade: manifest from the previous generation: %w", err)
+	env, err := openEnvelope(data, fds)
+	if err != nil {
+		closeAll(fds)
+		return err
 	}
-	if len(env.Files) != len(fds) {
-		return nil, fmt.Errorf("upgrade: the previous generation names %d files and sent %d", len(env.Files), len(fds))
+	l.take(env.Files, fds)
+	return nil
+}
+
+// openLetter opens the first datagram of a message, and returns how many more there are.
+func openLetter(data []byte, fds []int) (l *letter, more int, err error) {
+	env, err := openEnvelope(data, fds)
+	if err != nil {
+		return nil, 0, err
 	}
 	manifest, err := decodeManifest(env.Manifest)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	l := &letter{manifest: manifest, files: make(map[string]*os.File, len(fds))}
-	for i, name := range env.Files {
+	l = &letter{manifest: manifest, files: make(map[string]*os.File)}
+	l.take(env.Files, fds)
+	return l, env.More, nil
+}
+
+func openEnvelope(data []byte, fds []int) (env envelope, err error) {
+	if len(data) == 0 {
+		return env, errors.New("upgrade: the previous generation could not write its manifest")
+	}
+	if err := json.Unmarshal(data, &env); err != nil {
+		return env, fmt.Errorf("upgrade: manifest from the previous generation: %w", err)
+	}
+	if len(env.Files) != len(fds) {
+		return env, fmt.Errorf("upgrade: the previous generation names %d files and sent %d", len(env.Files), len(fds))
+	}
+	return env, nil
+}
+
+// take takes over descriptors under their names. Of two with the same name the later one counts.
+func (l *letter) take(names []string, fds []int) {
+	for i, name := range names {
+		if id, ok := strings.CutPrefix(name, socketPrefix); ok {
+			if old, ok := l.sockets.fds[id]; ok {
+				closeDescriptor(old)
+			}
+			l.sockets.add(id, fds[i])
+			continue
+		}
+		if old := l.files[name]; old != nil {
+			_ = old.Close()
+		}
 		l.files[name] = os.NewFile(uintptr(fds[i]), name)
 	}
-	return l, nil
+}
+
+func (l *letter) close() {
+	for _, f := range l.files {
+		_ = f.Close()
+	}
+	l.sockets.close(func(string) bool { return false })
 }
 
 // read waits until deadline for one message, and returns it with its
