@@ -248,10 +248,13 @@ func (u *Upgrader) dropped(kept []string) []string {
 // Check reports whether the next generation could be told what it has to know: a
 // configuration with more sockets than fit into a message would fail every upgrade,
 // and that is better known at the start. It also has the first upgrade find the
-// encoder warm.
+// encoder warm, and the mailbox open.
 func (u *Upgrader) Check(ancestors []Ancestor) error {
 	if u.tf == nil {
 		return nil
+	}
+	if err := u.box.connect(); err != nil {
+		return err
 	}
 	manifest, _ := u.message(ancestors)
 	_, err := encodeLetter(manifest, []string{fileSaid, fileSeen, fileStandby}, 0)

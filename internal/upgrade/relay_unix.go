@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -73,7 +74,8 @@ func newRelay() (*relay, error) {
 	}
 	copyNames(from, w)
 	rl := &relay{exited: make(chan struct{}), to: w, ready: ready}
-	go rl.copyUntilParentExits(os.NewFile(uintptr(from), "parent"))
+	rest := os.NewFile(uintptr(from), "parent")
+	time.AfterFunc(watchDelay, func() { rl.copyUntilParentExits(rest) })
 	return rl, nil
 }
 
@@ -97,7 +99,7 @@ func silence(fd int) (*os.File, error) {
 
 // copyNames copies what the parent has written when it started this process, at once: tableflip
 // waits for it, and a goroutine that reads, and then wakes it, costs a fifth of a millisecond. What
-// does not fit follows; there is room for that much in an empty pipe.
+// does not fit, or has not been written yet, follows; there is room for that much in an empty pipe.
 func copyNames(from int, to *os.File) {
 	buf := make([]byte, 4<<10)
 	n, err := unix.Read(from, buf)
