@@ -46,6 +46,7 @@ type Daemon struct {
 	release  chan struct{} // closed when Accept may return to a program that is to end
 	exit     chan struct{}
 	signals  chan os.Signal
+	catching chan struct{} // closed when signals are caught
 	upgrades chan struct{} // has a value when wanted may be true
 	settled  chan struct{} // closed when becomeReady has done all that it does, or has failed
 	drained  chan struct{} // closed when its connections are gone
@@ -145,6 +146,7 @@ func newDaemon(opts Options, endProcess, embed bool) (*Daemon, error) {
 		release:    make(chan struct{}),
 		exit:       make(chan struct{}),
 		signals:    make(chan os.Signal, 16),
+		catching:   make(chan struct{}),
 		upgrades:   make(chan struct{}, 1),
 		settled:    make(chan struct{}),
 		drained:    make(chan struct{}),
@@ -155,8 +157,10 @@ func newDaemon(opts Options, endProcess, embed bool) (*Daemon, error) {
 	}
 	d.serves, d.stopServing = context.WithCancel(context.Background())
 	d.hookOver, d.endHook = context.WithCancel(context.Background())
-	stage, err := d.start(d.catchSignals())
+	d.catchSignals()
+	stage, err := d.start()
 	if err != nil {
+		<-d.catching
 		signal.Stop(d.signals)
 		d.report.Fail(stage, err)
 		d.abandon()

@@ -94,9 +94,13 @@ func (d *Daemon) connectSupervisor(conf *cfg.Config) (err error) {
 	if err != nil {
 		return err
 	}
+	if d.super == nil {
+		return nil
+	}
 	if f := d.super.File(); f != nil {
 		d.up.Pass(fileSupervisor, f)
 	}
+	<-d.catching
 	e := supervise.Event{Kind: supervise.Starting}
 	if conf != nil {
 		e.Within = conf.Daemon.UpgradeTimeout
@@ -117,6 +121,9 @@ var errNoSupervisor = errors.New("only a program that calls Daemonize, on Linux,
 
 // tell has the supervisor know what this generation does.
 func (d *Daemon) tell(e supervise.Event) {
+	if d.super == nil {
+		return
+	}
 	if err := d.super.Tell(d.signed(e)); err != nil {
 		d.log.Warn("the supervisor does not hear", "error", err)
 	}
