@@ -36,6 +36,7 @@ type Daemon struct {
 	front      *supervise.Embedded // of the later generations, if this one is to be their supervisor, too
 	embed      bool                // it is, if the configuration agrees
 	onTerminal bool                // it was started with one
+	managed    bool                // the supervisor speaks to systemd
 	report     *report.Writer      // to whoever started this process; may be nil
 
 	// endProcess has a process whose program does not take notice of its end
@@ -91,6 +92,7 @@ type Daemon struct {
 	trial       *process.Trial // of the successor; nil if there is none
 	trialOver   chan struct{}  // closed when trial is over
 	trialUntil  time.Time      // the end of this generation's own
+	passedTrial bool           // an upgrade of this generation has succeeded
 	lastSeconds *float64       // that the last upgrade took which succeeded; nil if there was none
 	err         error
 	deadline    *time.Timer // for becoming ready
@@ -119,7 +121,8 @@ type group struct {
 	used  bool         // the program has taken it
 	open  bool         // it is being accepted on
 
-	activated bool // systemd has the socket too, and keeps it
+	activated bool   // systemd has the socket too, and keeps it
+	stored    string // the name under which systemd is to keep it; "" if it is not
 }
 
 // New makes this process a daemon by the configuration, like [Daemonize] but

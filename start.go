@@ -60,6 +60,7 @@ func (d *Daemon) start() (stage string, err error) {
 	if err := d.claimGroups(); err != nil {
 		return upgrade.StageListen, err
 	}
+	d.warnOfStore()
 	if err := d.useTickets(); err != nil {
 		return upgrade.StageStart, err
 	}

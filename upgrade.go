@@ -51,7 +51,7 @@ func (d *Daemon) upgrade(tell func(protocol.Event)) error {
 		pidfile = d.offerPID()
 		return append(d.livingAncestors(), d.self())
 	}, d.watch(a))
-	d.trialEnded()
+	d.trialEnded(err == nil)
 	d.allowSharing(false)
 	d.withdraw(forward, err != nil)
 	d.closeReturn(back)

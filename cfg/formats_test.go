@@ -29,6 +29,7 @@ upgrade_timeout  30s
 probation        5s
 max_generations  4
 supervise        yes
+fdstore          yes
 
 [app.socket]
 mode           fcgi
@@ -59,6 +60,7 @@ gozd:
   probation: 5s
   max_generations: 4
   supervise: yes
+  fdstore: yes
 web-1:
   mode: https
   listen: 443
@@ -87,6 +89,7 @@ upgrade_timeout = "30s"
 probation = "5s"
 max_generations = 4
 supervise = true
+fdstore = true
 
 [web-1]
 mode = "https"
@@ -107,7 +110,7 @@ stop_timeout = "1m30s"
 	"gozd": {
 		"pidfile": "run/app.pid", "log": "/var/log/app.log", "log_format": "json", "env_file": "app.env",
 		"user": "app", "group": 1000, "umask": "0007", "max_files": 4096,
-		"upgrade_timeout": "30s", "probation": "5s", "max_generations": 4, "supervise": true
+		"upgrade_timeout": "30s", "probation": "5s", "max_generations": 4, "supervise": true, "fdstore": true
 	},
 	"web-1": {"mode": "https", "listen": 443, "key": "key.pem", "cert": "/etc/app/cert.pem", "spread": "30s"},
 	"app.socket": {
@@ -134,6 +137,7 @@ func formatsWant(dir, name string) *cfg.Config {
 			Probation:      5 * time.Second,
 			MaxGenerations: 4,
 			Supervise:      cfg.SuperviseYes,
+			FDStore:        true,
 		},
 		Groups: []cfg.Group{{
 			Name:         "app.socket",
@@ -163,7 +167,7 @@ func TestFormatsHoldTheSameTree(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			want := formatsWant(dir, name)
 			if name == "app.conf" {
-				want.Groups[0].Line, want.Groups[1].Line = 16, 24
+				want.Groups[0].Line, want.Groups[1].Line = 17, 25
 			}
 			got, err := cfg.Parse(filepath.Join(dir, name), []byte(data), noEnviron)
 			if err != nil || !reflect.DeepEqual(got, want) {

@@ -79,6 +79,9 @@ func TestValues(t *testing.T) {
 		{"supervise false", "supervise", "false", supervise, cfg.SuperviseNo},
 		{"supervise no", "supervise", "no", supervise, cfg.SuperviseNo},
 		{"supervise auto", "supervise", "auto", supervise, cfg.SuperviseAuto},
+		{"fdstore yes", "fdstore", "yes", fdstore, true},
+		{"fdstore no", "fdstore", "no", fdstore, false},
+		{"fdstore false", "fdstore", "false", fdstore, false},
 		{"no probation", "probation", "0s", func(c *cfg.Config) any { return c.Daemon.Probation }, time.Duration(0)},
 		{"fraction", "probation", "1.5h", func(c *cfg.Config) any { return c.Daemon.Probation }, 90 * time.Minute},
 		{"fewest generations", "max_generations", "2", func(c *cfg.Config) any { return c.Daemon.MaxGenerations }, 2},
@@ -103,6 +106,8 @@ func TestValues(t *testing.T) {
 }
 
 func supervise(c *cfg.Config) any { return c.Daemon.Supervise }
+
+func fdstore(c *cfg.Config) any { return c.Daemon.FDStore }
 
 func TestSocketOptions(t *testing.T) {
 	tests := []struct {

@@ -81,7 +81,8 @@ func (w *watched) exitStatus(raw syscall.RawConn) (status *syscall.WaitStatus) {
 }
 
 // exitInfo asks once (struct pidfd_info in linux/pidfd.h, as it was at first). Both are nil as long as the
-// process has not been collected.
+// process has not been collected. While it is being collected the kernel may find no process, and says ESRCH without
+// having written anything (pidfd_info in fs/pidfs.c); one that knows nothing of the exit says so forever.
 func exitInfo(pidfd uintptr) (*syscall.WaitStatus, error) {
 	const (
 		getInfo  = 0xC040FF0B // PIDFD_GET_INFO
@@ -92,11 +93,12 @@ func exitInfo(pidfd uintptr) (*syscall.WaitStatus, error) {
 		_       [11]uint32
 		exit    uint32
 	}{mask: infoExit}
-	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, pidfd, getInfo, uintptr(unsafe.Pointer(&info))); errno != 0 && errno != unix.ESRCH {
-		return nil, errno
-	}
-	if info.mask&infoExit == 0 {
+	_, _, errno := unix.Syscall(unix.SYS_IOCTL, pidfd, getInfo, uintptr(unsafe.Pointer(&info)))
+	switch {
+	case errno == unix.ESRCH, errno == 0 && info.mask&infoExit == 0:
 		return nil, nil
+	case errno != 0:
+		return nil, errno
 	}
 	ws := syscall.WaitStatus(info.exit)
 	return &ws, nil
@@ -114,22 +116,30 @@ func (w *watched) signal(sig syscall.Signal) error {
 // hear takes note of all that has been said until now.
 func (s *supervisor) hear() {
 	for {
-		data, pid, err := s.channel.next()
+		m, err := s.channel.next()
 		if err != nil {
 			break
 		}
-		if len(data) == 0 { // its end: no generation has the other one any more
+		if len(m.data) == 0 { // its end: no generation has the other one any more
 			s.channel.over = true
 			break
 		}
-		e, err := decodeEvent(data)
-		if err != nil {
-			s.log.Warn("not understood", "pid", pid, "error", err)
-			continue
-		}
-		s.heard(pid, e)
+		s.understand(m)
+		m.close()
 	}
 	s.hearProgram()
+}
+
+func (s *supervisor) understand(m message) {
+	e, err := decodeEvent(m.data)
+	if err != nil {
+		s.log.Warn("not understood", "pid", m.pid, "error", err)
+		return
+	}
+	s.heard(m.pid, e)
+	if e.Kind == Keeping {
+		s.keepSockets(m.pid, e.Names, m.files)
+	}
 }
 
 func (s *supervisor) heard(pid int, e Event) {
@@ -152,7 +162,10 @@ func (s *supervisor) heard(pid int, e Event) {
 		if s.Asked != 0 {
 			s.keep(syscall.Signal(s.Asked)) // the one before it may have been replaced when it was asked
 		}
-	case Draining, Stopping, Starting, Upgrading, Failed, Alive:
+	case Draining, Stopping, Starting, Upgrading, Failed, Alive, Keeping:
+	}
+	if (e.Kind == Serving || e.Kind == Failed) && !e.Keeps {
+		s.store(nil, nil)
 	}
 	s.report(g, e)
 }

@@ -35,6 +35,12 @@ type Manifest struct {
 	// with the value that it had before; nil for none. It is bytes, as such a value need not be UTF-8.
 	Shadowed map[string][]byte `json:"shadowed,omitzero"`
 
+	// Managed says that the daemon's supervisor speaks to systemd.
+	Managed bool `json:"managed,omitempty"`
+
+	// Storing says that the writer's configuration has fdstore.
+	Storing bool `json:"storing,omitempty"`
+
 	// History is what has been tried before the reader was started.
 	History History `json:"history,omitzero"`
 }

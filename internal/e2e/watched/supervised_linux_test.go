@@ -21,6 +21,11 @@ import (
 func supervised(t *testing.T, env ...string) (*daemon.Daemon, *exec.Cmd) {
 	t.Helper()
 	d := newDaemon(t, "watched", "supervise yes")
+	return d, supervise(t, d, env...)
+}
+
+func supervise(t *testing.T, d *daemon.Daemon, env ...string) *exec.Cmd {
+	t.Helper()
 	cmd := exec.Command(d.Binary, "-f", "-v", "-c", d.Conf)
 	cmd.Dir, cmd.Env = d.Dir, append(os.Environ(), env...)
 	out, err := os.Create(filepath.Join(d.Dir, "supervisor.log"))
@@ -34,7 +39,7 @@ func supervised(t *testing.T, env ...string) (*daemon.Daemon, *exec.Cmd) {
 	})
 	cmd.Stdout, cmd.Stderr = out, out
 	watch(t, d, cmd)
-	return d, cmd
+	return cmd
 }
 
 // The supervisor runs the binary that the serving generation runs, even when there is a newer one by now that
