@@ -51,6 +51,18 @@ func Spawner(tb testing.TB) string {
 	return build(tb, "spawner", "internal/testutil/spawner", "")
 }
 
+// Logging returns the path of a program that logs by itself, into the daemon's file.
+func Logging(tb testing.TB) string {
+	tb.Helper()
+	return build(tb, "logging", "internal/testutil/logging", "")
+}
+
+// Watched returns the path of a program with a supervisor.
+func Watched(tb testing.TB) string {
+	tb.Helper()
+	return build(tb, "watched", "internal/testutil/watched", "")
+}
+
 // Gozdctl returns the path of the operator's tool.
 func Gozdctl(tb testing.TB) string { tb.Helper(); return build(tb, "gozdctl", "cmd/gozdctl", "") }
 

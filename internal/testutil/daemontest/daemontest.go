@@ -26,6 +26,9 @@ func Prepare(t *testing.T, program, groups string, options ...string) *daemon.Da
 	return d
 }
 
+// logShown is how much of a daemon's log a test that fails shows, in bytes.
+const logShown = 1 << 18
+
 // EndWithTest stops a daemon at the end of its test, and looks for races in its log.
 func EndWithTest(t *testing.T, d *daemon.Daemon) {
 	t.Helper()
@@ -40,7 +43,7 @@ func EndWithTest(t *testing.T, d *daemon.Daemon) {
 			t.Errorf("the daemon has a data race")
 		}
 		if t.Failed() {
-			t.Logf("the daemon's log:\n%s", log)
+			t.Logf("the end of the daemon's log:\n%s", log[max(0, len(log)-logShown):])
 		}
 	})
 }
