@@ -21,13 +21,19 @@ import (
 // file.
 func signalServing(t *testing.T, d *daemon.Daemon, sig os.Signal) {
 	t.Helper()
-	r, err := process.Find(d.PIDFile)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
-	if err := r.Signal(sig); err != nil {
-		t.Fatal(err)
+	for {
+		r, err := process.Await(t.Context(), d.PIDFile)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = r.Signal(sig)
+		r.Close()
+		if err == nil {
+			return
+		}
+		if !errors.Is(err, os.ErrProcessDone) { // it has been replaced, and has ended, in between
+			t.Fatal(err)
+		}
 	}
 }
 
@@ -186,7 +192,7 @@ func TestReopenReachesEveryGeneration(t *testing.T) {
 func awaitLogTarget(t *testing.T, pid int, path string) {
 	t.Helper()
 	link := fmt.Sprintf("/proc/%d/fd/2", pid)
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(30 * time.Second)
 	for {
 		got, err := os.Readlink(link)
 		if errors.Is(err, fs.ErrNotExist) {
