@@ -25,7 +25,12 @@ func TestReload(t *testing.T) {
 					u.addr = addr
 					u.run("systemctl", "start", "app.service")
 					main := u.mainPID()
-					u.underLoad(func() { u.reload(reloads) })
+					u.underLoad(func() {
+						for range reloads {
+							u.program("mixed") // the same file would leave the supervisor as it is
+							u.reload(1)
+						}
+					})
 					u.wantWell(main)
 					u.await("drained", func() bool { return u.show("StatusText") == "generation 21 serving" })
 					u.wantJournal(reloads + 1)

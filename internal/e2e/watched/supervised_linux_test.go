@@ -86,6 +86,7 @@ func TestSupervisorThatLooksLate(t *testing.T) {
 			must(t, syscall.Kill(supervisor, syscall.SIGSTOP))
 			return state(supervisor) == "T"
 		})
+		newBinary(t, d)
 		upgrade(t, d, 1)
 		await(t, "ended, and not collected", func() bool { return state(old) == "Z" })
 		must(t, syscall.Kill(supervisor, syscall.SIGCONT))
