@@ -17,9 +17,7 @@ func TestReload(t *testing.T) {
 			for _, s := range suites {
 				t.Run(s.name, func(t *testing.T) {
 					root := s.root(t)
-					if strings.Contains(file, "notify-reload") && sysd.Version(t, root) < 253 {
-						t.Skip("this systemd is older than this type of units")
-					}
+					needsVersion(t, root, file)
 					addr := freePort(t)
 					u := install(t, root, file, "listen "+addr, verbose)
 					u.addr = addr
@@ -38,6 +36,14 @@ func TestReload(t *testing.T) {
 				})
 			}
 		})
+	}
+}
+
+// needsVersion skips units that a systemd does not know.
+func needsVersion(t *testing.T, root, file string) {
+	t.Helper()
+	if strings.Contains(file, "notify-reload") && sysd.Version(t, root) < 253 {
+		t.Skip("this systemd is older than this type of units")
 	}
 }
 
