@@ -50,7 +50,7 @@ func checkManaged(t *testing.T, d *daemon.Daemon, m manager) {
 	l := clients(t, daemontest.Target(t, d, "web"))
 	for generation := 1; generation < 4; generation++ {
 		awaitServed(t, l, generation)
-		if err := daemon.Install(programs.mixed, d.Binary); err != nil { // or the supervisor would stay at its image
+		if err := daemon.Install(binaries.Mixed(t), d.Binary); err != nil { // or the supervisor would stay at its image
 			t.Fatal(err)
 		}
 		upgradeByTool(t, d)
