@@ -253,9 +253,7 @@ func (u *Upgrader) Check(ancestors []Ancestor) error {
 	if u.tf == nil {
 		return nil
 	}
-	if err := u.box.connect(); err != nil {
-		return err
-	}
+	_ = u.box.connect() // or the upgrade will try it again
 	manifest, _ := u.message(ancestors)
 	_, err := encodeLetter(manifest, []string{fileSaid, fileSeen, fileStandby}, 0)
 	return err

@@ -25,10 +25,9 @@ import (
 type mailbox struct {
 	files [2]*os.File // post and fetch, before they are connections
 
-	connected sync.Once
-	err       error         // of connecting
-	post      *net.UnixConn // the serving generation writes here
-	fetch     *net.UnixConn // its successor reads here
+	connecting sync.Mutex    // held by connect
+	post       *net.UnixConn // the serving generation writes here
+	fetch      *net.UnixConn // its successor reads here
 }
 
 const (
@@ -71,23 +70,29 @@ func socketPair(kind int) ([2]int, error) {
 func openMailbox(post, fetch *os.File) *mailbox { return &mailbox{files: [2]*os.File{post, fetch}} }
 
 // connect has the mailbox ready for sending. A new generation, which only wants to read, and at once, need not
-// wait for that: it takes a tenth of a millisecond.
+// wait for that: it takes a tenth of a millisecond. Where it fails, because there are no descriptors, it can be tried again.
 func (m *mailbox) connect() error {
-	m.connected.Do(func() {
-		m.post, m.err = unixConn(m.files[0])
-		if m.err == nil {
-			m.fetch, m.err = unixConn(m.files[1])
-		}
-		if m.err != nil {
-			return
-		}
-		_, _ = m.files[0].Close(), m.files[1].Close()
-		// macOS gives a datagram pair 2 KiB. Where the size is refused, a message
-		// that does not fit fails the upgrade with the system's own error.
-		_ = m.post.SetWriteBuffer(mailboxSize)
-		_ = m.fetch.SetReadBuffer(mailboxSize)
-	})
-	return m.err
+	m.connecting.Lock()
+	defer m.connecting.Unlock()
+	if m.fetch != nil {
+		return nil
+	}
+	post, err := unixConn(m.files[0])
+	if err != nil {
+		return err
+	}
+	fetch, err := unixConn(m.files[1])
+	if err != nil {
+		_ = post.Close()
+		return err
+	}
+	_, _ = m.files[0].Close(), m.files[1].Close()
+	// macOS gives a datagram pair 2 KiB. Where the size is refused, a message
+	// that does not fit fails the upgrade with the system's own error.
+	_ = post.SetWriteBuffer(mailboxSize)
+	_ = fetch.SetReadBuffer(mailboxSize)
+	m.post, m.fetch = post, fetch
+	return nil
 }
 
 func unixConn(f *os.File) (*net.UnixConn, error) {
@@ -158,6 +163,8 @@ func (m *mailbox) enclose(data []byte, part []enclosure) error {
 func (m *mailbox) sendNothing() {
 	if m.connect() == nil {
 		_, _ = m.post.Write(nil)
+	} else {
+		_, _ = m.files[0].Write(nil)
 	}
 }
 
