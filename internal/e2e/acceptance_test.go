@@ -35,7 +35,7 @@ func dialKeepAlive(t *testing.T, to load.Target) *keepAlive {
 // get does one request on the connection and returns the PID that answered.
 func (k *keepAlive) get() int {
 	k.t.Helper()
-	_ = k.conn.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = k.conn.SetDeadline(time.Now().Add(30 * time.Second))
 	if _, err := fmt.Fprint(k.conn, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
 		k.t.Fatal(err)
 	}
@@ -121,7 +121,7 @@ func TestLongConnectionOutlivesThreeUpgrades(t *testing.T) {
 	lines := bufio.NewReader(conn)
 	say := func(text string) {
 		t.Helper()
-		_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+		_ = conn.SetDeadline(time.Now().Add(30 * time.Second))
 		if _, err := fmt.Fprintln(conn, text); err != nil {
 			t.Fatal(err)
 		}

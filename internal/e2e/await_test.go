@@ -19,7 +19,7 @@ func waitAlive(t *testing.T, d *daemon.Daemon, n int, limit time.Duration) error
 // await waits until done.
 func await(t *testing.T, what string, done func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(30 * time.Second)
 	for !done() {
 		if time.Now().After(deadline) {
 			t.Fatalf("no %s", what)

@@ -44,7 +44,7 @@ func get(t *testing.T, to load.Target, path string) []byte {
 			},
 			DisableKeepAlives: true,
 		},
-		Timeout: 10 * time.Second,
+		Timeout: 30 * time.Second,
 	}
 	resp, err := client.Get("http://localhost" + path)
 	if err != nil {
@@ -409,7 +409,7 @@ func TestStopDuringAnUpgrade(t *testing.T) {
 			t.Errorf("processes %v, want two", pids)
 		}
 		signalServing(t, d, sig)
-		if err := waitAlive(t, d, 0, 10*time.Second); err != nil {
+		if err := waitAlive(t, d, 0, 30*time.Second); err != nil {
 			t.Fatal(err)
 		}
 		if err := <-outcome; !errors.Is(err, process.ErrNotRunning) {

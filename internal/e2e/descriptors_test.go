@@ -56,7 +56,7 @@ func TestSuccessorHasNoRoomForAll(t *testing.T) {
 		t.Fatal(err)
 	}
 	// Each moves after an answer, unless its next request has begun to arrive by then.
-	for deadline := time.Now().Add(10 * time.Second); len(askAll(here)[up.New.PID]) < len(here); {
+	for deadline := time.Now().Add(30 * time.Second); len(askAll(here)[up.New.PID]) < len(here); {
 		if time.Now().After(deadline) {
 			t.Fatal("the connections that had no room do not move when there is some")
 		}
@@ -133,7 +133,7 @@ func awaitFull(t *testing.T, pid int) {
 
 func awaitDescriptors(t *testing.T, pid int, what string, fits func(n int) bool) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(time.Millisecond) {
 		n := descriptors(t, pid)
 		if fits(n) {
 			return
@@ -255,9 +255,9 @@ func TestUpgradeWithoutDescriptors(t *testing.T) {
 // awaitLog waits until the daemon has logged something.
 func awaitLog(t *testing.T, d *daemon.Daemon, text string) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !strings.Contains(d.LogText(), text); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); !strings.Contains(d.LogText(), text); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("the daemon has not logged %q after 10 s", text)
+			t.Fatalf("the daemon has not logged %q after 30 s", text)
 		}
 	}
 }

@@ -54,7 +54,7 @@ func startFront(t *testing.T, to load.Target, errorLog, name string, args ...str
 // awaitListening waits until somebody accepts.
 func awaitListening(t *testing.T, to load.Target) {
 	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(30 * time.Second)
 	for {
 		conn, err := net.Dial(to.Network, to.Address)
 		if err == nil {

@@ -110,7 +110,7 @@ func measure(t *testing.T, d *daemon.Daemon) usage {
 		t.Fatal(err)
 	}
 	to := target(t, d, "plain")
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 10 * time.Second}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 30 * time.Second}
 	resp, err := client.Get("http://" + to.Address + "/goroutines")
 	if err != nil {
 		t.Fatal(err)
@@ -144,7 +144,7 @@ func wantNoMore(t *testing.T, d *daemon.Daemon, first usage) {
 	if err := d.WaitAlive(t.Context(), 1); err != nil {
 		t.Fatal(err)
 	}
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(30 * time.Second)
 	for {
 		last := measure(t, d)
 		if last.within(first) {

@@ -152,7 +152,7 @@ func stranger(t *testing.T) (pid int, alive func() bool) {
 func TestFilesOfAKilledDaemon(t *testing.T) {
 	d := start(t, "[web]\nmode http\nlisten unix:web.sock\n")
 	upgradeToOther(t, d)
-	if err := waitAlive(t, d, 1, 10*time.Second); err != nil { // or the first one would go on
+	if err := waitAlive(t, d, 1, 30*time.Second); err != nil { // or the first one would go on
 		t.Fatal(err)
 	}
 	pid := kill(t, d)
@@ -197,7 +197,7 @@ func TestStrangerInThePIDFile(t *testing.T) {
 			}
 		}
 	}
-	if err := waitAlive(t, d, 0, 10*time.Second); err != nil {
+	if err := waitAlive(t, d, 0, 30*time.Second); err != nil {
 		t.Error(err)
 	}
 	wantNothingLeft(t, d)

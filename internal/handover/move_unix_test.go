@@ -347,7 +347,7 @@ func TestSlowReceiver(t *testing.T) {
 	}))
 	// Together much more than the channel holds.
 	_, _, results := moves(t, s, all, func(i int) []byte { return append(name(i), make([]byte, 10<<10)...) })
-	for deadline := time.Now().Add(10 * time.Second); asked.Load() == 0; {
+	for deadline := time.Now().Add(30 * time.Second); asked.Load() == 0; {
 		if time.Now().After(deadline) {
 			t.Fatal("nothing arrives")
 		}
@@ -435,7 +435,7 @@ func fileConn(tb testing.TB, f *os.File) *fakeReceiver {
 	}
 	f.Close()
 	tb.Cleanup(func() { c.Close() })
-	c.SetDeadline(time.Now().Add(20 * time.Second))
+	c.SetDeadline(time.Now().Add(30 * time.Second))
 	return &fakeReceiver{c}
 }
 
@@ -538,7 +538,7 @@ func exchange(t *testing.T, f *os.File, sent []byte) {
 		return
 	}
 	defer c.Close()
-	c.SetDeadline(time.Now().Add(20 * time.Second))
+	c.SetDeadline(time.Now().Add(30 * time.Second))
 	go func() {
 		c.Write(sent)
 		c.(*net.UnixConn).CloseWrite()
