@@ -36,6 +36,7 @@ type Daemon struct {
 	front      *supervise.Embedded // of the later generations, if this one is to be their supervisor, too
 	embed      bool                // it is, if the configuration agrees
 	onTerminal bool                // it was started with one
+	managed    bool                // the supervisor speaks to systemd
 	report     *report.Writer      // to whoever started this process; may be nil
 
 	// endProcess has a process whose program does not take notice of its end
@@ -46,6 +47,7 @@ type Daemon struct {
 	release  chan struct{} // closed when Accept may return to a program that is to end
 	exit     chan struct{}
 	signals  chan os.Signal
+	catching chan struct{} // closed when signals are caught
 	upgrades chan struct{} // has a value when wanted may be true
 	settled  chan struct{} // closed when becomeReady has done all that it does, or has failed
 	drained  chan struct{} // closed when its connections are gone
@@ -120,7 +122,8 @@ type group struct {
 	used  bool         // the program has taken it
 	open  bool         // it is being accepted on
 
-	activated bool // systemd has the socket too, and keeps it
+	activated bool   // systemd has the socket too, and keeps it
+	stored    string // the name under which systemd is to keep it; "" if it is not
 }
 
 // New makes this process a daemon by the configuration, like [Daemonize] but
@@ -147,6 +150,7 @@ func newDaemon(opts Options, endProcess, embed bool) (*Daemon, error) {
 		release:    make(chan struct{}),
 		exit:       make(chan struct{}),
 		signals:    make(chan os.Signal, 16),
+		catching:   make(chan struct{}),
 		upgrades:   make(chan struct{}, 1),
 		settled:    make(chan struct{}),
 		drained:    make(chan struct{}),
@@ -157,8 +161,10 @@ func newDaemon(opts Options, endProcess, embed bool) (*Daemon, error) {
 	}
 	d.serves, d.stopServing = context.WithCancel(context.Background())
 	d.hookOver, d.endHook = context.WithCancel(context.Background())
-	stage, err := d.start(d.catchSignals())
+	d.catchSignals()
+	stage, err := d.start()
 	if err != nil {
+		<-d.catching
 		signal.Stop(d.signals)
 		d.report.Fail(stage, err)
 		d.abandon()

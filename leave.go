@@ -88,7 +88,7 @@ func (d *Daemon) finish(why reason) {
 		d.receiver.Close()
 		for _, g := range d.order {
 			g.ln.CloseIdle()
-			if !g.activated { // or the clients in the queue would not wait for the next start, and its filter would stay
+			if !g.outlives() { // or the clients in the queue would not wait for the next start, and its filter would stay
 				g.ln.EmptyQueue()
 			}
 		}

@@ -116,22 +116,30 @@ func (w *watched) signal(sig syscall.Signal) error {
 // hear takes note of all that has been said until now.
 func (s *supervisor) hear() {
 	for {
-		data, pid, err := s.channel.next()
+		m, err := s.channel.next()
 		if err != nil {
 			break
 		}
-		if len(data) == 0 { // its end: no generation has the other one any more
+		if len(m.data) == 0 { // its end: no generation has the other one any more
 			s.channel.over = true
 			break
 		}
-		e, err := decodeEvent(data)
-		if err != nil {
-			s.log.Warn("not understood", "pid", pid, "error", err)
-			continue
-		}
-		s.heard(pid, e)
+		s.understand(m)
+		m.close()
 	}
 	s.hearProgram()
+}
+
+func (s *supervisor) understand(m message) {
+	e, err := decodeEvent(m.data)
+	if err != nil {
+		s.log.Warn("not understood", "pid", m.pid, "error", err)
+		return
+	}
+	s.heard(m.pid, e)
+	if e.Kind == Keeping {
+		s.keepSockets(m.pid, e.Names, m.files)
+	}
 }
 
 func (s *supervisor) heard(pid int, e Event) {
@@ -154,7 +162,10 @@ func (s *supervisor) heard(pid int, e Event) {
 		if s.Asked != 0 {
 			s.keep(syscall.Signal(s.Asked)) // the one before it may have been replaced when it was asked
 		}
-	case Draining, Stopping, Starting, Upgrading, Failed, Alive:
+	case Draining, Stopping, Starting, Upgrading, Failed, Alive, Keeping:
+	}
+	if (e.Kind == Serving || e.Kind == Failed) && !e.Keeps {
+		s.store(nil, nil)
 	}
 	s.report(g, e)
 }

@@ -52,6 +52,10 @@ type Options struct {
 
 	// Files are given to generation 1, from descriptor 3 on.
 	Files []*os.File
+
+	// Stored are the sockets that systemd has kept for the daemon, and has passed to this process, by their names:
+	// their inodes, 0 for one that is none.
+	Stored []Stored
 }
 
 // Begin makes this process the supervisor, by running its own binary once more in its
@@ -61,7 +65,7 @@ func Begin(opts Options) error {
 	if err != nil {
 		return err
 	}
-	s := &state{Version: protocolVersion, Binary: opts.Binary, Verbose: opts.Verbose}
+	s := &state{Version: protocolVersion, Binary: opts.Binary, Verbose: opts.Verbose, Stored: opts.Stored}
 	s.Channel, err = descriptor(ours)
 	files := append(slices.Clip(opts.Files), theirs)
 	first := &job{Dir: opts.Dir, Env: append(opts.Env, fmt.Sprintf("%s=%d", channelEnv, 2+len(files)))}

@@ -146,12 +146,13 @@ func field(text, name string) string {
 	return strings.TrimSpace(rest)
 }
 
-func (u *unit) target() load.Target {
-	network := "tcp"
-	if strings.HasPrefix(u.addr, "/") {
-		network = "unix"
+func (u *unit) target() load.Target { return load.Target{Network: networkOf(u.addr), Address: u.addr} }
+
+func networkOf(address string) string {
+	if strings.HasPrefix(address, "/") {
+		return "unix"
 	}
-	return load.Target{Network: network, Address: u.addr}
+	return "tcp"
 }
 
 // freePort finds a port that nobody has. Another may take it before the unit does, which fails the test and is not to be helped:

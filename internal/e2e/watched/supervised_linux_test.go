@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/binaries"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemon"
 )
 
@@ -21,6 +22,11 @@ import (
 func supervised(t *testing.T, env ...string) (*daemon.Daemon, *exec.Cmd) {
 	t.Helper()
 	d := newDaemon(t, "watched", "supervise yes")
+	return d, supervise(t, d, env...)
+}
+
+func supervise(t *testing.T, d *daemon.Daemon, env ...string) *exec.Cmd {
+	t.Helper()
 	cmd := exec.Command(d.Binary, "-f", "-v", "-c", d.Conf)
 	cmd.Dir, cmd.Env = d.Dir, append(os.Environ(), env...)
 	out, err := os.Create(filepath.Join(d.Dir, "supervisor.log"))
@@ -34,7 +40,7 @@ func supervised(t *testing.T, env ...string) (*daemon.Daemon, *exec.Cmd) {
 	})
 	cmd.Stdout, cmd.Stderr = out, out
 	watch(t, d, cmd)
-	return d, cmd
+	return cmd
 }
 
 // The supervisor runs the binary that the serving generation runs, even when there is a newer one by now that
@@ -44,7 +50,7 @@ func TestSupervisorRunsTheProvenBinary(t *testing.T) {
 	exe := filepath.Join("/proc", strconv.Itoa(cmd.Process.Pid), "exe")
 	before, err := os.Stat(exe)
 	must(t, err)
-	must(t, daemon.Install(filepath.Join(binaries, "watched"), d.Binary))
+	must(t, daemon.Install(binaries.Watched(t), d.Binary))
 	upgrade(t, d, 1)
 	await(t, "at the new binary", func() bool {
 		now, err := os.Stat(exe)
