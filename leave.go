@@ -232,7 +232,7 @@ func (d *Daemon) sayGoodbye() {
 	if d.replacedBy() != nil {
 		// What is meant for the daemon must not kill a program that cleans up after its generation. Nobody receives
 		// them, so they are dropped.
-		signal.Notify(make(chan os.Signal), sigUpgrade, sigReopen)
+		signal.Notify(make(chan os.Signal, 1), sigUpgrade, sigReopen)
 	}
 	signal.Stop(d.signals)
 	close(d.signals)

@@ -28,7 +28,7 @@ func within[T any](tb testing.TB, c <-chan T, what string) (v T) {
 	tb.Helper()
 	select {
 	case v = <-c:
-	case <-time.After(20 * time.Second):
+	case <-time.After(30 * time.Second):
 		tb.Fatalf("%s: nothing for 20 seconds", what)
 	}
 	return v
