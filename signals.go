@@ -20,6 +20,7 @@ func (d *Daemon) catchSignals() {
 	}
 	if upgrade.IsSuccessor() {
 		go catch()
+		go upgrade.WarmUp()
 	} else {
 		catch()
 	}

@@ -211,15 +211,15 @@ func (u *Upgrader) takeStandby() {
 	if f := u.files[fileStandby]; f != nil {
 		u.behind = openBehind(f)
 		u.relay.forget()
-		go u.forgetBehind()
+		time.AfterFunc(watchDelay, u.watchBehind)
 	}
 	delete(u.files, fileOlder)
 	delete(u.files, fileStandby)
 }
 
-// forgetBehind lets go of the channel when nobody stands by any more. An upgrade in progress may be passing it on.
-func (u *Upgrader) forgetBehind() {
-	<-u.behind.gone
+// watchBehind lets go of the channel when nobody stands by any more. An upgrade in progress may be passing it on.
+func (u *Upgrader) watchBehind() {
+	u.behind.watch()
 	u.upgrading.Lock()
 	defer u.upgrading.Unlock()
 	u.mu.Lock()
