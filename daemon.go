@@ -87,6 +87,7 @@ type Daemon struct {
 	since       time.Time
 	wanted      bool     // an upgrade has been asked for by a signal, and has not begun
 	passed      bool     // such a request has gone to the successor
+	caughtUp    bool     // what was sent before this generation was replaced has been handled
 	attempt     *attempt // the upgrade in progress; nil if there is none
 	drainage    drainage
 	trial       *process.Trial // of the successor; nil if there is none

@@ -107,6 +107,7 @@ func (d *Daemon) finish(why reason) {
 	d.awaitSuccessor()
 	d.closeControl() // until now whoever looks for the daemon may still have found this generation
 	if !last {
+		d.catchUp() // and have sent it a signal
 		d.awaitLast()
 	}
 	d.log.Info("done", "reason", string(why))
@@ -192,6 +193,11 @@ func (d *Daemon) sayGoodbye() {
 		time.AfterFunc(2*exitGrace, func() { os.Exit(status) })
 	}
 	close(d.exit)
+	if d.replacedBy() != nil {
+		// What is meant for the daemon must not kill a program that cleans up after its generation. Nobody receives
+		// them, so they are dropped.
+		signal.Notify(make(chan os.Signal, 1), sigUpgrade, sigReopen)
+	}
 	signal.Stop(d.signals)
 	close(d.signals)
 	// The program has a moment to return from main. Only then may Serve return

@@ -30,6 +30,10 @@ func (d *Daemon) catchSignals() {
 // drains must still hear that it should hurry.
 func (d *Daemon) watchSignals() {
 	for sig := range d.signals {
+		if m, ok := sig.(mark); ok {
+			close(m)
+			continue
+		}
 		d.handleSignal(sig)
 	}
 }
@@ -58,6 +62,10 @@ func (d *Daemon) act(sig os.Signal) {
 	case sigStop, os.Interrupt:
 		d.Stop()
 	case sigQuit:
+		if d.phaseIs(leaving) {
+			d.quitLate()
+			return
+		}
 		d.Quit()
 	case sigReopen:
 		_ = d.reopen() // it has been logged

@@ -40,7 +40,7 @@ func onSocket(t *testing.T, network string, h http.HandlerFunc) *server {
 			if err != nil {
 				return nil, err
 			}
-			return c, c.SetDeadline(time.Now().Add(10 * time.Second))
+			return c, c.SetDeadline(time.Now().Add(30 * time.Second))
 		},
 	}
 	s.start(t, h)

@@ -217,7 +217,7 @@ func TestReadsWhileAnAnswerIsBlocked(t *testing.T) {
 		for range cap(began) {
 			select {
 			case <-began:
-			case <-time.After(10 * time.Second):
+			case <-time.After(30 * time.Second):
 				t.Fatalf("draining %v: a request does not begin", drain)
 			}
 		}

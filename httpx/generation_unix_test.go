@@ -78,9 +78,9 @@ func (g *generation) wantMoved(t *testing.T, n uint64) {
 
 func eventually(t *testing.T, what string, cond func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !cond(); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); !cond(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("%s: not within 10 seconds", what)
+			t.Fatalf("%s: not within 30 seconds", what)
 		}
 	}
 }

@@ -32,7 +32,7 @@ func adopt(t *testing.T, ln *listen.Listener, network string, state []byte) (cli
 	t.Helper()
 	inner := raw(t, network)
 	server, client := pair(t, inner, to(inner))
-	client.SetDeadline(time.Now().Add(20 * time.Second))
+	client.SetDeadline(time.Now().Add(30 * time.Second))
 	own, err := succession.Duplicate(server.(syscall.Conn))
 	if err != nil {
 		t.Fatal(err)
@@ -64,9 +64,9 @@ func accepted(ln net.Listener) <-chan net.Conn {
 // eventually waits until cond holds.
 func eventually(tb testing.TB, what string, cond func() bool) {
 	tb.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !cond(); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); !cond(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
-			tb.Fatalf("%s: not within 10 seconds", what)
+			tb.Fatalf("%s: not within 30 seconds", what)
 		}
 	}
 }
@@ -82,7 +82,7 @@ func send(t *testing.T, c net.Conn, text string) {
 // wantText wants text to be what comes next on c.
 func wantText(t *testing.T, c net.Conn, text string) {
 	t.Helper()
-	c.SetReadDeadline(time.Now().Add(20 * time.Second))
+	c.SetReadDeadline(time.Now().Add(30 * time.Second))
 	b := make([]byte, len(text))
 	if _, err := io.ReadFull(c, b); err != nil || string(b) != text {
 		t.Errorf("read %q, %v, want %q", b, err, text)
@@ -91,7 +91,7 @@ func wantText(t *testing.T, c net.Conn, text string) {
 
 func wantEOF(t *testing.T, c net.Conn) {
 	t.Helper()
-	c.SetReadDeadline(time.Now().Add(20 * time.Second))
+	c.SetReadDeadline(time.Now().Add(30 * time.Second))
 	if n, err := c.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 		t.Errorf("Read = %d, %v, want io.EOF", n, err)
 	}

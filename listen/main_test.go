@@ -81,13 +81,13 @@ func accept(ln net.Listener) <-chan error {
 	return done
 }
 
-// within fails the test if c gives nothing for 10 seconds.
+// within fails the test if c gives nothing for 30 seconds.
 func within[T any](tb testing.TB, c <-chan T, what string) (v T) {
 	tb.Helper()
 	select {
 	case v = <-c:
-	case <-time.After(10 * time.Second):
-		tb.Fatalf("%s: nothing for 10 seconds", what)
+	case <-time.After(30 * time.Second):
+		tb.Fatalf("%s: nothing for 30 seconds", what)
 	}
 	return v
 }

@@ -60,7 +60,7 @@ func mustDial(t *testing.T, dial func() (net.Conn, error)) net.Conn {
 // limit bounds what the test waits for on c.
 func limit(t *testing.T, c net.Conn) {
 	t.Helper()
-	if err := c.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := c.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -129,7 +129,7 @@ func TestSlowReceiver(t *testing.T) {
 	}))
 	// Together much more than the channel holds.
 	_, _, results := moves(t, s, all, func(i int) []byte { return append(name(i), make([]byte, 10<<10)...) })
-	for deadline := time.Now().Add(10 * time.Second); asked.Load() == 0; {
+	for deadline := time.Now().Add(30 * time.Second); asked.Load() == 0; {
 		if time.Now().After(deadline) {
 			t.Fatal("nothing arrives")
 		}

@@ -64,7 +64,7 @@ func TestNoDescriptorLeaks(t *testing.T) {
 		t.Run("moves", useAll)
 	}
 	// The last ones are closed by goroutines that have just been told.
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(time.Millisecond) {
 		after := len(descriptors(t))
 		if after <= before {
 			return

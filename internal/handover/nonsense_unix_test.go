@@ -109,7 +109,7 @@ func fileConn(tb testing.TB, f *os.File) *fakeReceiver {
 	}
 	f.Close()
 	tb.Cleanup(func() { c.Close() })
-	c.SetDeadline(time.Now().Add(20 * time.Second))
+	c.SetDeadline(time.Now().Add(30 * time.Second))
 	return &fakeReceiver{c}
 }
 
@@ -212,7 +212,7 @@ func exchange(t *testing.T, f *os.File, sent []byte) {
 		return
 	}
 	defer c.Close()
-	c.SetDeadline(time.Now().Add(20 * time.Second))
+	c.SetDeadline(time.Now().Add(30 * time.Second))
 	go func() {
 		c.Write(sent)
 		c.(*net.UnixConn).CloseWrite()

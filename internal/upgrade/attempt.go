@@ -15,8 +15,8 @@ import (
 )
 
 // settleWait is how long tableflip may take to see that this process is ready. It
-// does so at once, but in a goroutine of its own.
-const settleWait = time.Second
+// does so at once, but in a goroutine of its own, which may have to wait for a processor.
+const settleWait = 10 * time.Second
 
 // Successor is the next generation, which serves.
 type Successor struct {

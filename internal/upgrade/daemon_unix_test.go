@@ -22,7 +22,7 @@ import (
 )
 
 // patience is how long a test waits for something that happens at once.
-const patience = 20 * time.Second
+const patience = 30 * time.Second
 
 // daemon is a daemon under test.
 type daemon struct {

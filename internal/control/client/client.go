@@ -18,7 +18,7 @@ import (
 
 // socketWait is how long a generation that has just become ready may take to open its
 // socket: that is the last thing that it does.
-const socketWait = 2 * time.Second
+const socketWait = 10 * time.Second
 
 // maxAnswer bounds what is read of an answer that is no stream, in bytes.
 const maxAnswer = 16 << 20

@@ -27,7 +27,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // patience is how long anything may take.
-const patience = 20 * time.Second
+const patience = 30 * time.Second
 
 // pidfileIn returns a path with a short name: a socket's must fit into its address.
 func pidfileIn(t *testing.T) string {

@@ -23,7 +23,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // patience is how long anything may take.
-const patience = 20 * time.Second
+const patience = 30 * time.Second
 
 // fakeDaemon does what its fields say. It is a daemon of generation 3.
 type fakeDaemon struct {

@@ -50,7 +50,7 @@ func startLastClients(t *testing.T, to load.Target) *lastClients {
 // getOnce makes one request, and closes the connection.
 func getOnce(conn net.Conn) error {
 	defer func() { _ = conn.Close() }()
-	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(30 * time.Second))
 	if _, err := fmt.Fprint(conn, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"); err != nil {
 		return err
 	}

@@ -68,7 +68,7 @@ func (s *soak) note(format string, args ...any) {
 func (s *soak) measure() soakFigures {
 	s.t.Helper()
 	pid := s.state().PID
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
 		var now soakFigures
 		now.Descriptors = daemontest.Descriptors(s.t, pid) // before the question, which is a connection
 		now.Goroutines = s.goroutines()

@@ -34,7 +34,7 @@ func TestParentThatLooksLate(t *testing.T) {
 		t.Error("generation 2 has ended, and its parent does not know yet that it was ready")
 	}
 	signalTo(t, first.PID, syscall.SIGCONT)
-	if err := daemontest.WaitAlive(t, d, 1, 10*time.Second); err != nil {
+	if err := daemontest.WaitAlive(t, d, 1, 30*time.Second); err != nil {
 		t.Fatal(err)
 	}
 	if s, err := d.State(); err != nil || s.Generation != 3 {
@@ -66,7 +66,7 @@ func TestParentThatLooksLateAtAProbation(t *testing.T) {
 		t.Fatal(err)
 	}
 	signalTo(t, first.PID, syscall.SIGCONT)
-	if err := daemontest.WaitAlive(t, d, 1, 10*time.Second); err != nil {
+	if err := daemontest.WaitAlive(t, d, 1, 30*time.Second); err != nil {
 		t.Fatal(err)
 	}
 	daemontest.Await(t, "state of generation 2", func() bool { s, err := d.State(); return err == nil && s.Generation == 2 && s.Trial == nil })

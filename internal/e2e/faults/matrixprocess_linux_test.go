@@ -19,7 +19,7 @@ import (
 
 // cellPatience bounds what is waited for in a cell. It is only met when something is
 // broken.
-const cellPatience = 20 * time.Second
+const cellPatience = 30 * time.Second
 
 // processesWith returns the living processes that were started with a variable in
 // their environment. As its value is the cell's alone, these are all of its daemon,

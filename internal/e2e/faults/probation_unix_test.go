@@ -63,7 +63,7 @@ func TestProbationPassed(t *testing.T) {
 func awaitAnswers(t *testing.T, rec *load.Recorder, kind string, generation int) {
 	t.Helper()
 	before := rec.Snapshot().Kind(kind).Served[generation]
-	for deadline := time.Now().Add(20 * time.Second); rec.Snapshot().Kind(kind).Served[generation] == before; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); rec.Snapshot().Kind(kind).Served[generation] == before; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("generation %d answers none of %s", generation, kind)
 		}
@@ -152,7 +152,7 @@ func TestParentDiesDuringProbation(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Logf("who asked for it is told: %v", <-outcome) // either is true: it has ended, the upgrade has succeeded
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(time.Millisecond) {
 		if s, err := d.State(); err == nil && s.PID == trial.PID {
 			break
 		}

@@ -205,7 +205,7 @@ func TestHundredUpgradesLeaveNothing(t *testing.T) {
 	}
 	ask(t, d, "/collect")
 	var last burden
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(10 * time.Millisecond) {
 		if last = weigh(t, d); last.within(first) {
 			break
 		}

@@ -25,7 +25,7 @@ import (
 
 // promptly bounds what an operator waits for who asks for an upgrade that fails. It is
 // well below what the daemon gives an upgrade, a minute.
-const promptly = 20 * time.Second
+const promptly = 30 * time.Second
 
 // asNobody is the daemon's command, run by a user who may do little.
 func asNobody(t *testing.T, d *daemon.Daemon, args ...string) *exec.Cmd {
@@ -104,7 +104,7 @@ func TestPIDDirectoryNotWritable(t *testing.T) {
 	if output, err := asNobody(t, d, "-s", "stop").CombinedOutput(); err != nil { // without the right to remove its files
 		t.Errorf("-s stop: %v: %s", err, output)
 	}
-	if err := daemontest.WaitAlive(t, d, 0, 10*time.Second); err != nil {
+	if err := daemontest.WaitAlive(t, d, 0, 30*time.Second); err != nil {
 		t.Error(err)
 	}
 	chmod(t, d.Dir, 0o755)

@@ -154,7 +154,7 @@ func stranger(t *testing.T) (pid int, alive func() bool) {
 func TestFilesOfAKilledDaemon(t *testing.T) {
 	d := daemontest.Start(t, "[web]\nmode http\nlisten unix:web.sock\n")
 	daemontest.UpgradeToOther(t, d)
-	if err := daemontest.WaitAlive(t, d, 1, 10*time.Second); err != nil { // or the first one would go on
+	if err := daemontest.WaitAlive(t, d, 1, 30*time.Second); err != nil { // or the first one would go on
 		t.Fatal(err)
 	}
 	pid := kill(t, d)
@@ -199,7 +199,7 @@ func TestStrangerInThePIDFile(t *testing.T) {
 			}
 		}
 	}
-	if err := daemontest.WaitAlive(t, d, 0, 10*time.Second); err != nil {
+	if err := daemontest.WaitAlive(t, d, 0, 30*time.Second); err != nil {
 		t.Error(err)
 	}
 	daemontest.WantNothingLeft(t, d)

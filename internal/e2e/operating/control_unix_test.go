@@ -122,7 +122,7 @@ func TestStatusOfManyGenerations(t *testing.T) {
 func dialServing(t *testing.T, d *daemon.Daemon) net.Conn {
 	t.Helper()
 	to := daemontest.Target(t, d, "line")
-	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); {
+	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); {
 		conn, err := net.Dial(to.Network, to.Address)
 		if err != nil {
 			t.Fatal(err)

@@ -36,7 +36,7 @@ func beginUpgrade(t *testing.T, c *client.Client, opts client.UpgradeOptions) *c
 // await waits for an event, and skips others.
 func (u *controlUpgrade) await(t *testing.T, kind protocol.EventType) protocol.Event {
 	t.Helper()
-	for late := time.After(20 * time.Second); ; {
+	for late := time.After(30 * time.Second); ; {
 		select {
 		case e := <-u.events:
 			if e.Type == kind {

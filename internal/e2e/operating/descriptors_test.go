@@ -59,7 +59,7 @@ func TestSuccessorHasNoRoomForAll(t *testing.T) {
 		t.Fatal(err)
 	}
 	// Each moves after an answer, unless its next request has begun to arrive by then.
-	for deadline := time.Now().Add(10 * time.Second); len(askAll(here)[up.New.PID]) < len(here); {
+	for deadline := time.Now().Add(30 * time.Second); len(askAll(here)[up.New.PID]) < len(here); {
 		if time.Now().After(deadline) {
 			t.Fatal("the connections that had no room do not move when there is some")
 		}
@@ -136,7 +136,7 @@ func awaitFull(t *testing.T, pid int) {
 
 func awaitDescriptors(t *testing.T, pid int, what string, fits func(n int) bool) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(time.Millisecond) {
 		n := daemontest.Descriptors(t, pid)
 		if fits(n) {
 			return

@@ -47,7 +47,7 @@ func TestStopDuringAnUpgrade(t *testing.T) {
 			t.Errorf("processes %v, want two", pids)
 		}
 		daemontest.SignalServing(t, d, sig)
-		if err := daemontest.WaitAlive(t, d, 0, 10*time.Second); err != nil {
+		if err := daemontest.WaitAlive(t, d, 0, 30*time.Second); err != nil {
 			t.Fatal(err)
 		}
 		if err := <-outcome; !errors.Is(err, process.ErrNotRunning) {

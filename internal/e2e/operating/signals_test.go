@@ -156,7 +156,7 @@ func TestReopenReachesEveryGeneration(t *testing.T) {
 func awaitLogTarget(t *testing.T, pid int, path string) {
 	t.Helper()
 	link := fmt.Sprintf("/proc/%d/fd/2", pid)
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(30 * time.Second)
 	for {
 		got, err := os.Readlink(link)
 		if errors.Is(err, fs.ErrNotExist) {

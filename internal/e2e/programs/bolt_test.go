@@ -72,7 +72,7 @@ func (c *counter) dial() error {
 }
 
 func (c *counter) send(method string, between func()) error {
-	if err := c.conn.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+	if err := c.conn.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
 		return err
 	}
 	head := method + " /count/apples HTTP/1.1\r\nHost: bolt\r\n"

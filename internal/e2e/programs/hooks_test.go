@@ -61,14 +61,14 @@ func notes(t *testing.T, d *daemon.Daemon, file string) string {
 // awaitNotes waits until just that is in the file.
 func awaitNotes(t *testing.T, d *daemon.Daemon, file, want string) {
 	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(30 * time.Second)
 	for {
 		got := notes(t, d, file)
 		if got == want {
 			return
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("%s has %q after 10 s, want %q", file, got, want)
+			t.Fatalf("%s has %q after 30 s, want %q", file, got, want)
 		}
 		time.Sleep(time.Millisecond)
 	}
@@ -99,7 +99,7 @@ func dialLine(t *testing.T, d *daemon.Daemon) net.Conn {
 // askLine returns the answer to a line.
 func askLine(t *testing.T, conn net.Conn) string {
 	t.Helper()
-	if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := fmt.Fprintln(conn, "here"); err != nil {

@@ -81,7 +81,7 @@ func TestLongConnectionOutlivesThreeUpgrades(t *testing.T) {
 	lines := bufio.NewReader(conn)
 	say := func(text string) {
 		t.Helper()
-		_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+		_ = conn.SetDeadline(time.Now().Add(30 * time.Second))
 		if _, err := fmt.Fprintln(conn, text); err != nil {
 			t.Fatal(err)
 		}

@@ -59,7 +59,7 @@ func newGoClient(t *testing.T, to load.Target) *goClient {
 			c.dials++
 			return new(net.Dialer).DialContext(ctx, network, address)
 		},
-		ExpectContinueTimeout: 10 * time.Second,
+		ExpectContinueTimeout: 30 * time.Second,
 	}
 	t.Cleanup(c.CloseIdleConnections)
 	return c

@@ -109,7 +109,7 @@ func dialRaw(t *testing.T, to load.Target) *rawClient {
 func (c *rawClient) converse(t *testing.T, steps []step) []byte {
 	t.Helper()
 	c.received.Reset()
-	_ = c.conn.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = c.conn.SetDeadline(time.Now().Add(30 * time.Second))
 	for _, s := range steps {
 		if _, err := io.WriteString(c.conn, s.send); err != nil {
 			t.Fatal(err)
@@ -128,7 +128,7 @@ func (c *rawClient) converse(t *testing.T, steps []step) []byte {
 // toTheEnd sends something, and nothing more, and returns all that comes.
 func (c *rawClient) toTheEnd(t *testing.T, send string) []byte {
 	t.Helper()
-	_ = c.conn.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = c.conn.SetDeadline(time.Now().Add(30 * time.Second))
 	if _, err := io.WriteString(c.conn, send); err != nil {
 		t.Fatal(err)
 	}

@@ -36,7 +36,7 @@ func newReturning(t *testing.T, d *daemon.Daemon, version uint16) *returning {
 // visit makes one request and returns the connection's state.
 func (c *returning) visit(t *testing.T) *tls.ConnectionState {
 	t.Helper()
-	client := &http.Client{Transport: c.transport, Timeout: 10 * time.Second}
+	client := &http.Client{Transport: c.transport, Timeout: 30 * time.Second}
 	resp, err := client.Get(c.url)
 	if err != nil {
 		t.Fatal(err)

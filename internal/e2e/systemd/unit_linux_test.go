@@ -15,7 +15,7 @@ import (
 )
 
 // patience bounds every wait for something that ought to happen.
-const patience = 20 * time.Second
+const patience = 30 * time.Second
 
 // unit is an installed app.service in a machine of its own.
 type unit struct {

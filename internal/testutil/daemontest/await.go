@@ -28,9 +28,9 @@ func AwaitEnd(t *testing.T, s *process.State) {
 // AwaitLog waits until the daemon has logged something.
 func AwaitLog(t *testing.T, d *daemon.Daemon, text string) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !strings.Contains(d.LogText(), text); time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); !strings.Contains(d.LogText(), text); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("the daemon has not logged %q after 10 s", text)
+			t.Fatalf("the daemon has not logged %q after 30 s", text)
 		}
 	}
 }
@@ -46,7 +46,7 @@ func WaitAlive(t *testing.T, d *daemon.Daemon, n int, limit time.Duration) error
 // Await waits until done.
 func Await(t *testing.T, what string, done func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(30 * time.Second)
 	for !done() {
 		if time.Now().After(deadline) {
 			t.Fatalf("no %s", what)

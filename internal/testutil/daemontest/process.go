@@ -1,6 +1,7 @@
 package daemontest
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -31,13 +32,19 @@ func ProcessesOf(t *testing.T, d *daemon.Daemon) []string {
 // file.
 func SignalServing(t *testing.T, d *daemon.Daemon, sig os.Signal) {
 	t.Helper()
-	r, err := process.Find(d.PIDFile)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer r.Close()
-	if err := r.Signal(sig); err != nil {
-		t.Fatal(err)
+	for {
+		r, err := process.Await(t.Context(), d.PIDFile)
+		if err != nil {
+			t.Fatal(err)
+		}
+		err = r.Signal(sig)
+		r.Close()
+		if err == nil {
+			return
+		}
+		if !errors.Is(err, os.ErrProcessDone) { // it has been replaced, and has ended, in between
+			t.Fatal(err)
+		}
 	}
 }
 

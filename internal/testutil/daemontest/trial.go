@@ -20,12 +20,12 @@ func BeginTrial(t *testing.T, d *daemon.Daemon) (trial *process.Trial, outcome <
 		_, err := d.Upgrade(context.WithoutCancel(t.Context()))
 		done <- err
 	}()
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(time.Millisecond) {
 		if s, err := d.State(); err == nil && s.Trial != nil {
 			return s.Trial, done
 		}
 		if time.Now().After(deadline) {
-			t.Fatal("no upgrade on probation after 20 s")
+			t.Fatal("no upgrade on probation after 30 s")
 		}
 	}
 }

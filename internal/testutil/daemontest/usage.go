@@ -29,7 +29,7 @@ func Measure(t *testing.T, d *daemon.Daemon) Usage {
 		t.Fatal(err)
 	}
 	to := Target(t, d, "plain")
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 10 * time.Second}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 30 * time.Second}
 	resp, err := client.Get("http://" + to.Address + "/goroutines")
 	if err != nil {
 		t.Fatal(err)
@@ -63,7 +63,7 @@ func WantNoMore(t *testing.T, d *daemon.Daemon, first Usage) {
 	if err := d.WaitAlive(t.Context(), 1); err != nil {
 		t.Fatal(err)
 	}
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(30 * time.Second)
 	for {
 		last := Measure(t, d)
 		if last.Within(first) {

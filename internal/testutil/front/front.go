@@ -53,7 +53,7 @@ func Start(t *testing.T, to load.Target, errorLog, name string, args ...string) 
 // awaitListening waits until somebody accepts.
 func awaitListening(t *testing.T, to load.Target) {
 	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(30 * time.Second)
 	for {
 		conn, err := net.Dial(to.Network, to.Address)
 		if err == nil {

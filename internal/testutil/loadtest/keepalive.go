@@ -24,7 +24,7 @@ func Get(t *testing.T, to load.Target, path string) []byte {
 			},
 			DisableKeepAlives: true,
 		},
-		Timeout: 10 * time.Second,
+		Timeout: 30 * time.Second,
 	}
 	resp, err := client.Get("http://localhost" + path)
 	if err != nil {
@@ -59,7 +59,7 @@ func DialKeepAlive(t *testing.T, to load.Target) *KeepAlive {
 // Get does one request on the connection and returns the PID that answered.
 func (k *KeepAlive) Get() int {
 	k.t.Helper()
-	_ = k.conn.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = k.conn.SetDeadline(time.Now().Add(30 * time.Second))
 	if _, err := fmt.Fprint(k.conn, "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
 		k.t.Fatal(err)
 	}
