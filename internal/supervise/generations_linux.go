@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
 	"syscall"
 	"time"
 	"unsafe"
@@ -229,20 +228,10 @@ func describe(ws *syscall.WaitStatus) string {
 
 // pass passes a signal on to the generation that serves, or keeps it until one can take it.
 func (s *supervisor) pass(sig syscall.Signal) {
-	if sig == unix.SIGTERM || sig == unix.SIGINT || sig == unix.SIGQUIT {
-		s.Asked = int(sig)
-	}
 	if g := s.Line.serving(); g != nil && sig == unix.SIGUSR1 && s.Line.Upgrading {
 		s.send(g, sig) // and to its successor, which may have the old file too
 	}
-	s.keep(sig)
-}
-
-// keep has a signal passed on by passKept. Two of the same kind that wait are one, as in the kernel.
-func (s *supervisor) keep(sig syscall.Signal) {
-	if !slices.Contains(s.Kept, int(sig)) {
-		s.Kept = append(s.Kept, int(sig))
-	}
+	s.take(sig)
 }
 
 // passKept passes on what can be: nothing as long as nobody handles signals, and no request for an

@@ -7,11 +7,13 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/early"
 )
 
 // The marks in the environment. Each is removed as soon as it has been seen.
 const (
-	stateEnv   = "GOZD_SUPERVISOR" // this process is the supervisor, and how far it is
+	stateEnv   = early.StateEnv    // this process is the supervisor, and how far it is
 	channelEnv = "GOZD_SUPERVISED" // this process is generation 1, and which descriptor is the channel
 )
 

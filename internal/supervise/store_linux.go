@@ -16,8 +16,7 @@ const storeEnv = "FDSTORE"
 // keepSockets has systemd keep what a generation says that serves, or is about to. Where its unit does not allow for so
 // many systemd says so in the unit's journal, and nobody else needs to.
 func (s *supervisor) keepSockets(pid int, names []string, files []int) {
-	g := s.Line.find(pid)
-	if g == nil || g.Phase == isDraining || g.Phase == isReplaced || len(names) != len(files) {
+	if s.Line.find(pid) == nil || len(names) != len(files) {
 		return
 	}
 	wanted := make([]Stored, len(names))

@@ -13,6 +13,7 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 	"golang.org/x/sys/unix"
 
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/early"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 )
 
@@ -83,6 +84,7 @@ func Begin(opts Options) error {
 		return err
 	}
 	s.First = first
+	defer s.holdSignals(early.Signals)()
 	err = s.exec("/proc/self/exe")
 	for _, f := range append(files, ours) {
 		_ = f.Close()
@@ -123,7 +125,7 @@ func newSupervisor(st *state, log *slog.Logger) *supervisor {
 		state:    st,
 		log:      log,
 		watched:  make(map[int]*watched),
-		signals:  early,
+		signals:  early.Signals,
 		children: make(chan os.Signal, 1),
 		arrived:  make(chan *inbox),
 		ends:     make(chan end),
@@ -250,7 +252,7 @@ func (s *supervisor) loop() {
 	}
 }
 
-// runNext runs the binary of the serving generation in this one's place. If that fails the old one is
+// runNext runs the binary of the serving generation in this one's place, if it is another. If that fails the old one is
 // good enough.
 func (s *supervisor) runNext() {
 	g := s.Line.serving()
@@ -260,12 +262,15 @@ func (s *supervisor) runNext() {
 	path, closeIt, err := provenBinary(g)
 	if err == nil {
 		defer closeIt()
-		s.Announce = true
-		for len(s.signals) > 0 {
-			s.keep((<-s.signals).(syscall.Signal))
+		if runs(path) {
+			return
 		}
+		release := s.holdSignals(s.signals)
+		s.Announce = true
 		err = s.exec(path)
 		s.Announce = false
+		signal.Notify(s.signals, early.PassedOn...)
+		release()
 	}
 	s.log.Warn("the supervisor stays at its binary", "error", err)
 }

@@ -15,6 +15,7 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/binaries"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemon"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemontest"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/require"
 )
 
 // hold makes a file for which a hook waits until release is called.
@@ -42,6 +43,7 @@ func upgradeBySocket(t *testing.T, d *daemon.Daemon) {
 // TestRequestThatGetsThroughLate asks for an upgrade of a generation that is too busy to notice. When it does, it has been
 // replaced long ago and has nothing else left to do.
 func TestRequestThatGetsThroughLate(t *testing.T) {
+	require.Linux(t)
 	d := startHooked(t)
 	release := hold(t, d, "hold-reopen")
 	daemontest.SignalServing(t, d, syscall.SIGUSR1)
@@ -55,6 +57,7 @@ func TestRequestThatGetsThroughLate(t *testing.T) {
 
 // TestQuitThatGetsThroughLate is the same for the end of the daemon.
 func TestQuitThatGetsThroughLate(t *testing.T) {
+	require.Linux(t)
 	d := startHooked(t)
 	release := hold(t, d, "hold-reopen")
 	daemontest.SignalServing(t, d, syscall.SIGUSR1)
@@ -68,6 +71,7 @@ func TestQuitThatGetsThroughLate(t *testing.T) {
 // TestLateSignalsDoNotKill sends to a generation that has been replaced, and whose program cleans up, what was meant for the
 // daemon.
 func TestLateSignalsDoNotKill(t *testing.T) {
+	require.Linux(t)
 	d := startHooked(t)
 	old, err := d.State()
 	if err != nil {

@@ -4,15 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
-	"time"
 )
 
 // installStore is install with the drop-in for systemd's file descriptor store, and a group web on u.addr.
@@ -133,102 +130,19 @@ func TestStoreKilled(t *testing.T) {
 						_, err := u.Exec("sh", "-c", fmt.Sprintf("kill -0 %d || kill -0 %d", main, generation))
 						return err != nil
 					})
-					k.dead()
+					k.mark()
 					u.await("restarted", func() bool { return u.show("NRestarts") == "1" && u.show("ActiveState") == "active" })
 					k.await(200)
-					cut := k.stop()
-					t.Logf("%d of the clients that were connected were cut", cut)
+					k.stop()
+					if n := k.tellLost(); n > 0 {
+						t.Errorf("%d clients were refused, want that they wait", n)
+					}
 					u.wantStored("1")
 					u.underLoadOfNew(func() { u.reload(1) })
 				})
 			}
 		})
 	}
-}
-
-// knocker has clients come one after the other, each with a connection of its own.
-type knocker struct {
-	t    *testing.T
-	addr string
-	over chan struct{}
-	all  sync.WaitGroup
-
-	mu       sync.Mutex
-	answered int
-	deadAt   time.Time
-	failed   map[time.Time]error // by when the client came
-}
-
-func knock(t *testing.T, addr string) *knocker {
-	t.Helper()
-	k := &knocker{t: t, addr: addr, over: make(chan struct{}), failed: make(map[time.Time]error)}
-	for range 4 {
-		k.all.Go(func() {
-			for {
-				select {
-				case <-k.over:
-					return
-				case <-time.After(2 * time.Millisecond): // so many a second
-					k.come()
-				}
-			}
-		})
-	}
-	return k
-}
-
-func (k *knocker) come() {
-	begin := time.Now()
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience}
-	resp, err := client.Get("http://" + k.addr + "/")
-	if err == nil {
-		_, err = io.Copy(io.Discard, resp.Body)
-		_ = resp.Body.Close()
-	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if err != nil {
-		k.failed[begin] = err
-		return
-	}
-	k.answered++
-}
-
-// await waits until more clients have been answered.
-func (k *knocker) await(more int) {
-	k.t.Helper()
-	answered := func() int {
-		k.mu.Lock()
-		defer k.mu.Unlock()
-		return k.answered
-	}
-	goal := answered() + more
-	for deadline := time.Now().Add(patience); answered() < goal; time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			k.t.Fatalf("%d clients have been answered after %v, want %d", answered(), patience, goal)
-		}
-	}
-}
-
-// dead notes that the daemon is dead now.
-func (k *knocker) dead() {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	k.deadAt = time.Now()
-}
-
-// stop checks that nobody was refused, and that none has failed that came after the death. It returns
-// how many were cut.
-func (k *knocker) stop() (cut int) {
-	k.t.Helper()
-	close(k.over)
-	k.all.Wait()
-	for begin, err := range k.failed {
-		if begin.After(k.deadAt) || errors.Is(err, syscall.ECONNREFUSED) {
-			k.t.Errorf("a client that came %v after the death: %v", begin.Sub(k.deadAt), err)
-		}
-	}
-	return len(k.failed)
 }
 
 // TestStoreFollowsUpgrades has upgrades add, change and remove addresses, and switch the store off and on. After each a

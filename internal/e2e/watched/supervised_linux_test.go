@@ -87,6 +87,7 @@ func TestSupervisorThatLooksLate(t *testing.T) {
 			must(t, syscall.Kill(supervisor, syscall.SIGSTOP))
 			return state(supervisor) == "T"
 		})
+		newBinary(t, d)
 		upgrade(t, d, 1)
 		await(t, "ended, and not collected", func() bool { return state(old) == "Z" })
 		must(t, syscall.Kill(supervisor, syscall.SIGCONT))
@@ -237,6 +238,42 @@ func TestNotifications(t *testing.T) {
 	must(t, cmd.Process.Signal(syscall.SIGTERM))
 	m.want("STOPPING=1", "EXTEND_TIMEOUT_USEC=", "STATUS=stopping")
 	ended(t, cmd)
+}
+
+// A generation that drains has nothing to say to systemd any more.
+func TestDrainingGenerationIsNotHeard(t *testing.T) {
+	m := newManager(t)
+	d, _ := supervised(t, "NOTIFY_SOCKET="+m.path)
+	m.want("READY=1")
+	before := servingPID(t, d)
+	answered := make(chan error, 1)
+	go func() {
+		_, err := get(d, "/notify?after=2s&text=STATUS=old%0AX_OLD=1%0ASTOPPING=1")
+		answered <- err
+	}()
+	target, err := d.Target("web")
+	must(t, err)
+	await(t, "asked", func() bool {
+		out, err := exec.Command("ss", "-Htn", "state", "established", "src", target.Address).Output()
+		return err == nil && len(out) > 0
+	})
+	upgrade(t, d, 1)
+	must(t, <-answered)
+	await(t, "drained", func() bool { return state(before) == "" })
+	must(t, syscall.Kill(servingPID(t, d), syscall.SIGTERM))
+	buf := make([]byte, 8192)
+	for {
+		must(t, m.conn.SetReadDeadline(time.Now().Add(patience)))
+		n, err := m.conn.Read(buf)
+		must(t, err)
+		text := string(buf[:n])
+		if strings.Contains(text, "STOPPING=1") && strings.Contains(text, "STATUS=stopping") {
+			return
+		}
+		if strings.Contains(strings.ToLower(text), "old") || strings.Contains(text, "STOPPING") {
+			t.Errorf("systemd is told what an old generation says: %q", text)
+		}
+	}
 }
 
 // The watchdog is fed by the generation that serves, through the process that systemd looks at.
