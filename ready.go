@@ -199,7 +199,7 @@ func (d *Daemon) endFailed(stage string, err error) {
 	d.mu.Lock()
 	d.err = err
 	d.mu.Unlock()
-	d.stopServing()
+	d.now().stopServing()
 	d.closeControl()
 	d.report.Fail(stage, err)
 	d.abandon()

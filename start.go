@@ -78,7 +78,7 @@ func (d *Daemon) start() (stage string, err error) {
 
 // connect finds out who started this process.
 func (d *Daemon) connect(conf *cfg.Config) (stage string, err error) {
-	opts := upgrade.Options{}
+	opts := upgrade.Options{StandBy: d.canResume()}
 	if conf != nil {
 		opts.Timeout = conf.Daemon.UpgradeTimeout
 		opts.Probation, opts.Verdict = conf.Daemon.Probation, verdictTime(conf)

@@ -142,7 +142,7 @@ func (d *Daemon) signed(e supervise.Event) supervise.Event {
 // tellLeaving has the supervisor know why this generation accepts nothing more.
 func (d *Daemon) tellLeaving(why reason) {
 	if why == replaced {
-		d.tell(supervise.Event{Kind: supervise.Draining})
+		d.tell(supervise.Event{Kind: supervise.Draining, StandsBy: d.standsBy()})
 		return
 	}
 	d.tell(supervise.Event{Kind: supervise.Stopping, Within: longest(d.conf, why) + endMargin})

@@ -16,7 +16,8 @@ import (
 
 // Upgrade starts the newest binary with the newest configuration as the next
 // generation, and returns when that one serves. Then this generation drains, and
-// Exit will ask the program to end.
+// Exit will ask the program to end. Should the new generation die while this one drains, this one serves again, and can be
+// upgraded again; see Options.OnResume. If that happens before everybody could know of the new one, it is an error.
 //
 // When it fails, this generation serves on as if nothing had happened, and the
 // error says why in the words of the process that failed; it wraps that of
@@ -48,30 +49,36 @@ func (d *Daemon) upgrade(tell func(protocol.Event)) error {
 	next, err := d.up.Upgrade(func() []upgrade.Ancestor {
 		d.allowSharing(true)
 		forward, back = d.offerChannel(), d.offerReturn()
-		pidfile = d.offerPID()
+		pidfile = d.offerPID(a.generation)
 		return append(d.livingAncestors(), d.self())
 	}, d.watch(a))
 	d.trialEnded(err == nil)
 	d.allowSharing(false)
 	d.withdraw(forward, err != nil)
 	d.closeReturn(back)
-	d.withdrawPID(pidfile)
+	d.withdrawPID(pidfile, a.generation)
 	if err != nil {
 		d.restoreAccess(access)
 		return d.upgradeFailed(err)
 	}
 	d.log.Info("upgraded", "successor", next.PID, "took", time.Since(a.began).Round(time.Millisecond))
+	t := d.now()
 	d.succeeded(a, next)
 	d.reopenSuccessor(next.PID)
+	if len(next.Dropped) > 0 {
+		d.up.Relieve(relieveWait) // or these sockets would be open in the generation before this one
+	}
 	d.drop(next.Dropped)
 	d.moveTo(forward)
 	d.passing.Add(2) // or the process might end before it has passed requests on
 	defer d.passing.Done()
 	d.leave(replaced)
+	if next.Fate != nil {
+		go d.standBy(t, next, access)
+	}
 	d.passOnRequest(next.PID)
 	go d.passOnSent()
-	d.tellServed(a, next)
-	return nil
+	return d.tellServed(a, next, t)
 }
 
 // drop has the sockets that the successor has not taken over end with those who
@@ -204,11 +211,12 @@ func (d *Daemon) watchUpgrades() {
 	case <-d.done:
 		return
 	}
-	for d.phaseIs(serving) {
+	for {
 		select {
 		case <-d.upgrades:
 			d.upgradeIfWanted()
 		case <-d.done:
+			return
 		}
 	}
 }

@@ -120,22 +120,21 @@ func (l *Listener) checkDrainedLocked() {
 // with another ctx: the earlier deadline counts, and each Result covers what
 // ended while its Drain waited. It returns at once when the listener resumes.
 func (l *Listener) Drain(ctx context.Context) Result {
+	start, before := time.Now(), l.Stats()
 	l.StopAccepting()
-	return l.AwaitDrained(ctx)
+	return l.await(ctx, l.current(), start, before)
 }
 
 // AwaitDrained is Drain for a listener that has stopped accepting. For one that accepts, as it may
 // have resumed meanwhile, it does nothing.
 func (l *Listener) AwaitDrained(ctx context.Context) Result {
-	start, before := time.Now(), l.Stats()
-	r := l.current()
-	if !r.isDraining() {
-		return Result{}
-	}
-	return l.await(ctx, r, start, before)
+	return l.await(ctx, l.current(), time.Now(), l.Stats())
 }
 
 func (l *Listener) await(ctx context.Context, now *round, start time.Time, before Stats) Result {
+	if !now.isDraining() {
+		return Result{}
+	}
 	select {
 	case <-now.drained:
 	case <-now.resumed:

@@ -83,6 +83,16 @@ func stillServed(ctx context.Context, pidfile string, old *process.State) error 
 	return fmt.Errorf("pid %d ended during the upgrade, or the successor to which it had passed the lock: %w", old.PID, process.ErrNotRunning)
 }
 
+// isServed reports whether a generation serves, or does so a moment later.
+func isServed(ctx context.Context, pidfile string) bool {
+	r, err := process.Await(ctx, pidfile)
+	if err != nil {
+		return false
+	}
+	r.Close()
+	return true
+}
+
 // outcome looks whether the daemon has said how the upgrade went; both results
 // are nil while it has not.
 func outcome(ctx context.Context, pidfile string, before *process.Running) (*Upgraded, error) {
@@ -97,6 +107,9 @@ func outcome(ctx context.Context, pidfile string, before *process.Running) (*Upg
 	switch {
 	case now.PID != old.PID || now.StartTime != old.StartTime:
 		p, err := process.Open(now.PID, now.StartTime)
+		if err != nil && isServed(ctx, pidfile) {
+			return nil, nil // the one before it has stood by, and says that it serves again
+		}
 		if err != nil {
 			return nil, fmt.Errorf("the new generation has ended at once: %w", err)
 		}

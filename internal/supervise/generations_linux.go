@@ -142,7 +142,8 @@ func (s *supervisor) understand(m message) {
 }
 
 func (s *supervisor) heard(pid int, e Event) {
-	known := s.Line.find(pid) != nil
+	before := s.Line.find(pid)
+	known, stoodBy := before != nil, before != nil && before.Phase == isStandby
 	g := s.Line.heard(pid, e)
 	if g == nil {
 		s.log.Warn("not a generation", "pid", pid, "says", string(e.Kind))
@@ -157,16 +158,23 @@ func (s *supervisor) heard(pid int, e Event) {
 			s.embedded.own(syscall.Signal(e.Signal))
 		}
 	case Serving:
-		s.renew = s.embedded == nil && g.Number > 1 && g.Version == protocolVersion && s.Asked == 0 && os.Getpid() != 1
+		s.renew = g.Number > 1 && s.mayRenew(g)
 		if s.Asked != 0 {
 			s.keep(syscall.Signal(s.Asked)) // the one before it may have been replaced when it was asked
 		}
-	case Draining, Stopping, Starting, Upgrading, Failed, Alive, Keeping:
+	case Failed:
+		s.renew = stoodBy && s.mayRenew(g) // it has the older binary
+	case Draining, Stopping, Starting, Upgrading, Alive, Keeping:
 	}
 	if (e.Kind == Serving || e.Kind == Failed) && !e.Keeps {
 		s.store(nil, nil)
 	}
 	s.report(g, e)
+}
+
+// mayRenew reports whether the binary of a generation can be run in this one's place.
+func (s *supervisor) mayRenew(g *generation) bool {
+	return s.embedded == nil && g.Version == protocolVersion && s.Asked == 0 && os.Getpid() != 1
 }
 
 // reap collects every child that has ended: generations, and orphans of theirs.

@@ -74,6 +74,7 @@ const (
 	notPossible outcome = "-"
 	upgraded    outcome = "upgraded" // the child serves
 	failed      outcome = "failed"   // the parent serves on
+	resumed     outcome = "resumed"  // the parent, which drained, serves again
 	down        outcome = "down"     // nobody serves, until it is started again
 	ended       outcome = "ended"    // as it was asked to
 )
@@ -92,7 +93,7 @@ var matrixFaults = []struct {
 		case s.before(points.TookOver):
 			return failed
 		}
-		return down // it was the only one that served
+		return resumed // it was the only one that served
 	}},
 	{name: "kill parent", inject: func(c *cell) { c.kill(parent) }, expect: func(s matrixStep) outcome {
 		if s.point == points.BeforeFork {

@@ -112,7 +112,7 @@ func (c *cell) run(inject func(*cell), expected outcome) result {
 	}
 	if expected != ended {
 		c.wantNamed(expected)
-		c.upgradeAgain()
+		c.upgradeAgain(expected)
 		c.crew.awaitMore(c.t, 10)
 	}
 	c.crew.leave()
@@ -248,10 +248,13 @@ func (c *cell) successor() int {
 // await waits until the fault has had its effect, so that it can be undone.
 func (c *cell) await(expected outcome) {
 	c.t.Helper()
-	if len(c.undo) == 0 {
+	if len(c.undo) == 0 && expected != resumed {
 		return
 	}
 	text := "msg=serving generation=2"
+	if expected == resumed {
+		text = `msg="serving again"`
+	}
 	if expected == failed {
 		text = `msg="upgrade failed"`
 	}
@@ -285,6 +288,13 @@ func (c *cell) hear(expected outcome) string {
 	case failed:
 		if !errors.As(a.err, &refusal) || refusal.PID != c.before.PID {
 			c.t.Fatalf("who asked is told %v, want a failure that pid %d outlives", a.err, c.before.PID)
+		}
+	case resumed: // he may have been told before that the child served, which it did
+		if a.err != nil && (!errors.As(a.err, &refusal) || refusal.PID != c.before.PID) {
+			c.t.Fatalf("who asked is told %v, want a failure that pid %d outlives", a.err, c.before.PID)
+		}
+		if c.step.point == points.TookOver && a.err == nil {
+			c.t.Error("who asked is told that the child serves, which nobody could know before it was killed")
 		}
 	case down:
 		if c.step.before(points.HandingOver) && !errors.Is(a.err, process.ErrNotRunning) {
@@ -325,7 +335,7 @@ func (c *cell) wantNamed(expected outcome) {
 		if child := c.pids[child]; child != 0 && r.PID != child && !c.again {
 			c.t.Errorf("pid %d serves, want %d", r.PID, child)
 		}
-	case failed:
+	case failed, resumed:
 		if r.PID != c.before.PID {
 			c.t.Errorf("pid %d serves, want %d", r.PID, c.before.PID)
 		}
@@ -356,7 +366,7 @@ func (c *cell) find() *process.Running {
 }
 
 // upgradeAgain checks that the next upgrade succeeds.
-func (c *cell) upgradeAgain() {
+func (c *cell) upgradeAgain(expected outcome) {
 	c.t.Helper()
 	before, err := c.d.State()
 	if err != nil {
@@ -366,9 +376,13 @@ func (c *cell) upgradeAgain() {
 	if err != nil {
 		c.t.Fatalf("the next upgrade: %v", err)
 	}
-	if !c.again && (up.New.Generation != before.Generation+1 || up.Old.PID != before.PID) {
+	next := before.Generation + 1
+	if expected == resumed {
+		next++ // the child had that number
+	}
+	if !c.again && (up.New.Generation != next || up.Old.PID != before.PID) {
 		c.t.Errorf("pid %d, generation %d, has replaced pid %d, want generation %d and pid %d",
-			up.New.PID, up.New.Generation, up.Old.PID, before.Generation+1, before.PID)
+			up.New.PID, up.New.Generation, up.Old.PID, next, before.PID)
 	}
 }
 

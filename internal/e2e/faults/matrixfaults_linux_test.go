@@ -37,7 +37,7 @@ func (c *cell) kill(victim role) {
 		c.safe = portsOf(c.t, survivor)
 		maps.DeleteFunc(c.doomed, func(port int, _ bool) bool { return c.safe[port] })
 	}
-	if survivor == 0 || victim == child && !c.step.before(points.TookOver) {
+	if survivor == 0 {
 		c.killed, c.since = true, time.Now()
 	}
 	signalTo(c.t, pid, syscall.SIGKILL)
