@@ -23,13 +23,13 @@ var roles = make(map[string]func())
 
 func TestMain(m *testing.M) { reexec.Main(m, roles) }
 
-// within fails the test if c gives nothing for 20 seconds.
+// within fails the test if c gives nothing for 30 seconds.
 func within[T any](tb testing.TB, c <-chan T, what string) (v T) {
 	tb.Helper()
 	select {
 	case v = <-c:
 	case <-time.After(30 * time.Second):
-		tb.Fatalf("%s: nothing for 20 seconds", what)
+		tb.Fatalf("%s: nothing for 30 seconds", what)
 	}
 	return v
 }

@@ -73,10 +73,6 @@ func killMargin(timeout time.Duration) time.Duration { return min(timeout/10, 2*
 // has nothing to do but wait costs a twentieth of a millisecond, which the start can spare.
 const watchDelay = 2 * time.Millisecond
 
-// network is the network under which tableflip knows our listeners. It is no
-// real one: for "unix" tableflip would remove a file of the name that follows.
-const network = "gozd"
-
 // The names of the files that stay with tableflip.
 const (
 	filePost  = "gozd-post"

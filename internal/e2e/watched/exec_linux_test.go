@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/binaries"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemon"
 )
 
@@ -19,7 +20,7 @@ const sigStop = syscall.Signal(37)
 // newBinary installs a file that is another one for the supervisor.
 func newBinary(t *testing.T, d *daemon.Daemon) {
 	t.Helper()
-	must(t, daemon.Install(programs["watched"](t), d.Binary))
+	must(t, daemon.Install(binaries.Watched(t), d.Binary))
 }
 
 // A stop by the signal that Go leaves blocked is graceful at every moment of an upgrade.

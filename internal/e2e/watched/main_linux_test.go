@@ -26,13 +26,13 @@ func must(tb testing.TB, err error) {
 	}
 }
 
-// programs are those that a daemon here can run.
-var programs = map[string]func(testing.TB) string{"mixed": binaries.Mixed, "watched": binaries.Watched}
+// runnable are those that a daemon here can run.
+var runnable = map[string]func(testing.TB) string{"mixed": binaries.Mixed, "watched": binaries.Watched}
 
 // newDaemon prepares a daemon with a group web that runs one of the programs.
 func newDaemon(t *testing.T, program string, options ...string) *daemon.Daemon {
 	t.Helper()
-	d, err := daemon.New(t.TempDir(), programs[program](t), "[web]\nmode http\nlisten 127.0.0.1:0\n", options...)
+	d, err := daemon.New(t.TempDir(), runnable[program](t), "[web]\nmode http\nlisten 127.0.0.1:0\n", options...)
 	must(t, err)
 	return d
 }
