@@ -15,6 +15,8 @@ type attempt struct {
 	began time.Time // when it was its turn
 	tell  func(protocol.Event)
 
+	generation int // that it is to bring up
+
 	pid       int // of the process that is to be the successor; 0 until it runs
 	startTime uint64
 	started   time.Time
@@ -31,7 +33,7 @@ func (d *Daemon) awaitTurn(tell func(protocol.Event)) (a *attempt, over func()) 
 		tell(protocol.Event{Type: protocol.Waiting})
 	}
 	d.upgrading.Lock()
-	a.began = time.Now()
+	a.began, a.generation = time.Now(), d.up.Next()
 	d.setAttempt(a)
 	return a, func() {
 		d.setAttempt(nil)
@@ -59,12 +61,12 @@ func (d *Daemon) watch(a *attempt) report.Watcher {
 			d.mu.Lock()
 			a.pid, a.startTime, a.started = pid, start, time.Now()
 			d.mu.Unlock()
-			a.tell(protocol.Event{Type: protocol.Started, Generation: d.Generation() + 1, PID: pid, StartTime: start})
+			a.tell(protocol.Event{Type: protocol.Started, Generation: a.generation, PID: pid, StartTime: start})
 		},
 		Probation: func(pid int, lasts time.Duration) {
 			d.trialBegan(pid, lasts)
 			a.tell(protocol.Event{
-				Type: protocol.OnTrial, Generation: d.Generation() + 1, PID: pid,
+				Type: protocol.OnTrial, Generation: a.generation, PID: pid,
 				Seconds: lasts.Seconds(), Until: time.Now().Add(lasts),
 			})
 		},
@@ -81,12 +83,13 @@ func (d *Daemon) noteHistory(a *attempt) {
 // failedLocked counts the upgrades that failed since generation 1.
 func (d *Daemon) failedLocked() int { return d.up.Manifest().History.Failed + d.failures }
 
-// succeeded notes that the successor serves.
+// succeeded notes that the successor serves, and whether this generation stands by.
 func (d *Daemon) succeeded(a *attempt, next *upgrade.Successor) {
 	took := time.Since(a.began).Seconds()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.successor, d.settledNext, d.lastSeconds = next.PID, next.Settled, &took
+	d.standing = next.Fate != nil
 }
 
 // settledWait is the longest that who has asked for an upgrade waits for the state file to
@@ -94,15 +97,37 @@ func (d *Daemon) succeeded(a *attempt, next *upgrade.Successor) {
 const settledWait = 2 * time.Second
 
 // tellServed says so to who has asked for the upgrade, when he would find the new generation by the
-// state file. This one drains by then.
-func (d *Daemon) tellServed(a *attempt, next *upgrade.Successor) {
+// state file. This one drains by then. The error is that of a successor which has died before that.
+func (d *Daemon) tellServed(a *attempt, next *upgrade.Successor, t *turn) error {
 	took := time.Since(a.asked).Seconds()
 	timer := time.NewTimer(settledWait)
 	defer timer.Stop()
 	select {
 	case <-next.Settled:
+		if err := d.fateOf(next, t); err != nil {
+			return err
+		}
 	case <-timer.C:
 	}
 	now := d.replacedBy()
+	if now == nil {
+		return t.fate()
+	}
 	a.tell(protocol.Event{Type: protocol.Served, Generation: now.Generation, PID: now.PID, StartTime: now.StartTime, Seconds: took})
+	return nil
+}
+
+// fateOf returns the error of a successor that has died before it has told everybody that it serves.
+func (d *Daemon) fateOf(next *upgrade.Successor, t *turn) error {
+	if next.Told() || !d.standsBy() {
+		return nil
+	}
+	timer := time.NewTimer(settledWait)
+	defer timer.Stop()
+	select {
+	case <-t.decided:
+		return t.fate()
+	case <-timer.C:
+		return nil // it lives, and says no more
+	}
 }

@@ -41,7 +41,7 @@ func (d *Daemon) openControl() {
 	for isShort(err) {
 		select {
 		case <-tick.C:
-		case <-d.serves.Done():
+		case <-d.now().serves.Done():
 			return
 		}
 		err = d.tryControlInRoom()
@@ -117,7 +117,7 @@ func (c controlled) Upgrade(tell func(protocol.Event)) error {
 		return nil
 	case errors.As(err, &failed):
 		tell(protocol.Event{
-			Type: protocol.Failed, Generation: c.Generation() + 1, PID: failed.PID,
+			Type: protocol.Failed, Generation: c.failedGeneration(failed), PID: failed.PID,
 			Stage: failed.Stage, Error: failed.Err.Error(),
 		})
 		return nil
@@ -151,10 +151,10 @@ func (c controlled) Rollback() error {
 func (c controlled) Reopen() error { return c.reopen() }
 
 // Draining implements server.Daemon.
-func (c controlled) Draining() <-chan struct{} { return c.serves.Done() }
+func (c controlled) Draining() <-chan struct{} { return c.now().serves.Done() }
 
 // Drained implements server.Daemon.
-func (c controlled) Drained() <-chan struct{} { return c.drained }
+func (c controlled) Drained() <-chan struct{} { return c.now().drained }
 
 // Progress implements server.Daemon.
 func (c controlled) Progress() protocol.Event { return c.progress() }
@@ -172,5 +172,13 @@ func (d *Daemon) replacedBy() *upgrade.Ancestor {
 		return nil
 	}
 	start, _ := process.StartTime(d.successor) // 0 is a valid answer: unknown
-	return &upgrade.Ancestor{Generation: d.Generation() + 1, PID: d.successor, StartTime: start}
+	return &upgrade.Ancestor{Generation: d.up.Next() - 1, PID: d.successor, StartTime: start}
+}
+
+// failedGeneration is the number of the generation that an upgrade has not brought up, or not for long.
+func (d *Daemon) failedGeneration(failed *upgrade.Error) int {
+	if failed.Stage == upgrade.StageServing {
+		return d.up.Next() - 1
+	}
+	return d.up.Next()
 }

@@ -1,7 +1,6 @@
 package gozd
 
 import (
-	"context"
 	"crypto/tls"
 	"log/slog"
 	"net"
@@ -47,17 +46,13 @@ type Daemon struct {
 	release  chan struct{} // closed when Accept may return to a program that is to end
 	exit     chan struct{}
 	signals  chan os.Signal
+	catching chan struct{} // closed when signals are caught
 	upgrades chan struct{} // has a value when wanted may be true
 	settled  chan struct{} // closed when becomeReady has done all that it does, or has failed
-	drained  chan struct{} // closed when its connections are gone
 	done     chan struct{} // closed when the generation has nothing left to do
 
-	room        process.Reserve // descriptors for upgrades
-	serves      context.Context // ends when this generation begins to leave
-	stopServing context.CancelFunc
-	hookOver    context.Context // ends when nobody waits for OnReplaced
-	endHook     context.CancelFunc
-	shadowed    map[string][]byte // what env_file has replaced in the environment
+	room     process.Reserve   // descriptors for upgrades
+	shadowed map[string][]byte // what env_file has replaced in the environment
 
 	receiver *handover.Receiver // of connections from older generations
 	control  controlSocket
@@ -66,18 +61,23 @@ type Daemon struct {
 	asking    chan struct{}  // has a value while OnUpgrade runs
 	reopening sync.Mutex     // held by reopen
 	passing   sync.WaitGroup // the channels from older generations go to the successor
+	turning   sync.Mutex     // held while listeners stop to accept, and while they resume
 
 	groups map[string]*group // complete when New returns, like order
 	order  []*group          // as in the configuration
 
 	mu          sync.Mutex // guards what follows, and used and open of the groups
+	turn        *turn
 	phase       phase
 	entered     time.Time       // when it was entered
 	why         reason          // of leaving
 	hurried     bool            // it ends under stop_timeout
+	ending      bool            // it has drained, and is about to end
+	unwilling   bool            // it has been asked to end, and will not serve again
 	retired     bool            // it is the supervisor, and no more
 	exitStatus  int             // what the process should end with
 	successor   int             // PID of the next generation, once it serves
+	standing    bool            // this generation stands by behind it
 	settledNext <-chan struct{} // closed when everybody can know of it; nil before
 	failures    int             // upgrades that failed
 	failure     string          // why the last one did
@@ -86,11 +86,13 @@ type Daemon struct {
 	since       time.Time
 	wanted      bool     // an upgrade has been asked for by a signal, and has not begun
 	passed      bool     // such a request has gone to the successor
+	caughtUp    bool     // what was sent before this generation was replaced has been handled
 	attempt     *attempt // the upgrade in progress; nil if there is none
 	drainage    drainage
 	trial       *process.Trial // of the successor; nil if there is none
 	trialOver   chan struct{}  // closed when trial is over
 	trialUntil  time.Time      // the end of this generation's own
+	passedTrial bool           // an upgrade of this generation has succeeded
 	lastSeconds *float64       // that the last upgrade took which succeeded; nil if there was none
 	err         error
 	deadline    *time.Timer // for becoming ready
@@ -147,18 +149,19 @@ func newDaemon(opts Options, endProcess, embed bool) (*Daemon, error) {
 		release:    make(chan struct{}),
 		exit:       make(chan struct{}),
 		signals:    make(chan os.Signal, 16),
+		catching:   make(chan struct{}),
 		upgrades:   make(chan struct{}, 1),
 		settled:    make(chan struct{}),
-		drained:    make(chan struct{}),
 		done:       make(chan struct{}),
 		asking:     make(chan struct{}, 1),
 		groups:     make(map[string]*group),
 		entered:    processBegan,
+		turn:       newTurn(),
 	}
-	d.serves, d.stopServing = context.WithCancel(context.Background())
-	d.hookOver, d.endHook = context.WithCancel(context.Background())
-	stage, err := d.start(d.catchSignals())
+	d.catchSignals()
+	stage, err := d.start()
 	if err != nil {
+		<-d.catching
 		signal.Stop(d.signals)
 		d.report.Fail(stage, err)
 		d.abandon()

@@ -16,7 +16,7 @@ func (d *Daemon) askProgram() error {
 		return nil
 	}
 	limit := d.conf.Daemon.UpgradeTimeout
-	ctx, cancel := context.WithTimeout(d.serves, limit)
+	ctx, cancel := context.WithTimeout(d.now().serves, limit)
 	defer cancel()
 	err := d.callOnUpgrade(ctx)
 	if ctx.Err() != nil { // whatever it says now is too late
@@ -50,32 +50,57 @@ func (d *Daemon) callOnUpgrade(ctx context.Context) error {
 }
 
 // tellReplaced calls OnReplaced.
-func (d *Daemon) tellReplaced() {
+func (d *Daemon) tellReplaced(t *turn) {
 	if d.opts.OnReplaced == nil {
-		d.endHook()
+		t.endHook()
 		return
 	}
 	go func() {
+		defer close(t.hookReturned)
 		d.opts.OnReplaced()
-		d.endHook()
+		t.endHook()
 	}()
+}
+
+// askResume calls OnResume, once OnReplaced has returned.
+func (d *Daemon) askResume(t *turn) error {
+	if d.opts.OnReplaced == nil {
+		return nil
+	}
+	limit := d.conf.Daemon.UpgradeTimeout
+	ctx, cancel := context.WithTimeoutCause(context.Background(), limit, fmt.Errorf("not after %v", limit))
+	defer cancel()
+	select {
+	case <-t.hookReturned:
+	case <-ctx.Done():
+		return fmt.Errorf("OnReplaced has not returned: %w", context.Cause(ctx))
+	}
+	answer := make(chan error, 1)
+	go func() { answer <- d.opts.OnResume(ctx) }()
+	select {
+	case err := <-answer:
+		return err
+	case <-ctx.Done():
+		return fmt.Errorf("OnResume has not returned: %w", context.Cause(ctx))
+	}
 }
 
 // drainHook waits until OnReplaced has returned, as drainGroup does for connections:
 // of two calls the one with less time ends both.
-func (d *Daemon) drainHook(why reason) {
+func (d *Daemon) drainHook(t *turn, why reason) {
 	timer := time.NewTimer(longest(d.conf, why))
 	defer timer.Stop()
 	select {
-	case <-d.hookOver.Done():
+	case <-t.hookOver.Done():
 		return
 	default: // it is looked at first: the time may be 0
 	}
 	select {
-	case <-d.hookOver.Done():
+	case <-t.hookOver.Done():
+	case <-t.resumed:
 	case <-timer.C:
 		d.log.Warn("OnReplaced has not returned", "reason", string(why))
-		d.endHook()
+		t.endHook()
 	}
 }
 

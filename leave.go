@@ -31,6 +31,10 @@ const (
 	rolledBack reason = "rollback"
 )
 
+// relieveWait is how long the generation that stands by may take to let go when the daemon ends. It
+// needs a millisecond, unless it is stopped.
+const relieveWait = time.Second
+
 func (r reason) timeout(g *cfg.Group) time.Duration {
 	if r == stopping {
 		return g.StopTimeout
@@ -56,6 +60,8 @@ func (d *Daemon) leave(why reason) {
 	}
 	again := d.hurried // a terminal's and a supervisor's signal are one request
 	d.hurried = again || why == stopping && (before == serving || before == leaving)
+	d.unwilling = d.unwilling || why != replaced
+	t := d.turn
 	d.mu.Unlock()
 	switch before {
 	case onTrial:
@@ -65,23 +71,27 @@ func (d *Daemon) leave(why reason) {
 	case serving:
 		d.beginDrain(why) // whoever follows the drain sees this moment
 		d.tellLeaving(why)
-		d.stopServing()
-		go d.finish(why)
+		t.stopServing()
+		go d.finish(t, why)
 	case leaving:
+		if why != replaced {
+			go d.resign(t)
+		}
 		if why == stopping && !again {
-			go d.drain(why)
+			go d.drain(t, why)
 		}
 	}
 }
 
-// finish drains every group and ends the generation.
-func (d *Daemon) finish(why reason) {
+// finish drains every group and ends the generation, unless it serves again meanwhile.
+func (d *Daemon) finish(t *turn, why reason) {
 	<-d.settled
 	d.stopTickets()
 	d.room.Release()
 	last := why != replaced && d.endAll(why)
 	if last {
-		d.endHook()
+		t.endHook()
+		d.up.Relieve(relieveWait)                    // its sockets must not be open when this process empties their queues
 		if err := d.removeAllSockets(); err != nil { // before the last of their clients are accepted
 			d.log.Warn("socket not removed", "error", err)
 		}
@@ -93,10 +103,15 @@ func (d *Daemon) finish(why reason) {
 			}
 		}
 	} else {
-		d.lock.Leave() // it is the successor's now
-		d.tellReplaced()
+		if !d.standsBy() {
+			d.lock.Leave() // it is the successor's now
+		}
+		d.tellReplaced(t)
 	}
-	d.drain(why)
+	d.drain(t, why)
+	if !d.endTurn(t) {
+		return
+	}
 	d.endDrain()
 	if last {
 		d.leaveControl()
@@ -107,6 +122,7 @@ func (d *Daemon) finish(why reason) {
 	d.awaitSuccessor()
 	d.closeControl() // until now whoever looks for the daemon may still have found this generation
 	if !last {
+		d.catchUp() // and have sent it a signal
 		d.awaitLast()
 	}
 	d.log.Info("done", "reason", string(why))
@@ -139,25 +155,46 @@ func (d *Daemon) endAll(why reason) (last bool) {
 	return pid == 0
 }
 
-// drain drains all groups, and OnReplaced, at the same time.
-func (d *Daemon) drain(why reason) {
-	d.beginDrain(why)
+// drain drains all groups, and OnReplaced, at the same time. It does nothing when this generation serves again, and returns when it
+// does.
+func (d *Daemon) drain(t *turn, why reason) {
+	if !d.stopAccepting(t, why) {
+		return
+	}
 	var wg sync.WaitGroup
 	for _, g := range d.order {
-		if why == stopping {
-			g.ln.Hurry()
-		}
-		wg.Go(func() { d.drainGroup(g, why) })
+		wg.Go(func() { d.drainGroup(t, g, why) })
 	}
-	wg.Go(func() { d.drainHook(why) })
+	wg.Go(func() { d.drainHook(t, why) })
 	fault.At(fault.Draining)
 	wg.Wait()
 }
 
-func (d *Daemon) drainGroup(g *group, why reason) {
+// stopAccepting reports false when it is too late: this generation serves again.
+func (d *Daemon) stopAccepting(t *turn, why reason) bool {
+	d.turning.Lock()
+	defer d.turning.Unlock()
+	if d.now() != t {
+		return false
+	}
+	d.beginDrain(why)
+	for _, g := range d.order {
+		if why == stopping {
+			g.ln.Hurry()
+		}
+		g.ln.StopAccepting()
+	}
+	t.beginLeft()
+	return true
+}
+
+func (d *Daemon) drainGroup(t *turn, g *group, why reason) {
 	ctx, cancel := context.WithTimeout(context.Background(), why.timeout(g.conf))
 	defer cancel()
-	r := g.ln.Drain(ctx)
+	r := g.ln.AwaitDrained(ctx)
+	if d.now() != t {
+		return
+	}
 	log := d.log.Info
 	if r.Cut > 0 {
 		log = d.log.Warn
@@ -192,6 +229,11 @@ func (d *Daemon) sayGoodbye() {
 		time.AfterFunc(2*exitGrace, func() { os.Exit(status) })
 	}
 	close(d.exit)
+	if d.replacedBy() != nil {
+		// What is meant for the daemon must not kill a program that cleans up after its generation. Nobody receives
+		// them, so they are dropped.
+		signal.Notify(make(chan os.Signal), sigUpgrade, sigReopen)
+	}
 	signal.Stop(d.signals)
 	close(d.signals)
 	// The program has a moment to return from main. Only then may Serve return

@@ -42,14 +42,25 @@ type Options struct {
 	// in the same way.
 	OnUpgrade func(ctx context.Context) error
 
-	// OnReplaced, if non-nil, is called once, in a goroutine of its own, when the
+	// OnReplaced, if non-nil, is called in a goroutine of its own when the
 	// successor serves and this generation begins to drain. Here it lets go of what
 	// only one process can have, such as a locked file, since draining may take
 	// long. The program still has to answer what comes in on the connections that
 	// are open. It is not called at a stop. The exit channel waits for its return
 	// as for a connection: for the longest drain_timeout of all groups at most, and
 	// for the longest stop_timeout once this generation is asked to stop.
+	//
+	// A generation that serves again, see OnResume, is replaced again by the next upgrade, and told again.
 	OnReplaced func()
+
+	// OnResume is the way back from OnReplaced: the successor has died without having been asked to end, while this generation
+	// still drains, and this one is to serve again, so that somebody does. Here the program takes back what it has let go
+	// of. It is called in a goroutine of its own, when that process is gone and OnReplaced has returned, and before anything is
+	// accepted: clients wait meanwhile. ctx ends after upgrade_timeout, which is the time for both, and nobody waits
+	// longer. With an error, or if it is late, this generation goes on to drain and ends, and nobody serves.
+	//
+	// A program that sets OnReplaced without OnResume cannot serve again. One that sets neither needs nothing for it.
+	OnResume func(ctx context.Context) error
 
 	// OnParentExit, if non-nil, is called once, in a goroutine of its own, when this
 	// generation is ready and the process before it is gone, with all that it held.

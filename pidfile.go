@@ -11,8 +11,8 @@ const fileNextPID = "pid"
 
 // offerPID has the next generation given the file that is to be its PID file, and returns this
 // process's copy. Without one, because the disk is full for instance, it makes its own, and says what is in its way.
-func (d *Daemon) offerPID() *os.File {
-	f, err := process.PrepareNextPID(d.PIDFile(), d.Generation()+1)
+func (d *Daemon) offerPID(generation int) *os.File {
+	f, err := process.PrepareNextPID(d.PIDFile(), generation)
 	if err != nil {
 		return nil
 	}
@@ -21,13 +21,13 @@ func (d *Daemon) offerPID() *os.File {
 }
 
 // withdrawPID removes what the next generation has not used.
-func (d *Daemon) withdrawPID(f *os.File) {
+func (d *Daemon) withdrawPID(f *os.File, generation int) {
 	if f == nil {
 		return
 	}
 	d.up.Pass(fileNextPID, nil)
 	_ = f.Close()
-	process.DiscardNextPID(d.PIDFile(), d.Generation()+1)
+	process.DiscardNextPID(d.PIDFile(), generation)
 }
 
 // writePID has the PID file name this process.

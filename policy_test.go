@@ -46,7 +46,7 @@ var mayImport = map[string][]string{
 	"internal/socket":    {},
 	"internal/supervise": {"internal/early", "internal/process"},
 	"internal/tickets":   {},
-	"internal/upgrade":   {"internal/fault", "internal/report", "internal/tickets"},
+	"internal/upgrade":   {"internal/fault", "internal/process", "internal/report", "internal/tickets"},
 }
 
 // onlyIn says which parts of this module may import a foreign module, tests

@@ -109,10 +109,11 @@ func (d *Daemon) rollBack(from phase, why error) bool {
 	}
 	d.log.Error("rolled back", "error", why)
 	d.receiver.Close()
-	d.endHook() // it has replaced nobody
+	t := d.now()
+	t.endHook() // it has replaced nobody
 	d.moveBack()
 	d.emptyOwnQueues()
-	d.drain(stopping)
+	d.drain(t, stopping)
 	d.endDrain()
 	d.endFailed(upgrade.StageProbation, why)
 	return true

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/protocol"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
 )
 
@@ -40,15 +41,18 @@ func (d *Daemon) endDrain() {
 	defer d.mu.Unlock()
 	if d.drainage.end == nil {
 		d.drainage.end = &end
-		close(d.drained)
+		close(d.turn.drained)
 	}
 }
 
-// progress is how far the drain is, and how it went when it is over.
+// progress is how far the drain is, and how it went when it is over, or that this generation serves again.
 func (d *Daemon) progress() protocol.Event {
 	d.mu.Lock()
-	drain := d.drainage
+	drain, failure, serves := d.drainage, d.failure, d.phase == serving
 	d.mu.Unlock()
+	if serves { // again: whoever follows the drain is told why it has ended so
+		return protocol.Event{Type: protocol.Failed, Generation: d.up.Next() - 1, Stage: upgrade.StageServing, Error: failure}
+	}
 	if drain.end != nil {
 		return *drain.end
 	}

@@ -26,6 +26,7 @@ func (d *Daemon) Ready() error {
 // warm is called when the program can serve: now it does, beside its predecessor if
 // it is on probation.
 func (d *Daemon) warm() error {
+	<-d.catching
 	trial := d.probation()
 	if trial <= 0 {
 		return d.becomeReady()
@@ -198,7 +199,7 @@ func (d *Daemon) endFailed(stage string, err error) {
 	d.mu.Lock()
 	d.err = err
 	d.mu.Unlock()
-	d.stopServing()
+	d.now().stopServing()
 	d.closeControl()
 	d.report.Fail(stage, err)
 	d.abandon()

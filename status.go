@@ -55,14 +55,13 @@ func (d *Daemon) upgradesDone() protocol.Upgrades {
 	defer d.mu.Unlock()
 	u := protocol.Upgrades{
 		InProgress:  d.attempt != nil,
-		Succeeded:   d.Generation() - 1, // each has brought up one
+		Succeeded:   d.up.Next() - 2, // each has brought up one, also one that has died since
 		Failed:      d.failedLocked(),
 		LastFailure: d.failure,
 		LastSeconds: d.lastSeconds,
 	}
 	if d.successor != 0 {
 		u.InProgress = false
-		u.Succeeded++
 	}
 	return u
 }
@@ -107,7 +106,7 @@ func (d *Daemon) others() (older, newer []relative) {
 		return older, nil
 	}
 	next := relative{known: protocol.Generation{
-		Generation: d.Generation() + 1, PID: d.attempt.pid, StartTime: d.attempt.startTime,
+		Generation: d.attempt.generation, PID: d.attempt.pid, StartTime: d.attempt.startTime,
 		State: protocol.Starting, Started: d.attempt.started, Since: d.attempt.started,
 	}}
 	if d.trial != nil {

@@ -95,10 +95,14 @@ func (d *Daemon) connectSupervisor(conf *cfg.Config) (err error) {
 	if err != nil {
 		return err
 	}
+	if d.super == nil {
+		return nil
+	}
 	d.findManager()
 	if f := d.super.File(); f != nil {
 		d.up.Pass(fileSupervisor, f)
 	}
+	<-d.catching
 	e := supervise.Event{Kind: supervise.Starting}
 	if conf != nil {
 		e.Within = conf.Daemon.UpgradeTimeout
@@ -119,6 +123,9 @@ var errNoSupervisor = errors.New("only a program that calls Daemonize, on Linux,
 
 // tell has the supervisor know what this generation does.
 func (d *Daemon) tell(e supervise.Event) {
+	if d.super == nil {
+		return
+	}
 	if e.Kind == supervise.Serving || e.Kind == supervise.Failed {
 		e.Keeps = d.storeSockets() // also after a failure: the successor may have got that far
 	}
@@ -135,7 +142,7 @@ func (d *Daemon) signed(e supervise.Event) supervise.Event {
 // tellLeaving has the supervisor know why this generation accepts nothing more.
 func (d *Daemon) tellLeaving(why reason) {
 	if why == replaced {
-		d.tell(supervise.Event{Kind: supervise.Draining})
+		d.tell(supervise.Event{Kind: supervise.Draining, StandsBy: d.standsBy()})
 		return
 	}
 	d.tell(supervise.Event{Kind: supervise.Stopping, Within: longest(d.conf, why) + endMargin})

@@ -70,6 +70,15 @@ func (d *Daemon) rotateTickets() {
 	d.rotation.Reset(tickets.Next(secrets, time.Now()))
 }
 
+// resumeTickets begins the rotation again.
+func (d *Daemon) resumeTickets() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.rotation != nil {
+		d.rotation.Reset(tickets.Next(d.tickets, time.Now()))
+	}
+}
+
 // stopTickets ends the rotation.
 func (d *Daemon) stopTickets() {
 	d.mu.Lock()

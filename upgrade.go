@@ -16,7 +16,8 @@ import (
 
 // Upgrade starts the newest binary with the newest configuration as the next
 // generation, and returns when that one serves. Then this generation drains, and
-// Exit will ask the program to end.
+// Exit will ask the program to end. Should the new generation die while this one drains, this one serves again, and can be
+// upgraded again; see Options.OnResume. If that happens before everybody could know of the new one, it is an error.
 //
 // When it fails, this generation serves on as if nothing had happened, and the
 // error says why in the words of the process that failed; it wraps that of
@@ -48,29 +49,36 @@ func (d *Daemon) upgrade(tell func(protocol.Event)) error {
 	next, err := d.up.Upgrade(func() []upgrade.Ancestor {
 		d.allowSharing(true)
 		forward, back = d.offerChannel(), d.offerReturn()
-		pidfile = d.offerPID()
+		pidfile = d.offerPID(a.generation)
 		return append(d.livingAncestors(), d.self())
 	}, d.watch(a))
-	d.trialEnded()
+	d.trialEnded(err == nil)
 	d.allowSharing(false)
 	d.withdraw(forward, err != nil)
 	d.closeReturn(back)
-	d.withdrawPID(pidfile)
+	d.withdrawPID(pidfile, a.generation)
 	if err != nil {
 		d.restoreAccess(access)
 		return d.upgradeFailed(err)
 	}
 	d.log.Info("upgraded", "successor", next.PID, "took", time.Since(a.began).Round(time.Millisecond))
+	t := d.now()
 	d.succeeded(a, next)
 	d.reopenSuccessor(next.PID)
+	if len(next.Dropped) > 0 {
+		d.up.Relieve(relieveWait) // or these sockets would be open in the generation before this one
+	}
 	d.drop(next.Dropped)
 	d.moveTo(forward)
-	d.passing.Add(1) // or the process might end before it has passed the request on
+	d.passing.Add(2) // or the process might end before it has passed requests on
 	defer d.passing.Done()
 	d.leave(replaced)
+	if next.Fate != nil {
+		go d.standBy(t, next, access)
+	}
 	d.passOnRequest(next.PID)
-	d.tellServed(a, next)
-	return nil
+	go d.passOnSent()
+	return d.tellServed(a, next, t)
 }
 
 // drop has the sockets that the successor has not taken over end with those who
@@ -152,34 +160,6 @@ func (d *Daemon) passOnRequest(pid int) {
 	}
 }
 
-// lateRequest is how long after this generation has been replaced a signal is taken for one that was
-// sent before: on a busy machine it may take that long to get here.
-const lateRequest = time.Second
-
-// requestTooLate is called when an upgrade is asked for of a generation that leaves. One that has
-// just been replaced passes that on.
-func (d *Daemon) requestTooLate() {
-	d.mu.Lock()
-	pid, recent := d.successor, time.Since(d.entered) < lateRequest
-	d.mu.Unlock()
-	if pid != 0 && recent {
-		if d.passesOn() {
-			d.signalSuccessor(pid, sigUpgrade)
-		}
-		return
-	}
-	d.log.Warn("upgrade refused: this generation does not serve any more")
-}
-
-// passesOn reports true once: all requests that come during an upgrade are one more.
-func (d *Daemon) passesOn() bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	first := !d.passed
-	d.passed = true
-	return first
-}
-
 // awaitSuccessor waits until the state file names the next generation, or that one has ended: who reads it
 // never finds a generation that is gone in place of one that serves. There is nothing to wait for without one.
 func (d *Daemon) awaitSuccessor() {
@@ -231,11 +211,12 @@ func (d *Daemon) watchUpgrades() {
 	case <-d.done:
 		return
 	}
-	for d.phaseIs(serving) {
+	for {
 		select {
 		case <-d.upgrades:
 			d.upgradeIfWanted()
 		case <-d.done:
+			return
 		}
 	}
 }

@@ -10,7 +10,8 @@ import (
 // Health returns a handler for a health route, such as router.Handle("/healthz", httpx.Health(ln)): 200 as long
 // as ln accepts connections, and 503 from when it drains, because the daemon is to end or because
 // a newer generation serves. A load balancer that asks on a connection of its own sees the newer one then, and never 503
-// because of an upgrade; before a stop it learns to send nobody here any more.
+// because of an upgrade; before a stop it learns to send nobody here any more. A generation that serves again, since its successor has
+// died, answers 200 again.
 //
 // ok, if non-nil, is what the program thinks of itself, and is called for each request while the listener
 // accepts, by several goroutines at once. Its error is the answer, with status 503: give it nothing that is not for
@@ -18,15 +19,15 @@ import (
 //
 // The answer is text, not to be cached, and HEAD works as GET does. Other methods get 405.
 func Health(ln net.Listener, ok func(*http.Request) error) http.Handler {
-	h := &health{ok: ok}
+	h := &health{ok: ok, draining: func() <-chan struct{} { return nil }}
 	if l, is := listen.FromListener(ln); is {
-		h.draining = l.Draining()
+		h.draining = l.Draining
 	}
 	return h
 }
 
 type health struct {
-	draining <-chan struct{} // nil if the listener never drains
+	draining func() <-chan struct{} // the channel is nil if the listener never drains
 	ok       func(*http.Request) error
 }
 
@@ -49,7 +50,7 @@ func (h *health) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // unwell says why nobody should be sent here; "" if there is no reason.
 func (h *health) unwell(r *http.Request) string {
 	select {
-	case <-h.draining:
+	case <-h.draining():
 		return "draining"
 	default:
 	}

@@ -121,11 +121,18 @@ func (h *hijacked) tell(c net.Conn) {
 	}
 }
 
-// drain tells the program of all, each at its time, and of new ones at once.
+// drain has the program told of all, each at its time, and of new ones at once.
 func (h *hijacked) drain(p *pace) {
 	h.mu.Lock()
 	h.draining = true
 	conns := slices.Collect(maps.Keys(h.taken))
 	h.mu.Unlock()
-	p.each(len(conns), func(i int) { go h.tell(conns[i]) })
+	go p.each(len(conns), func(i int) { go h.tell(conns[i]) })
+}
+
+// stay has the program not told any more.
+func (h *hijacked) stay() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.draining = false
 }

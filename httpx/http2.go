@@ -104,16 +104,23 @@ func (h *h2Conns) remove(c *h2Conn) {
 	c.stopTimers()
 }
 
-// sendAway sends all away, each at its time. New ones go as soon as they can.
+// sendAway has all sent away, each at its time. New ones go as soon as they can.
 func (h *h2Conns) sendAway(p *pace) {
 	h.mu.Lock()
 	h.away = true
 	conns := slices.Collect(maps.Keys(h.conns))
 	h.mu.Unlock()
-	p.each(len(conns), func(i int) {
+	go p.each(len(conns), func(i int) {
 		// A client that does not read blocks the write, and only its own.
 		go conns[i].sendAwaySoon()
 	})
+}
+
+// stay has new ones stay. Those that have been sent away go.
+func (h *h2Conns) stay() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.away = false
 }
 
 // freshTime is how long a new connection may be used before its client is sent

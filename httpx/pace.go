@@ -13,6 +13,8 @@ type pace struct {
 	hurried <-chan struct{} // closed: at once from now on
 	done    <-chan struct{} // closed: not at all any more
 	seed    maphash.Seed
+
+	calledOff chan struct{} // closed: the same
 }
 
 // each calls do(0) to do(n-1) at even distances, and returns after the last.
@@ -33,6 +35,8 @@ func (p *pace) await(after time.Duration) bool {
 	select {
 	case <-timer.C:
 	case <-p.hurried:
+	case <-p.calledOff:
+		return false
 	case <-p.done:
 		return false
 	}

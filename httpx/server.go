@@ -42,7 +42,7 @@ type Server struct {
 	*http.Server // Required.
 
 	// DrainHijacked, if non-nil, is called once for each connection that a handler has hijacked and
-	// not yet closed, when its generation begins to drain: WebSockets go on until they end or the group's
+	// not yet closed, when its generation begins to drain, and once more if that has resumed and drains again: WebSockets go on until they end or the group's
 	// drain_timeout is over, and here the program can say goodbye, such as with a close frame of status
 	// 1001 or 1012. The calls are spread over the group's spread, each in a goroutine of its own; a
 	// connection that is hijacked later is told of at once. c is what Hijack returned, and r the request that
@@ -51,10 +51,12 @@ type Server struct {
 	DrainHijacked func(c net.Conn, r *http.Request)
 
 	setup    sync.Once
-	drain    sync.Once
-	pace     atomic.Pointer[pace] // nil until the server drains
+	pace     atomic.Pointer[pace] // nil unless the server drains
 	h2       h2Conns
 	hijacked hijacked
+
+	turning  sync.Mutex // held while a drain begins or is called off; guards draining
+	draining int        // listeners that drain
 
 	mu    sync.Mutex         // guards what follows
 	all   []*listen.Listener // those of gozd
@@ -131,27 +133,54 @@ func (s *Server) attach(ln *listen.Listener) (stop func()) {
 	return func() { close(done) }
 }
 
-// watch begins the drain of the server when ln drains.
+// watch begins the drain of the server when ln drains, and calls it off when ln resumes.
 func (s *Server) watch(ln *listen.Listener, done <-chan struct{}) {
-	select {
-	case <-ln.Draining():
-		s.drain.Do(func() { s.beginDrain(ln, done) })
-	case <-done:
+	for {
+		draining, resumed := ln.Rounds()
+		select {
+		case <-draining:
+			s.beginDrain(ln, done)
+		case <-done:
+			return
+		}
+		select {
+		case <-resumed:
+			s.endDrain()
+		case <-done:
+			return
+		}
 	}
 }
 
 // beginDrain sends the clients away that cannot move. The listeners of a generation drain
 // together, and the slowest of them sets the pace.
 func (s *Server) beginDrain(ln *listen.Listener, done <-chan struct{}) {
-	p := &pace{begin: time.Now(), hurried: ln.Hurried(), done: done, seed: maphash.MakeSeed()}
+	s.turning.Lock()
+	defer s.turning.Unlock()
+	if s.draining++; s.draining > 1 {
+		return
+	}
+	p := &pace{begin: time.Now(), hurried: ln.Hurried(), done: done, calledOff: make(chan struct{}), seed: maphash.MakeSeed()}
 	s.mu.Lock()
 	for _, l := range s.all {
 		p.over = max(p.over, l.Spread())
 	}
 	s.mu.Unlock()
 	s.pace.Store(p)
-	go s.hijacked.drain(p)
+	s.hijacked.drain(p)
 	s.h2.sendAway(p)
+}
+
+// endDrain lets those clients stay who have not been sent away yet. The listeners resume together, too.
+func (s *Server) endDrain() {
+	s.turning.Lock()
+	defer s.turning.Unlock()
+	if s.draining--; s.draining > 0 {
+		return
+	}
+	close(s.pace.Swap(nil).calledOff)
+	s.hijacked.stay()
+	s.h2.stay()
 }
 
 // closing has responses say "Connection: close" while the server drains, on

@@ -18,7 +18,8 @@ type Conn interface {
 
 	// Draining returns a channel that is closed when this generation stops
 	// accepting: finish what is begun, then close the connection. The same
-	// channel is returned for every connection of a listener.
+	// channel is returned for every connection of a listener, unless that has
+	// resumed in between.
 	Draining() <-chan struct{}
 
 	// Handover gives the connection's socket to the successor, with state for
@@ -39,6 +40,7 @@ type Conn interface {
 // tracked is the part of a connection that its listener knows it by.
 type tracked struct {
 	ln     *Listener
+	round  *round // in which it came
 	closed atomic.Bool
 	moved  atomic.Bool // the successor has it
 	state  []byte
@@ -55,7 +57,7 @@ func (t *tracked) Group() string { return t.ln.opts.Group }
 func (t *tracked) Adopted() bool { return t.came }
 
 // Draining implements Conn.
-func (t *tracked) Draining() <-chan struct{} { return t.ln.draining }
+func (t *tracked) Draining() <-chan struct{} { return t.round.draining }
 
 // State implements Conn.
 func (t *tracked) State() []byte { return t.state }

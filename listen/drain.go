@@ -39,7 +39,7 @@ func (l *Listener) Stats() Stats {
 
 // Draining returns a channel that is closed when the listener stops accepting
 // because its generation ends. The program's own Close does not close it.
-func (l *Listener) Draining() <-chan struct{} { return l.draining }
+func (l *Listener) Draining() <-chan struct{} { return l.current().draining }
 
 // Result tells how a drain went.
 type Result struct {
@@ -84,7 +84,7 @@ func (l *Listener) stopAccepting() bool {
 		// Its error has no consequence: the descriptor is gone either way.
 		_ = l.inner.Close()
 	}
-	close(l.draining)
+	close(l.round.draining)
 	l.checkDrainedLocked()
 	return true
 }
@@ -109,7 +109,7 @@ func (l *Listener) open() []socket {
 func (l *Listener) checkDrainedLocked() {
 	if l.stopped && !l.emptying && !l.gone && l.inAccept == 0 && len(l.conns) == 0 {
 		l.gone = true
-		close(l.drained)
+		close(l.round.drained)
 	}
 }
 
@@ -118,14 +118,28 @@ func (l *Listener) checkDrainedLocked() {
 // down, so that a request that has already arrived is still answered, and a
 // second later it is closed. Drain may be called again, also at the same time
 // with another ctx: the earlier deadline counts, and each Result covers what
-// ended while its Drain waited.
+// ended while its Drain waited. It returns at once when the listener resumes.
 func (l *Listener) Drain(ctx context.Context) Result {
 	start, before := time.Now(), l.Stats()
 	l.StopAccepting()
+	return l.await(ctx, l.current(), start, before)
+}
+
+// AwaitDrained is Drain for a listener that has stopped accepting. For one that accepts, as it may
+// have resumed meanwhile, it does nothing.
+func (l *Listener) AwaitDrained(ctx context.Context) Result {
+	return l.await(ctx, l.current(), time.Now(), l.Stats())
+}
+
+func (l *Listener) await(ctx context.Context, now *round, start time.Time, before Stats) Result {
+	if !now.isDraining() {
+		return Result{}
+	}
 	select {
-	case <-l.drained:
+	case <-now.drained:
+	case <-now.resumed:
 	case <-ctx.Done():
-		l.cutOpen()
+		l.cutOpen(now)
 	}
 	r := l.Stats().Since(before)
 	r.Took = time.Since(start)
@@ -133,26 +147,29 @@ func (l *Listener) Drain(ctx context.Context) Result {
 }
 
 // cutOpen ends what is open, in two steps.
-func (l *Listener) cutOpen() {
-	for _, c := range l.cutting() {
+func (l *Listener) cutOpen(now *round) {
+	for _, c := range l.cutting(now) {
 		_ = c.CloseRead() // an error means that it has just ended
 	}
 	timer := time.NewTimer(cutGrace)
 	defer timer.Stop()
 	select {
-	case <-l.drained:
+	case <-now.drained:
 	case <-timer.C:
-		for _, c := range l.cutting() {
+		for _, c := range l.cutting(now) {
 			_ = c.Close()
 		}
 	}
 }
 
 // cutting returns what is open, and counts it as cut, once for each connection
-// however many drains find it.
-func (l *Listener) cutting() []socket {
+// however many drains find it. There is nothing to cut any more when the listener has resumed.
+func (l *Listener) cutting(now *round) []socket {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.round != now {
+		return nil
+	}
 	open := make([]socket, 0, len(l.conns))
 	for c, counted := range l.conns {
 		open = append(open, c)

@@ -83,7 +83,7 @@ func (l *Listener) handOver(c socket, s syscall.Conn, state []byte) error {
 // runs. After an error the connection is the caller's, and untouched: the listener
 // is closed, or drains with nobody to pass it on to.
 func (l *Listener) Adopt(c net.Conn, state []byte) error {
-	s := l.wrap(c, state)
+	s := l.wrap(c, l.current(), state)
 	s.setAdopted()
 	if err := l.admit(s); err != nil {
 		return err

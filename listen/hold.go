@@ -4,12 +4,12 @@ package listen
 // that is short of descriptors needs the next ones for itself. Meanwhile clients wait in the queue of the socket. It
 // has no effect on listeners that are no sockets, and an Accept that has begun may still return one. resume may be called again, and from any goroutine.
 func (l *Listener) Hold() (resume func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	d, ok := l.inner.(deadliner)
 	if !ok {
 		return func() {}
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	if l.held == nil && !l.stopped {
 		l.held = make(chan struct{})
 		_ = d.SetDeadline(longAgo) // those who wait in Accept look again
@@ -33,14 +33,14 @@ func (l *Listener) resume() {
 // waitHeld waits while the listener is held.
 func (l *Listener) waitHeld() {
 	l.mu.Lock()
-	held := l.held
+	held, now := l.held, l.round
 	l.mu.Unlock()
 	if held == nil {
 		return
 	}
 	select {
 	case <-held:
-	case <-l.draining:
+	case <-now.draining:
 	case <-l.closed:
 	}
 }

@@ -38,18 +38,17 @@ type Options struct {
 // Listener accepts connections and keeps a set of those that are open. Its
 // methods are safe for concurrent use.
 type Listener struct {
-	inner net.Listener
-	opts  Options
+	addr net.Addr
+	opts Options
 
 	accepting sync.Once     // guards the call of OnAccept
-	draining  chan struct{} // closed when the listener stops accepting
-	drained   chan struct{} // closed when it drains and the last connection is gone
 	closed    chan struct{} // closed by Close
-	hurried   chan struct{} // closed by Hurry
 	arrived   chan struct{} // has a value when adopted may have a connection
 	parked    atomic.Int32  // calls of park
 
-	mu        sync.Mutex      // guards what follows, and the closing of the channels above
+	mu        sync.Mutex   // guards what follows, and the closing of the channels above and in round
+	inner     net.Listener // another one after Resume
+	round     *round
 	conns     map[socket]bool // what is open; true once it has been counted as cut
 	inAccept  int             // calls of inner.Accept whose connection is not in conns yet
 	adopted   []socket        // wait for Accept
@@ -59,10 +58,10 @@ type Listener struct {
 	total     uint64
 	in, out   uint64 // connections adopted, and handed over
 	cut       int
-	stopped   bool          // draining is closed
-	gone      bool          // drained is closed
+	stopped   bool          // round.draining is closed
+	gone      bool          // round.drained is closed
 	shut      bool          // closed is closed
-	hasHurry  bool          // hurried is closed
+	hasHurry  bool          // round.hurried is closed
 	held      chan struct{} // see Hold; nil if it is not
 
 	alone      bool      // no other process accepts from the socket: see EmptyQueue
@@ -75,18 +74,21 @@ type Listener struct {
 // it drains or is closed. A *net.UnixListener no longer removes its socket file
 // on Close, since a successor may listen on it.
 func New(inner net.Listener, opts Options) *Listener {
+	keepFile(inner)
+	return &Listener{
+		addr:    inner.Addr(),
+		inner:   inner,
+		round:   newRound(),
+		opts:    opts,
+		closed:  make(chan struct{}),
+		arrived: make(chan struct{}, 1),
+		conns:   make(map[socket]bool),
+	}
+}
+
+func keepFile(inner net.Listener) {
 	if u, ok := inner.(*net.UnixListener); ok {
 		u.SetUnlinkOnClose(false)
-	}
-	return &Listener{
-		inner:    inner,
-		opts:     opts,
-		draining: make(chan struct{}),
-		drained:  make(chan struct{}),
-		closed:   make(chan struct{}),
-		hurried:  make(chan struct{}),
-		arrived:  make(chan struct{}, 1),
-		conns:    make(map[socket]bool),
 	}
 }
 
@@ -99,32 +101,48 @@ func (l *Listener) Accept() (net.Conn, error) {
 	if l.opts.OnAccept != nil {
 		l.accepting.Do(l.opts.OnAccept)
 	}
-	if !l.waitGate() {
-		return l.refuse(l.closedError())
-	}
 	for {
-		l.waitHeld()
-		adopted, ok := l.enterAccept()
-		if adopted != nil {
-			return adopted, nil
+		now := l.current()
+		c, err := l.accept(now)
+		if err != nil && err != errAgain { //nolint:errorlint // it is this very error
+			c, err = l.refuse(now, err)
 		}
-		if !ok {
-			return l.refuse(l.closedError())
-		}
-		c, err := l.inner.Accept()
-		if err == nil {
-			return l.track(c), nil // also while draining: the kernel has already accepted it
-		}
-		again := l.foundEmpty(err) || errors.Is(err, os.ErrDeadlineExceeded) // only adopting and emptying set a deadline
-		l.leaveAccept()
-		if !again {
-			return l.refuse(err)
+		if err != errAgain { //nolint:errorlint // see above
+			return c, err
 		}
 	}
 }
 
+// errAgain has Accept try once more, and nobody else sees it.
+var errAgain = errors.New("try again")
+
+// accept is one try, in a round of the listener's.
+func (l *Listener) accept(now *round) (net.Conn, error) {
+	if !l.waitGate(now) {
+		return nil, l.closedError()
+	}
+	l.waitHeld()
+	inner, adopted := l.enterAccept()
+	if adopted != nil {
+		return adopted, nil
+	}
+	if inner == nil {
+		return nil, l.closedError()
+	}
+	c, err := inner.Accept()
+	if err == nil {
+		return l.track(c, now), nil // also while draining: the kernel has already accepted it
+	}
+	again := l.foundEmpty(err) || errors.Is(err, os.ErrDeadlineExceeded) // only adopting and emptying set a deadline
+	l.leaveAccept()
+	if again {
+		return nil, errAgain
+	}
+	return nil, err
+}
+
 // waitGate reports whether the gate opened before the listener ended.
-func (l *Listener) waitGate() bool {
+func (l *Listener) waitGate(now *round) bool {
 	if l.opts.Gate == nil {
 		return true
 	}
@@ -136,7 +154,7 @@ func (l *Listener) waitGate() bool {
 	select {
 	case <-l.opts.Gate:
 		return true
-	case <-l.draining:
+	case <-now.draining:
 	case <-l.closed:
 	}
 	return false
@@ -144,22 +162,22 @@ func (l *Listener) waitGate() bool {
 
 // enterAccept returns an adopted connection if one waits. Else it counts a call
 // of inner.Accept, so that the listener is not taken for drained while a
-// connection is between the kernel and the set; ok is false when there is nothing
+// connection is between the kernel and the set. Both results are nil when there is nothing
 // more to accept.
-func (l *Listener) enterAccept() (adopted net.Conn, ok bool) {
+func (l *Listener) enterAccept() (inner net.Listener, adopted net.Conn) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if adopted := l.nextAdoptedLocked(); adopted != nil {
-		return adopted, true
+		return nil, adopted
 	}
 	if l.stopped && !l.emptying || l.shut {
-		return nil, false
+		return nil, nil
 	}
 	if l.emptying {
 		l.postponeLocked()
 	}
 	l.inAccept++
-	return nil, true
+	return l.inner, nil
 }
 
 func (l *Listener) leaveAccept() {
@@ -171,16 +189,14 @@ func (l *Listener) leaveAccept() {
 
 // refuse returns err, but late while the listener drains: the program that gets
 // it may end the process. Meanwhile it returns connections that were adopted and
-// cannot move on.
-func (l *Listener) refuse(err error) (net.Conn, error) {
-	select {
-	case <-l.draining:
-	default:
+// cannot move on, and errAgain when the listener resumes.
+func (l *Listener) refuse(now *round, err error) (net.Conn, error) {
+	if !now.isDraining() {
 		return nil, err
 	}
 	release := l.opts.Release
 	if release == nil {
-		release = l.drained
+		release = now.drained
 	}
 	for {
 		select {
@@ -191,6 +207,8 @@ func (l *Listener) refuse(err error) (net.Conn, error) {
 			if adopted != nil {
 				return adopted, nil
 			}
+		case <-now.resumed:
+			return nil, errAgain
 		case <-release:
 			return nil, err
 		case <-l.closed: // http.Server.Shutdown closes and waits for this Accept
@@ -201,12 +219,12 @@ func (l *Listener) refuse(err error) (net.Conn, error) {
 
 // closedError is the error of a closed net.Listener, to the letter.
 func (l *Listener) closedError() error {
-	addr := l.inner.Addr()
+	addr := l.addr
 	return &net.OpError{Op: "accept", Net: addr.Network(), Addr: addr, Err: net.ErrClosed}
 }
 
-func (l *Listener) track(c net.Conn) net.Conn {
-	s := l.wrap(c, nil)
+func (l *Listener) track(c net.Conn, now *round) net.Conn {
+	s := l.wrap(c, now, nil)
 	l.mu.Lock()
 	l.inAccept--
 	l.total++
@@ -215,14 +233,14 @@ func (l *Listener) track(c net.Conn) net.Conn {
 	return s
 }
 
-func (l *Listener) wrap(c net.Conn, state []byte) socket {
+func (l *Listener) wrap(c net.Conn, now *round, state []byte) socket {
 	switch c := c.(type) {
 	case *net.TCPConn:
-		return &TCPConn{TCPConn: c, tracked: tracked{ln: l, state: state}}
+		return &TCPConn{TCPConn: c, tracked: tracked{ln: l, round: now, state: state}}
 	case *net.UnixConn:
-		return &UnixConn{UnixConn: c, tracked: tracked{ln: l, state: state}}
+		return &UnixConn{UnixConn: c, tracked: tracked{ln: l, round: now, state: state}}
 	default:
-		return &foreignConn{Conn: c, tracked: tracked{ln: l, state: state}}
+		return &foreignConn{Conn: c, tracked: tracked{ln: l, round: now, state: state}}
 	}
 }
 
@@ -253,7 +271,7 @@ func (l *Listener) close() ([]socket, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.shut {
-		return nil, &net.OpError{Op: "close", Net: l.inner.Addr().Network(), Addr: l.inner.Addr(), Err: net.ErrClosed}
+		return nil, &net.OpError{Op: "close", Net: l.addr.Network(), Addr: l.addr, Err: net.ErrClosed}
 	}
 	l.shut = true
 	close(l.closed)
@@ -268,7 +286,7 @@ func (l *Listener) close() ([]socket, error) {
 }
 
 // Addr returns the address of the wrapped listener, also after Close.
-func (l *Listener) Addr() net.Addr { return l.inner.Addr() }
+func (l *Listener) Addr() net.Addr { return l.addr }
 
 // Group returns the name given in Options.
 func (l *Listener) Group() string { return l.opts.Group }
@@ -276,7 +294,10 @@ func (l *Listener) Group() string { return l.opts.Group }
 // SyscallConn gives access to the listening socket. It returns an error that
 // wraps errors.ErrUnsupported for a listener that is no socket.
 func (l *Listener) SyscallConn() (syscall.RawConn, error) {
-	if sc, ok := l.inner.(syscall.Conn); ok {
+	l.mu.Lock()
+	inner := l.inner
+	l.mu.Unlock()
+	if sc, ok := inner.(syscall.Conn); ok {
 		return sc.SyscallConn()
 	}
 	return nil, errNoSocket

@@ -31,14 +31,14 @@ func (l *Listener) beginHurry() bool {
 		return false
 	}
 	l.hasHurry = true
-	close(l.hurried)
+	close(l.round.hurried)
 	return true
 }
 
 // isForsaken reports whether the generation is to end soon and its successor takes nothing any more.
 func (l *Listener) isForsaken() bool {
 	select {
-	case <-l.hurried:
+	case <-l.Hurried():
 		return !l.Moves()
 	default:
 		return false
@@ -46,4 +46,4 @@ func (l *Listener) isForsaken() bool {
 }
 
 // Hurried returns a channel that is closed by Hurry.
-func (l *Listener) Hurried() <-chan struct{} { return l.hurried }
+func (l *Listener) Hurried() <-chan struct{} { return l.current().hurried }

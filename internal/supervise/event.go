@@ -42,6 +42,9 @@ type Event struct {
 	// Within is the longest that what has begun may take.
 	Within time.Duration `json:"within_ns,omitempty"`
 
+	// StandsBy says, with Draining, that the generation would serve again if its successor died.
+	StandsBy bool `json:"stands_by,omitempty"`
+
 	// Signal is a number, with Hurry.
 	Signal int `json:"signal,omitempty"`
 

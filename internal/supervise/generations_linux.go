@@ -80,7 +80,8 @@ func (w *watched) exitStatus(raw syscall.RawConn) (status *syscall.WaitStatus) {
 }
 
 // exitInfo asks once (struct pidfd_info in linux/pidfd.h, as it was at first). Both are nil as long as the
-// process has not been collected.
+// process has not been collected. While it is being collected the kernel may find no process, and says ESRCH without
+// having written anything (pidfd_info in fs/pidfs.c); one that knows nothing of the exit says so forever.
 func exitInfo(pidfd uintptr) (*syscall.WaitStatus, error) {
 	const (
 		getInfo  = 0xC040FF0B // PIDFD_GET_INFO
@@ -91,11 +92,12 @@ func exitInfo(pidfd uintptr) (*syscall.WaitStatus, error) {
 		_       [11]uint32
 		exit    uint32
 	}{mask: infoExit}
-	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, pidfd, getInfo, uintptr(unsafe.Pointer(&info))); errno != 0 && errno != unix.ESRCH {
-		return nil, errno
-	}
-	if info.mask&infoExit == 0 {
+	_, _, errno := unix.Syscall(unix.SYS_IOCTL, pidfd, getInfo, uintptr(unsafe.Pointer(&info)))
+	switch {
+	case errno == unix.ESRCH, errno == 0 && info.mask&infoExit == 0:
 		return nil, nil
+	case errno != 0:
+		return nil, errno
 	}
 	ws := syscall.WaitStatus(info.exit)
 	return &ws, nil
@@ -140,7 +142,8 @@ func (s *supervisor) understand(m message) {
 }
 
 func (s *supervisor) heard(pid int, e Event) {
-	known := s.Line.find(pid) != nil
+	before := s.Line.find(pid)
+	known, stoodBy := before != nil, before != nil && before.Phase == isStandby
 	g := s.Line.heard(pid, e)
 	if g == nil {
 		s.log.Warn("not a generation", "pid", pid, "says", string(e.Kind))
@@ -155,16 +158,23 @@ func (s *supervisor) heard(pid int, e Event) {
 			s.embedded.own(syscall.Signal(e.Signal))
 		}
 	case Serving:
-		s.renew = s.embedded == nil && g.Number > 1 && g.Version == protocolVersion && s.Asked == 0 && os.Getpid() != 1
+		s.renew = g.Number > 1 && s.mayRenew(g)
 		if s.Asked != 0 {
 			s.keep(syscall.Signal(s.Asked)) // the one before it may have been replaced when it was asked
 		}
-	case Draining, Stopping, Starting, Upgrading, Failed, Alive, Keeping:
+	case Failed:
+		s.renew = stoodBy && s.mayRenew(g) // it has the older binary
+	case Draining, Stopping, Starting, Upgrading, Alive, Keeping:
 	}
 	if (e.Kind == Serving || e.Kind == Failed) && !e.Keeps {
 		s.store(nil, nil)
 	}
 	s.report(g, e)
+}
+
+// mayRenew reports whether the binary of a generation can be run in this one's place.
+func (s *supervisor) mayRenew(g *generation) bool {
+	return s.embedded == nil && g.Version == protocolVersion && s.Asked == 0 && os.Getpid() != 1
 }
 
 // reap collects every child that has ended: generations, and orphans of theirs.

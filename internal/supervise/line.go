@@ -14,6 +14,7 @@ const (
 	isStarting phase = "starting"
 	isServing  phase = "serving"
 	isReplaced phase = "replaced" // its successor says that it serves; it has not said that it drains
+	isStandby  phase = "standby"  // it drains, and serves again if its successor dies
 	isDraining phase = "draining"
 )
 
@@ -91,6 +92,9 @@ func (l *line) heard(pid int, e Event) *generation {
 		l.Upgrading, l.Failure = false, e.Text
 	case Draining:
 		g.Phase = isDraining
+		if e.StandsBy {
+			g.Phase = isStandby
+		}
 	case Stopping:
 		l.Stopping = l.Stopping || g.Phase == isServing
 		if g.Phase != isServing {
@@ -130,12 +134,12 @@ func (l *line) ended(pid int) bool {
 
 // over reports whether the daemon has ended: nobody serves and nobody will. When it was
 // asked to end, those that drain are waited for too; when it has crashed, whoever is to start it
-// again must not wait.
+// again must not wait, unless one stands by: that says that it serves, or that it does not stand by any more.
 func (l *line) over() bool {
 	if l.Stopping {
 		return len(l.Generations) == 0
 	}
-	return l.listening() == nil && l.newest(isBorn) == nil
+	return l.listening() == nil && l.newest(isBorn) == nil && l.newest(isStandby) == nil
 }
 
 // final reports whether the last upgrade has been confirmed by both sides.
@@ -145,7 +149,7 @@ func (l *line) final() bool { return l.serving() != nil && l.newest(isReplaced) 
 func (l *line) draining() int {
 	n := 0
 	for _, g := range l.Generations {
-		if g.Phase == isReplaced || g.Phase == isDraining {
+		if g.Phase == isReplaced || g.Phase == isStandby || g.Phase == isDraining {
 			n++
 		}
 	}

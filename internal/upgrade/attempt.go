@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/fault"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/report"
 )
 
@@ -19,7 +20,8 @@ const settleWait = time.Second
 
 // Successor is the next generation, which serves.
 type Successor struct {
-	PID int
+	PID        int
+	Generation int
 
 	// Dropped are the groups whose listening sockets it has not taken over: what
 	// waits in their queues is this process's.
@@ -28,14 +30,25 @@ type Successor struct {
 	// Settled is closed when it has ended its report, because it has told everybody
 	// that it serves or has died, or at the latest after ten seconds.
 	Settled <-chan struct{}
+
+	// Fate, where this process stands by, has one value: nil when the successor has relieved this process of that,
+	// which then calls Resign, or an *[Error] when it has died. After that this process can be upgraded again, and
+	// Reopen its sockets; it must do that, or call Stop. No value comes after Resign. It is nil where this process does not stand
+	// by, and where it has not all groups any more that it had.
+	Fate <-chan error
+
+	dialogue *dialogue
 }
+
+// Told reports whether it has said in its report that it has told everybody. Call it when Settled is closed.
+func (s *Successor) Told() bool { return s.dialogue.rest.Ready }
 
 // Upgrade starts the newest binary as the next generation and waits until it is
 // ready. It calls prepare once, while the new process starts: what prepare does is done
 // before that one learns anything, so files may be passed there, and it returns the generations that still live, oldest
 // first, this one included. After nil this process is no longer the
 // one that serves: it must stop accepting and drain, and no further Upgrade
-// succeeds.
+// succeeds, unless the successor dies while this process stands by.
 //
 // watch is told in another goroutine when the successor runs, and when it has begun to serve on
 // probation, beside this process.
@@ -55,10 +68,12 @@ func (u *Upgrader) Upgrade(prepare func() []Ancestor, watch report.Watcher) (*Su
 	u.box.empty() // before there is somebody who could read what an earlier successor left
 	told := make(chan *dialogue, 1)
 	go func() { told <- u.tell(prepare, watch) }()
-	startErr := u.startSuccessor()
+	ended := make(chan error, 1)
+	go func() { ended <- u.startSuccessor() }()
 	d := <-told
 	defer d.end()
-	if startErr != nil {
+	if startErr := u.decide(d, ended); startErr != nil {
+		d.standby.resign()
 		u.box.empty() // or an unread letter would keep the report open
 		said := d.lastWords()
 		if d.err != nil {
@@ -66,7 +81,106 @@ func (u *Upgrader) Upgrade(prepare func() []Ancestor, watch report.Watcher) (*Su
 		}
 		return nil, u.explain(startErr, said, time.Since(start))
 	}
-	return u.committed(d.words(), d.settled)
+	next, err := u.committed(d)
+	if err == nil && u.standsBy() != nil {
+		next.Fate = u.follow(d, next.PID, ended)
+	}
+	return next, err
+}
+
+// decide returns nil when the successor serves, and an error when it has ended before. ended has what tableflip says:
+// where this process stands by, that is nothing as long as the successor lives.
+func (u *Upgrader) decide(d *dialogue, ended <-chan error) error {
+	decided := d.standby.decided()
+	var late <-chan time.Time
+	if decided != nil {
+		timer := time.NewTimer(u.opts.limit() + killMargin(u.opts.timeout()))
+		defer timer.Stop()
+		late = timer.C
+	}
+	for {
+		select {
+		case err := <-ended:
+			if err == nil {
+				u.commit(nil)
+			}
+			return err
+		case <-decided:
+			decided = nil
+			if len(ended) == 0 && u.commit(d.standby) {
+				return nil
+			}
+		case <-late:
+			u.kill(d)
+		}
+	}
+}
+
+// commit notes that the successor has taken over, and reports false when it is being killed, since Stop was called.
+func (u *Upgrader) commit(s *standby) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if s != nil && u.stopped {
+		return false
+	}
+	u.last = u.nextLocked()
+	u.standby, u.pending = s, s != nil
+	return true
+}
+
+// kill kills a successor whose time is over. One that has not said who it is is looked for; if it is not to be found, tableflip
+// kills it and will start no other.
+func (u *Upgrader) kill(d *dialogue) {
+	find := func() (*process.Process, error) { return process.FindChild(tableflipEnv) }
+	if pid := int(d.pid.Load()); pid != 0 {
+		find = func() (*process.Process, error) { return process.Open(pid, d.startTime.Load()) }
+	}
+	p, err := find()
+	if err == nil {
+		err = p.Signal(os.Kill)
+		p.Close()
+	}
+	if err != nil && !errors.Is(err, os.ErrProcessDone) {
+		u.tf.Stop()
+	}
+}
+
+// standsBy returns the successor's standby, nil if this process does not stand by.
+func (u *Upgrader) standsBy() *standby {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.standby
+}
+
+// follow waits for what becomes of a successor that serves.
+func (u *Upgrader) follow(d *dialogue, pid int, ended <-chan error) <-chan error {
+	fate := make(chan error, 1)
+	go func() {
+		died, ok := d.standby.outcome(ended, u.box.empty)
+		if !ok {
+			return
+		}
+		if died == nil {
+			fate <- nil
+			return
+		}
+		<-d.settled // its last words
+		u.survive()
+		fate <- diedError(pid, died, d.rest.Error)
+	}()
+	return fate
+}
+
+// survive has this process be one that can be upgraded again, and stopped.
+func (u *Upgrader) survive() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.pending = false
+	u.standby.resign()
+	u.standby = nil
+	if u.stopped {
+		u.tf.Stop()
+	}
 }
 
 // startSuccessor returns when the successor is ready or has failed. An upgrade may
@@ -91,14 +205,27 @@ func isUnsettled(err error) bool {
 	return err != nil && (err.Error() == "process is not ready yet" || err.Error() == "parent hasn't exited")
 }
 
-// committed returns the successor, which has said all that it had to say before tableflip held it for
-// ready. One that has said nothing is no program with gozd but one with tableflip alone: it knows nothing of
+// committed returns the successor, which has said all that it had to say before it took over. One that has said nothing is no program with gozd but one with tableflip alone: it knows nothing of
 // the groups, so this process had better go on. tableflip upgrades no more after that.
-func (u *Upgrader) committed(said report.Outcome, settled <-chan struct{}) (*Successor, error) {
-	if said.Ready {
-		return &Successor{PID: said.PID, Dropped: u.dropped(said.Kept), Settled: settled}, nil
+//
+// The sockets that it has not taken over are closed here, and all of them where this process does not stand by. A process that
+// has not all of its groups any more does not.
+func (u *Upgrader) committed(d *dialogue) (*Successor, error) {
+	said := d.words()
+	if u.standsBy() == nil {
+		d.standby.resign() // one that is not gozd's, or of an older version
 	}
-	return nil, &Error{Stage: StageReady, PID: said.PID, Err: errNotOurs}
+	if !said.Ready {
+		return nil, &Error{Stage: StageReady, PID: said.PID, Err: errNotOurs}
+	}
+	next := &Successor{PID: said.PID, Dropped: u.dropped(said.Kept), Settled: d.settled, dialogue: d}
+	u.mu.Lock()
+	next.Generation = u.last
+	u.mu.Unlock()
+	if u.standsBy() == nil || len(next.Dropped) > 0 {
+		u.Resign()
+	}
+	return next, nil
 }
 
 // dropped returns the groups whose sockets are not among those kept. A successor
@@ -121,13 +248,16 @@ func (u *Upgrader) dropped(kept []string) []string {
 // Check reports whether the next generation could be told what it has to know: a
 // configuration with more sockets than fit into a message would fail every upgrade,
 // and that is better known at the start. It also has the first upgrade find the
-// encoder warm.
+// encoder warm, and the mailbox open.
 func (u *Upgrader) Check(ancestors []Ancestor) error {
 	if u.tf == nil {
 		return nil
 	}
+	if err := u.box.connect(); err != nil {
+		return err
+	}
 	manifest, _ := u.message(ancestors)
-	_, err := encodeLetter(manifest, []string{fileSaid, fileSeen})
+	_, err := encodeLetter(manifest, []string{fileSaid, fileSeen, fileStandby}, 0)
 	return err
 }
 
@@ -135,9 +265,13 @@ func (u *Upgrader) Check(ancestors []Ancestor) error {
 func (u *Upgrader) message(ancestors []Ancestor) (Manifest, map[string]*os.File) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
+	files := maps.Clone(u.pass)
+	if u.behind.stands() {
+		files[fileOlder] = u.behind.conn
+	}
 	return Manifest{
 		Version:    manifestVersion,
-		Generation: u.manifest.Generation + 1,
+		Generation: u.nextLocked(),
 		Timeout:    u.opts.timeout(),
 		Probation:  max(u.opts.Probation, 0),
 		PIDFile:    u.pidfile,
@@ -148,7 +282,7 @@ func (u *Upgrader) message(ancestors []Ancestor) (Manifest, map[string]*os.File)
 		Managed:    u.managed,
 		Storing:    u.storing,
 		History:    u.history,
-	}, maps.Clone(u.pass)
+	}, files
 }
 
 // explain makes one error of what tableflip saw and what the process said.

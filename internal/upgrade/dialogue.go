@@ -1,12 +1,14 @@
 package upgrade
 
 import (
-	"io"
+	"bufio"
 	"maps"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/fault"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/report"
 )
 
@@ -23,20 +25,25 @@ type dialogue struct {
 	said     *os.File // the report; nil if there is none
 	seen     *os.File // see AwaitParent
 	outcomes chan report.Outcome
-	settled  chan struct{} // closed when the report has ended, or is read no more
-	err      error         // why the successor has not been told what it must know
+	settled  chan struct{}  // closed when the report has ended, or is read no more
+	rest     report.Outcome // what it has said since it was ready; valid then
+	standby  *standby       // nil if this process will not stand by
+	err      error          // why the successor has not been told what it must know
+
+	pid       atomic.Int64 // of the successor; 0 until it has said that
+	startTime atomic.Uint64
 }
 
 // tell writes the letter to a successor that starts meanwhile: it looks for it a millisecond
 // later. One that cannot be told is told to end, and need not wait.
 func (u *Upgrader) tell(prepare func() []Ancestor, watch report.Watcher) *dialogue {
 	d := &dialogue{outcomes: make(chan report.Outcome, 1), settled: make(chan struct{})}
-	pipes, err := d.open()
+	pipes, err := d.open(u.opts.standsBy())
 	if err == nil {
-		go d.read(watch)
+		go d.read(d.identify(watch))
 		manifest, files := u.message(prepare())
 		maps.Copy(files, pipes)
-		err = u.box.send(manifest, files)
+		err = u.send(manifest, files)
 	} else {
 		prepare() // it is promised to be called
 		d.outcomes <- report.Outcome{}
@@ -53,8 +60,29 @@ func (u *Upgrader) tell(prepare func() []Ancestor, watch report.Watcher) *dialog
 	return d
 }
 
+// send sends the letter, with the listening sockets.
+func (u *Upgrader) send(manifest Manifest, files map[string]*os.File) error {
+	u.held.mu.Lock()
+	defer u.held.mu.Unlock()
+	return u.box.send(manifest, files, u.held.fds)
+}
+
+// identify is watch, and notes which process the successor is.
+func (d *dialogue) identify(watch report.Watcher) report.Watcher {
+	started := watch.Started
+	watch.Started = func(pid int) {
+		start, _ := process.StartTime(pid) // 0 is a valid answer: unknown
+		d.startTime.Store(start)
+		d.pid.Store(int64(pid))
+		if started != nil {
+			started(pid)
+		}
+	}
+	return watch
+}
+
 // open makes the pipes, and returns the successor's ends by their names in the letter.
-func (d *dialogue) open() (map[string]*os.File, error) {
+func (d *dialogue) open(standBy bool) (map[string]*os.File, error) {
 	said, tell, err := os.Pipe()
 	if err != nil {
 		return nil, err
@@ -64,15 +92,24 @@ func (d *dialogue) open() (map[string]*os.File, error) {
 		_, _ = said.Close(), tell.Close()
 		return nil, err
 	}
+	theirs := map[string]*os.File{fileSaid: tell, fileSeen: look}
+	if standBy {
+		if d.standby, err = newStandby(); err != nil {
+			_, _, _, _ = said.Close(), tell.Close(), look.Close(), seen.Close()
+			return nil, err
+		}
+		theirs[fileStandby] = d.standby.theirs
+	}
 	d.said, d.seen = said, seen
-	return map[string]*os.File{fileSaid: tell, fileSeen: look}, nil
+	return theirs, nil
 }
 
 // read reads the report: what there is to be known of the upgrade, and then to its end, which is when the
 // successor has told everybody else too, or is gone.
 func (d *dialogue) read(watch report.Watcher) {
-	d.outcomes <- report.Follow(d.said, watch)
-	_, _ = io.Copy(io.Discard, d.said)
+	lines := bufio.NewReaderSize(d.said, 4<<10) // that of report.Follow: what it has read ahead is not lost
+	d.outcomes <- report.Follow(lines, watch)
+	d.rest = report.Read(lines)
 	_ = d.said.Close()
 	close(d.settled)
 }

@@ -20,6 +20,7 @@ const (
 	StageListen        = "listen"        // it could not claim a group's socket
 	StageReady         = "ready"         // it did not become ready in time
 	StageProbation     = "probation"     // it did not pass its probation
+	StageServing       = "serving"       // it had taken over, and died; this process has stood by
 )
 
 // Error says why an upgrade failed. The generation that asked for it still

@@ -13,6 +13,8 @@ import (
 	"os/exec"
 	"runtime"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cloudflare/tableflip"
@@ -29,6 +31,7 @@ import (
 const (
 	nextEnv    = "GOZD_TEST_NEXT"    // path of that file
 	timeoutEnv = "GOZD_TEST_TIMEOUT" // Options.Timeout
+	aloneEnv   = "GOZD_TEST_ALONE"   // no Options.StandBy
 	lifetime   = time.Minute         // of a generation that nobody ends
 	notePassed = "note"              // a file that is passed on
 	noteText   = "from generation 1"
@@ -55,6 +58,9 @@ type answer struct {
 	Out          []string // what a command printed
 
 	Successor int // of an upgrade
+	Next      int // its generation
+	StandsBy  bool
+	Fate      string // of the successor before
 	Took      time.Duration
 	Error     string
 	Stage     string // of an *upgrade.Error
@@ -72,10 +78,13 @@ func (a *answer) fail(err error) {
 // server is one generation.
 type server struct {
 	up    *upgrade.Upgrader
+	mu    sync.Mutex // guards ln
 	ln    net.Listener
+	back  chan net.Listener // a listener when this generation serves again
 	note  string
 	early answer // what a child said before this generation was ready
 	eager answer // what came of an upgrade right after that
+	fate  atomic.Value
 }
 
 // generation is the life of one process.
@@ -116,6 +125,7 @@ var successors = map[string]func(limit string){
 	"die":     die,
 	"slow":    slow,
 	"foreign": foreign,
+	"heir":    heir,
 	"forget":  func(string) { open().begin(); time.Sleep(lifetime) }, // the listener
 	"orphan":  orphan,
 	"eager":   eager,
@@ -158,6 +168,17 @@ func orphan(string) {
 	s.begin().serve()
 }
 
+// heir is a generation that waits for the end of its parent, or for its own, before it serves.
+func heir(limit string) {
+	s := inherit()
+	sayPID()
+	<-s.up.ParentExited()
+	if limit == "dies" {
+		os.Exit(6)
+	}
+	s.begin().serve()
+}
+
 func crash() { panic("boom") }
 
 // eager is a generation that has been asked for an upgrade before it was ready.
@@ -178,10 +199,10 @@ func must(err error) {
 func open() *server {
 	timeout, err := time.ParseDuration(os.Getenv(timeoutEnv))
 	must(err)
-	up, err := upgrade.New(upgrade.Options{Timeout: timeout})
+	up, err := upgrade.New(upgrade.Options{Timeout: timeout, StandBy: os.Getenv(aloneEnv) == ""})
 	must(err)
 	up.SetPIDFile("/run/app.pid")
-	s := &server{up: up}
+	s := &server{up: up, back: make(chan net.Listener)}
 	s.early.run("ls", "-l", "/proc/self/fd")
 	return s
 }
@@ -250,12 +271,22 @@ func (s *server) begin() *server {
 // serve answers until it is killed. After an upgrade there is nothing to answer.
 func (s *server) serve() {
 	for {
-		c, err := s.ln.Accept()
+		c, err := s.listener().Accept()
 		if err != nil {
-			time.Sleep(lifetime)
+			ln := <-s.back
+			s.mu.Lock()
+			s.ln = ln
+			s.mu.Unlock()
+			continue
 		}
 		go s.handle(c)
 	}
+}
+
+func (s *server) listener() net.Listener {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ln
 }
 
 func (s *server) handle(c net.Conn) {
@@ -277,6 +308,7 @@ func (s *server) about() answer {
 		Generation: s.up.Manifest().Generation,
 		Note:       s.note,
 		Error:      s.eager.Error,
+		Fate:       fmt.Sprint(s.fate.Load()),
 		Marked:     marked || upgrade.IsSuccessor(),
 	}
 	a.StartTime, _ = process.StartTime(a.PID)
@@ -299,11 +331,17 @@ func (s *server) do(command string, a *answer) {
 		os.Args[0] = binary
 	case "upgrade with too many groups":
 		for range 2000 {
-			must(s.up.Add(upgrade.Socket{Group: "web", Address: "127.0.0.1:0"}, s.ln.(upgrade.Listener)))
+			must(s.up.Add(upgrade.Socket{Group: "web", Address: "127.0.0.1:0"}, s.listener().(upgrade.Listener)))
 		}
 		s.upgrade(a)
 	case "stop":
 		s.up.Stop()
+	case "end": // as a daemon does that is asked to stop
+		s.up.Relieve(lifetime)
+		os.Exit(0)
+	case "panic":
+		go crash()
+		time.Sleep(lifetime)
 	case "descriptors":
 		runtime.GC() // tableflip leaves the child's ends of its pipes to the collector
 		a.run("ls", "-l", fmt.Sprintf("/proc/%d/fd", a.PID))
@@ -336,12 +374,29 @@ func (s *server) upgrade(a *answer) {
 		a.fail(err)
 		return
 	}
-	a.Successor = successor.PID
+	a.Successor, a.Next = successor.PID, successor.Generation
+	if successor.Fate != nil {
+		a.StandsBy = true
+		go s.standBy(successor)
+	}
 	go func() {
 		<-successor.Settled
 		must(os.WriteFile(os.Getenv(nextEnv)+".settled", nil, 0o600))
 	}()
-	_ = s.ln.Close()
+	_ = s.listener().Close()
+}
+
+// standBy serves again when the successor has died, and lets go when it need not any more.
+func (s *server) standBy(successor *upgrade.Successor) {
+	if err := <-successor.Fate; err != nil {
+		s.fate.Store(err.Error())
+		ln, err := s.up.Reopen("web")
+		must(err)
+		s.back <- ln
+		return
+	}
+	s.fate.Store("relieved")
+	s.up.Resign()
 }
 
 func straySuccessor() {

@@ -10,13 +10,15 @@ type mailbox struct{}
 type letter struct {
 	manifest Manifest
 	files    map[string]*os.File
+	sockets  held
 }
 
-func encodeLetter(Manifest, []string) ([]byte, error) { return nil, ErrNotSupported }
+func encodeLetter(Manifest, []string, int) ([]byte, error) { return nil, ErrNotSupported }
 
-func newMailbox() (post, fetch *os.File, err error)       { return nil, nil, ErrNotSupported }
-func openMailbox(_, _ *os.File) (*mailbox, error)         { return nil, ErrNotSupported }
-func (*mailbox) send(Manifest, map[string]*os.File) error { return ErrNotSupported }
-func (*mailbox) sendNothing()                             {}
-func (*mailbox) receive() (*letter, error)                { return nil, ErrNotSupported }
-func (*mailbox) empty()                                   {}
+func newMailbox() (post, fetch *os.File, err error)                       { return nil, nil, ErrNotSupported }
+func openMailbox(_, _ *os.File) *mailbox                                  { return nil }
+func (*mailbox) connect() error                                           { return ErrNotSupported }
+func (*mailbox) send(Manifest, map[string]*os.File, map[string]int) error { return ErrNotSupported }
+func (*mailbox) sendNothing()                                             {}
+func (*mailbox) receive() (*letter, error)                                { return nil, ErrNotSupported }
+func (*mailbox) empty()                                                   {}

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
+	"sync"
 	"syscall"
 	"time"
 
@@ -15,21 +17,25 @@ import (
 )
 
 // mailbox carries one message from a generation to the next: the manifest and,
-// by SCM_RIGHTS, files. It is one datagram socket pair for the whole life of the
+// by SCM_RIGHTS, listening sockets and other files. It is one datagram socket pair for the whole life of the
 // daemon, inherited by every generation. tableflip can pass files too, but it
-// closes its duplicate of one neither when it is replaced nor after a failed
-// upgrade, and the end of a pipe would not be seen; with the mailbox all that
+// closes its duplicate of one neither while its upgrade is not over nor after a failed
+// one, and the end of a pipe would not be seen; with the mailbox all that
 // tableflip ever passes stays the same.
 type mailbox struct {
-	post  *net.UnixConn // the serving generation writes here
-	fetch *net.UnixConn // its successor reads here
+	files [2]*os.File // post and fetch, before they are connections
+
+	connected sync.Once
+	err       error         // of connecting
+	post      *net.UnixConn // the serving generation writes here
+	fetch     *net.UnixConn // its successor reads here
 }
 
 const (
 	// mailboxSize bounds a message. 64 KiB are several hundred groups.
 	mailboxSize = 64 << 10
-	// mailboxFiles bounds the files of a message; Linux allows 253 (SCM_MAX_FD).
-	mailboxFiles = 16
+	// mailboxFiles bounds the files that go with one datagram; Linux allows 253 (SCM_MAX_FD).
+	mailboxFiles = 200
 	// mailboxWait is how long a new generation waits for its message, which
 	// was written before it was started: it is there or will never be.
 	mailboxWait = 5 * time.Second
@@ -37,37 +43,51 @@ const (
 
 // newMailbox makes the pair for a first generation.
 func newMailbox() (post, fetch *os.File, err error) {
-	// SOCK_CLOEXEC and SOCK_NONBLOCK do not exist on macOS.
-	syscall.ForkLock.RLock()
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_DGRAM, 0)
-	if err == nil {
-		unix.CloseOnExec(fds[0])
-		unix.CloseOnExec(fds[1])
-	}
-	syscall.ForkLock.RUnlock()
+	fds, err := socketPair(unix.SOCK_DGRAM)
 	if err != nil {
-		return nil, nil, fmt.Errorf("upgrade: socketpair: %w", err)
+		return nil, nil, err
+	}
+	for _, fd := range fds {
+		_ = unix.SetNonblock(fd, true) // or reading would not end at a deadline
 	}
 	return os.NewFile(uintptr(fds[0]), "mailbox"), os.NewFile(uintptr(fds[1]), "mailbox"), nil
 }
 
-// openMailbox makes a mailbox of the two files. It duplicates them; they stay
-// the caller's.
-func openMailbox(post, fetch *os.File) (*mailbox, error) {
-	p, err := unixConn(post)
+// socketPair makes a pair of one kind, both ends closed on exec.
+func socketPair(kind int) ([2]int, error) {
+	// SOCK_CLOEXEC and SOCK_NONBLOCK do not exist on macOS.
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
+	fds, err := unix.Socketpair(unix.AF_UNIX, kind, 0)
 	if err != nil {
-		return nil, err
+		return fds, fmt.Errorf("upgrade: socketpair: %w", err)
 	}
-	f, err := unixConn(fetch)
-	if err != nil {
-		_ = p.Close()
-		return nil, err
-	}
-	// macOS gives a datagram pair 2 KiB. Where the size is refused, a message
-	// that does not fit fails the upgrade with the system's own error.
-	_ = p.SetWriteBuffer(mailboxSize)
-	_ = f.SetReadBuffer(mailboxSize)
-	return &mailbox{post: p, fetch: f}, nil
+	unix.CloseOnExec(fds[0])
+	unix.CloseOnExec(fds[1])
+	return fds, nil
+}
+
+// openMailbox makes a mailbox of the two files, which it takes over.
+func openMailbox(post, fetch *os.File) *mailbox { return &mailbox{files: [2]*os.File{post, fetch}} }
+
+// connect has the mailbox ready for sending. A new generation, which only wants to read, and at once, need not
+// wait for that: it takes a tenth of a millisecond.
+func (m *mailbox) connect() error {
+	m.connected.Do(func() {
+		m.post, m.err = unixConn(m.files[0])
+		if m.err == nil {
+			m.fetch, m.err = unixConn(m.files[1])
+		}
+		if m.err != nil {
+			return
+		}
+		_, _ = m.files[0].Close(), m.files[1].Close()
+		// macOS gives a datagram pair 2 KiB. Where the size is refused, a message
+		// that does not fit fails the upgrade with the system's own error.
+		_ = m.post.SetWriteBuffer(mailboxSize)
+		_ = m.fetch.SetReadBuffer(mailboxSize)
+	})
+	return m.err
 }
 
 func unixConn(f *os.File) (*net.UnixConn, error) {
@@ -83,40 +103,50 @@ func unixConn(f *os.File) (*net.UnixConn, error) {
 	return u, nil
 }
 
-// letter is a message as the successor reads it.
-type letter struct {
-	manifest Manifest
-	files    map[string]*os.File
-}
-
-// envelope is what is on the wire: the manifest, and the names of the files in
-// the order of their descriptors.
-type envelope struct {
-	Manifest json.RawMessage `json:"manifest"`
-	Files    []string        `json:"files"`
-}
-
-// send puts a message into the mailbox, which must be empty. The files stay the
-// caller's.
-func (m *mailbox) send(manifest Manifest, files map[string]*os.File) error {
-	if len(files) > mailboxFiles {
-		return fmt.Errorf("upgrade: there are %d files, the mailbox takes %d", len(files), mailboxFiles)
+// send puts a message into the mailbox, which must be empty. Files and sockets stay the
+// caller's, and nobody may close them meanwhile.
+func (m *mailbox) send(manifest Manifest, files map[string]*os.File, sockets map[string]int) error {
+	if err := m.connect(); err != nil {
+		return err
 	}
-	var names []string
-	var fds []int
+	all := make([]enclosure, 0, len(files)+len(sockets))
 	for name, f := range files {
 		fd, err := descriptor(f)
 		if err != nil {
 			return fmt.Errorf("upgrade: pass %s: %w", name, err)
 		}
-		names = append(names, name)
-		fds = append(fds, fd)
+		all = append(all, enclosure{name, fd})
 	}
-	data, err := encodeLetter(manifest, names)
+	for id, fd := range sockets {
+		all = append(all, enclosure{socketPrefix + id, fd})
+	}
+	parts := slices.Collect(slices.Chunk(all, mailboxFiles))
+	if len(parts) == 0 {
+		parts = append(parts, nil)
+	}
+	data, err := encodeLetter(manifest, names(parts[0]), len(parts)-1)
 	if err != nil {
 		return err
 	}
 	_ = m.post.SetWriteDeadline(time.Now().Add(mailboxWait))
+	for i, part := range parts {
+		if i > 0 {
+			if data, err = json.Marshal(envelope{Files: names(part)}); err != nil {
+				return fmt.Errorf("upgrade: encode names: %w", err)
+			}
+		}
+		if err := m.enclose(data, part); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (m *mailbox) enclose(data []byte, part []enclosure) error {
+	fds := make([]int, len(part))
+	for i, e := range part {
+		fds[i] = e.fd
+	}
 	if _, _, err := m.post.WriteMsgUnix(data, unix.UnixRights(fds...), nil); err != nil {
 		return fmt.Errorf("upgrade: send manifest of %d bytes: %w", len(data), err)
 	}
@@ -125,22 +155,10 @@ func (m *mailbox) send(manifest Manifest, files map[string]*os.File) error {
 
 // sendNothing puts an empty message into the mailbox: who reads it learns that
 // there will be no other.
-func (m *mailbox) sendNothing() { _, _ = m.post.Write(nil) }
-
-// encodeLetter refuses what the system would take and the reader would cut.
-func encodeLetter(manifest Manifest, names []string) ([]byte, error) {
-	head, err := json.Marshal(manifest)
-	if err != nil {
-		return nil, fmt.Errorf("upgrade: encode manifest: %w", err)
+func (m *mailbox) sendNothing() {
+	if m.connect() == nil {
+		_, _ = m.post.Write(nil)
 	}
-	data, err := json.Marshal(envelope{Manifest: head, Files: names})
-	if err != nil {
-		return nil, fmt.Errorf("upgrade: encode manifest: %w", err)
-	}
-	if len(data) > mailboxSize {
-		return nil, fmt.Errorf("upgrade: the manifest has %d bytes, the mailbox holds %d", len(data), mailboxSize)
-	}
-	return data, nil
 }
 
 // descriptor returns f's number without putting it into blocking mode, as
@@ -155,57 +173,85 @@ func descriptor(f *os.File) (int, error) {
 	return fd, err
 }
 
-// receive reads the message. The files in it are the caller's to close.
+// receive reads the message. Files and sockets in it are the caller's to close.
 func (m *mailbox) receive() (*letter, error) {
 	data, fds, err := m.read(time.Now().Add(mailboxWait))
 	if err != nil {
 		return nil, fmt.Errorf("upgrade: no manifest from the previous generation: %w", err)
 	}
-	l, err := openLetter(data, fds)
+	l, more, err := openLetter(data, fds)
 	if err != nil {
 		closeAll(fds)
 		return nil, err
 	}
+	for range more {
+		if err := m.receiveMore(l); err != nil {
+			l.close()
+			return nil, err
+		}
+	}
 	return l, nil
 }
 
-func openLetter(data []byte, fds []int) (*letter, error) {
-	if len(data) == 0 {
-		return nil, errors.New("upgrade: the previous generation could not write its manifest")
-	}
-	var env envelope
-	if err := json.Unmarshal(data, &env); err != nil {
-		return nil, fmt.Errorf("upgrade: manifest from the previous generation: %w", err)
-	}
-	if len(env.Files) != len(fds) {
-		return nil, fmt.Errorf("upgrade: the previous generation names %d files and sent %d", len(env.Files), len(fds))
-	}
-	manifest, err := decodeManifest(env.Manifest)
+// receiveMore reads what has not gone into the first datagram.
+func (m *mailbox) receiveMore(l *letter) error {
+	data, fds, err := m.read(time.Now().Add(mailboxWait))
 	if err != nil {
-		return nil, err
+		return fmt.Errorf("upgrade: not all files from the previous generation: %w", err)
 	}
-	l := &letter{manifest: manifest, files: make(map[string]*os.File, len(fds))}
-	for i, name := range env.Files {
-		l.files[name] = os.NewFile(uintptr(fds[i]), name)
+	env, err := openEnvelope(data, fds)
+	if err != nil {
+		closeAll(fds)
+		return err
 	}
-	return l, nil
+	l.take(env.Files, fds)
+	return nil
 }
 
 // read waits until deadline for one message, and returns it with its
 // descriptors, which are closed on exec.
-func (m *mailbox) read(deadline time.Time) ([]byte, []int, error) {
-	_ = m.fetch.SetReadDeadline(deadline)
-	data, oob := buffers()
-	n, oobn, _, _, err := m.fetch.ReadMsgUnix(data, oob)
+func (m *mailbox) read(deadline time.Time) (data []byte, fds []int, err error) {
+	in := m.in()
+	raw, err := in.SyscallConn()
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := in.SetReadDeadline(deadline); err != nil {
+		return nil, nil, err
+	}
+	waitErr := raw.Read(func(fd uintptr) bool {
+		data, fds, err = receiveMessage(int(fd))
+		return !errors.Is(err, unix.EAGAIN)
+	})
+	if waitErr != nil {
+		return nil, nil, waitErr
+	}
+	return data, fds, err
+}
+
+// in is the end to read from.
+func (m *mailbox) in() interface {
+	syscall.Conn
+	SetReadDeadline(time.Time) error
+} {
+	if m.fetch != nil {
+		return m.fetch
+	}
+	return m.files[1]
+}
+
+// receiveMessage reads a message without waiting for one, and returns it with its descriptors, which are closed
+// on exec.
+func receiveMessage(fd int) ([]byte, []int, error) {
+	syscall.ForkLock.RLock() // until they are closed on exec, a fork would copy the descriptors
+	defer syscall.ForkLock.RUnlock()
+	data, oob := make([]byte, mailboxSize), make([]byte, unix.CmsgSpace(4*mailboxFiles))
+	n, oobn, _, _, err := unix.Recvmsg(fd, data, oob, unix.MSG_DONTWAIT)
 	if err != nil {
 		return nil, nil, err
 	}
 	fds, err := rights(oob[:oobn])
 	return data[:n], fds, err
-}
-
-func buffers() (data, oob []byte) {
-	return make([]byte, mailboxSize), make([]byte, unix.CmsgSpace(4*mailboxFiles))
 }
 
 func rights(oob []byte) ([]int, error) {
@@ -231,6 +277,9 @@ func rights(oob []byte) ([]int, error) {
 // empty throws away what nobody read: a successor that died early leaves its
 // message, and the descriptors in it, in the socket.
 func (m *mailbox) empty() {
+	if m.connect() != nil {
+		return
+	}
 	raw, err := m.fetch.SyscallConn()
 	if err != nil {
 		return
@@ -266,6 +315,8 @@ func closeAll(fds []int) {
 }
 
 func (m *mailbox) close() {
-	_ = m.post.Close()
-	_ = m.fetch.Close()
+	if m.connect() == nil {
+		_ = m.post.Close()
+		_ = m.fetch.Close()
+	}
 }

@@ -22,10 +22,8 @@ func newTestMailbox(t *testing.T) *mailbox {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer post.Close()
-	defer fetch.Close()
-	m, err := openMailbox(post, fetch)
-	if err != nil {
+	m := openMailbox(post, fetch)
+	if err := m.connect(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(m.close)
@@ -59,7 +57,7 @@ func TestMailboxCarriesManifestAndFiles(t *testing.T) {
 	m := newTestMailbox(t)
 	r1, w1 := newPipe(t)
 	r2, w2 := newPipe(t)
-	if err := m.send(letterTo, map[string]*os.File{"one": w1, "two": w2}); err != nil {
+	if err := m.send(letterTo, map[string]*os.File{"one": w1, "two": w2}, nil); err != nil {
 		t.Fatal(err)
 	}
 	l, err := m.receive()
@@ -97,7 +95,7 @@ func checkReceived(t *testing.T, name string, f, r *os.File) {
 
 func TestMailboxWithoutFiles(t *testing.T) {
 	m := newTestMailbox(t)
-	if err := m.send(letterTo, nil); err != nil {
+	if err := m.send(letterTo, nil, nil); err != nil {
 		t.Fatal(err)
 	}
 	l, err := m.receive()
@@ -118,7 +116,7 @@ func TestMailboxSaysThatNothingWillCome(t *testing.T) {
 func TestMailboxThrowsUnreadLettersAway(t *testing.T) {
 	m := newTestMailbox(t)
 	r, w := newPipe(t)
-	if err := m.send(letterTo, map[string]*os.File{"report": w}); err != nil {
+	if err := m.send(letterTo, map[string]*os.File{"report": w}, nil); err != nil {
 		t.Fatal(err)
 	}
 	w.Close()
@@ -128,7 +126,7 @@ func TestMailboxThrowsUnreadLettersAway(t *testing.T) {
 	m.empty()
 	next := letterTo
 	next.Generation++
-	if err := m.send(next, nil); err != nil {
+	if err := m.send(next, nil, nil); err != nil {
 		t.Fatal(err)
 	}
 	if !isAtEnd(t, r) {
@@ -144,7 +142,7 @@ func TestMailboxEmpty(t *testing.T) {
 	m := newTestMailbox(t)
 	r, w := newPipe(t)
 	m.empty() // nothing in it: must not wait
-	if err := m.send(letterTo, map[string]*os.File{"report": w}); err != nil {
+	if err := m.send(letterTo, map[string]*os.File{"report": w}, nil); err != nil {
 		t.Fatal(err)
 	}
 	w.Close()
@@ -162,20 +160,12 @@ func TestMailboxRefusesTooMuch(t *testing.T) {
 	m := newTestMailbox(t)
 	long := letterTo
 	long.PIDFile = strings.Repeat("x", mailboxSize)
-	if err := m.send(long, nil); err == nil || !strings.Contains(err.Error(), "the mailbox holds 65536") {
+	if err := m.send(long, nil, nil); err == nil || !strings.Contains(err.Error(), "the mailbox holds 65536") {
 		t.Errorf("send of a long manifest: %v", err)
-	}
-	_, w := newPipe(t)
-	files := make(map[string]*os.File)
-	for i := range mailboxFiles + 1 {
-		files[fmt.Sprint(i)] = w
-	}
-	if err := m.send(letterTo, files); err == nil || !strings.Contains(err.Error(), "17 files, the mailbox takes 16") {
-		t.Errorf("send of %d files: %v", len(files), err)
 	}
 	closed, _ := newPipe(t)
 	closed.Close()
-	if err := m.send(letterTo, map[string]*os.File{"lock": closed}); err == nil || !strings.Contains(err.Error(), "pass lock: ") {
+	if err := m.send(letterTo, map[string]*os.File{"lock": closed}, nil); err == nil || !strings.Contains(err.Error(), "pass lock: ") {
 		t.Errorf("send of a closed file: %v", err)
 	}
 }
@@ -195,7 +185,7 @@ func TestMailboxTakesItsLimits(t *testing.T) {
 	}
 	rest := mailboxSize - len(encode(t, envelope{Manifest: encode(t, large), Files: names}))
 	large.PIDFile += strings.Repeat("x", rest)
-	if err := m.send(large, files); err != nil {
+	if err := m.send(large, files, nil); err != nil {
 		t.Fatal(err)
 	}
 	l, err := m.receive()
@@ -208,6 +198,57 @@ func TestMailboxTakesItsLimits(t *testing.T) {
 	}
 	for _, f := range l.files {
 		f.Close()
+	}
+}
+
+// A daemon with hundreds of groups has more sockets than fit into one datagram.
+func TestMailboxCarriesMoreThanOneDatagram(t *testing.T) {
+	m := newTestMailbox(t)
+	r, w := newPipe(t)
+	fd, err := descriptor(w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sockets := make(map[string]int)
+	for i := range 2*mailboxFiles + 5 {
+		sockets[fmt.Sprint("1.", i)] = fd
+	}
+	if err := m.send(letterTo, map[string]*os.File{"lock": w}, sockets); err != nil {
+		t.Fatal(err)
+	}
+	l, err := m.receive()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(l.files) != 1 || len(l.sockets.fds) != len(sockets) || !reflect.DeepEqual(l.manifest, letterTo) {
+		t.Errorf("received %d files, %d sockets and %+v, want 1, %d and %+v", len(l.files), len(l.sockets.fds), l.manifest, len(sockets), letterTo)
+	}
+	w.Close()
+	l.close()
+	if !isAtEnd(t, r) {
+		t.Error("a descriptor is left open")
+	}
+}
+
+// What has come before is closed when the rest does not come.
+func TestReceiveClosesHalfAMessage(t *testing.T) {
+	m := newTestMailbox(t)
+	r, w := newPipe(t)
+	fd, err := descriptor(w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := encode(t, envelope{Manifest: encode(t, letterTo), Files: []string{"socket 1.1"}, More: 1})
+	if _, _, err := m.post.WriteMsgUnix(first, unix.UnixRights(fd), nil); err != nil {
+		t.Fatal(err)
+	}
+	w.Close()
+	m.sendNothing()
+	if _, err := m.receive(); err == nil || !strings.Contains(err.Error(), "could not write its manifest") {
+		t.Errorf("receive: %v", err)
+	}
+	if !isAtEnd(t, r) {
+		t.Error("the descriptor is still open")
 	}
 }
 
@@ -253,9 +294,43 @@ func TestOpenMailboxOfOtherFiles(t *testing.T) {
 	defer good.Close()
 	bad, _ := newPipe(t)
 	for _, pair := range [][2]*os.File{{bad, bad}, {good, bad}, {bad, good}} {
-		if m, err := openMailbox(pair[0], pair[1]); err == nil {
+		m := openMailbox(pair[0], pair[1])
+		if err := m.connect(); err == nil {
 			m.close()
-			t.Errorf("openMailbox(%s, %s) succeeded", pair[0].Name(), pair[1].Name())
+			t.Errorf("a mailbox of %s and %s is connected", pair[0].Name(), pair[1].Name())
+		}
+		if err := m.send(letterTo, nil, nil); err == nil {
+			t.Errorf("a mailbox of %s and %s takes a letter", pair[0].Name(), pair[1].Name())
+		}
+	}
+}
+
+// A new generation reads before it connects, and waits for a letter that comes late.
+func TestMailboxIsReadBeforeItIsConnected(t *testing.T) {
+	for _, late := range []bool{false, true} {
+		m := newTestMailbox(t)
+		post, err1 := m.post.File()
+		fetch, err2 := m.fetch.File()
+		if err := errors.Join(err1, err2); err != nil {
+			t.Fatal(err)
+		}
+		next := openMailbox(post, fetch)
+		t.Cleanup(next.close)
+		sent := make(chan error, 1)
+		send := func() { sent <- m.send(letterTo, nil, nil) }
+		if late {
+			time.AfterFunc(20*time.Millisecond, send)
+		} else {
+			send()
+		}
+		if l, err := next.receive(); err != nil || !reflect.DeepEqual(l.manifest, letterTo) {
+			t.Errorf("late %v: received %+v, %v", late, l, err)
+		}
+		if err := <-sent; err != nil {
+			t.Error(err)
+		}
+		if next.fetch != nil {
+			t.Error("reading has connected the mailbox")
 		}
 	}
 }
@@ -271,16 +346,22 @@ func FuzzLetter(f *testing.F) {
 	f.Add(encode(f, envelope{Manifest: good}), uint8(0))
 	f.Add(encode(f, envelope{Manifest: good, Files: []string{"gozd-report", "lock"}}), uint8(2))
 	f.Add(encode(f, envelope{Manifest: good, Files: []string{"lock", "lock"}}), uint8(2))
+	f.Add(encode(f, envelope{Manifest: good, Files: []string{"socket 1.1", "socket 1.1", "socket "}, More: 3}), uint8(3))
 	f.Add([]byte(`{"manifest":null,"files":[""]}`), uint8(1))
 	f.Fuzz(func(t *testing.T, data []byte, n uint8) {
 		fds := openSome(t, int(n%4))
-		l, err := openLetter(data, fds)
+		l, _, err := openLetter(data, fds)
 		if err != nil {
 			closeAll(fds) // as receive does; they must still be open
 			return
 		}
-		if len(l.files) > len(fds) {
-			t.Errorf("%d files of %d descriptors", len(l.files), len(fds))
+		if got := len(l.files) + len(l.sockets.fds); got > len(fds) {
+			t.Errorf("%d files and sockets of %d descriptors", got, len(fds))
+		}
+		for id, fd := range l.sockets.fds {
+			if err := unix.Close(fd); err != nil {
+				t.Errorf("socket %q: %v", id, err)
+			}
 		}
 		for name, file := range l.files {
 			if err := file.Close(); err != nil {

@@ -3,6 +3,7 @@ package upgrade
 import (
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"sync"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/cloudflare/tableflip"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/fault"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/report"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/tickets"
 )
@@ -27,9 +29,27 @@ type Options struct {
 	// is ready, and Verdict how long it may take from then on until it is, or has
 	// ended. If Probation is zero, it must be ready within Timeout.
 	Probation, Verdict time.Duration
+
+	// StandBy has this process stand by behind its successors: when one dies that has taken over, see Successor.Fate, this
+	// process can serve and be upgraded again. It has no effect where the successor's process could not be found, other
+	// than Linux.
+	StandBy bool
 }
 
-// limit is the longest that an upgrade takes, and the only time that tableflip knows: one
+func (o *Options) standsBy() bool { return o.StandBy && process.FindsChildren }
+
+// never is a time limit for tableflip that is none: it would kill a successor that serves.
+const never = time.Duration(math.MaxInt64)
+
+// killTime is when tableflip kills a successor. Where this process stands by, it does so itself.
+func (o *Options) killTime() time.Duration {
+	if o.standsBy() {
+		return never
+	}
+	return o.limit() + killMargin(o.timeout())
+}
+
+// limit is the longest that an upgrade takes: a successor
 // that does not speak, and so could still be on probation, is killed no earlier.
 func (o *Options) limit() time.Duration {
 	if o.Probation <= 0 {
@@ -49,6 +69,10 @@ func (o *Options) timeout() time.Duration {
 // that can still speak fails by itself, and says why.
 func killMargin(timeout time.Duration) time.Duration { return min(timeout/10, 2*time.Second) }
 
+// watchDelay is when a new generation begins to watch what the parent will say, or end, later. A thread that
+// has nothing to do but wait costs a twentieth of a millisecond, which the start can spare.
+const watchDelay = 2 * time.Millisecond
+
 // network is the network under which tableflip knows our listeners. It is no
 // real one: for "unix" tableflip would remove a file of the name that follows.
 const network = "gozd"
@@ -59,6 +83,9 @@ const (
 	fileFetch = "gozd-fetch"
 	fileSaid  = "gozd-report" // in the mailbox: where the successor reports
 	fileSeen  = "gozd-seen"   // in the mailbox: ends when this process knows how the upgrade went
+
+	fileStandby = "gozd-standby" // in the mailbox: the successor's end of the channel to this process, which stands by
+	fileOlder   = "gozd-older"   // in the mailbox: this process's own such end
 )
 
 // Upgrader is this process's place in the line of generations. Its methods are
@@ -73,6 +100,10 @@ type Upgrader struct {
 	seen     chan struct{}       // closed when the parent knows how its upgrade went; nil in a first generation
 	files    map[string]*os.File // received from the parent
 
+	inherited held     // sockets that nobody has taken yet
+	held      held     // those that are passed on
+	older     *os.File // the channel to who stands by behind the parent; nil for nobody
+
 	upgrading sync.Mutex // held by Upgrade
 
 	mu      sync.Mutex // guards what follows
@@ -86,6 +117,11 @@ type Upgrader struct {
 	managed bool
 	storing bool
 	ready   bool
+	last    int      // the newest generation that has taken over from this one; 0 for none
+	stopped bool     // Stop was called
+	pending bool     // tableflip waits for a successor that has taken over: it must not be stopped
+	standby *standby // behind the successor; nil if this process does not stand by
+	behind  *behind  // who stands by behind this process; nil for nobody
 }
 
 // IsSuccessor reports whether this process was started by an older generation. It
@@ -106,8 +142,7 @@ func New(opts Options) (*Upgrader, error) {
 			return nil, err
 		}
 	}
-	limit := opts.limit()
-	tf, err := tableflip.New(tableflip.Options{UpgradeTimeout: limit + killMargin(opts.timeout())})
+	tf, err := tableflip.New(tableflip.Options{UpgradeTimeout: opts.killTime()})
 	_ = os.Unsetenv(tableflipEnv)
 	if errors.Is(err, tableflip.ErrNotSupported) {
 		return u, nil
@@ -133,12 +168,11 @@ func (u *Upgrader) openFirst() error {
 	if err != nil {
 		return err
 	}
-	defer func() { _, _ = post.Close(), fetch.Close() }()
+	u.box = openMailbox(post, fetch)
 	if err := errors.Join(u.tf.AddFile(filePost, post), u.tf.AddFile(fileFetch, fetch)); err != nil {
 		return fmt.Errorf("upgrade: mailbox: %w", err)
 	}
-	u.box, err = openMailbox(post, fetch)
-	return err
+	return nil
 }
 
 // openInherited reads the letter in the parent's mailbox.
@@ -151,17 +185,14 @@ func (u *Upgrader) openInherited() error {
 	if post == nil || fetch == nil {
 		return errors.New("upgrade: the process that started this one is no gozd daemon")
 	}
-	defer func() { _, _ = post.Close(), fetch.Close() }()
-	var err error
-	if u.box, err = openMailbox(post, fetch); err != nil {
-		return err
-	}
+	u.box = openMailbox(post, fetch)
 	fault.At(fault.BeforeDescriptors)
 	l, err := u.box.receive()
 	if err != nil {
 		return err
 	}
-	u.manifest, u.files = l.manifest, l.files
+	u.manifest, u.files, u.inherited.fds = l.manifest, l.files, l.sockets.fds
+	u.takeStandby()
 	if said := l.files[fileSaid]; said != nil {
 		delete(l.files, fileSaid)
 		u.report = report.NewWriter(said)
@@ -169,9 +200,32 @@ func (u *Upgrader) openInherited() error {
 	if f := l.files[fileSeen]; f != nil {
 		delete(l.files, fileSeen)
 		u.seen = make(chan struct{})
-		go u.watchParent(f)
+		time.AfterFunc(watchDelay, func() { u.watchParent(f) })
 	}
 	return nil
+}
+
+// takeStandby takes what concerns those who stand by out of the letter.
+func (u *Upgrader) takeStandby() {
+	u.older = u.files[fileOlder]
+	if f := u.files[fileStandby]; f != nil {
+		u.behind = openBehind(f)
+		u.relay.forget()
+		time.AfterFunc(watchDelay, u.watchBehind)
+	}
+	delete(u.files, fileOlder)
+	delete(u.files, fileStandby)
+}
+
+// watchBehind lets go of the channel when nobody stands by any more. An upgrade in progress may be passing it on.
+func (u *Upgrader) watchBehind() {
+	u.behind.watch()
+	u.upgrading.Lock()
+	defer u.upgrading.Unlock()
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	_ = u.behind.conn.Close()
+	u.behind = nil
 }
 
 // watchParent waits for the end of f, which is the parent's knowledge or its own end. A
@@ -257,8 +311,8 @@ func (u *Upgrader) SetHistory(h History) {
 // inherited and not taken, and allows upgrades. Call it once, when nothing can fail any more.
 //
 // First it says so in the report, so that a parent that learns of the upgrade has all that there is to be known
-// of it. The report's end tells it that it need not stay any longer: see Successor.Settled. tableflip's byte is what decides, for both at once: a process that ends before has
-// failed, and its parent has lost nothing; afterwards the parent is on its way out.
+// of it. The report's end tells it that it need not stay any longer: see Successor.Settled. One byte is what decides, for both at once: a process that ends before has
+// failed, and its parent has lost nothing; afterwards the parent is on its way out, and at most stands by. It is tableflip's byte to a parent that does not.
 //
 // A parent that cannot be told is dead, since one that gave up on this process
 // would have killed it: then this process carries on alone.
@@ -271,9 +325,20 @@ func (u *Upgrader) Ready() {
 	u.ready = true
 	u.mu.Unlock()
 	fault.At(fault.Reported)
-	_ = u.tf.Ready() // without a PID file of tableflip's, only the parent's death is an error
-	if u.relay != nil {
-		u.relay.release()
+	_ = u.tf.Ready() // that it cannot write is an error, and what it writes goes nowhere
+	if u.relay == nil {
+		return
+	}
+	if b := u.standsBehind(); b != nil {
+		b.say(saysTookOver)
+	} else {
+		u.relay.tell()
+	}
+	u.relay.release()
+	u.inherited.close(none)
+	if u.older != nil {
+		_, _ = u.older.Write([]byte{saysRelieved})
+		_ = u.older.Close()
 	}
 }
 
@@ -309,10 +374,28 @@ func (u *Upgrader) AwaitParent() {
 	}
 }
 
+// Next returns the number of the next generation that this one starts.
+func (u *Upgrader) Next() int {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.nextLocked()
+}
+
+// nextLocked is no number that a generation has had which has taken over.
+func (u *Upgrader) nextLocked() int { return max(u.manifest.Generation, u.last) + 1 }
+
 // Stop ends an upgrade in progress, whose process is killed, and refuses later
-// ones.
+// ones. A successor that has taken over is not killed.
 func (u *Upgrader) Stop() {
-	if u.tf != nil {
+	if u.tf == nil {
+		return
+	}
+	u.mu.Lock()
+	u.stopped = true
+	pending := u.pending
+	u.mu.Unlock()
+	if !pending {
 		u.tf.Stop()
 	}
+	u.Resign()
 }

@@ -19,7 +19,7 @@ const sigStop = syscall.Signal(37)
 // newBinary installs a file that is another one for the supervisor.
 func newBinary(t *testing.T, d *daemon.Daemon) {
 	t.Helper()
-	must(t, daemon.Install(filepath.Join(binaries, "watched"), d.Binary))
+	must(t, daemon.Install(programs["watched"](t), d.Binary))
 }
 
 // A stop by the signal that Go leaves blocked is graceful at every moment of an upgrade.

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/binaries"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemon"
 )
 
@@ -49,7 +50,7 @@ func TestSupervisorRunsTheProvenBinary(t *testing.T) {
 	exe := filepath.Join("/proc", strconv.Itoa(cmd.Process.Pid), "exe")
 	before, err := os.Stat(exe)
 	must(t, err)
-	must(t, daemon.Install(filepath.Join(binaries, "watched"), d.Binary))
+	must(t, daemon.Install(binaries.Watched(t), d.Binary))
 	upgrade(t, d, 1)
 	await(t, "at the new binary", func() bool {
 		now, err := os.Stat(exe)

@@ -26,6 +26,7 @@ func main() {
 		_, err := process.Open(parent, started)
 		note("parent-exits", "%d %t", gozd.Generation(), gozd.Generation() == 1 || errors.Is(err, os.ErrProcessDone))
 	}
+	gozd.Defaults.OnReopen = onReopen
 	exit := gozd.Daemonize()
 	ln, err := gozd.Listen("line")
 	if err != nil {
@@ -33,6 +34,9 @@ func main() {
 	}
 	go func() { log.Print(tcpx.Serve(ln, echo)) }()
 	<-exit
+	note("ends", "%d", gozd.Generation())
+	awaitRemoval("linger")
+	note("ended", "%d", gozd.Generation())
 }
 
 // note adds a line to a file.
@@ -70,6 +74,12 @@ func onUpgrade(ctx context.Context) error {
 func onReplaced() {
 	note("replaced", "%d", gozd.Generation())
 	awaitRemoval("hold")
+}
+
+// onReopen takes as long as there is a file "hold-reopen".
+func onReopen() {
+	note("reopened", "%d", gozd.Generation())
+	awaitRemoval("hold-reopen")
 }
 
 func awaitRemoval(file string) {

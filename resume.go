@@ -1,0 +1,177 @@
+package gozd
+
+import (
+	"errors"
+	"net"
+	"os"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/server"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/socket"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/supervise"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
+)
+
+// A generation that has been replaced stands by as long as it drains: it keeps the listening sockets, which cost nothing, and the lock.
+// When its successor dies without having been asked to end, it serves again.
+
+// canResume reports whether the program can take back what it lets go of when it is replaced.
+func (d *Daemon) canResume() bool { return d.opts.OnReplaced == nil || d.opts.OnResume != nil }
+
+// standsBy reports whether this generation would serve again.
+func (d *Daemon) standsBy() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.standing
+}
+
+// standBy waits for what becomes of the successor.
+func (d *Daemon) standBy(t *turn, next *upgrade.Successor, access map[string]socket.Options) {
+	if d.isUnwilling() {
+		d.resign(t) // it was asked to end while it was being replaced
+		return
+	}
+	select {
+	case died := <-next.Fate:
+		if died != nil && d.beginResume(t) {
+			d.resume(t, died, access)
+			return
+		}
+		d.resign(t)
+	case <-t.decided:
+	}
+}
+
+func (d *Daemon) isUnwilling() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.unwilling
+}
+
+// resign lets go of what this generation has kept to serve again.
+func (d *Daemon) resign(t *turn) {
+	d.mu.Lock()
+	stood := d.standing && d.turn == t && !t.resuming
+	if stood {
+		d.standing = false
+	}
+	ending := d.ending
+	d.mu.Unlock()
+	if !stood {
+		return
+	}
+	if !ending {
+		d.tell(supervise.Event{Kind: supervise.Draining})
+	}
+	d.lock.Leave()
+	d.up.Resign()
+	t.know(nil)
+}
+
+// beginResume reports whether this generation may serve again. It does not end from then on before that is decided.
+func (d *Daemon) beginResume(t *turn) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.turn != t || !d.standing || d.ending || d.unwilling {
+		return false
+	}
+	t.resuming = true
+	return true
+}
+
+// errAskedToEnd is why a generation does not serve again that stands by.
+var errAskedToEnd = errors.New("it has been asked to end")
+
+// resume has this generation serve again, after its successor has died.
+func (d *Daemon) resume(t *turn, died error, access map[string]socket.Options) {
+	d.log.Error("the successor has died: this generation serves again", "error", died)
+	<-t.left
+	err := d.askResume(t)
+	if err == nil {
+		err = d.takeUp(t, died, access)
+	}
+	if err != nil {
+		d.log.Error("this generation cannot serve again: nobody serves", "error", err)
+		d.mu.Lock()
+		t.resuming = false
+		d.mu.Unlock()
+		t.know(died)
+		d.resign(t)
+		return
+	}
+	t.know(died)
+	d.log.Info("serving again", "failure", died.Error())
+}
+
+// takeUp does what has to be done for that. The order is that of becomeReady: the PID file first, the state file last.
+func (d *Daemon) takeUp(t *turn, died error, access map[string]socket.Options) error {
+	d.turning.Lock()
+	defer d.turning.Unlock()
+	sockets, err := d.reopenSockets()
+	if err != nil {
+		return err
+	}
+	d.restoreAccess(access)
+	server.RemoveStale(d.PIDFile())
+	if err := process.WritePID(d.PIDFile(), os.Getpid()); err != nil {
+		d.log.Error("PID file not restored", "error", err) // it is tried again
+	}
+	if !d.nextTurn(t, died) {
+		closeSockets(sockets)
+		return errAskedToEnd
+	}
+	d.tell(supervise.Event{Kind: supervise.Failed, Text: died.Error()})
+	for i, g := range d.order {
+		if err := g.ln.Resume(sockets[i]); err != nil {
+			d.log.Warn("the program accepts no more on a group", "group", g.conf.Name, "error", err)
+		}
+	}
+	close(t.resumed)
+	d.keepRoom()
+	d.resumeTickets()
+	if err := d.restoreFiles(); err != nil {
+		d.log.Error("PID file not restored", "error", err)
+		d.keepWriting()
+	}
+	go d.keepAlive()
+	return nil
+}
+
+// reopenSockets returns listeners on the sockets of all groups, in their order.
+func (d *Daemon) reopenSockets() ([]net.Listener, error) {
+	var sockets []net.Listener
+	for _, g := range d.order {
+		ln, err := d.up.Reopen(g.conf.Name)
+		if err != nil {
+			closeSockets(sockets)
+			return nil, err
+		}
+		sockets = append(sockets, ln)
+	}
+	return sockets, nil
+}
+
+func closeSockets(sockets []net.Listener) {
+	for _, ln := range sockets {
+		_ = ln.Close()
+	}
+}
+
+// nextTurn has this generation be one that serves, as if it had never been replaced, unless it has been asked to end.
+func (d *Daemon) nextTurn(t *turn, died error) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.unwilling {
+		return false
+	}
+	t.resuming = false
+	d.turn = newTurn()
+	d.enterLocked(serving)
+	d.since = d.entered
+	d.why, d.standing, d.successor, d.settledNext = "", false, 0, nil
+	d.passed, d.caughtUp = false, false
+	d.drainage = drainage{}
+	d.failures++
+	d.failure = died.Error()
+	return true
+}

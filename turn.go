@@ -1,0 +1,83 @@
+package gozd
+
+import (
+	"context"
+	"sync"
+)
+
+// turn is one time of this generation to serve, and then to leave. There is another one only where its successor dies and it
+// serves again; see resume.go.
+type turn struct {
+	serves      context.Context // ends when this generation begins to leave
+	stopServing context.CancelFunc
+	hookOver    context.Context // ends when nobody waits for OnReplaced
+	endHook     context.CancelFunc
+
+	hookReturned chan struct{} // closed when OnReplaced has returned
+	left         chan struct{} // closed when nothing is accepted any more
+	leaves       sync.Once     // closes it
+	drained      chan struct{} // closed when its connections are gone
+	resumed      chan struct{} // closed when another turn begins
+	decided      chan struct{} // closed when it is known what becomes of this generation, or that it does not stand by any more
+	decide       sync.Once     // closes it
+	err          error         // why the successor serves no longer; set before that
+	resuming     bool          // the successor has died, and it is not decided yet whether this generation serves; guarded by Daemon.mu
+}
+
+func newTurn() *turn {
+	t := &turn{
+		hookReturned: make(chan struct{}),
+		left:         make(chan struct{}),
+		drained:      make(chan struct{}),
+		resumed:      make(chan struct{}),
+		decided:      make(chan struct{}),
+	}
+	t.serves, t.stopServing = context.WithCancel(context.Background())
+	t.hookOver, t.endHook = context.WithCancel(context.Background())
+	return t
+}
+
+// now is the current turn.
+func (d *Daemon) now() *turn {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.turn
+}
+
+func (t *turn) beginLeft() { t.leaves.Do(func() { close(t.left) }) }
+
+// know notes what has become of the successor.
+func (t *turn) know(err error) {
+	t.decide.Do(func() {
+		t.err = err
+		close(t.decided)
+	})
+}
+
+// fate is why the successor serves no longer; nil if it does or that is not known.
+func (t *turn) fate() error {
+	select {
+	case <-t.decided:
+		return t.err
+	default:
+		return nil
+	}
+}
+
+// endTurn is called when this generation has drained, and reports whether it may end. It may not when it serves again.
+func (d *Daemon) endTurn(t *turn) bool {
+	d.mu.Lock()
+	resuming := t.resuming
+	if !resuming && d.turn == t {
+		d.ending = true
+	}
+	d.mu.Unlock()
+	if resuming {
+		<-t.decided
+	}
+	if d.now() != t {
+		return false
+	}
+	d.resign(t)
+	return true
+}
