@@ -41,7 +41,8 @@ func (d *Daemon) warnOfStore() {
 	}
 }
 
-// storeSockets has systemd keep this generation's sockets, and no others of the daemon's. It reports whether any are kept.
+// storeSockets has systemd keep this generation's sockets, and no others of the daemon's. It reports whether any are kept; where
+// that cannot be changed, what is kept stays so.
 func (d *Daemon) storeSockets() bool {
 	var sockets []supervise.Socket
 	for _, g := range d.order {
@@ -53,8 +54,7 @@ func (d *Daemon) storeSockets() bool {
 		return false
 	}
 	if err := d.super.Keep(d.signed(supervise.Event{}), sockets); err != nil {
-		d.log.Warn("sockets do not outlive the daemon", "error", err)
-		return false
+		d.log.Warn("systemd is not told which sockets to keep", "error", err)
 	}
 	return true
 }

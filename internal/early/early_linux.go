@@ -26,8 +26,10 @@ func catch() chan os.Signal {
 	switch {
 	case os.Getenv(StateEnv) != "":
 		signal.Notify(signals, PassedOn...)
-	case os.Getenv("NOTIFY_SOCKET") != "":
+	case isPath(os.Getenv("NOTIFY_SOCKET")): // systemd's; a generation, which has no time for this, has its supervisor's
 		signal.Notify(signals, Stop)
 	}
 	return signals
 }
+
+func isPath(s string) bool { return s != "" && s[0] == '/' }

@@ -132,8 +132,13 @@ func (u *unit) mainPID() int {
 // serving is the PID of the generation that serves, and its number.
 func (u *unit) serving() (pid, generation int) {
 	u.tb.Helper()
-	status := u.run("sh", "-c", "cat /run/app/app.pid.state")
-	_, err := fmt.Sscanf(field(status, "pid"), "%d", &pid)
+	var status string
+	var err error
+	u.await("in its state file", func() bool { // which is the last thing that a start does, after systemd has been told
+		status, err = u.Exec("cat", "/run/app/app.pid.state")
+		return err == nil
+	})
+	_, err = fmt.Sscanf(field(status, "pid"), "%d", &pid)
 	must(u.tb, err)
 	_, err = fmt.Sscanf(field(status, "generation"), "%d", &generation)
 	must(u.tb, err)
