@@ -6,7 +6,7 @@ test:
 	go test -race -shuffle=on -count=2 -timeout 30m ./...
 
 soak:
-	GOZD_SOAK=10m go test -race -count=1 -timeout 20m -v -run '^TestSoak$$' ./internal/e2e
+	GOZD_SOAK=10m go test -race -count=1 -timeout 20m -v -run '^TestSoak$$' ./internal/e2e/endurance
 
 lint fuzz demo vet:
 	.ci/run $@

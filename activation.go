@@ -32,7 +32,9 @@ func (d *Daemon) configOptions() (cfg.Options, error) {
 	}
 	sockets, err := activated()
 	for _, s := range sockets {
-		opts.Sockets[s.Name] = addressOf(s.Listener)
+		if !s.IsStored() {
+			opts.Sockets[s.Name] = addressOf(s.Listener)
+		}
 	}
 	return opts, err
 }

@@ -94,7 +94,7 @@ func (d *Daemon) succeeded(a *attempt, next *upgrade.Successor) {
 
 // settledWait is the longest that who has asked for an upgrade waits for the state file to
 // name a generation that serves.
-const settledWait = 2 * time.Second
+const settledWait = 10 * time.Second
 
 // tellServed says so to who has asked for the upgrade, when he would find the new generation by the
 // state file. This one drains by then. The error is that of a successor which has died before that.

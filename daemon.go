@@ -35,6 +35,7 @@ type Daemon struct {
 	front      *supervise.Embedded // of the later generations, if this one is to be their supervisor, too
 	embed      bool                // it is, if the configuration agrees
 	onTerminal bool                // it was started with one
+	managed    bool                // the supervisor speaks to systemd
 	report     *report.Writer      // to whoever started this process; may be nil
 
 	// endProcess has a process whose program does not take notice of its end
@@ -45,6 +46,7 @@ type Daemon struct {
 	release  chan struct{} // closed when Accept may return to a program that is to end
 	exit     chan struct{}
 	signals  chan os.Signal
+	catching chan struct{} // closed when signals are caught
 	upgrades chan struct{} // has a value when wanted may be true
 	settled  chan struct{} // closed when becomeReady has done all that it does, or has failed
 	done     chan struct{} // closed when the generation has nothing left to do
@@ -84,11 +86,13 @@ type Daemon struct {
 	since       time.Time
 	wanted      bool     // an upgrade has been asked for by a signal, and has not begun
 	passed      bool     // such a request has gone to the successor
+	caughtUp    bool     // what was sent before this generation was replaced has been handled
 	attempt     *attempt // the upgrade in progress; nil if there is none
 	drainage    drainage
 	trial       *process.Trial // of the successor; nil if there is none
 	trialOver   chan struct{}  // closed when trial is over
 	trialUntil  time.Time      // the end of this generation's own
+	passedTrial bool           // an upgrade of this generation has succeeded
 	lastSeconds *float64       // that the last upgrade took which succeeded; nil if there was none
 	err         error
 	deadline    *time.Timer // for becoming ready
@@ -117,7 +121,8 @@ type group struct {
 	used  bool         // the program has taken it
 	open  bool         // it is being accepted on
 
-	activated bool // systemd has the socket too, and keeps it
+	activated bool   // systemd has the socket too, and keeps it
+	stored    string // the name under which systemd is to keep it; "" if it is not
 }
 
 // New makes this process a daemon by the configuration, like [Daemonize] but
@@ -144,6 +149,7 @@ func newDaemon(opts Options, endProcess, embed bool) (*Daemon, error) {
 		release:    make(chan struct{}),
 		exit:       make(chan struct{}),
 		signals:    make(chan os.Signal, 16),
+		catching:   make(chan struct{}),
 		upgrades:   make(chan struct{}, 1),
 		settled:    make(chan struct{}),
 		done:       make(chan struct{}),
@@ -152,8 +158,10 @@ func newDaemon(opts Options, endProcess, embed bool) (*Daemon, error) {
 		entered:    processBegan,
 		turn:       newTurn(),
 	}
-	stage, err := d.start(d.catchSignals())
+	d.catchSignals()
+	stage, err := d.start()
 	if err != nil {
+		<-d.catching
 		signal.Stop(d.signals)
 		d.report.Fail(stage, err)
 		d.abandon()

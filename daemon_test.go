@@ -90,7 +90,7 @@ listen 127.0.0.1:0
 	d.Stop()
 	select {
 	case <-d.Exit():
-	case <-time.After(10 * time.Second):
+	case <-time.After(30 * time.Second):
 		t.Fatal("Exit delivers nothing after Stop")
 	}
 	if _, ok := <-d.Exit(); ok {
@@ -163,19 +163,19 @@ func serveAll(t *testing.T, d *gozd.Daemon) net.Listener {
 
 func awaitReady(t *testing.T, d *gozd.Daemon) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(time.Millisecond) {
 		if _, err := process.ReadState(d.PIDFile()); err == nil {
 			return
 		}
 		if time.Now().After(deadline) {
-			t.Fatal("not ready after 10 s")
+			t.Fatal("not ready after 30 s")
 		}
 	}
 }
 
 func wantBody(t *testing.T, url, want string) {
 	t.Helper()
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 10 * time.Second}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 30 * time.Second}
 	resp, err := client.Get(url)
 	if err != nil {
 		t.Fatal(err)

@@ -60,6 +60,8 @@ func (d *Daemon) writeAgain() bool {
 // haveLastWord puts the state file right where the previous generation has written it
 // after this one: it says there that its successor is on probation, and may come to that
 // so late that the probation is over. It has said all when it knows the outcome.
+// upgrade.Successor.Settled does not make this needless: it delays what that generation tells, and not
+// what it writes (TestParentThatLooksLateAtAProbation).
 func (d *Daemon) haveLastWord() {
 	d.up.AwaitParent()
 	d.upgrading.Lock()

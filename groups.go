@@ -27,9 +27,15 @@ func (d *Daemon) claimGroups() error {
 		configs = append(configs, config)
 	}
 	inherited := d.up.Manifest().Sockets
+	if d.Generation() == 1 {
+		inherited = storedSockets()
+	}
 	// First the groups that keep their socket, so that a new group does not
 	// take it for itself.
 	matches := matchSockets(d.conf.Groups, inherited)
+	if d.Generation() == 1 {
+		d.discardStored(matches)
+	}
 	for i := range d.conf.Groups {
 		g, err := d.claim(&d.conf.Groups[i], matches[i])
 		if err != nil {
@@ -110,6 +116,9 @@ func (d *Daemon) claim(conf *cfg.Group, match *upgrade.Socket) (*group, error) {
 	activated := match != nil && match.Activated || match == nil && fromSystemd(conf.Name) != nil
 	own := match == nil && !activated
 	g := &group{conf: conf, own: own, bound: own, activated: activated}
+	if !activated {
+		g.stored = d.nameStored(conf)
+	}
 	g.ln = listen.New(inner, listen.Options{
 		Group:    conf.Name,
 		Gate:     d.gate,
@@ -122,6 +131,9 @@ func (d *Daemon) claim(conf *cfg.Group, match *upgrade.Socket) (*group, error) {
 
 // open returns the listening socket of a group, known to the upgrader.
 func (d *Daemon) open(conf *cfg.Group, now upgrade.Socket, match *upgrade.Socket, opts socket.Options) (net.Listener, error) {
+	if match != nil && d.Generation() == 1 {
+		return d.takeStored(*match, now, opts)
+	}
 	if match != nil {
 		if conf.SocketOwner == "" {
 			opts.UID, opts.GID = -1, -1 // it has one, who may not be this user's to change
@@ -265,12 +277,16 @@ func (d *Daemon) restoreAccess(access map[string]socket.Options) {
 func (d *Daemon) removeAllSockets() error {
 	var errs []error
 	for _, g := range d.order {
-		if g.conf.Listen.Network == "unix" && !g.activated {
+		if g.conf.Listen.Network == "unix" && !g.outlives() {
 			errs = append(errs, socket.Remove(g.conf.Listen.Address))
 		}
 	}
 	return errors.Join(errs...)
 }
+
+// outlives reports whether systemd keeps the socket when the daemon ends: clients wait in its queue for the next
+// start, and find it by its file.
+func (g *group) outlives() bool { return g.activated || g.stored != "" }
 
 // removeOldSockets removes the files of Unix sockets that the previous
 // generation had and this one does not.

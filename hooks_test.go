@@ -80,8 +80,8 @@ func receive[T any](t *testing.T, c <-chan T) T {
 	select {
 	case v := <-c:
 		return v
-	case <-time.After(10 * time.Second):
-		t.Fatal("nothing after 10 s")
+	case <-time.After(30 * time.Second):
+		t.Fatal("nothing after 30 s")
 		panic("not reached")
 	}
 }

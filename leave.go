@@ -98,7 +98,7 @@ func (d *Daemon) finish(t *turn, why reason) {
 		d.receiver.Close()
 		for _, g := range d.order {
 			g.ln.CloseIdle()
-			if !g.activated { // or the clients in the queue would not wait for the next start, and its filter would stay
+			if !g.outlives() { // or the clients in the queue would not wait for the next start, and its filter would stay
 				g.ln.EmptyQueue()
 			}
 		}
@@ -122,6 +122,7 @@ func (d *Daemon) finish(t *turn, why reason) {
 	d.awaitSuccessor()
 	d.closeControl() // until now whoever looks for the daemon may still have found this generation
 	if !last {
+		d.catchUp() // and have sent it a signal
 		d.awaitLast()
 	}
 	d.log.Info("done", "reason", string(why))
@@ -228,6 +229,11 @@ func (d *Daemon) sayGoodbye() {
 		time.AfterFunc(2*exitGrace, func() { os.Exit(status) })
 	}
 	close(d.exit)
+	if d.replacedBy() != nil {
+		// What is meant for the daemon must not kill a program that cleans up after its generation. Nobody receives
+		// them, so they are dropped.
+		signal.Notify(make(chan os.Signal, 1), sigUpgrade, sigReopen)
+	}
 	signal.Stop(d.signals)
 	close(d.signals)
 	// The program has a moment to return from main. Only then may Serve return

@@ -37,13 +37,14 @@ var mayImport = map[string][]string{
 	"internal/control/protocol": {},
 	"internal/control/server":   {"internal/control/protocol", "internal/process", "internal/socket"},
 
+	"internal/early":     {},
 	"internal/envfile":   {},
 	"internal/fault":     {},
 	"internal/handover":  {"internal/fault"},
 	"internal/process":   {"internal/fault", "internal/report"},
 	"internal/report":    {},
 	"internal/socket":    {},
-	"internal/supervise": {"internal/process"},
+	"internal/supervise": {"internal/early", "internal/process"},
 	"internal/tickets":   {},
 	"internal/upgrade":   {"internal/fault", "internal/process", "internal/report", "internal/tickets"},
 }

@@ -26,6 +26,7 @@ func (d *Daemon) Ready() error {
 // warm is called when the program can serve: now it does, beside its predecessor if
 // it is on probation.
 func (d *Daemon) warm() error {
+	<-d.catching
 	trial := d.probation()
 	if trial <= 0 {
 		return d.becomeReady()

@@ -120,12 +120,12 @@ func (d *Daemon) takeUp(t *turn, died error, access map[string]socket.Options) e
 		closeSockets(sockets)
 		return errAskedToEnd
 	}
-	d.tell(supervise.Event{Kind: supervise.Failed, Text: died.Error()})
 	for i, g := range d.order {
 		if err := g.ln.Resume(sockets[i]); err != nil {
 			d.log.Warn("the program accepts no more on a group", "group", g.conf.Name, "error", err)
 		}
 	}
+	d.tell(supervise.Event{Kind: supervise.Failed, Text: died.Error()})
 	close(t.resumed)
 	d.keepRoom()
 	d.resumeTickets()
@@ -168,7 +168,8 @@ func (d *Daemon) nextTurn(t *turn, died error) bool {
 	d.turn = newTurn()
 	d.enterLocked(serving)
 	d.since = d.entered
-	d.why, d.standing, d.successor, d.settledNext, d.passed = "", false, 0, nil, false
+	d.why, d.standing, d.successor, d.settledNext = "", false, 0, nil
+	d.passed, d.caughtUp = false, false
 	d.drainage = drainage{}
 	d.failures++
 	d.failure = died.Error()

@@ -11,26 +11,29 @@ import (
 // catchSignals has signals wait in d.signals until they are handled. In a first generation it
 // does so before anything slow: a signal that comes too early must wait, not kill.
 // A successor, which nobody knows yet, goes on meanwhile: each signal costs two
-// changes of thread (os/signal, ensureSigM), all of them a quarter of a millisecond. The channel is
-// closed when it is done.
-func (d *Daemon) catchSignals() <-chan struct{} {
-	catching := make(chan struct{})
+// changes of thread (os/signal, ensureSigM), all of them a quarter of a millisecond. Whoever has others know
+// this process waits for d.catching before.
+func (d *Daemon) catchSignals() {
 	catch := func() {
-		defer close(catching)
+		defer close(d.catching)
 		signal.Notify(d.signals, caught...)
 	}
 	if upgrade.IsSuccessor() {
 		go catch()
+		go upgrade.WarmUp()
 	} else {
 		catch()
 	}
-	return catching
 }
 
 // watchSignals handles signals until the process ends: an old generation that
 // drains must still hear that it should hurry.
 func (d *Daemon) watchSignals() {
 	for sig := range d.signals {
+		if m, ok := sig.(mark); ok {
+			close(m)
+			continue
+		}
 		d.handleSignal(sig)
 	}
 }
@@ -59,6 +62,10 @@ func (d *Daemon) act(sig os.Signal) {
 	case sigStop, os.Interrupt:
 		d.Stop()
 	case sigQuit:
+		if d.phaseIs(leaving) {
+			d.quitLate()
+			return
+		}
 		d.Quit()
 	case sigReopen:
 		_ = d.reopen() // it has been logged

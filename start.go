@@ -17,10 +17,10 @@ import (
 const fileLock = "lock"
 
 // start does all that has to be done before the program can take its groups. On
-// an error it returns the stage too. catching is closed when signals are caught.
-func (d *Daemon) start(catching <-chan struct{}) (stage string, err error) {
+// an error it returns the stage too.
+func (d *Daemon) start() (stage string, err error) {
 	if fault.Enabled {
-		<-catching // a test that has stopped the process here may send it signals
+		<-d.catching // a test that has stopped the process here may send it signals
 	}
 	fault.At(fault.AfterFork)
 	// The configuration has the time limit for upgrades, which tableflip wants
@@ -28,9 +28,7 @@ func (d *Daemon) start(catching <-chan struct{}) (stage string, err error) {
 	// somebody to tell.
 	successor := upgrade.IsSuccessor()
 	conf, confErr := d.loadConfig()
-	stage, err = d.connect(conf)
-	<-catching // before others can know this process by what it does
-	if err != nil {
+	if stage, err = d.connect(conf); err != nil {
 		return stage, err
 	}
 	binary, err := absoluteBinary(os.Args[0]) // as late as there is somebody to tell
@@ -62,6 +60,7 @@ func (d *Daemon) start(catching <-chan struct{}) (stage string, err error) {
 	if err := d.claimGroups(); err != nil {
 		return upgrade.StageListen, err
 	}
+	d.warnOfStore()
 	if err := d.useTickets(); err != nil {
 		return upgrade.StageStart, err
 	}

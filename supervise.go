@@ -53,6 +53,7 @@ func (a *arguments) superviseIfAsked(arg0 string) error {
 	sockets, _ := activated() // without an error, or the configuration would have one
 	files, env := activation.Pass(sockets, 3+len(opts.Files))
 	opts.Files, opts.Env = append(opts.Files, files...), append(opts.Env, env...)
+	opts.Stored = storedBefore(sockets)
 	err = supervise.Begin(opts)
 	if starter != nil {
 		report.NewWriter(starter).Fail(upgrade.StageStart, err)
@@ -94,9 +95,14 @@ func (d *Daemon) connectSupervisor(conf *cfg.Config) (err error) {
 	if err != nil {
 		return err
 	}
+	if d.super == nil {
+		return nil
+	}
+	d.findManager()
 	if f := d.super.File(); f != nil {
 		d.up.Pass(fileSupervisor, f)
 	}
+	<-d.catching
 	e := supervise.Event{Kind: supervise.Starting}
 	if conf != nil {
 		e.Within = conf.Daemon.UpgradeTimeout
@@ -117,6 +123,12 @@ var errNoSupervisor = errors.New("only a program that calls Daemonize, on Linux,
 
 // tell has the supervisor know what this generation does.
 func (d *Daemon) tell(e supervise.Event) {
+	if d.super == nil {
+		return
+	}
+	if e.Kind == supervise.Serving || e.Kind == supervise.Failed {
+		e.Keeps = d.storeSockets() // also after a failure: the successor may have got that far
+	}
 	if err := d.super.Tell(d.signed(e)); err != nil {
 		d.log.Warn("the supervisor does not hear", "error", err)
 	}

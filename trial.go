@@ -26,10 +26,18 @@ func (d *Daemon) Rollback() error {
 	}
 	d.signalTrial(trial)
 	<-over
-	if !d.phaseIs(serving) {
+	if d.trialPassed() || !d.phaseIs(serving) {
 		return ErrNoProbation
 	}
 	return nil
+}
+
+// trialPassed reports whether an upgrade of this generation has succeeded. Rollback may look when that one
+// has taken over already, and this one has not begun to leave.
+func (d *Daemon) trialPassed() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.passedTrial
 }
 
 func (d *Daemon) currentTrial() (*process.Trial, <-chan struct{}) {
@@ -64,9 +72,10 @@ func (d *Daemon) trialBegan(pid int, lasts time.Duration) {
 }
 
 // trialEnded is called when the outcome of an upgrade is known.
-func (d *Daemon) trialEnded() {
+func (d *Daemon) trialEnded(passed bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.passedTrial = passed
 	if d.trial != nil {
 		d.trial = nil
 		close(d.trialOver)

@@ -52,7 +52,7 @@ func (d *Daemon) upgrade(tell func(protocol.Event)) error {
 		pidfile = d.offerPID(a.generation)
 		return append(d.livingAncestors(), d.self())
 	}, d.watch(a))
-	d.trialEnded()
+	d.trialEnded(err == nil)
 	d.allowSharing(false)
 	d.withdraw(forward, err != nil)
 	d.closeReturn(back)
@@ -70,13 +70,14 @@ func (d *Daemon) upgrade(tell func(protocol.Event)) error {
 	}
 	d.drop(next.Dropped)
 	d.moveTo(forward)
-	d.passing.Add(1) // or the process might end before it has passed the request on
+	d.passing.Add(2) // or the process might end before it has passed requests on
 	defer d.passing.Done()
 	d.leave(replaced)
 	if next.Fate != nil {
 		go d.standBy(t, next, access)
 	}
 	d.passOnRequest(next.PID)
+	go d.passOnSent()
 	return d.tellServed(a, next, t)
 }
 
@@ -157,34 +158,6 @@ func (d *Daemon) passOnRequest(pid int) {
 	if d.setWanted(false) && d.passesOn() {
 		d.signalSuccessor(pid, sigUpgrade)
 	}
-}
-
-// lateRequest is how long after this generation has been replaced a signal is taken for one that was
-// sent before: on a busy machine it may take that long to get here.
-const lateRequest = time.Second
-
-// requestTooLate is called when an upgrade is asked for of a generation that leaves. One that has
-// just been replaced passes that on.
-func (d *Daemon) requestTooLate() {
-	d.mu.Lock()
-	pid, recent := d.successor, time.Since(d.entered) < lateRequest
-	d.mu.Unlock()
-	if pid != 0 && recent {
-		if d.passesOn() {
-			d.signalSuccessor(pid, sigUpgrade)
-		}
-		return
-	}
-	d.log.Warn("upgrade refused: this generation does not serve any more")
-}
-
-// passesOn reports true once: all requests that come during an upgrade are one more.
-func (d *Daemon) passesOn() bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	first := !d.passed
-	d.passed = true
-	return first
 }
 
 // awaitSuccessor waits until the state file names the next generation, or that one has ended: who reads it

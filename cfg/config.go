@@ -139,6 +139,10 @@ type Daemon struct {
 
 	// Supervise is one of the three constants.
 	Supervise Supervise
+
+	// FDStore says that systemd is to keep the listening sockets, so that clients wait while the daemon is started
+	// again. If false, they end with the daemon. It is never true where Supervise is SuperviseNo.
+	FDStore bool
 }
 
 // Config is a whole configuration, complete and free of contradictions. It is

@@ -9,6 +9,7 @@ import (
 var (
 	supervises = []string{string(SuperviseAuto), string(SuperviseYes), string(SuperviseNo)}
 	logFormats = []string{string(LogText), string(LogJSON)}
+	yesNo      = []string{"yes", "no"}
 )
 
 // readDaemon checks section [gozd], which may be empty.
@@ -26,6 +27,10 @@ func readDaemon(s *section, opts Options) Daemon {
 		MaxFiles:       s.number("max_files", 63, 0, 1),
 		MaxGenerations: int(s.number("max_generations", 31, DefaultMaxGenerations, 2)),
 		Supervise:      readSupervise(s),
+		FDStore:        readYesNo(s, "fdstore"),
+	}
+	if d.FDStore && d.Supervise == SuperviseNo {
+		s.fail("fdstore", s.text("fdstore"), "fdstore yes: with supervise no nobody speaks to systemd")
 	}
 	if d.PIDFile == "" {
 		d.PIDFile, d.OwnDir = defaultPIDFile(opts, d.User)
@@ -61,17 +66,28 @@ func readUmask(s *section) fs.FileMode {
 	return DefaultUmask
 }
 
-// readSupervise takes true and false as well, since that is what many who
-// write YAML expect of yes and no, and all they can write in JSON.
+// readSupervise has a third value besides yes and no.
 func readSupervise(s *section) Supervise {
-	switch s.text("supervise") {
-	case "true":
-		return SuperviseYes
-	case "false":
-		return SuperviseNo
-	}
-	if value, ok := s.choice("supervise", supervises); ok {
+	if value, ok := s.truth("supervise", supervises); ok {
 		return Supervise(value)
 	}
 	return SuperviseAuto
+}
+
+// readYesNo is false without a value.
+func readYesNo(s *section, key string) bool {
+	value, _ := s.truth(key, yesNo)
+	return value == "yes"
+}
+
+// truth is a choice that takes true and false for yes and no as well, since that is what many who
+// write YAML expect of these, and all they can write in JSON.
+func (s *section) truth(key string, values []string) (string, bool) {
+	switch s.text(key) {
+	case "true":
+		return "yes", true
+	case "false":
+		return "no", true
+	}
+	return s.choice(key, values)
 }

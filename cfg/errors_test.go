@@ -108,6 +108,8 @@ func TestDaemonErrors(t *testing.T) {
 		{"umask too large", "umask 1000", `app.conf:5: [gozd]: umask "1000" is not an octal mode from "0000" to "0777"`},
 		{"unknown supervise", "supervise maybe", `app.conf:5: [gozd]: unknown supervise "maybe", it is one of auto, yes, no`},
 		{"misspelt supervise", "supervise atuo", `app.conf:5: [gozd]: unknown supervise "atuo" (did you mean "auto"?)`},
+		{"unknown fdstore", "fdstore auto", `app.conf:5: [gozd]: unknown fdstore "auto", it is one of yes, no`},
+		{"fdstore and nobody", "supervise no\nfdstore yes", `app.conf:6: [gozd]: fdstore yes: with supervise no nobody speaks to systemd`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) { parseErrors(t, "app.conf", ok+"[gozd]\n"+tt.data, tt.want) })

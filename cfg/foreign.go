@@ -8,17 +8,21 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/knadh/koanf/parsers/json"
 )
 
 // yamlLine finds the line in an error of the YAML parser, which has it in no
-// other place. One error may list several.
-var yamlLine = regexp.MustCompile(`(?m)^(?:yaml: | +)line (\d+): (.*)$`)
+// other place. One error may list several. It is compiled when there is one:
+// a daemon that starts has better things to do.
+var yamlLine = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?m)^(?:yaml: | +)line (\d+): (.*)$`)
+})
 
 // foreign reports an error of one of the parsers that are not ours.
 func (l *loader) foreign(err error, data []byte) {
-	if places := yamlLine.FindAllStringSubmatch(err.Error(), -1); places != nil {
+	if places := yamlLine().FindAllStringSubmatch(err.Error(), -1); places != nil {
 		for _, m := range places {
 			line, _ := strconv.Atoi(m[1]) // 0, for unknown, is as good as an error
 			l.fail(&Error{Line: line, Msg: plain(m[2])})

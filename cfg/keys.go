@@ -14,7 +14,7 @@ var (
 	}
 	daemonKeys = []string{
 		"pidfile", "log", "log_format", "env_file", "user", "group", "umask", "max_files",
-		"upgrade_timeout", "probation", "max_generations", "supervise",
+		"upgrade_timeout", "probation", "max_generations", "supervise", "fdstore",
 	}
 )
 

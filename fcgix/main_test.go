@@ -7,8 +7,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strconv"
 	"testing"
 	"time"
@@ -17,31 +15,12 @@ import (
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/fcgix"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/load"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/loopback"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/memnet"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
-
-// raw listens on loopback, or on a Unix socket.
-func raw(t *testing.T, network string) net.Listener {
-	t.Helper()
-	address := "127.0.0.1:0"
-	if network == "unix" {
-		dir, err := os.MkdirTemp("", "gozd") //nolint:usetesting // t.TempDir is too long for the path of a socket
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { os.RemoveAll(dir) })
-		address = filepath.Join(dir, "s")
-	}
-	ln, err := net.Listen(network, address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { ln.Close() })
-	return ln
-}
 
 // server is a gozd listener with Serve on it.
 type server struct {
@@ -53,7 +32,7 @@ type server struct {
 // onSocket serves h on a socket, and sees to its end.
 func onSocket(t *testing.T, network string, h http.HandlerFunc) *server {
 	t.Helper()
-	ln := listen.New(raw(t, network), listen.Options{})
+	ln := listen.New(loopback.Listen(t, network), listen.Options{})
 	s := &server{
 		Listener: ln,
 		dial: func() (net.Conn, error) {
@@ -61,7 +40,7 @@ func onSocket(t *testing.T, network string, h http.HandlerFunc) *server {
 			if err != nil {
 				return nil, err
 			}
-			return c, c.SetDeadline(time.Now().Add(10 * time.Second))
+			return c, c.SetDeadline(time.Now().Add(30 * time.Second))
 		},
 	}
 	s.start(t, h)

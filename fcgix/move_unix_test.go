@@ -17,55 +17,29 @@ import (
 	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/fcgix"
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/handover"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/load"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/memnet"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/recvq"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/succession"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
 )
 
 // generation is a server that takes connections from the one before.
 type generation struct {
 	*server
-	receiver *handover.Receiver
+	succession *succession.Generation
 }
 
 func newGeneration(t *testing.T, network string, h http.HandlerFunc) *generation {
 	t.Helper()
-	g := &generation{server: onSocket(t, network, h)}
-	var err error
-	g.receiver, err = handover.NewReceiver([]string{""}, func(_ string, c net.Conn, state []byte) error {
-		return g.Adopt(c, state)
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		g.receiver.Close()
-		g.CloseIdle()
-		g.Drain(expired(t))
-	})
-	return g
+	s := onSocket(t, network, h)
+	return &generation{s, succession.New(t, s.Listener, "")}
 }
 
 // replaceBy begins the drain of g, whose idle connections move to next.
 func (g *generation) replaceBy(t *testing.T, next *generation) {
 	t.Helper()
-	ours, theirs, err := handover.Pair()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := next.receiver.Add(theirs); err != nil {
-		t.Fatal(err)
-	}
-	sender, err := handover.NewSender(ours)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(sender.Close)
-	g.MoveIdle(sender)
-	g.receiver.PassOn(sender)
-	g.StopAccepting()
+	g.succession.ReplaceBy(t, next.succession)
 }
 
 // wantMoved wants the drain to end because all n connections have moved.

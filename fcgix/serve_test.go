@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/fcgix"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/loopback"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/memnet"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
 )
@@ -49,7 +50,7 @@ func TestServeUnderTLS(t *testing.T) {
 	srv.Close()
 	roots := x509.NewCertPool()
 	roots.AddCert(srv.Certificate())
-	ln := listen.New(raw(t, "tcp"), listen.Options{})
+	ln := listen.New(loopback.Listen(t, "tcp"), listen.Options{})
 	served := make(chan error, 1)
 	go func() {
 		served <- fcgix.Serve(listen.NewTLS(ln, &tls.Config{Certificates: srv.TLS.Certificates}), http.HandlerFunc(echo))
@@ -80,7 +81,7 @@ func (anySuccessor) Takes(string) bool { return true }
 func (anySuccessor) Move(string, []byte, syscall.Conn) error { return errors.New("not in this test") }
 
 func TestServeOnAPlainListener(t *testing.T) {
-	ln := raw(t, "tcp")
+	ln := loopback.Listen(t, "tcp")
 	served := make(chan error, 1)
 	go func() { served <- fcgix.Serve(ln, http.HandlerFunc(echo)) }()
 	conn, err := net.Dial("tcp", ln.Addr().String())
@@ -103,7 +104,7 @@ func TestServeNilHandler(t *testing.T) {
 	defer func(mux *http.ServeMux) { http.DefaultServeMux = mux }(http.DefaultServeMux)
 	http.DefaultServeMux = http.NewServeMux()
 	http.HandleFunc("/default", echo)
-	ln := listen.New(raw(t, "tcp"), listen.Options{})
+	ln := listen.New(loopback.Listen(t, "tcp"), listen.Options{})
 	served := make(chan error, 1)
 	go func() { served <- fcgix.Serve(ln, nil) }()
 	conn, err := net.Dial("tcp", ln.Addr().String())
@@ -127,28 +128,13 @@ func TestServeNilListener(t *testing.T) {
 	}
 }
 
-// failing returns errors from Accept, and then connections.
-type failing struct {
-	*memnet.Listener
-	errs []error
-}
-
-func (f *failing) Accept() (net.Conn, error) {
-	if len(f.errs) > 0 {
-		err := f.errs[0]
-		f.errs = f.errs[1:]
-		return nil, err
-	}
-	return f.Listener.Accept()
-}
-
 // net/http/fcgi returns from Serve when descriptors run out.
 func TestServeOutlivesTemporaryErrors(t *testing.T) {
 	emfile := &net.OpError{Op: "accept", Err: os.NewSyscallError("accept4", syscall.EMFILE)}
 	for _, plain := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
 			mem := memnet.Listen()
-			var ln net.Listener = &failing{mem, []error{emfile, emfile, emfile}}
+			var ln net.Listener = &memnet.Failing{Listener: mem, Errs: []error{emfile, emfile, emfile}}
 			if !plain {
 				ln = listen.New(ln, listen.Options{})
 			}
@@ -172,7 +158,7 @@ func TestServeOutlivesTemporaryErrors(t *testing.T) {
 
 func TestServeClosesTheListener(t *testing.T) {
 	want := errors.New("broken")
-	ln := &failing{memnet.Listen(), []error{want}}
+	ln := &memnet.Failing{Listener: memnet.Listen(), Errs: []error{want}}
 	if err := fcgix.Serve(ln, nil); err != want { //nolint:errorlint // it must not be wrapped
 		t.Errorf("Serve = %v, want %v", err, want)
 	}
@@ -231,7 +217,7 @@ func TestReadsWhileAnAnswerIsBlocked(t *testing.T) {
 		for range cap(began) {
 			select {
 			case <-began:
-			case <-time.After(10 * time.Second):
+			case <-time.After(30 * time.Second):
 				t.Fatalf("draining %v: a request does not begin", drain)
 			}
 		}

@@ -6,13 +6,12 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
-	"path/filepath"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/httpx"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/loopback"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
 )
 
@@ -119,7 +118,7 @@ func TestServeOnSockets(t *testing.T) {
 	for _, network := range []string{"tcp", "unix"} {
 		for _, plain := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s plain %v", network, plain), func(t *testing.T) {
-				inner := raw(t, network)
+				inner := loopback.Listen(t, network)
 				gozd := listen.New(inner, listen.Options{})
 				ln := net.Listener(gozd)
 				if plain {
@@ -166,24 +165,4 @@ func wantClosed(t *testing.T, served <-chan error) {
 	if err := <-served; !errors.Is(err, net.ErrClosed) {
 		t.Errorf("Serve = %v, want net.ErrClosed", err)
 	}
-}
-
-// raw listens on loopback, or on a Unix socket.
-func raw(t *testing.T, network string) net.Listener {
-	t.Helper()
-	address := "127.0.0.1:0"
-	if network == "unix" {
-		dir, err := os.MkdirTemp("", "gozd") //nolint:usetesting // t.TempDir is too long for the path of a socket
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { os.RemoveAll(dir) })
-		address = filepath.Join(dir, "s")
-	}
-	ln, err := net.Listen(network, address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { ln.Close() })
-	return ln
 }

@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/httpx"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/loopback"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/memnet"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
 )
@@ -249,7 +250,7 @@ func TestProgramsShutdown(t *testing.T) {
 func TestServeTLS(t *testing.T) {
 	cert, key := pemFiles(t)
 	for _, plain := range []bool{false, true} {
-		inner := raw(t, "tcp")
+		inner := loopback.Listen(t, "tcp")
 		gozd := listen.New(inner, listen.Options{})
 		ln := net.Listener(gozd)
 		if plain {

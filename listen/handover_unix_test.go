@@ -3,388 +3,19 @@
 package listen_test
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"net"
-	"os"
-	"runtime"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/succession"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
 )
-
-// heir is a successor in this process: what is moved to it, next adopts.
-type heir struct {
-	next   *listen.Listener
-	takes  bool
-	refuse error
-}
-
-func (h *heir) Takes(string) bool { return h.takes }
-
-func (h *heir) Move(_ string, state []byte, s syscall.Conn) error {
-	if h.refuse != nil {
-		return h.refuse
-	}
-	c, err := duplicate(s)
-	if err != nil {
-		return err
-	}
-	if err := h.next.Adopt(c, state); err != nil {
-		c.Close()
-		return err
-	}
-	return nil
-}
-
-// duplicate returns another connection for a socket, as a successor has it.
-func duplicate(s syscall.Conn) (net.Conn, error) {
-	raw, err := s.SyscallConn()
-	if err != nil {
-		return nil, err
-	}
-	var f *os.File
-	var dupErr error
-	err = raw.Control(func(fd uintptr) {
-		syscall.ForkLock.RLock()
-		defer syscall.ForkLock.RUnlock()
-		var dup int
-		if dup, dupErr = syscall.Dup(int(fd)); dupErr == nil {
-			syscall.CloseOnExec(dup)
-			f = os.NewFile(uintptr(dup), "")
-		}
-	})
-	if err = errors.Join(err, dupErr); err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return net.FileConn(f)
-}
-
-// generation is a Listener on a socket, closed at the end of the test.
-func generation(t *testing.T, network string) *listen.Listener {
-	t.Helper()
-	ln := listen.New(raw(t, network), listen.Options{Group: "web"})
-	t.Cleanup(func() {
-		ln.Close()
-		ln.Drain(expired())
-	})
-	return ln
-}
-
-// adopt has ln adopt a new connection, and returns its client.
-func adopt(t *testing.T, ln *listen.Listener, network string, state []byte) (client net.Conn) {
-	t.Helper()
-	inner := raw(t, network)
-	server, client := pair(t, inner, to(inner))
-	client.SetDeadline(time.Now().Add(20 * time.Second))
-	own, err := duplicate(server.(syscall.Conn))
-	if err != nil {
-		t.Fatal(err)
-	}
-	server.Close()
-	if err := ln.Adopt(own, state); err != nil {
-		own.Close()
-		t.Fatalf("Adopt = %v", err)
-	}
-	return client
-}
-
-// accepted sends the next connections of ln until its end.
-func accepted(ln net.Listener) <-chan net.Conn {
-	conns := make(chan net.Conn, 1000)
-	go func() {
-		defer close(conns)
-		for {
-			c, err := ln.Accept()
-			if err != nil {
-				return
-			}
-			conns <- c
-		}
-	}()
-	return conns
-}
-
-// eventually waits until cond holds.
-func eventually(tb testing.TB, what string, cond func() bool) {
-	tb.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !cond(); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			tb.Fatalf("%s: not within 10 seconds", what)
-		}
-	}
-}
-
-// send writes text.
-func send(t *testing.T, c net.Conn, text string) {
-	t.Helper()
-	if _, err := io.WriteString(c, text); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// wantText wants text to be what comes next on c.
-func wantText(t *testing.T, c net.Conn, text string) {
-	t.Helper()
-	c.SetReadDeadline(time.Now().Add(20 * time.Second))
-	b := make([]byte, len(text))
-	if _, err := io.ReadFull(c, b); err != nil || string(b) != text {
-		t.Errorf("read %q, %v, want %q", b, err, text)
-	}
-}
-
-func wantEOF(t *testing.T, c net.Conn) {
-	t.Helper()
-	c.SetReadDeadline(time.Now().Add(20 * time.Second))
-	if n, err := c.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
-		t.Errorf("Read = %d, %v, want io.EOF", n, err)
-	}
-}
-
-// parked counts the goroutines that wait for an adopted connection's first byte.
-func parked() int {
-	buf := make([]byte, 1<<20)
-	return strings.Count(string(buf[:runtime.Stack(buf, true)]), "listen.(*Listener).park(")
-}
-
-func TestAdoptedIsParkedUntilItsFirstByte(t *testing.T) {
-	for _, network := range []string{"tcp", "unix"} {
-		t.Run(network, func(t *testing.T) {
-			ln := generation(t, network)
-			conns := accepted(ln)
-			const n = 10
-			var clients []net.Conn
-			for range n {
-				clients = append(clients, adopt(t, ln, network, nil))
-			}
-			eventually(t, "one goroutine for each", func() bool { return parked() == n })
-			if len(conns) != 0 {
-				t.Fatal("Accept returned a connection that has sent nothing")
-			}
-			send(t, clients[3], "request")
-			c := within(t, conns, "Accept")
-			if c.(listen.Conn).State() != nil || c.(listen.Conn).Group() != "web" {
-				t.Errorf("State = %q, Group = %q, want nil, web", c.(listen.Conn).State(), c.(listen.Conn).Group())
-			}
-			wantText(t, c, "request") // all of it
-			send(t, c, "answer")
-			wantText(t, clients[3], "answer")
-			if len(conns) != 0 {
-				t.Error("Accept returned another connection")
-			}
-			eventually(t, "its goroutine is gone", func() bool { return parked() == n-1 })
-			if got, want := ln.Stats(), (listen.Stats{Open: n, Parked: n - 1, In: n}); got != want {
-				t.Errorf("Stats = %+v, want %+v", got, want)
-			}
-			c.Close()
-		})
-	}
-}
-
-func TestClientLeavesWhileParked(t *testing.T) {
-	for _, network := range []string{"tcp", "unix"} {
-		ln := generation(t, network)
-		conns := accepted(ln)
-		adopt(t, ln, network, nil).Close()
-		reset := adopt(t, ln, network, nil)
-		if tcp, ok := reset.(*net.TCPConn); ok {
-			tcp.SetLinger(0)
-		}
-		reset.Close()
-		eventually(t, "counted out", func() bool { return ln.Stats() == listen.Stats{In: 2} })
-		if len(conns) != 0 {
-			t.Errorf("%s: Accept returned a connection whose client has left", network)
-		}
-	}
-}
-
-func TestRequestAndEndWhileParked(t *testing.T) {
-	ln := generation(t, "tcp")
-	client := adopt(t, ln, "tcp", nil)
-	send(t, client, "last")
-	client.(*net.TCPConn).CloseWrite()
-	c := within(t, accepted(ln), "Accept")
-	if b, err := io.ReadAll(c); string(b) != "last" || err != nil {
-		t.Errorf("read %q, %v, want the request and the end", b, err)
-	}
-	c.Close()
-}
-
-func TestAdoptedWithState(t *testing.T) {
-	ln := generation(t, "tcp")
-	state := bytes.Repeat([]byte("s"), 1<<20)
-	first := adopt(t, ln, "tcp", []byte("first")) // before Accept
-	conns := accepted(ln)
-	c := within(t, conns, "Accept")
-	second := adopt(t, ln, "tcp", state) // while it is blocked
-	d := within(t, conns, "Accept")
-	for _, tt := range []struct {
-		conn, client net.Conn
-		state        []byte
-	}{{c, first, []byte("first")}, {d, second, state}} {
-		if got := tt.conn.(listen.Conn).State(); !bytes.Equal(got, tt.state) {
-			t.Errorf("State = %d bytes, want %d", len(got), len(tt.state))
-		}
-		send(t, tt.client, "x")
-		wantText(t, tt.conn, "x")
-		tt.conn.Close()
-	}
-	if parked() != 0 {
-		t.Error("a connection with state was parked")
-	}
-}
-
-func TestAdoptBeforeTheGate(t *testing.T) {
-	gate := make(chan struct{})
-	ln := listen.New(raw(t, "tcp"), listen.Options{Gate: gate})
-	defer ln.Close()
-	adopt(t, ln, "tcp", []byte("state"))
-	conns := accepted(ln)
-	if len(conns) != 0 {
-		t.Error("Accept returned before the gate opened")
-	}
-	close(gate)
-	within(t, conns, "Accept").Close()
-}
-
-// Adopted and accepted connections come to many goroutines in Accept, each once.
-func TestAdoptIntoManyAccepts(t *testing.T) {
-	for _, network := range []string{"tcp", "unix"} {
-		t.Run(network, func(t *testing.T) {
-			ln := generation(t, network)
-			const each = 20
-			seen := make(chan string, 4*each)
-			var all sync.WaitGroup
-			for range 8 {
-				all.Go(func() {
-					for {
-						c, err := ln.Accept()
-						if err != nil {
-							return
-						}
-						b := make([]byte, 2)
-						io.ReadFull(c, b)
-						seen <- string(b)
-						c.Close()
-					}
-				})
-			}
-			var clients sync.WaitGroup
-			for i := range each {
-				parked := adopt(t, ln, network, nil)
-				clients.Go(func() { fmt.Fprintf(parked, "%c0", 'a'+i) })
-				clients.Go(func() {
-					stated := adopt(t, ln, network, []byte("state"))
-					fmt.Fprintf(stated, "%c1", 'a'+i)
-				})
-				clients.Go(func() {
-					c, err := to(ln)()
-					if err != nil {
-						t.Error(err)
-						return
-					}
-					defer c.Close()
-					fmt.Fprintf(c, "%c2", 'a'+i)
-				})
-			}
-			times := make(map[string]int)
-			for range 3 * each {
-				times[within(t, seen, "Accept")]++
-			}
-			clients.Wait()
-			if len(times) != 3*each {
-				t.Errorf("%d connections were accepted, want %d", len(times), 3*each)
-			}
-			eventually(t, "all closed", func() bool { return ln.Stats().Open == 0 })
-			if got := ln.Stats(); got.In != 2*each || got.Accepted != each {
-				t.Errorf("Stats = %+v, want In %d, Accepted %d", got, 2*each, each)
-			}
-			ln.Close()
-			all.Wait()
-		})
-	}
-}
-
-func TestIdleTimeoutOfParked(t *testing.T) {
-	const timeout = 50 * time.Millisecond
-	for _, network := range []string{"tcp", "unix"} {
-		ln := generation(t, network)
-		forever := adopt(t, ln, network, nil)
-		eventually(t, "parked", func() bool { return parked() == 1 })
-		ln.SetIdleTimeout(timeout)
-		conns := accepted(ln)
-		start := time.Now()
-		client := adopt(t, ln, network, nil)
-		wantEOF(t, client)
-		if took := time.Since(start); took < timeout {
-			t.Errorf("%s: closed after %v, want %v", network, took, timeout)
-		}
-		eventually(t, "counted out", func() bool { return ln.Stats().Open == 1 })
-		if len(conns) != 0 {
-			t.Errorf("%s: Accept returned a connection that timed out", network)
-		}
-		ln.SetIdleTimeout(-time.Second) // none
-		late := adopt(t, ln, network, nil)
-		for _, c := range []net.Conn{forever, late} {
-			send(t, c, "x")
-			wantText(t, within(t, conns, "Accept"), "x")
-		}
-		ln.Close()
-		ln.Drain(expired())
-	}
-}
-
-// Requests that come at the moment of the timeout are served or the connection is
-// closed before, but never reset when Accept has returned it; and no deadline is
-// left on it.
-func TestRequestAtTheIdleTimeout(t *testing.T) {
-	const timeout = 2 * time.Millisecond
-	ln := generation(t, "tcp")
-	ln.SetIdleTimeout(timeout)
-	conns := accepted(ln)
-	served := 0
-	for i := range 200 {
-		client := adopt(t, ln, "tcp", nil)
-		time.Sleep(timeout*9/10 + time.Duration(i)*time.Microsecond)
-		if _, err := io.WriteString(client, "x"); err != nil {
-			client.Close()
-			continue
-		}
-		closed := make(chan error, 1)
-		go func() {
-			_, err := client.Read(make([]byte, 1))
-			closed <- err
-		}()
-		select {
-		case c := <-conns:
-			served++
-			b := make([]byte, 1)
-			if _, err := c.Read(b); err != nil || b[0] != 'x' {
-				t.Errorf("read %q, %v, want the request", b, err)
-			}
-			send(t, c, "y")
-			if err := within(t, closed, "answer"); err != nil {
-				t.Errorf("the client reads %v, want the answer", err)
-			}
-			c.Close()
-		case err := <-closed:
-			if err == nil {
-				t.Error("the client of a connection that was not accepted reads something")
-			}
-		}
-		client.Close()
-	}
-	t.Logf("%d of 200 were served", served)
-	eventually(t, "counted out", func() bool { return ln.Stats().Open == 0 })
-}
 
 func TestParkedMoveOn(t *testing.T) {
 	for _, network := range []string{"tcp", "unix"} {
@@ -396,7 +27,7 @@ func TestParkedMoveOn(t *testing.T) {
 				clients = append(clients, adopt(t, old, network, nil))
 			}
 			old.SetIdleTimeout(time.Millisecond) // does not concern them
-			old.MoveIdle(&heir{next: next, takes: true})
+			old.MoveIdle(&succession.Heir{Next: next})
 			go func() { // each is open or moved at any time, never both
 				for {
 					got := old.Stats()
@@ -436,7 +67,7 @@ func TestAdoptWhileDraining(t *testing.T) {
 	oldConns, conns := accepted(old), accepted(next)
 	busy := adopt(t, old, "tcp", []byte("busy"))
 	within(t, oldConns, "Accept")
-	old.MoveIdle(&heir{next: next, takes: true})
+	old.MoveIdle(&succession.Heir{Next: next})
 	old.StopAccepting()
 	client := adopt(t, old, "tcp", nil)
 	eventually(t, "moved on", func() bool { return old.Stats().Out == 1 })
@@ -464,8 +95,8 @@ func TestParkedStay(t *testing.T) {
 		to   listen.Successor // nil for none
 	}{
 		{"no successor", nil},
-		{"it does not take the group", &heir{}},
-		{"it refuses", &heir{takes: true, refuse: refused}},
+		{"it does not take the group", &succession.Heir{}},
+		{"it refuses", &succession.Heir{Refuse: refused}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -490,27 +121,6 @@ func TestParkedStay(t *testing.T) {
 				t.Errorf("Drain = %+v, want 2 ended", r)
 			}
 		})
-	}
-}
-
-// At the end parked connections end, and a request that has arrived is answered.
-func TestParkedEnd(t *testing.T) {
-	for _, network := range []string{"tcp", "unix"} {
-		ln := generation(t, network)
-		idle, busy := adopt(t, ln, network, nil), adopt(t, ln, network, nil)
-		send(t, busy, "x") // nobody is in Accept
-		ln.CloseIdle()
-		drained := make(chan listen.Result, 1)
-		go func() { drained <- ln.Drain(t.Context()) }()
-		wantEOF(t, idle)
-		c := within(t, accepted(ln), "Accept while draining")
-		wantText(t, c, "x")
-		send(t, c, "y")
-		c.Close()
-		wantText(t, busy, "y")
-		if r := within(t, drained, "Drain"); r.Ended != 2 || r.Cut != 0 {
-			t.Errorf("%s: Drain = %+v, want 2 ended", network, r)
-		}
 	}
 }
 
@@ -546,24 +156,6 @@ func TestRequestsMeetTheEnd(t *testing.T) {
 	}
 }
 
-// What the program has closed the listener for cannot be accepted any more.
-func TestAdoptedAfterClose(t *testing.T) {
-	ln := generation(t, "tcp")
-	queued := adopt(t, ln, "tcp", []byte("state"))
-	client := adopt(t, ln, "tcp", nil)
-	eventually(t, "parked", func() bool { return parked() == 1 })
-	ln.Close()
-	wantEOF(t, queued)
-	send(t, client, "x")
-	if n, err := client.Read(make([]byte, 1)); n != 0 || err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
-		t.Errorf("Read = %d, %v, want the end", n, err)
-	}
-	eventually(t, "counted out", func() bool { return ln.Stats().Open == 0 })
-	if err := ln.Adopt(nil, nil); !errors.Is(err, net.ErrClosed) {
-		t.Errorf("Adopt = %v, want net.ErrClosed", err)
-	}
-}
-
 func TestAdoptWithNobodyToPassOnTo(t *testing.T) {
 	inner := raw(t, "tcp")
 	server, client := pair(t, inner, to(inner))
@@ -588,14 +180,14 @@ func TestHandoverByTheHandler(t *testing.T) {
 			t.Errorf("%s: Handover without a successor = %v, want ErrNoSuccessor", network, err)
 		}
 		refused := errors.New("no room")
-		old.MoveIdle(&heir{next: next, takes: true, refuse: refused})
+		old.MoveIdle(&succession.Heir{Next: next, Refuse: refused})
 		if err := conn.Handover(nil); !errors.Is(err, listen.ErrNoSuccessor) || !errors.Is(err, refused) {
 			t.Errorf("%s: Handover that is refused = %v, want ErrNoSuccessor and the cause", network, err)
 		}
 		if !old.Moves() {
 			t.Errorf("%s: Moves = false", network)
 		}
-		old.MoveIdle(&heir{next: next, takes: true})
+		old.MoveIdle(&succession.Heir{Next: next})
 		drained := make(chan listen.Result, 1)
 		go func() { drained <- old.Drain(t.Context()) }()
 		<-old.Draining()
@@ -686,7 +278,7 @@ func TestAdoptedAtAStop(t *testing.T) {
 
 func TestHandoverOfWhatIsNoSocket(t *testing.T) {
 	ln, mem := inMemory(listen.Options{})
-	ln.MoveIdle(&heir{takes: true})
+	ln.MoveIdle(&succession.Heir{Next: ln})
 	server, _ := pair(t, ln, mem.Dial)
 	if err := server.(listen.Conn).Handover(nil); !errors.Is(err, listen.ErrNoSuccessor) {
 		t.Errorf("Handover = %v, want ErrNoSuccessor", err)
@@ -713,8 +305,8 @@ func TestAdoptAndDrainAllAtOnce(t *testing.T) {
 				}
 			}()
 		}
-		line[0].MoveIdle(&heir{next: line[1], takes: true})
-		line[1].MoveIdle(&heir{next: line[2], takes: true})
+		line[0].MoveIdle(&succession.Heir{Next: line[1]})
+		line[1].MoveIdle(&succession.Heir{Next: line[2]})
 		var all sync.WaitGroup
 		for i := range n {
 			client := adopt(t, line[0], "tcp", nil)

@@ -59,7 +59,7 @@ func TestHoldMeetsAccept(t *testing.T) {
 			t.Fatal(err)
 		}
 		resume()
-		_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+		_ = c.SetDeadline(time.Now().Add(30 * time.Second))
 		_, _ = c.Write([]byte("x"))
 		if answer, err := io.ReadAll(c); string(answer) != "x" {
 			t.Errorf("answer %q, %v", answer, err)

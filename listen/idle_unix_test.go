@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/succession"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
 )
 
@@ -49,7 +50,7 @@ func TestIdleReadMovesWhenTheDrainBegins(t *testing.T) {
 			var idle atomic.Bool
 			idle.Store(true)
 			r, client := idleReader(t, old, to(old), &idle)
-			old.MoveIdle(&heir{next: next, takes: true})
+			old.MoveIdle(&succession.Heir{Next: next})
 			done := read(r)
 			old.StopAccepting()
 			if got := within(t, done, "Read"); !errors.Is(got.err, io.EOF) {
@@ -72,7 +73,7 @@ func TestBusyReadGoesOn(t *testing.T) {
 	old, next := generation(t, "tcp"), generation(t, "tcp")
 	var idle atomic.Bool
 	r, client := idleReader(t, old, to(old), &idle)
-	old.MoveIdle(&heir{next: next, takes: true})
+	old.MoveIdle(&succession.Heir{Next: next})
 	done := read(r)
 	old.StopAccepting()
 	for range 100 {

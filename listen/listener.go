@@ -67,6 +67,7 @@ type Listener struct {
 	alone      bool      // no other process accepts from the socket: see EmptyQueue
 	emptying   bool      // stopped, but the socket is still open for what waits in its queue
 	emptyUntil time.Time // at the latest
+	pressed    bool      // the next Accept has until then, as somebody was in the queue when its time was over
 	emptyAt    time.Time // if nobody comes
 }
 

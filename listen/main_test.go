@@ -6,52 +6,24 @@ import (
 	"crypto/x509"
 	"net"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/loopback"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/memnet"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/reexec"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
 )
 
-// roles are what the test binary does when a test runs it again, by the value
-// of roleEnv.
-var roles = map[string]func() error{}
+// roles are what the test binary does when a test runs it again.
+var roles = make(map[string]func())
 
-const roleEnv = "GOZD_LISTEN_TEST_ROLE"
+func TestMain(m *testing.M) { reexec.Main(m, roles) }
 
-func TestMain(m *testing.M) {
-	if role, ok := roles[os.Getenv(roleEnv)]; ok {
-		if err := role(); err != nil {
-			println(err.Error())
-			os.Exit(1)
-		}
-		os.Exit(0)
-	}
-	goleak.VerifyTestMain(m)
-}
-
-// raw listens on loopback, or on a Unix socket.
+// raw is a listener as a program has it.
 func raw(tb testing.TB, network string) net.Listener {
 	tb.Helper()
-	address := "127.0.0.1:0"
-	if network == "unix" {
-		dir, err := os.MkdirTemp("", "gozd") //nolint:usetesting // t.TempDir is too long for the path of a socket
-		if err != nil {
-			tb.Fatal(err)
-		}
-		tb.Cleanup(func() { os.RemoveAll(dir) })
-		address = filepath.Join(dir, "s")
-	}
-	ln, err := net.Listen(network, address)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() { ln.Close() })
-	return ln
+	return loopback.Listen(tb, network)
 }
 
 // pair returns both sides of a connection of ln, which any net.Listener that
@@ -109,13 +81,13 @@ func accept(ln net.Listener) <-chan error {
 	return done
 }
 
-// within fails the test if c gives nothing for 10 seconds.
+// within fails the test if c gives nothing for 30 seconds.
 func within[T any](tb testing.TB, c <-chan T, what string) (v T) {
 	tb.Helper()
 	select {
 	case v = <-c:
-	case <-time.After(10 * time.Second):
-		tb.Fatalf("%s: nothing for 10 seconds", what)
+	case <-time.After(30 * time.Second):
+		tb.Fatalf("%s: nothing for 30 seconds", what)
 	}
 	return v
 }

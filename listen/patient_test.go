@@ -13,21 +13,6 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
 )
 
-// failing returns errors from Accept, and then connections.
-type failing struct {
-	*memnet.Listener
-	errs []error
-}
-
-func (f *failing) Accept() (net.Conn, error) {
-	if len(f.errs) > 0 {
-		err := f.errs[0]
-		f.errs = f.errs[1:]
-		return nil, err
-	}
-	return f.Listener.Accept()
-}
-
 func acceptError(errno syscall.Errno) error {
 	return &net.OpError{Op: "accept", Net: "tcp", Err: os.NewSyscallError("accept4", errno)}
 }
@@ -54,7 +39,7 @@ func TestPatient(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				mem := memnet.Listen()
 				defer mem.Close()
-				ln := listen.New(&failing{mem, tt.errs}, listen.Options{})
+				ln := listen.New(&memnet.Failing{Listener: mem, Errs: tt.errs}, listen.Options{})
 				if tt.want == nil {
 					go func() {
 						if c, err := mem.Dial(); err == nil {
@@ -78,7 +63,7 @@ func TestPatient(t *testing.T) {
 // A drain that begins while Patient waits still holds Accept.
 func TestPatientWhileDraining(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		inner := &failing{memnet.Listen(), []error{acceptError(syscall.EMFILE)}}
+		inner := &memnet.Failing{Listener: memnet.Listen(), Errs: []error{acceptError(syscall.EMFILE)}}
 		release := make(chan struct{})
 		ln := listen.New(inner, listen.Options{Release: release})
 		accepted := accept(listen.Patient(ln))

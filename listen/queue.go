@@ -40,9 +40,10 @@ func (l *Listener) beginEmptyingLocked() {
 // a program that is late is not empty.
 func (l *Listener) postponeLocked() {
 	until := time.Now().Add(queuePause)
-	if until.After(l.emptyUntil) {
+	if l.pressed || until.After(l.emptyUntil) {
 		until = l.emptyUntil
 	}
+	l.pressed = false
 	l.emptyAt = until
 	_ = l.inner.(deadliner).SetDeadline(until)
 }
@@ -60,13 +61,18 @@ func (l *Listener) endEmptying() {
 }
 
 // foundEmpty ends the emptying, if err says that nobody has come for a while, or that nobody can come any more. The
-// deadline may also be one from before, that of an adoption. It reports whether err has said what the listener knows
-// already, to whichever Accept it came.
+// deadline may also be one from before, that of an adoption, or may have passed before the Accept began that it was
+// for. It reports whether err has said what the listener knows already, to whichever Accept it came.
 func (l *Listener) foundEmpty(err error) bool {
 	shut := errors.Is(err, syscall.EINVAL) // see refuseNew
+	now := time.Now()
 	l.mu.Lock()
-	late := errors.Is(err, os.ErrDeadlineExceeded) && !time.Now().Before(l.emptyAt)
+	late := errors.Is(err, os.ErrDeadlineExceeded) && !now.Before(l.emptyAt)
 	empty, stopped := l.emptying && (late || shut), l.stopped
+	l.pressed = empty && late && now.Before(l.emptyUntil) && isQueued(l.inner)
+	if l.pressed {
+		empty = false // and the next Accept gets more than a moment
+	}
 	l.mu.Unlock()
 	if empty {
 		l.endEmptying()

@@ -35,7 +35,7 @@ func TestEmptyQueue(t *testing.T) {
 			served := make(chan error, 1)
 			go func() { served <- echoAll(ln) }()
 			for i, c := range waiting {
-				_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+				_ = c.SetDeadline(time.Now().Add(30 * time.Second))
 				line, err := io.ReadAll(c)
 				if want := fmt.Sprintf("%d\n", i); string(line) != want || err != nil {
 					t.Errorf("client %d reads %q, %v, want %q", i, line, err, want)
@@ -83,7 +83,7 @@ func TestEmptyQueueThatNobodyEmpties(t *testing.T) {
 	drained := make(chan listen.Result, 1)
 	go func() { drained <- ln.Drain(t.Context()) }()
 	within(t, drained, "Drain")
-	_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(30 * time.Second))
 	if _, err := c.Read(make([]byte, 1)); err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("the client reads %v, want that the connection has ended", err)
 	}
@@ -160,7 +160,7 @@ func connectUntilRefused(to net.Addr) error {
 		if err != nil {
 			return nil //nolint:nilerr // that is what it waits for
 		}
-		_ = c.SetDeadline(time.Now().Add(10 * time.Second))
+		_ = c.SetDeadline(time.Now().Add(30 * time.Second))
 		_, _ = c.Write([]byte("x"))
 		answer, err := io.ReadAll(c)
 		_ = c.Close()

@@ -141,7 +141,7 @@ func TestResumeUnderLoad(t *testing.T) {
 					t.Errorf("dial: %v", err)
 					return
 				}
-				c.SetDeadline(time.Now().Add(10 * time.Second))
+				c.SetDeadline(time.Now().Add(30 * time.Second))
 				if text, err := io.ReadAll(c); err != nil || string(text) != "hello" {
 					t.Errorf("a client reads %q, %v", text, err)
 				}

@@ -13,13 +13,14 @@ import (
 	"strconv"
 	"testing"
 
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/reexec"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/require"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
 )
 
 func init() {
-	roles["move bytes raw"] = func() error { return moveBytes(net.Listen) }
-	roles["move bytes gozd"] = func() error {
+	roles["move bytes raw"] = reexec.OrFail(func() error { return moveBytes(net.Listen) })
+	roles["move bytes gozd"] = reexec.OrFail(func() error {
 		return moveBytes(func(network, address string) (net.Listener, error) {
 			ln, err := net.Listen(network, address)
 			if err != nil {
@@ -27,7 +28,7 @@ func init() {
 			}
 			return listen.New(ln, listen.Options{}), nil
 		})
-	}
+	})
 }
 
 // movedSize is how much is sent in each way that has a system call of its own.
@@ -61,7 +62,7 @@ func trace(t *testing.T, strace, role string) map[string]int {
 	t.Helper()
 	log := filepath.Join(t.TempDir(), "strace")
 	cmd := exec.CommandContext(t.Context(), strace, "-f", "--seccomp-bpf", "-o", log, "-e", "trace=sendfile,splice,writev", os.Args[0])
-	cmd.Env = append(os.Environ(), roleEnv+"="+role)
+	cmd.Env = append(os.Environ(), reexec.Env+"="+role)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%s: %v\n%s", role, err, out)
 	}

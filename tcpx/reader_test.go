@@ -16,6 +16,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/loopback"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/memnet"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/tcpx"
@@ -183,7 +184,7 @@ func TestReaderAfterTheEnd(t *testing.T) {
 // twice.
 func TestReaderMeetsInput(t *testing.T) {
 	for i := range 300 {
-		ln := listen.New(raw(t, "tcp"), listen.Options{})
+		ln := listen.New(loopback.Listen(t, "tcp"), listen.Options{})
 		client := mustDial(t, func() (net.Conn, error) { return net.Dial("tcp", ln.Addr().String()) })
 		c, err := ln.Accept()
 		if err != nil {
@@ -237,7 +238,7 @@ func TestReaderUnderTLS(t *testing.T) {
 	srv.Close()
 	roots := x509.NewCertPool()
 	roots.AddCert(srv.Certificate())
-	ln := listen.New(raw(t, "tcp"), listen.Options{Group: "line"})
+	ln := listen.New(loopback.Listen(t, "tcp"), listen.Options{Group: "line"})
 	reading, told := make(chan bool), false
 	served := serve(listen.NewTLS(ln, &tls.Config{Certificates: srv.TLS.Certificates}), func(c listen.Conn) {
 		r := tcpx.NewReader(c)

@@ -8,53 +8,13 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"os"
-	"syscall"
 	"testing"
 
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/loopback"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/succession"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/tcpx"
 )
-
-// heir is a successor in this process: what is moved to it, next adopts.
-type heir struct{ next *listen.Listener }
-
-func (heir) Takes(string) bool { return true }
-
-func (h heir) Move(_ string, state []byte, s syscall.Conn) error {
-	c, err := duplicate(s)
-	if err != nil {
-		return err
-	}
-	if err := h.next.Adopt(c, state); err != nil {
-		c.Close()
-		return err
-	}
-	return nil
-}
-
-// duplicate returns another connection for a socket, as a successor has it.
-func duplicate(s syscall.Conn) (net.Conn, error) {
-	raw, err := s.SyscallConn()
-	if err != nil {
-		return nil, err
-	}
-	var dup int
-	var dupErr error
-	err = raw.Control(func(fd uintptr) {
-		syscall.ForkLock.RLock()
-		defer syscall.ForkLock.RUnlock()
-		if dup, dupErr = syscall.Dup(int(fd)); dupErr == nil {
-			syscall.CloseOnExec(dup)
-		}
-	})
-	if err = errors.Join(err, dupErr); err != nil {
-		return nil, err
-	}
-	f := os.NewFile(uintptr(dup), "")
-	defer f.Close()
-	return net.FileConn(f)
-}
 
 // movingLines answers each line with the group's name before it, and hands its
 // connection on with the beginning of a line.
@@ -86,7 +46,7 @@ func TestReaderMovesConnection(t *testing.T) {
 			var generations []*listen.Listener
 			var served []<-chan error
 			for g := range last + 1 {
-				ln := listen.New(raw(t, network), listen.Options{Group: fmt.Sprint(g)})
+				ln := listen.New(loopback.Listen(t, network), listen.Options{Group: fmt.Sprint(g)})
 				generations = append(generations, ln)
 				served = append(served, serve(ln, movingLines))
 			}
@@ -99,7 +59,7 @@ func TestReaderMovesConnection(t *testing.T) {
 					io.WriteString(client, "hel")
 				}
 				if g < last {
-					ln.MoveIdle(heir{generations[g+1]})
+					ln.MoveIdle(&succession.Heir{Next: generations[g+1]})
 				}
 				ln.StopAccepting()
 				if g < last {

@@ -11,7 +11,6 @@ import (
 	"net"
 	"net/http/httptest"
 	"os"
-	"path/filepath"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -19,6 +18,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/loopback"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/memnet"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/tcpx"
@@ -60,7 +60,7 @@ func mustDial(t *testing.T, dial func() (net.Conn, error)) net.Conn {
 // limit bounds what the test waits for on c.
 func limit(t *testing.T, c net.Conn) {
 	t.Helper()
-	if err := c.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := c.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -97,7 +97,7 @@ func TestServe(t *testing.T) {
 	for _, network := range []string{"tcp", "unix"} {
 		for _, plain := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s plain %v", network, plain), func(t *testing.T) {
-				inner := raw(t, network)
+				inner := loopback.Listen(t, network)
 				ln, group := net.Listener(listen.New(inner, listen.Options{Group: "line"})), "line"
 				if plain {
 					ln, group = inner, ""
@@ -127,30 +127,10 @@ func TestServe(t *testing.T) {
 	}
 }
 
-// raw listens on loopback, or on a Unix socket.
-func raw(t *testing.T, network string) net.Listener {
-	t.Helper()
-	address := "127.0.0.1:0"
-	if network == "unix" {
-		dir, err := os.MkdirTemp("", "gozd") //nolint:usetesting // t.TempDir is too long for the path of a socket
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { os.RemoveAll(dir) })
-		address = filepath.Join(dir, "s")
-	}
-	ln, err := net.Listen(network, address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { ln.Close() })
-	return ln
-}
-
 // A Unix socket that has no successor is still removed with its listener, as
 // without gozd.
 func TestPlainListenerKeepsItsHabits(t *testing.T) {
-	ln := raw(t, "unix")
+	ln := loopback.Listen(t, "unix")
 	served := serve(ln, echoLines)
 	c := mustDial(t, func() (net.Conn, error) { return net.Dial("unix", ln.Addr().String()) })
 	limit(t, c)
@@ -203,7 +183,7 @@ func TestServeReturnsAfterTheDrain(t *testing.T) {
 
 func TestServeClosesTheListener(t *testing.T) {
 	want := errors.New("broken")
-	ln := &failing{Listener: memnet.Listen(), errs: []error{want}}
+	ln := &memnet.Failing{Listener: memnet.Listen(), Errs: []error{want}}
 	if err := tcpx.Serve(ln, echoLines); err != want { //nolint:errorlint // it must not be wrapped
 		t.Errorf("Serve = %v, want %v", err, want)
 	}
@@ -212,25 +192,10 @@ func TestServeClosesTheListener(t *testing.T) {
 	}
 }
 
-// failing returns errors from Accept, and then connections.
-type failing struct {
-	*memnet.Listener
-	errs []error
-}
-
-func (f *failing) Accept() (net.Conn, error) {
-	if len(f.errs) > 0 {
-		err := f.errs[0]
-		f.errs = f.errs[1:]
-		return nil, err
-	}
-	return f.Listener.Accept()
-}
-
 func TestServeOutlivesTemporaryErrors(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		emfile := &net.OpError{Op: "accept", Err: os.NewSyscallError("accept4", syscall.EMFILE)}
-		ln := &failing{memnet.Listen(), []error{emfile, emfile}}
+		ln := &memnet.Failing{Listener: memnet.Listen(), Errs: []error{emfile, emfile}}
 		served := serve(ln, echoLines)
 		c := mustDial(t, ln.Dial)
 		wantEcho(t, c, "")
@@ -247,7 +212,7 @@ func TestServeUnderTLS(t *testing.T) {
 	srv.Close()
 	roots := x509.NewCertPool()
 	roots.AddCert(srv.Certificate())
-	ln := listen.New(raw(t, "tcp"), listen.Options{Group: "line"})
+	ln := listen.New(loopback.Listen(t, "tcp"), listen.Options{Group: "line"})
 	handler := func(c listen.Conn) {
 		if _, ok := c.NetConn().(*net.TCPConn); !ok {
 			t.Errorf("NetConn is a %T, want *net.TCPConn", c.NetConn())

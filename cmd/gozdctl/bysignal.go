@@ -57,8 +57,8 @@ func (a *app) signalFailed(ctx context.Context, err error) error {
 
 // statusByFile is the status as far as the state file has it: of the generation that
 // serves, and of one on probation.
-func statusByFile(pidfile string) (*protocol.Status, error) {
-	r, err := process.Find(pidfile)
+func statusByFile(ctx context.Context, pidfile string) (*protocol.Status, error) {
+	r, err := process.Await(ctx, pidfile)
 	if err != nil {
 		return nil, err
 	}

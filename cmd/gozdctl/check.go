@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -22,11 +23,11 @@ find wrong: mistakes in the text, key pairs that do not load, addresses that oth
 have (not the daemon itself, if it runs), users, directories and permissions. It
 starts nothing and changes no file. Each problem is a line on standard error.`,
 		Args: a.configArgs,
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			if a.config == "" {
 				a.config = args[0]
 			}
-			return a.check(a.config)
+			return a.check(cmd.Context(), a.config)
 		},
 		ValidArgsFunction: completeFiles("conf", "yaml", "yml", "toml", "json"),
 	}
@@ -52,7 +53,7 @@ type findings struct{ err error }
 func (f *findings) Error() string   { return f.err.Error() }
 func (f *findings) Unwrap() []error { return []error{errFound, f.err} }
 
-func (a *app) check(file string) error {
+func (a *app) check(ctx context.Context, file string) error {
 	conf, err := a.loadConfig(file)
 	if errors.Is(err, fs.ErrPermission) { // nothing was checked
 		return err
@@ -61,7 +62,7 @@ func (a *app) check(file string) error {
 	running := ""
 	if err == nil {
 		a.out.Check.Config = conf.File
-		running, err = a.checkStart(conf)
+		running, err = a.checkStart(ctx, conf)
 	}
 	if err != nil {
 		a.out.Check.Problems = strings.Split(strings.TrimSuffix(err.Error(), "\n"), "\n")
@@ -72,13 +73,13 @@ func (a *app) check(file string) error {
 }
 
 // checkStart looks at the machine, knowing what the daemon itself has if it runs.
-func (a *app) checkStart(conf *cfg.Config) (running string, err error) {
+func (a *app) checkStart(ctx context.Context, conf *cfg.Config) (running string, err error) {
 	if isDefault(conf) { // its directory is the runtime directory, whatever its name is
 		conf.Daemon.PIDFile = strings.ReplaceAll(conf.Daemon.PIDFile, nobody, "gozdctl")
 		return "", internalcheck.Start(conf, nil)
 	}
 	a.out.PIDFile = conf.Daemon.PIDFile
-	r, err := process.Find(conf.Daemon.PIDFile)
+	r, err := process.Await(ctx, conf.Daemon.PIDFile)
 	if err != nil {
 		return "", internalcheck.Start(conf, nil)
 	}

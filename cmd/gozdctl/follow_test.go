@@ -32,7 +32,7 @@ func (s *sink) String() string {
 
 func (s *sink) await(t *testing.T, want string) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); s.String() != want; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); s.String() != want; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("it prints %q, want %q", s.String(), want)
 		}

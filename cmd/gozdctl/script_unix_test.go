@@ -23,7 +23,7 @@ import (
 // and the ones that misbehave.
 var programs string
 
-const scriptWait = 20 * time.Second // of a script that waits for something
+const scriptWait = 30 * time.Second // of a script that waits for something
 
 func TestMain(m *testing.M) {
 	status := runTests(m)

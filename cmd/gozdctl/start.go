@@ -115,7 +115,7 @@ func (a *app) start(ctx context.Context, pidfile string, program []string) error
 	if said != "" && !a.json {
 		a.stderr.printf("%s\n", said)
 	}
-	return a.started(pidfile, program[0], a.now().Sub(began))
+	return a.started(ctx, pidfile, program[0], a.now().Sub(began))
 }
 
 // runProgram returns what the program has printed when it returns with status 0.
@@ -158,12 +158,12 @@ func programError(program, said string, err error) error {
 }
 
 // started looks who serves now.
-func (a *app) started(pidfile, program string, took time.Duration) error {
+func (a *app) started(ctx context.Context, pidfile, program string, took time.Duration) error {
 	if pidfile == "" {
 		a.say("started: %s returned with status 0 after %s", filepath.Base(program), span(took))
 		return nil
 	}
-	r, err := process.Find(pidfile)
+	r, err := process.Await(ctx, pidfile)
 	if err != nil {
 		return fmt.Errorf("%s returned with status 0, but no daemon is to be found: %w", program, err)
 	}

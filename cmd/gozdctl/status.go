@@ -58,7 +58,7 @@ func (a *app) askStatus(ctx context.Context, pidfile string) (*protocol.Status, 
 		if !a.out.Signalled { // a watch says it once
 			a.fallBack(err, "showing what the state file says")
 		}
-		return statusByFile(pidfile)
+		return statusByFile(ctx, pidfile)
 	}
 	if err != nil {
 		return nil, err

@@ -10,6 +10,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"syscall"
 
 	systemd "github.com/coreos/go-systemd/v22/activation"
 )
@@ -19,11 +20,12 @@ import (
 const mark = "GOZD_SOCKETS"
 
 // Socket is a listening socket. Only the daemon that has it ever listens on it, but
-// systemd keeps it open: it is never to be removed, and nothing may be changed that stays on it.
+// systemd keeps it open: it is never to be removed, and nothing may be changed that stays on it. One that
+// systemd has had from the daemon, see [Socket.Stored], is the daemon's own again.
 type Socket struct {
-	Name     string // as FileDescriptorName= has it
-	Listener net.Listener
-	file     *os.File // another descriptor of it, for Pass
+	Name     string       // as FileDescriptorName= has it, or StoredName
+	Listener net.Listener // nil only for a stored one that is of no use
+	file     *os.File     // another descriptor of it, for Pass; nil without Listener
 }
 
 // Take returns the sockets, and removes what announces them from the environment. Call it
@@ -35,10 +37,17 @@ func Take() ([]Socket, error) {
 		s, err := newSocket(f)
 		if err != nil {
 			_ = f.Close()
+			if s = (Socket{Name: f.Name()}); s.IsStored() {
+				sockets = append(sockets, s)
+				continue
+			}
 			errs = append(errs, err)
 			continue
 		}
 		for _, other := range sockets {
+			if s.IsStored() {
+				break // whoever takes them finds one that fits
+			}
 			if other.Name == s.Name {
 				errs = append(errs, fmt.Errorf("systemd passes two sockets named %q, and a group has one", s.Name))
 			}
@@ -85,12 +94,14 @@ func newSocket(f *os.File) (Socket, error) {
 // Pass returns the descriptors for a new process, in which they begin with number first, and the
 // variable by which Take finds them there. There are none without sockets.
 func Pass(sockets []Socket, first int) (files []*os.File, env []string) {
-	if len(sockets) == 0 {
-		return nil, nil
-	}
 	parts := []string{strconv.Itoa(first)}
 	for _, s := range sockets {
-		files, parts = append(files, s.file), append(parts, s.Name)
+		if s.file != nil {
+			files, parts = append(files, s.file), append(parts, s.Name)
+		}
+	}
+	if len(files) == 0 {
+		return nil, nil
 	}
 	return files, []string{mark + "=" + strings.Join(parts, ":")}
 }
@@ -98,6 +109,40 @@ func Pass(sockets []Socket, first int) (files []*os.File, env []string) {
 // Close closes this process's descriptors. systemd's stay open.
 func Close(sockets []Socket) {
 	for _, s := range sockets {
-		_, _ = s.Listener.Close(), s.file.Close()
+		if s.Listener != nil {
+			_ = s.Listener.Close()
+			_ = s.file.Close() // nil has it return an error
+		}
+	}
+}
+
+// Own returns the listener of a stored socket, and closes what else this process has of it: from then on it is a socket
+// like those that the daemon has opened itself. systemd's stays open.
+func (s Socket) Own() net.Listener {
+	_ = s.file.Close()
+	return s.Listener
+}
+
+// Discard ends a stored socket for everybody, as closing it does where systemd does not keep it: nobody waits in the
+// queue of an address that the daemon does not have any more.
+func (s Socket) Discard() {
+	if s.Listener == nil {
+		return
+	}
+	s.control(shutDown)
+	Close([]Socket{s})
+}
+
+// Inode tells this socket from others; it is 0 without Listener.
+func (s Socket) Inode() (n uint64) {
+	s.control(func(fd uintptr) { n = inode(fd) })
+	return n
+}
+
+func (s Socket) control(do func(fd uintptr)) {
+	if sc, ok := s.Listener.(syscall.Conn); ok {
+		if raw, err := sc.SyscallConn(); err == nil {
+			_ = raw.Control(do) // it fails for a closed one only, of which there is nothing left
+		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/activation"
@@ -45,7 +46,11 @@ func show(passOn bool) {
 		fmt.Println("error", err)
 	}
 	for _, s := range sockets {
-		fmt.Println(s.Name, s.Listener.Addr())
+		if s.Listener == nil {
+			fmt.Println(s.Name, "nothing", s.Inode())
+			continue
+		}
+		fmt.Println(s.Name, s.Listener.Addr(), s.Inode() != 0)
 	}
 	for _, v := range os.Environ() {
 		if strings.HasPrefix(v, "LISTEN_") || strings.HasPrefix(v, "GOZD_SOCKETS") {
@@ -100,7 +105,7 @@ func listen(t *testing.T, network, address string) (*os.File, string) {
 func TestTake(t *testing.T) {
 	one, addr1 := listen(t, "tcp", "127.0.0.1:0")
 	two, addr2 := listen(t, "unix", "@gozd-activation-"+fmt.Sprint(os.Getpid()))
-	found := []string{"web " + addr1, "api " + addr2}
+	found := []string{"web " + addr1 + " true", "api " + addr2 + " true"}
 	got := run(t, "first", "web:api", one, two)
 	if want := slices.Concat(found, []string{"next:"}, found); !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
@@ -132,6 +137,73 @@ func TestTakeRefuses(t *testing.T) {
 	} {
 		if got := run(t, "first", tt.names, tt.files...); !strings.HasPrefix(got[0], tt.says) {
 			t.Errorf("%s: got %q, want %q (%s)", name, got, tt.says, addr)
+		}
+	}
+}
+
+// What the daemon itself has had systemd keep is never an error: it comes back even if it is of no use.
+func TestTakeStored(t *testing.T) {
+	one, addr := listen(t, "tcp", "127.0.0.1:0")
+	two, addr2 := listen(t, "tcp", "127.0.0.1:0")
+	pipe, other, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _, _ = pipe.Close(), other.Close() }()
+	got := run(t, "first", "web:gozd-web@%3A80:gozd-web@%3A80:gozd-api@%3A81", one, two, one, pipe)
+	found := []string{"web " + addr + " true", "gozd-web@%3A80 " + addr2 + " true", "gozd-web@%3A80 " + addr + " true"}
+	if want := slices.Concat(found, []string{"gozd-api@%3A81 nothing 0", "next:"}, found); !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+func TestStoredNames(t *testing.T) {
+	for _, tt := range []struct{ group, address, name string }{
+		{"web", "127.0.0.1:80", "gozd-web@127.0.0.1%3A80"},
+		{"web", ":0", "gozd-web@%3A0"},
+		{"a-b.c_d", "/run/a b/%41@x\n\u00fc.sock", "gozd-a-b.c_d@/run/a%20b/%2541@x%0A%C3%BC.sock"},
+		{"web", "@abstract", "gozd-web@@abstract"},
+	} {
+		name, err := activation.StoredName(tt.group, tt.address)
+		if err != nil || name != tt.name {
+			t.Errorf("StoredName(%q, %q) = %q, %v, want %q", tt.group, tt.address, name, err, tt.name)
+		}
+		group, address, ok := activation.Socket{Name: name}.Stored()
+		if !ok || group != tt.group || address != tt.address {
+			t.Errorf("%q is taken for that of %q on %q, %v", name, group, address, ok)
+		}
+	}
+	for _, name := range []string{"web", "", "gozd-web", "stored", "gozd-web@%zz"} {
+		if (activation.Socket{Name: name}).IsStored() {
+			t.Errorf("%q is taken for one of the daemon's own", name)
+		}
+	}
+	if name, err := activation.StoredName("web", "/"+strings.Repeat("\u00fc", 50)); err == nil {
+		t.Errorf("a name is longer than systemd takes: %q", name)
+	}
+}
+
+// A socket that is not needed any more refuses its clients, though systemd still has it.
+func TestDiscard(t *testing.T) {
+	for _, network := range []string{"tcp", "unix"} {
+		address := map[string]string{"tcp": "127.0.0.1:0", "unix": t.TempDir() + "/x.sock"}[network]
+		ln, err := net.Listen(network, address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = ln.Close() }()
+		if u, ok := ln.(*net.UnixListener); ok {
+			u.SetUnlinkOnClose(false)
+		}
+		filer := ln.(interface{ File() (*os.File, error) })
+		kept, err := filer.File() // as systemd has it
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = kept.Close() }()
+		activation.Socket{Name: "gozd-web@x", Listener: ln}.Discard()
+		if c, err := net.Dial(network, ln.Addr().String()); !errors.Is(err, syscall.ECONNREFUSED) {
+			t.Errorf("%s: a client is told %v, %v", network, c, err)
 		}
 	}
 }

@@ -15,18 +15,8 @@ import (
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/check"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/require"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/shortdir"
 )
-
-// shortDir is a directory whose sockets have paths that the system takes.
-func shortDir(t *testing.T) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "check-") //nolint:usetesting // t.TempDir is too long for the path of a socket
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	return dir
-}
 
 func occupied(t *testing.T, network, address string) string {
 	t.Helper()
@@ -48,7 +38,7 @@ func entries(t *testing.T, dir string) int {
 }
 
 func TestStartFindsNothing(t *testing.T) {
-	dir := shortDir(t)
+	dir := shortdir.Make(t)
 	conf := parse(t, "[gozd]\npidfile %[1]s/new/app.pid\nlog %[1]s/app.log\n[web]\nmode http\nlisten 127.0.0.1:0\n[app]\nmode fcgi\nlisten %[1]s/app.sock\n", dir)
 	if err := check.Start(conf, nil); err != nil {
 		t.Errorf("Start = %v", err)
@@ -59,7 +49,7 @@ func TestStartFindsNothing(t *testing.T) {
 }
 
 func TestStartFindsAddressesInUse(t *testing.T) {
-	dir := shortDir(t)
+	dir := shortdir.Make(t)
 	path := filepath.Join(dir, "app.sock")
 	tcp, _ := occupied(t, "tcp", "127.0.0.1:0"), occupied(t, "unix", path)
 	_, port, _ := net.SplitHostPort(tcp)
@@ -84,7 +74,7 @@ func TestStartFindsAddressesInUse(t *testing.T) {
 }
 
 func TestStartFindsDirectories(t *testing.T) {
-	dir := shortDir(t)
+	dir := shortdir.Make(t)
 	write(t, filepath.Join(dir, "file"), nil)
 	conf := parse(t, `[gozd]
 pidfile  %[1]s/missing/too/app.pid
@@ -124,7 +114,7 @@ func TestStartFindsWhatTheUserMayNot(t *testing.T) {
 	if _, err := user.Lookup("nobody"); err != nil {
 		require.Missing(t, "there is no user nobody")
 	}
-	dir := shortDir(t)
+	dir := shortdir.Make(t)
 	log := filepath.Join(dir, "app.log")
 	write(t, log, nil)
 	conf := parse(t, "[gozd]\npidfile %s/app.pid\nlog %s\nuser nobody\n[web]\nmode http\nlisten 127.0.0.1:0\n", dir, log)

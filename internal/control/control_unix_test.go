@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -143,7 +144,11 @@ var actions = map[string]func(pidfile string) error{
 	"Upgrade": func(pidfile string) error { _, err := control.Upgrade(context.Background(), pidfile); return err },
 	"Stop":    func(pidfile string) error { _, err := control.Stop(context.Background(), pidfile); return err },
 	"Quit":    func(pidfile string) error { _, err := control.Quit(pidfile); return err },
-	"Reopen":  func(pidfile string) error { _, err := control.Reopen(pidfile); return err },
+	"Rollback": func(pidfile string) error {
+		_, err := control.Rollback(context.Background(), pidfile)
+		return err
+	},
+	"Reopen": func(pidfile string) error { _, err := control.Reopen(pidfile); return err },
 }
 
 func TestNotRunning(t *testing.T) {
@@ -176,9 +181,75 @@ func TestStarting(t *testing.T) {
 	if err := process.WritePID(pidfile, os.Getpid()); err != nil {
 		t.Fatal(err)
 	}
+	var all sync.WaitGroup // each waits for a while that there is somebody
 	for name, do := range actions {
-		if err := do(pidfile); !errors.Is(err, fs.ErrNotExist) || errors.Is(err, process.ErrNotRunning) {
-			t.Errorf("%s: %v, want fs.ErrNotExist", name, err)
+		all.Go(func() {
+			if err := do(pidfile); !errors.Is(err, fs.ErrNotExist) || errors.Is(err, process.ErrNotRunning) {
+				t.Errorf("%s: %v, want fs.ErrNotExist", name, err)
+			}
+		})
+	}
+	all.Wait()
+}
+
+// Somebody looks while the last generation removes its files: they are gone, and the lock is held.
+func TestEnding(t *testing.T) {
+	for name, do := range actions {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			pidfile := filepath.Join(t.TempDir(), "app.pid")
+			l, err := process.Acquire(pidfile)
+			if err != nil {
+				t.Fatal(err)
+			}
+			result := make(chan error, 1)
+			go func() { result <- do(pidfile) }()
+			time.Sleep(50 * time.Millisecond) // it has looked, most likely
+			l.Leave()
+			if err := <-result; !errors.Is(err, process.ErrNotRunning) {
+				t.Errorf("%v, want ErrNotRunning", err)
+			}
+		})
+	}
+}
+
+// The generation on probation has ended by itself when it is to be rolled back, and the one that has started it has not
+// said so yet.
+func TestRollbackOfWhatHasFailed(t *testing.T) {
+	pidfile := filepath.Join(t.TempDir(), "app.pid")
+	l, err := process.Acquire(pidfile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Leave()
+	start, err := process.StartTime(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := process.State{
+		PID: os.Getpid(), StartTime: start, Generation: 1, StopWait: process.Duration(patience),
+		Trial: &process.Trial{PID: os.Getpid(), StartTime: start - 1},
+	}
+	write := func(s process.State) {
+		if err := process.WriteState(pidfile, &s); err != nil {
+			t.Error(err)
 		}
+	}
+	write(s)
+	type answer struct {
+		state *process.State
+		err   error
+	}
+	result := make(chan answer, 1)
+	go func() {
+		now, err := control.Rollback(t.Context(), pidfile)
+		result <- answer{now, err}
+	}()
+	time.Sleep(50 * time.Millisecond) // it has found it gone, most likely
+	s.Trial, s.Failures = nil, 1
+	write(s)
+	// Where it has looked late, there was nothing to roll back.
+	if a := <-result; a.err == nil && a.state.Failures != 1 || a.err != nil && !errors.Is(a.err, control.ErrNoProbation) {
+		t.Errorf("Rollback = %+v, %v", a.state, a.err)
 	}
 }

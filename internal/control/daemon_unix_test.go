@@ -27,7 +27,7 @@ const (
 	scriptEnv  = "GOZD_TEST_SCRIPT" // what it does when it is signalled
 	waitEnv    = "GOZD_TEST_WAIT"   // how long an upgrade or a stop may take
 	lifetime   = time.Minute        // of a daemon that nobody ends
-	patience   = 20 * time.Second
+	patience   = 30 * time.Second
 )
 
 func TestMain(m *testing.M) {

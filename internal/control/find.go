@@ -1,25 +1,27 @@
 package control
 
 import (
+	"context"
 	"errors"
 	"os"
-	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 )
 
-// switchWait is how long a generation that has just taken over may need for its state file.
-// The one that the file still names may be gone by then.
-const switchWait = time.Second
-
-// find is process.Find, also at the moment of an upgrade's end.
-func find(pidfile string) (*process.Running, error) {
-	deadline := time.Now().Add(switchWait)
+// ask signals the generation that serves, and returns it. Where that one has been replaced and has
+// ended before the signal could be sent, the next one gets it. The caller closes what is returned.
+func ask(ctx context.Context, pidfile string, sig os.Signal) (*process.Running, error) {
 	for {
-		r, err := process.Find(pidfile)
-		if !errors.Is(err, os.ErrProcessDone) || time.Now().After(deadline) {
-			return r, err
+		r, err := process.Await(ctx, pidfile)
+		if err != nil {
+			return nil, err
 		}
-		time.Sleep(pollInterval)
+		if err = r.Signal(sig); err == nil {
+			return r, nil
+		}
+		r.Close()
+		if !errors.Is(err, os.ErrProcessDone) {
+			return nil, err
+		}
 	}
 }

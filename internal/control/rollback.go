@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
@@ -18,7 +19,7 @@ var ErrNoProbation = errors.New("no upgrade is on probation")
 // [ErrNoProbation] where there was nothing to roll back, or the new generation took over
 // meanwhile, and [ErrUnknownOutcome] when ctx is done before.
 func Rollback(ctx context.Context, pidfile string) (*process.State, error) {
-	r, err := process.Find(pidfile)
+	r, err := process.Await(ctx, pidfile)
 	if err != nil {
 		return nil, err
 	}
@@ -27,17 +28,26 @@ func Rollback(ctx context.Context, pidfile string) (*process.State, error) {
 	if before.Trial == nil {
 		return nil, fmt.Errorf("pid %d: %w", before.PID, ErrNoProbation)
 	}
-	p, err := process.Open(before.Trial.PID, before.Trial.StartTime)
-	if err != nil {
-		return nil, fmt.Errorf("pid %d: %w: %w", before.Trial.PID, ErrNoProbation, err)
-	}
-	defer p.Close()
-	if err := p.Signal(sigRollback); err != nil {
+	if err := signalTrial(before.Trial); err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(before.StopWait)+time.Duration(before.UpgradeWait))
 	defer cancel()
 	return awaitRollback(ctx, pidfile, before)
+}
+
+// signalTrial asks the generation on probation to end. One that has ended already, by itself, has
+// been rolled back or has taken over: the state file will say which.
+func signalTrial(t *process.Trial) error {
+	p, err := process.Open(t.PID, t.StartTime)
+	if err == nil {
+		defer p.Close()
+		err = p.Signal(sigRollback)
+	}
+	if errors.Is(err, os.ErrProcessDone) {
+		return nil
+	}
+	return err
 }
 
 func awaitRollback(ctx context.Context, pidfile string, before *process.State) (*process.State, error) {

@@ -3,6 +3,7 @@
 package control
 
 import (
+	"context"
 	"os"
 	"syscall"
 )
@@ -18,10 +19,10 @@ const (
 )
 
 func signal(pidfile string, sig os.Signal) (int, error) {
-	r, err := find(pidfile)
+	r, err := ask(context.Background(), pidfile, sig)
 	if err != nil {
 		return 0, err
 	}
 	defer r.Close()
-	return r.PID, r.Signal(sig)
+	return r.PID, nil
 }

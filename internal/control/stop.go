@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
@@ -14,16 +13,13 @@ import (
 // for as long as the daemon's configuration allows a stop to take. It returns the
 // PID of the generation that served.
 func Stop(ctx context.Context, pidfile string) (pid int, err error) {
-	r, err := find(pidfile)
+	r, err := ask(ctx, pidfile, sigStop)
 	if err != nil {
 		return 0, err
 	}
 	defer r.Close()
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(r.State.StopWait))
 	defer cancel()
-	if err := r.Signal(sigStop); err != nil && !errors.Is(err, os.ErrProcessDone) {
-		return r.PID, err
-	}
 	return r.PID, waitEnd(ctx, pidfile, r.PID)
 }
 

@@ -41,21 +41,18 @@ type Upgraded struct {
 // wraps [ErrUnknownOutcome] when ctx, or the time that the daemon itself allows an
 // upgrade, is over before.
 func Upgrade(ctx context.Context, pidfile string) (*Upgraded, error) {
-	r, err := find(pidfile)
+	start := time.Now()
+	r, err := ask(ctx, pidfile, sigUpgrade)
 	if err != nil {
 		return nil, err
 	}
 	defer r.Close()
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(r.State.UpgradeWait))
 	defer cancel()
-	start := time.Now()
-	if err := r.Signal(sigUpgrade); err != nil {
-		return nil, err
-	}
 	tick := time.NewTicker(pollInterval)
 	defer tick.Stop()
 	for {
-		done, err := outcome(pidfile, r)
+		done, err := outcome(ctx, pidfile, r)
 		if done != nil || err != nil {
 			if done != nil {
 				done.Took = time.Since(start)
@@ -72,8 +69,8 @@ func Upgrade(ctx context.Context, pidfile string) (*Upgraded, error) {
 
 // stillServed returns an error if nobody holds the daemon's lock any more: the generation that was asked has
 // passed it on and only drains, and the new one has ended before it could say anything.
-func stillServed(pidfile string, old *process.State) error {
-	r, err := find(pidfile)
+func stillServed(ctx context.Context, pidfile string, old *process.State) error {
+	r, err := process.Await(ctx, pidfile)
 	if err == nil {
 		r.Close()
 	}
@@ -87,8 +84,8 @@ func stillServed(pidfile string, old *process.State) error {
 }
 
 // isServed reports whether a generation serves, or does so a moment later.
-func isServed(pidfile string) bool {
-	r, err := find(pidfile)
+func isServed(ctx context.Context, pidfile string) bool {
+	r, err := process.Await(ctx, pidfile)
 	if err != nil {
 		return false
 	}
@@ -98,7 +95,7 @@ func isServed(pidfile string) bool {
 
 // outcome looks whether the daemon has said how the upgrade went; both results
 // are nil while it has not.
-func outcome(pidfile string, before *process.Running) (*Upgraded, error) {
+func outcome(ctx context.Context, pidfile string, before *process.Running) (*Upgraded, error) {
 	now, err := process.ReadState(pidfile)
 	if errors.Is(err, fs.ErrNotExist) { // it removes its files when it is asked to stop
 		return nil, fmt.Errorf("pid %d ended during the upgrade: %w", before.PID, process.ErrNotRunning)
@@ -110,7 +107,7 @@ func outcome(pidfile string, before *process.Running) (*Upgraded, error) {
 	switch {
 	case now.PID != old.PID || now.StartTime != old.StartTime:
 		p, err := process.Open(now.PID, now.StartTime)
-		if err != nil && isServed(pidfile) {
+		if err != nil && isServed(ctx, pidfile) {
 			return nil, nil // the one before it has stood by, and says that it serves again
 		}
 		if err != nil {
@@ -123,7 +120,7 @@ func outcome(pidfile string, before *process.Running) (*Upgraded, error) {
 	}
 	if p, err := process.Open(old.PID, old.StartTime); err == nil {
 		p.Close()
-		return nil, stillServed(pidfile, old)
+		return nil, stillServed(ctx, pidfile, old)
 	}
 	// It may have been replaced and have ended since we read the file.
 	if again, err := process.ReadState(pidfile); err == nil && again.PID != old.PID {
@@ -131,7 +128,7 @@ func outcome(pidfile string, before *process.Running) (*Upgraded, error) {
 	}
 	// Or it was killed, and the successor that it has started carries on alone: that
 	// holds the lock then, and has not said yet that it serves.
-	if r, err := find(pidfile); !errors.Is(err, process.ErrNotRunning) {
+	if r, err := process.Await(ctx, pidfile); !errors.Is(err, process.ErrNotRunning) {
 		if err == nil {
 			r.Close()
 		}

@@ -7,13 +7,13 @@ import (
 	"io"
 	"net"
 	"os"
-	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/handover"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/reexec"
 )
 
 // descriptors returns the open files of this process and their flags.
@@ -64,7 +64,7 @@ func TestNoDescriptorLeaks(t *testing.T) {
 		t.Run("moves", useAll)
 	}
 	// The last ones are closed by goroutines that have just been told.
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(time.Millisecond) {
 		after := len(descriptors(t))
 		if after <= before {
 			return
@@ -113,7 +113,7 @@ func wantCloseOnExec(t *testing.T, before map[string]uint64) {
 	}
 }
 
-func init() { roles["receive with few descriptors"] = receiveWithFew }
+func init() { roles["receive with few descriptors"] = reexec.OrFail(receiveWithFew) }
 
 // receiveWithFew receives from descriptor 3. Its input says how many descriptors
 // it is to have free; it answers with a line when it has.
@@ -162,8 +162,7 @@ func receiveWithFew() error {
 // socket arrives or of the next, and the connection works on here.
 func TestReceiverOutOfDescriptors(t *testing.T) {
 	ours, theirs := channel(t)
-	cmd := exec.CommandContext(t.Context(), os.Args[0])
-	cmd.Env = append(os.Environ(), roleEnv+"=receive with few descriptors")
+	cmd := reexec.Command(t, "receive with few descriptors")
 	cmd.ExtraFiles = []*os.File{theirs}
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()

@@ -8,41 +8,28 @@ import (
 	"io"
 	"net"
 	"os"
-	"path/filepath"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/handover"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/loopback"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/reexec"
 )
 
-// roles are what the test binary does when a test runs it again, by the value
-// of roleEnv.
-var roles = map[string]func() error{}
+// roles are what the test binary does when a test runs it again.
+var roles = make(map[string]func())
 
-const roleEnv = "GOZD_HANDOVER_TEST_ROLE"
+func TestMain(m *testing.M) { reexec.Main(m, roles) }
 
-func TestMain(m *testing.M) {
-	if role, ok := roles[os.Getenv(roleEnv)]; ok {
-		if err := role(); err != nil {
-			println(err.Error())
-			os.Exit(1)
-		}
-		os.Exit(0)
-	}
-	goleak.VerifyTestMain(m)
-}
-
-// within fails the test if c gives nothing for 20 seconds.
+// within fails the test if c gives nothing for 30 seconds.
 func within[T any](tb testing.TB, c <-chan T, what string) (v T) {
 	tb.Helper()
 	select {
 	case v = <-c:
-	case <-time.After(20 * time.Second):
-		tb.Fatalf("%s: nothing for 20 seconds", what)
+	case <-time.After(30 * time.Second):
+		tb.Fatalf("%s: nothing for 30 seconds", what)
 	}
 	return v
 }
@@ -51,28 +38,7 @@ func within[T any](tb testing.TB, c <-chan T, what string) (v T) {
 // test.
 func pair(tb testing.TB, network string) (server, client net.Conn) {
 	tb.Helper()
-	address := "127.0.0.1:0"
-	if network == "unix" {
-		dir, err := os.MkdirTemp("", "gozd") //nolint:usetesting // t.TempDir is too long for the path of a socket
-		if err != nil {
-			tb.Fatal(err)
-		}
-		defer os.RemoveAll(dir)
-		address = filepath.Join(dir, "s")
-	}
-	ln, err := net.Listen(network, address)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	defer ln.Close()
-	if client, err = net.Dial(network, ln.Addr().String()); err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() { client.Close() })
-	if server, err = ln.Accept(); err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() { server.Close() })
+	server, client = loopback.Pair(tb, network)
 	for _, c := range []net.Conn{client, server} { // nothing waits for ever
 		if err := c.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 			tb.Fatal(err)

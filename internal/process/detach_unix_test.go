@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/reexec"
 )
 
 func init() {
@@ -62,7 +63,7 @@ func daemon(ready bool) {
 // detach has this binary play a role as a daemon.
 func detach(t *testing.T, role, path string) (int, error) {
 	t.Helper()
-	t.Setenv(roleEnv, role)
+	t.Setenv(reexec.Env, role)
 	t.Setenv(pathEnv, path)
 	t.Setenv("GORACE", "atexit_sleep_ms=0")
 	binary, err := filepath.Abs(os.Args[0])

@@ -7,35 +7,22 @@ import (
 	"path/filepath"
 	"testing"
 
-	"go.uber.org/goleak"
-
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/reexec"
 )
-
-// roleEnv has the test binary, started again by a test, play one of roles
-// instead of running tests.
-const roleEnv = "GOZD_TEST_ROLE"
 
 // pathEnv is the file that a role is about.
 const pathEnv = "GOZD_TEST_PATH"
 
+// roles are what the test binary does when a test runs it again.
 var roles = make(map[string]func())
 
-func TestMain(m *testing.M) {
-	if play := roles[os.Getenv(roleEnv)]; play != nil {
-		play()
-		return
-	}
-	goleak.VerifyTestMain(m)
-}
+func TestMain(m *testing.M) { reexec.Main(m, roles) }
 
 // role returns a command that has this binary play a role.
 func role(t *testing.T, name, path string) *exec.Cmd {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), os.Args[0])
-	cmd.Env = append(os.Environ(), roleEnv+"="+name, pathEnv+"="+path,
-		"GORACE=atexit_sleep_ms=0") // the race detector sleeps a second at the end
-	return cmd
+	return reexec.Command(t, name, pathEnv+"="+path)
 }
 
 // output plays a role to its end and decodes what it prints into v.

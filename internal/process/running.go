@@ -26,9 +26,9 @@ func (e *RunningError) Error() string {
 }
 
 // acquireWait is how long Acquire tries when the lock is held but no daemon is
-// to be seen: somebody who only looks holds the lock for an instant, and a
-// daemon that has just taken it has not written its PID yet.
-const acquireWait = time.Second
+// to be seen: somebody who only looks holds the lock for an instant, a daemon that
+// has just taken it has not written its PID yet, and one that ends removes its files.
+const acquireWait = settleWait
 
 // Acquire takes the lock that belongs to a PID file. It returns a *RunningError
 // while a generation of the daemon serves.
@@ -93,7 +93,7 @@ type Running struct {
 // Find returns the serving generation of the daemon that a PID file belongs
 // to. It believes the lock, then the state file, and checks the process's start
 // time: a stale PID file, or a PID that a stranger has by now, is
-// [ErrNotRunning].
+// [ErrNotRunning]. It looks once; who acts on what it says calls [Await].
 func Find(pidfile string) (*Running, error) {
 	locked, err := held(pidfile)
 	if err != nil {

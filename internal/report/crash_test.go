@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"runtime/debug"
 	"strings"
 	"sync"
@@ -14,6 +13,7 @@ import (
 	"testing"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/report"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/reexec"
 )
 
 func init() {
@@ -97,9 +97,7 @@ func start(t *testing.T, role string) (int, report.Outcome) {
 		t.Fatal(err)
 	}
 	defer said.Close()
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), roleEnv+"="+role, "GOTRACEBACK=all",
-		"GORACE=atexit_sleep_ms=0") // the race detector sleeps a second at the end
+	cmd := reexec.Command(t, role, "GOTRACEBACK=all")
 	cmd.ExtraFiles = []*os.File{tell}
 	err = cmd.Start()
 	tell.Close()

@@ -1,22 +1,12 @@
 package report_test
 
 import (
-	"os"
 	"testing"
 
-	"go.uber.org/goleak"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/reexec"
 )
 
-// roleEnv has the test binary, started again by a test, play one of roles
-// instead of running tests.
-const roleEnv = "GOZD_TEST_ROLE"
-
+// roles are what the test binary does when a test runs it again.
 var roles = make(map[string]func())
 
-func TestMain(m *testing.M) {
-	if play := roles[os.Getenv(roleEnv)]; play != nil {
-		play()
-		return
-	}
-	goleak.VerifyTestMain(m)
-}
+func TestMain(m *testing.M) { reexec.Main(m, roles) }

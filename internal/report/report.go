@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"runtime/debug"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -46,7 +47,7 @@ func NewWriter(f *os.File) *Writer {
 	w := &Writer{file: f}
 	// By hand: the first use of encoding/json costs a tenth of a millisecond, and
 	// who starts a process waits for it.
-	_, _ = fmt.Fprintf(f, "{\"pid\":%d}\n", os.Getpid())
+	_, _ = f.WriteString(`{"pid":` + strconv.Itoa(os.Getpid()) + "}\n")
 	_ = debug.SetCrashOutput(f, debug.CrashOptions{})
 	return w
 }

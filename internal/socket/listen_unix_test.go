@@ -14,17 +14,13 @@ import (
 	"testing"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/socket"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/shortdir"
 )
 
 // pathIn returns a path that fits into a socket address.
 func pathIn(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "gozd") //nolint:usetesting // t.TempDir has the name of the test in it, too long for macOS
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	return filepath.Join(dir, "x.sock")
+	return filepath.Join(shortdir.Make(t), "x.sock")
 }
 
 func stat(t *testing.T, path string) (fs.FileMode, *syscall.Stat_t) {

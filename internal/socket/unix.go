@@ -181,6 +181,16 @@ func setReusePort(c syscall.RawConn, on bool) error {
 	return errors.Join(err, setErr)
 }
 
+// Exists reports whether clients can find a Unix socket: by an abstract name always, by a path if there is a
+// socket, though not whose.
+func Exists(path string) bool {
+	if isAbstract(path) {
+		return true
+	}
+	info, err := os.Lstat(path)
+	return err == nil && info.Mode().Type() == fs.ModeSocket
+}
+
 // Remove removes a Unix socket's file when its daemon has ended or has moved to
 // another address. Abstract names and files that are no sockets are left alone.
 func Remove(path string) error {

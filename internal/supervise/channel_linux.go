@@ -22,8 +22,19 @@ func newChannel() (ours, theirs *os.File, err error) {
 	return os.NewFile(uintptr(fds[0]), "supervisor"), os.NewFile(uintptr(fds[1]), "generations"), nil
 }
 
-// maxRights is how many descriptors the kernel lets into one message (SCM_MAX_FD).
-const maxRights = 253
+// message is what has been read. Its data is valid until the next is read.
+type message struct {
+	data  []byte
+	pid   int   // of the sender; 0 if the kernel does not say
+	files []int // descriptors that came along
+}
+
+// close closes the descriptors. That is also what a sender waits for that has sent systemd's BARRIER=1.
+func (m *message) close() {
+	for _, fd := range m.files {
+		_ = unix.Close(fd)
+	}
+}
 
 // inbox reads datagrams whose sender the kernel names. Not safe for concurrent use, but for wait.
 type inbox struct {
@@ -42,12 +53,11 @@ func newInbox(f *os.File, size int) (*inbox, error) {
 	if err != nil {
 		return nil, err
 	}
-	// systemd's clients may pass descriptors with a message; see next.
 	return &inbox{
 		file:    f,
 		raw:     raw,
 		buf:     make([]byte, size),
-		oob:     make([]byte, unix.CmsgSpace(unix.SizeofUcred)+unix.CmsgSpace(4*maxRights)),
+		oob:     make([]byte, unix.CmsgSpace(unix.SizeofUcred)+unix.CmsgSpace(4*maxKept)),
 		emptied: make(chan struct{}),
 	}, nil
 }
@@ -55,42 +65,40 @@ func newInbox(f *os.File, size int) (*inbox, error) {
 // errEmpty means that there is nothing to read now.
 var errEmpty = errors.New("nothing to read")
 
-// next returns the next message and the PID of its sender, or errEmpty. The data is valid until the
-// next call. Descriptors that come along are closed: that is also what
-// a sender waits for that has sent systemd's BARRIER=1.
-func (b *inbox) next() (data []byte, pid int, err error) {
+// next returns the next message, which is to be closed, or errEmpty.
+func (b *inbox) next() (m message, err error) {
 	var n, oobn int
 	ctlErr := b.raw.Control(func(fd uintptr) {
 		n, oobn, _, _, err = unix.Recvmsg(int(fd), b.buf, b.oob, unix.MSG_DONTWAIT|unix.MSG_CMSG_CLOEXEC)
 	})
 	switch {
 	case ctlErr != nil:
-		return nil, 0, ctlErr
+		return message{}, ctlErr
 	case errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EINTR):
-		return nil, 0, errEmpty
+		return message{}, errEmpty
 	case err != nil:
-		return nil, 0, os.NewSyscallError("recvmsg", err)
+		return message{}, os.NewSyscallError("recvmsg", err)
 	}
-	return b.buf[:n], senderOf(b.oob[:oobn]), nil
+	m.data = b.buf[:n]
+	m.pid, m.files = unpack(b.oob[:oobn])
+	return m, nil
 }
 
-// senderOf returns the PID in the credentials, 0 without, and closes descriptors.
-func senderOf(oob []byte) (pid int) {
-	messages, err := unix.ParseSocketControlMessage(oob)
+// unpack returns the PID in the credentials, 0 without, and descriptors.
+func unpack(oob []byte) (pid int, files []int) {
+	controls, err := unix.ParseSocketControlMessage(oob)
 	if err != nil {
-		return 0
+		return 0, nil
 	}
-	for i := range messages {
-		if cred, err := unix.ParseUnixCredentials(&messages[i]); err == nil {
+	for i := range controls {
+		if cred, err := unix.ParseUnixCredentials(&controls[i]); err == nil {
 			pid = int(cred.Pid)
 			continue
 		}
-		fds, _ := unix.ParseUnixRights(&messages[i])
-		for _, fd := range fds {
-			_ = unix.Close(fd)
-		}
+		fds, _ := unix.ParseUnixRights(&controls[i]) // of another kind there are none
+		files = append(files, fds...)
 	}
-	return pid
+	return pid, files
 }
 
 // wait returns when there is something to read, or the file is closed: then it is an error.

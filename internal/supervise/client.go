@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"syscall"
 	"time"
 )
 
@@ -64,7 +65,38 @@ func (c *Client) Gone() <-chan struct{} {
 }
 
 // Tell has the supervisor know. That it is gone is no error here; see Gone.
-func (c *Client) Tell(e Event) error {
+func (c *Client) Tell(e Event) error { return c.send(e, nil) }
+
+// Socket is one that systemd is to keep, and the name under which it does.
+type Socket struct {
+	Name   string
+	Socket syscall.Conn
+}
+
+// Keep has the supervisor give these sockets to systemd, and have it let go of others that it has kept for the daemon.
+// An event that says so follows: see Event.Keeps. The sockets stay the caller's. e has only what is signed.
+func (c *Client) Keep(e Event, sockets []Socket) error {
+	if c == nil {
+		return nil
+	}
+	e.Kind = Keeping
+	var files []int
+	defer func() { closeAll(files) }()
+	size := 0
+	for _, s := range sockets {
+		fd, err := duplicate(s.Socket)
+		if err != nil {
+			return fmt.Errorf("supervise: %s: %w", s.Name, err)
+		}
+		e.Names, files, size = append(e.Names, s.Name), append(files, fd), size+2*len(s.Name)
+	}
+	if size > maxNames || len(files) > maxKept {
+		return fmt.Errorf("supervise: keep %d sockets: they are too many", len(files))
+	}
+	return c.send(e, files)
+}
+
+func (c *Client) send(e Event, files []int) error {
 	if c == nil {
 		return nil
 	}
@@ -78,7 +110,7 @@ func (c *Client) Tell(e Event) error {
 		return fmt.Errorf("supervise: event: %w", err)
 	}
 	_ = c.file.SetWriteDeadline(time.Now().Add(patience)) // without one it would only wait longer
-	if _, err := c.file.Write(data); err != nil && !isGone(err) {
+	if err := write(c.file, data, files); err != nil && !isGone(err) {
 		return fmt.Errorf("supervise: tell the supervisor that this generation is %s: %w", e.Kind, err)
 	}
 	return nil

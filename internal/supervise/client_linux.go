@@ -3,6 +3,7 @@ package supervise
 import (
 	"errors"
 	"os"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -24,3 +25,36 @@ func peer(f *os.File) (pid int, err error) {
 }
 
 func isGone(err error) bool { return errors.Is(err, unix.EPIPE) || errors.Is(err, unix.ECONNRESET) }
+
+// write sends a message, with descriptors or without, on a connected socket.
+func write(to syscall.Conn, data []byte, files []int) error {
+	raw, err := to.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var rights []byte
+	if len(files) > 0 {
+		rights = unix.UnixRights(files...)
+	}
+	writeErr := raw.Write(func(fd uintptr) bool {
+		err = unix.Sendmsg(int(fd), data, rights, nil, unix.MSG_NOSIGNAL)
+		return !errors.Is(err, unix.EAGAIN) && !errors.Is(err, unix.EINTR)
+	})
+	return errors.Join(writeErr, os.NewSyscallError("sendmsg", err))
+}
+
+// duplicate returns another descriptor of a socket, since the message is sent while the socket may be closed.
+func duplicate(c syscall.Conn) (fd int, err error) {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return -1, err
+	}
+	ctlErr := raw.Control(func(n uintptr) { fd, err = unix.FcntlInt(n, unix.F_DUPFD_CLOEXEC, 3) })
+	return fd, errors.Join(ctlErr, os.NewSyscallError("fcntl", err))
+}
+
+func closeAll(files []int) {
+	for _, fd := range files {
+		_ = unix.Close(fd)
+	}
+}

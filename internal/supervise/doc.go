@@ -2,7 +2,7 @@
 // supervisor, whose PID never changes, for whoever watches that process, be it
 // systemd, a container runtime or a shell.
 //
-// The supervisor holds no socket of the daemon. It starts generation 1, passes
+// The supervisor holds no socket of the daemon, and passes those on that systemd is to keep. It starts generation 1, passes
 // signals to the generation that serves, collects orphans, speaks to systemd, and
 // ends as the last generation does. After each upgrade it runs the new
 // binary in its own place. All of it needs Linux.

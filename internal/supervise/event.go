@@ -26,6 +26,7 @@ const (
 	Stopping  Kind = "stopping"  // it accepts nothing more, since the daemon is to end
 	Alive     Kind = "alive"     // it is not hanging; for the watchdog
 	Hurry     Kind = "hurry"     // the generation that is the supervisor, too, is to do what Signal says
+	Keeping   Kind = "keeping"   // the sockets that come along are those to be kept; see Client.Keep
 )
 
 // Event is what a generation tells its supervisor.
@@ -46,14 +47,34 @@ type Event struct {
 
 	// Signal is a number, with Hurry.
 	Signal int `json:"signal,omitempty"`
+
+	// Names are those of the sockets, with Keeping.
+	Names []string `json:"names,omitempty"`
+
+	// Keeps says, with Serving and Failed, that the generation has sockets kept, and has just said which. Without it
+	// none are.
+	Keeps bool `json:"keeps,omitempty"`
 }
 
 // maxText bounds Event.Text, which goes through a socket as one message, and ends in a
 // line of systemctl status.
 const maxText = 2 << 10
 
-// maxEvent is room for any event.
-const maxEvent = 8*maxText + 512
+// maxNames bounds all of Event.Names, and maxKept their number: the kernel lets no more descriptors
+// into one message (SCM_MAX_FD).
+const (
+	maxNames = 48 << 10
+	maxKept  = 253
+)
+
+// maxEvent is room for any event: no character is more than six in JSON.
+const maxEvent = 8*maxText + maxNames + 512
+
+// Stored is a socket that systemd keeps for the daemon.
+type Stored struct {
+	Name  string `json:"name"`
+	Inode uint64 `json:"inode"` // tells it from another one of the name
+}
 
 func (e Event) encode() ([]byte, error) {
 	e.Version = protocolVersion

@@ -21,13 +21,9 @@ var parentDeath = func() (sig int32) {
 	return sig
 }()
 
-// exec runs the program at path in the place of this process: same PID, same arguments. It returns
+// exec runs the program at path in the place of this process: same PID, same arguments. Signals have to be held. It returns
 // only if that fails, and then nothing has changed.
 func (s *state) exec(path string) error {
-	env, err := s.environ()
-	if err != nil {
-		return err
-	}
 	if err := s.inherit(true); err != nil {
 		return err
 	}
@@ -39,6 +35,11 @@ func (s *state) exec(path string) error {
 	defer undo()
 	args := append([]string{s.Binary}, os.Args[1:]...)
 	_ = unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(parentDeath), 0, 0, 0) // cannot fail with what the kernel has given
+	s.takePending()
+	env, err := s.environ()
+	if err != nil {
+		return err
+	}
 	hangup := setAction(unix.SIGHUP, &ignored)
 	defer setAction(unix.SIGHUP, &hangup)
 	return fmt.Errorf("supervise: run %s: %w", path, syscall.Exec(path, args, env))
@@ -60,6 +61,16 @@ func provenBinary(g *generation) (path string, closeIt func(), err error) {
 		_ = raw.Control(func(n uintptr) { fd = int(n) })
 	}
 	return fmt.Sprintf("/proc/self/fd/%d", fd), func() { _ = exe.Close() }, nil
+}
+
+// runs reports whether this process runs the very file at path.
+func runs(path string) bool {
+	this, err := os.Stat("/proc/self/exe")
+	if err != nil {
+		return false
+	}
+	that, err := os.Stat(path)
+	return err == nil && os.SameFile(this, that)
 }
 
 // nameProcess has ps show the binary's name, not that of a descriptor.

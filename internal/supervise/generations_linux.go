@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"slices"
 	"syscall"
 	"time"
 	"unsafe"
@@ -81,7 +80,8 @@ func (w *watched) exitStatus(raw syscall.RawConn) (status *syscall.WaitStatus) {
 }
 
 // exitInfo asks once (struct pidfd_info in linux/pidfd.h, as it was at first). Both are nil as long as the
-// process has not been collected.
+// process has not been collected. While it is being collected the kernel may find no process, and says ESRCH without
+// having written anything (pidfd_info in fs/pidfs.c); one that knows nothing of the exit says so forever.
 func exitInfo(pidfd uintptr) (*syscall.WaitStatus, error) {
 	const (
 		getInfo  = 0xC040FF0B // PIDFD_GET_INFO
@@ -92,11 +92,12 @@ func exitInfo(pidfd uintptr) (*syscall.WaitStatus, error) {
 		_       [11]uint32
 		exit    uint32
 	}{mask: infoExit}
-	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, pidfd, getInfo, uintptr(unsafe.Pointer(&info))); errno != 0 && errno != unix.ESRCH {
-		return nil, errno
-	}
-	if info.mask&infoExit == 0 {
+	_, _, errno := unix.Syscall(unix.SYS_IOCTL, pidfd, getInfo, uintptr(unsafe.Pointer(&info)))
+	switch {
+	case errno == unix.ESRCH, errno == 0 && info.mask&infoExit == 0:
 		return nil, nil
+	case errno != 0:
+		return nil, errno
 	}
 	ws := syscall.WaitStatus(info.exit)
 	return &ws, nil
@@ -114,22 +115,30 @@ func (w *watched) signal(sig syscall.Signal) error {
 // hear takes note of all that has been said until now.
 func (s *supervisor) hear() {
 	for {
-		data, pid, err := s.channel.next()
+		m, err := s.channel.next()
 		if err != nil {
 			break
 		}
-		if len(data) == 0 { // its end: no generation has the other one any more
+		if len(m.data) == 0 { // its end: no generation has the other one any more
 			s.channel.over = true
 			break
 		}
-		e, err := decodeEvent(data)
-		if err != nil {
-			s.log.Warn("not understood", "pid", pid, "error", err)
-			continue
-		}
-		s.heard(pid, e)
+		s.understand(m)
+		m.close()
 	}
 	s.hearProgram()
+}
+
+func (s *supervisor) understand(m message) {
+	e, err := decodeEvent(m.data)
+	if err != nil {
+		s.log.Warn("not understood", "pid", m.pid, "error", err)
+		return
+	}
+	s.heard(m.pid, e)
+	if e.Kind == Keeping {
+		s.keepSockets(m.pid, e.Names, m.files)
+	}
 }
 
 func (s *supervisor) heard(pid int, e Event) {
@@ -158,7 +167,10 @@ func (s *supervisor) heard(pid int, e Event) {
 		if stoodBy {
 			s.Status = nil // that of its successor, which was not the last
 		}
-	case Draining, Stopping, Starting, Upgrading, Alive:
+	case Draining, Stopping, Starting, Upgrading, Alive, Keeping:
+	}
+	if (e.Kind == Serving || e.Kind == Failed) && !e.Keeps {
+		s.store(nil, nil)
 	}
 	s.report(g, e)
 }
@@ -227,20 +239,10 @@ func describe(ws *syscall.WaitStatus) string {
 
 // pass passes a signal on to the generation that serves, or keeps it until one can take it.
 func (s *supervisor) pass(sig syscall.Signal) {
-	if sig == unix.SIGTERM || sig == unix.SIGINT || sig == unix.SIGQUIT {
-		s.Asked = int(sig)
-	}
 	if g := s.Line.serving(); g != nil && sig == unix.SIGUSR1 && s.Line.Upgrading {
 		s.send(g, sig) // and to its successor, which may have the old file too
 	}
-	s.keep(sig)
-}
-
-// keep has a signal passed on by passKept. Two of the same kind that wait are one, as in the kernel.
-func (s *supervisor) keep(sig syscall.Signal) {
-	if !slices.Contains(s.Kept, int(sig)) {
-		s.Kept = append(s.Kept, int(sig))
-	}
+	s.take(sig)
 }
 
 // passKept passes on what can be: nothing as long as nobody handles signals, and no request for an

@@ -100,7 +100,7 @@ func (l *line) heard(pid int, e Event) *generation {
 		if g.Phase != isServing {
 			g.Phase = isDraining
 		}
-	case Alive, Hurry:
+	case Alive, Hurry, Keeping:
 	}
 	return g
 }

@@ -22,6 +22,7 @@ type Options struct {
 	Verbose bool
 	Env     []string
 	Files   []*os.File
+	Stored  []Stored
 }
 
 // Begin fails: there is no supervisor on this system.

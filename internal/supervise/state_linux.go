@@ -7,11 +7,13 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/early"
 )
 
 // The marks in the environment. Each is removed as soon as it has been seen.
 const (
-	stateEnv   = "GOZD_SUPERVISOR" // this process is the supervisor, and how far it is
+	stateEnv   = early.StateEnv    // this process is the supervisor, and how far it is
 	channelEnv = "GOZD_SUPERVISED" // this process is generation 1, and which descriptor is the channel
 )
 
@@ -22,13 +24,14 @@ type state struct {
 	Binary  string `json:"binary"` // absolute
 	Verbose bool   `json:"verbose"`
 
-	Channel  int     `json:"channel"`            // descriptor of the supervisor's end
-	Notify   int     `json:"notify,omitempty"`   // descriptor of the generations' NOTIFY_SOCKET; 0 without systemd
-	First    *job    `json:"first,omitempty"`    // generation 1, as long as it has not been started
-	Kept     []int   `json:"kept,omitempty"`     // signals that could not be passed on yet
-	Asked    int     `json:"asked,omitempty"`    // the signal by which the daemon was asked to end
-	Announce bool    `json:"announce,omitempty"` // systemd waits to be told that an upgrade is over
-	Status   *uint32 `json:"status,omitempty"`   // of the serving generation that ended last
+	Channel  int      `json:"channel"`            // descriptor of the supervisor's end
+	Notify   int      `json:"notify,omitempty"`   // descriptor of the generations' NOTIFY_SOCKET; 0 without systemd
+	First    *job     `json:"first,omitempty"`    // generation 1, as long as it has not been started
+	Kept     []int    `json:"kept,omitempty"`     // signals that could not be passed on yet
+	Asked    int      `json:"asked,omitempty"`    // the signal by which the daemon was asked to end
+	Announce bool     `json:"announce,omitempty"` // systemd waits to be told that an upgrade is over
+	Status   *uint32  `json:"status,omitempty"`   // of the serving generation that ended last
+	Stored   []Stored `json:"stored,omitempty"`   // what systemd keeps for the daemon
 }
 
 // job is what generation 1 is started with, besides the supervisor's own arguments and standard streams.

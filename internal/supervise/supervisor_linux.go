@@ -13,6 +13,7 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 	"golang.org/x/sys/unix"
 
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/early"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 )
 
@@ -52,6 +53,10 @@ type Options struct {
 
 	// Files are given to generation 1, from descriptor 3 on.
 	Files []*os.File
+
+	// Stored are the sockets that systemd has kept for the daemon, and has passed to this process, by their names:
+	// their inodes, 0 for one that is none.
+	Stored []Stored
 }
 
 // Begin makes this process the supervisor, by running its own binary once more in its
@@ -61,7 +66,7 @@ func Begin(opts Options) error {
 	if err != nil {
 		return err
 	}
-	s := &state{Version: protocolVersion, Binary: opts.Binary, Verbose: opts.Verbose}
+	s := &state{Version: protocolVersion, Binary: opts.Binary, Verbose: opts.Verbose, Stored: opts.Stored}
 	s.Channel, err = descriptor(ours)
 	files := append(slices.Clip(opts.Files), theirs)
 	first := &job{Dir: opts.Dir, Env: append(opts.Env, fmt.Sprintf("%s=%d", channelEnv, 2+len(files)))}
@@ -79,6 +84,7 @@ func Begin(opts Options) error {
 		return err
 	}
 	s.First = first
+	defer s.holdSignals(early.Signals)()
 	err = s.exec("/proc/self/exe")
 	for _, f := range append(files, ours) {
 		_ = f.Close()
@@ -119,7 +125,7 @@ func newSupervisor(st *state, log *slog.Logger) *supervisor {
 		state:    st,
 		log:      log,
 		watched:  make(map[int]*watched),
-		signals:  early,
+		signals:  early.Signals,
 		children: make(chan os.Signal, 1),
 		arrived:  make(chan *inbox),
 		ends:     make(chan end),
@@ -248,7 +254,7 @@ func (s *supervisor) loop() {
 	}
 }
 
-// runNext runs the binary of the serving generation in this one's place. If that fails the old one is
+// runNext runs the binary of the serving generation in this one's place, if it is another. If that fails the old one is
 // good enough.
 func (s *supervisor) runNext() {
 	g := s.Line.serving()
@@ -258,12 +264,15 @@ func (s *supervisor) runNext() {
 	path, closeIt, err := provenBinary(g)
 	if err == nil {
 		defer closeIt()
-		s.Announce = true
-		for len(s.signals) > 0 {
-			s.keep((<-s.signals).(syscall.Signal))
+		if runs(path) {
+			return
 		}
+		release := s.holdSignals(s.signals)
+		s.Announce = true
 		err = s.exec(path)
 		s.Announce = false
+		signal.Notify(s.signals, early.PassedOn...)
+		release()
 	}
 	s.log.Warn("the supervisor stays at its binary", "error", err)
 }

@@ -19,7 +19,7 @@ const (
 
 // childless are the variables that are not for the generations: marks of the supervisor's own,
 // and what names its PID, which systemd's clients would compare with theirs. They get a NOTIFY_SOCKET of their own.
-var childless = []string{stateEnv, channelEnv, notifyEnv, watchdogPIDEnv}
+var childless = []string{stateEnv, channelEnv, notifyEnv, watchdogPIDEnv, storeEnv}
 
 // maxNotify is what systemd itself reads of a message (NOTIFY_BUFFER_MAX).
 const maxNotify = 4096
@@ -69,7 +69,7 @@ func (s *supervisor) report(g *generation, e Event) {
 	switch {
 	case e.Kind == Alive && serves && s.systemd.watchdog:
 		s.systemd.tell(daemon.SdNotifyWatchdog)
-	case e.Kind == Alive:
+	case e.Kind == Alive, e.Kind == Keeping:
 	case e.Kind == Serving && s.renew: // when the next image has begun; see runNext
 	case e.Kind == Serving, e.Kind == Failed:
 		s.systemd.tell(daemon.SdNotifyReady, s.status()) // also after a failure: the reload would never end
@@ -135,12 +135,13 @@ func (s *supervisor) hearProgram() {
 		return
 	}
 	for {
-		data, pid, err := s.notify.next()
+		m, err := s.notify.next()
 		if err != nil {
 			return
 		}
-		if g := s.Line.serving(); g != nil && g.PID == pid {
-			s.passMessage(string(data))
+		m.close()
+		if g := s.Line.serving(); g != nil && g.PID == m.pid {
+			s.passMessage(string(m.data))
 		}
 	}
 }

@@ -15,8 +15,8 @@ import (
 )
 
 // settleWait is how long tableflip may take to see that this process is ready. It
-// does so at once, but in a goroutine of its own.
-const settleWait = time.Second
+// does so at once, but in a goroutine of its own, which may have to wait for a processor.
+const settleWait = 10 * time.Second
 
 // Successor is the next generation, which serves.
 type Successor struct {
@@ -248,11 +248,12 @@ func (u *Upgrader) dropped(kept []string) []string {
 // Check reports whether the next generation could be told what it has to know: a
 // configuration with more sockets than fit into a message would fail every upgrade,
 // and that is better known at the start. It also has the first upgrade find the
-// encoder warm.
+// encoder warm, and the mailbox open.
 func (u *Upgrader) Check(ancestors []Ancestor) error {
 	if u.tf == nil {
 		return nil
 	}
+	_ = u.box.connect() // or the upgrade will try it again
 	manifest, _ := u.message(ancestors)
 	_, err := encodeLetter(manifest, []string{fileSaid, fileSeen, fileStandby}, 0)
 	return err
@@ -276,6 +277,8 @@ func (u *Upgrader) message(ancestors []Ancestor) (Manifest, map[string]*os.File)
 		Ancestors:  ancestors,
 		Tickets:    slices.Clone(u.tickets),
 		Shadowed:   u.shadows,
+		Managed:    u.managed,
+		Storing:    u.storing,
 		History:    u.history,
 	}, files
 }

@@ -9,7 +9,7 @@ import (
 	"net"
 	"os"
 	"slices"
-	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -23,8 +23,11 @@ import (
 // one, and the end of a pipe would not be seen; with the mailbox all that
 // tableflip ever passes stays the same.
 type mailbox struct {
-	post  *net.UnixConn // the serving generation writes here
-	fetch *net.UnixConn // its successor reads here
+	files [2]*os.File // post and fetch, before they are connections
+
+	connecting sync.Mutex    // held by connect
+	post       *net.UnixConn // the serving generation writes here
+	fetch      *net.UnixConn // its successor reads here
 }
 
 const (
@@ -43,6 +46,9 @@ func newMailbox() (post, fetch *os.File, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	for _, fd := range fds {
+		_ = unix.SetNonblock(fd, true) // or reading would not end at a deadline
+	}
 	return os.NewFile(uintptr(fds[0]), "mailbox"), os.NewFile(uintptr(fds[1]), "mailbox"), nil
 }
 
@@ -60,23 +66,33 @@ func socketPair(kind int) ([2]int, error) {
 	return fds, nil
 }
 
-// openMailbox makes a mailbox of the two files. It duplicates them; they stay
-// the caller's.
-func openMailbox(post, fetch *os.File) (*mailbox, error) {
-	p, err := unixConn(post)
-	if err != nil {
-		return nil, err
+// openMailbox makes a mailbox of the two files, which it takes over.
+func openMailbox(post, fetch *os.File) *mailbox { return &mailbox{files: [2]*os.File{post, fetch}} }
+
+// connect has the mailbox ready for sending. A new generation, which only wants to read, and at once, need not
+// wait for that: it takes a tenth of a millisecond. Where it fails, because there are no descriptors, it can be tried again.
+func (m *mailbox) connect() error {
+	m.connecting.Lock()
+	defer m.connecting.Unlock()
+	if m.fetch != nil {
+		return nil
 	}
-	f, err := unixConn(fetch)
+	post, err := unixConn(m.files[0])
 	if err != nil {
-		_ = p.Close()
-		return nil, err
+		return err
 	}
+	fetch, err := unixConn(m.files[1])
+	if err != nil {
+		_ = post.Close()
+		return err
+	}
+	_, _ = m.files[0].Close(), m.files[1].Close()
 	// macOS gives a datagram pair 2 KiB. Where the size is refused, a message
 	// that does not fit fails the upgrade with the system's own error.
-	_ = p.SetWriteBuffer(mailboxSize)
-	_ = f.SetReadBuffer(mailboxSize)
-	return &mailbox{post: p, fetch: f}, nil
+	_ = post.SetWriteBuffer(mailboxSize)
+	_ = fetch.SetReadBuffer(mailboxSize)
+	m.post, m.fetch = post, fetch
+	return nil
 }
 
 func unixConn(f *os.File) (*net.UnixConn, error) {
@@ -92,33 +108,12 @@ func unixConn(f *os.File) (*net.UnixConn, error) {
 	return u, nil
 }
 
-// letter is a message as the successor reads it.
-type letter struct {
-	manifest Manifest
-	files    map[string]*os.File
-	sockets  held
-}
-
-// socketPrefix is what the name of a listening socket begins with, before its ID.
-const socketPrefix = "socket "
-
-// envelope is what is on the wire: the manifest, and the names of the files in
-// the order of their descriptors. Where these are too many for one datagram, More others follow without a manifest.
-type envelope struct {
-	Manifest json.RawMessage `json:"manifest,omitempty"`
-	Files    []string        `json:"files"`
-	More     int             `json:"more,omitempty"`
-}
-
-// enclosure is a descriptor that goes with a message.
-type enclosure struct {
-	name string
-	fd   int
-}
-
 // send puts a message into the mailbox, which must be empty. Files and sockets stay the
 // caller's, and nobody may close them meanwhile.
 func (m *mailbox) send(manifest Manifest, files map[string]*os.File, sockets map[string]int) error {
+	if err := m.connect(); err != nil {
+		return err
+	}
 	all := make([]enclosure, 0, len(files)+len(sockets))
 	for name, f := range files {
 		fd, err := descriptor(f)
@@ -163,32 +158,14 @@ func (m *mailbox) enclose(data []byte, part []enclosure) error {
 	return nil
 }
 
-func names(part []enclosure) []string {
-	var all []string
-	for _, e := range part {
-		all = append(all, e.name)
-	}
-	return all
-}
-
 // sendNothing puts an empty message into the mailbox: who reads it learns that
 // there will be no other.
-func (m *mailbox) sendNothing() { _, _ = m.post.Write(nil) }
-
-// encodeLetter refuses what the system would take and the reader would cut.
-func encodeLetter(manifest Manifest, names []string, more int) ([]byte, error) {
-	head, err := json.Marshal(manifest)
-	if err != nil {
-		return nil, fmt.Errorf("upgrade: encode manifest: %w", err)
+func (m *mailbox) sendNothing() {
+	if m.connect() == nil {
+		_, _ = m.post.Write(nil)
+	} else {
+		_, _ = m.files[0].Write(nil)
 	}
-	data, err := json.Marshal(envelope{Manifest: head, Files: names, More: more})
-	if err != nil {
-		return nil, fmt.Errorf("upgrade: encode manifest: %w", err)
-	}
-	if len(data) > mailboxSize {
-		return nil, fmt.Errorf("upgrade: the manifest has %d bytes, the mailbox holds %d", len(data), mailboxSize)
-	}
-	return data, nil
 }
 
 // descriptor returns f's number without putting it into blocking mode, as
@@ -238,73 +215,50 @@ func (m *mailbox) receiveMore(l *letter) error {
 	return nil
 }
 
-// openLetter opens the first datagram of a message, and returns how many more there are.
-func openLetter(data []byte, fds []int) (l *letter, more int, err error) {
-	env, err := openEnvelope(data, fds)
-	if err != nil {
-		return nil, 0, err
-	}
-	manifest, err := decodeManifest(env.Manifest)
-	if err != nil {
-		return nil, 0, err
-	}
-	l = &letter{manifest: manifest, files: make(map[string]*os.File)}
-	l.take(env.Files, fds)
-	return l, env.More, nil
-}
-
-func openEnvelope(data []byte, fds []int) (env envelope, err error) {
-	if len(data) == 0 {
-		return env, errors.New("upgrade: the previous generation could not write its manifest")
-	}
-	if err := json.Unmarshal(data, &env); err != nil {
-		return env, fmt.Errorf("upgrade: manifest from the previous generation: %w", err)
-	}
-	if len(env.Files) != len(fds) {
-		return env, fmt.Errorf("upgrade: the previous generation names %d files and sent %d", len(env.Files), len(fds))
-	}
-	return env, nil
-}
-
-// take takes over descriptors under their names. Of two with the same name the later one counts.
-func (l *letter) take(names []string, fds []int) {
-	for i, name := range names {
-		if id, ok := strings.CutPrefix(name, socketPrefix); ok {
-			if old, ok := l.sockets.fds[id]; ok {
-				closeDescriptor(old)
-			}
-			l.sockets.add(id, fds[i])
-			continue
-		}
-		if old := l.files[name]; old != nil {
-			_ = old.Close()
-		}
-		l.files[name] = os.NewFile(uintptr(fds[i]), name)
-	}
-}
-
-func (l *letter) close() {
-	for _, f := range l.files {
-		_ = f.Close()
-	}
-	l.sockets.close(func(string) bool { return false })
-}
-
 // read waits until deadline for one message, and returns it with its
 // descriptors, which are closed on exec.
-func (m *mailbox) read(deadline time.Time) ([]byte, []int, error) {
-	_ = m.fetch.SetReadDeadline(deadline)
-	data, oob := buffers()
-	n, oobn, _, _, err := m.fetch.ReadMsgUnix(data, oob)
+func (m *mailbox) read(deadline time.Time) (data []byte, fds []int, err error) {
+	in := m.in()
+	raw, err := in.SyscallConn()
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := in.SetReadDeadline(deadline); err != nil {
+		return nil, nil, err
+	}
+	waitErr := raw.Read(func(fd uintptr) bool {
+		data, fds, err = receiveMessage(int(fd))
+		return !errors.Is(err, unix.EAGAIN)
+	})
+	if waitErr != nil {
+		return nil, nil, waitErr
+	}
+	return data, fds, err
+}
+
+// in is the end to read from.
+func (m *mailbox) in() interface {
+	syscall.Conn
+	SetReadDeadline(time.Time) error
+} {
+	if m.fetch != nil {
+		return m.fetch
+	}
+	return m.files[1]
+}
+
+// receiveMessage reads a message without waiting for one, and returns it with its descriptors, which are closed
+// on exec.
+func receiveMessage(fd int) ([]byte, []int, error) {
+	syscall.ForkLock.RLock() // until they are closed on exec, a fork would copy the descriptors
+	defer syscall.ForkLock.RUnlock()
+	data, oob := make([]byte, mailboxSize), make([]byte, unix.CmsgSpace(4*mailboxFiles))
+	n, oobn, _, _, err := unix.Recvmsg(fd, data, oob, unix.MSG_DONTWAIT)
 	if err != nil {
 		return nil, nil, err
 	}
 	fds, err := rights(oob[:oobn])
 	return data[:n], fds, err
-}
-
-func buffers() (data, oob []byte) {
-	return make([]byte, mailboxSize), make([]byte, unix.CmsgSpace(4*mailboxFiles))
 }
 
 func rights(oob []byte) ([]int, error) {
@@ -330,6 +284,9 @@ func rights(oob []byte) ([]int, error) {
 // empty throws away what nobody read: a successor that died early leaves its
 // message, and the descriptors in it, in the socket.
 func (m *mailbox) empty() {
+	if m.connect() != nil {
+		return
+	}
 	raw, err := m.fetch.SyscallConn()
 	if err != nil {
 		return
@@ -365,6 +322,8 @@ func closeAll(fds []int) {
 }
 
 func (m *mailbox) close() {
-	_ = m.post.Close()
-	_ = m.fetch.Close()
+	if m.connect() == nil {
+		_ = m.post.Close()
+		_ = m.fetch.Close()
+	}
 }

@@ -22,10 +22,8 @@ func newTestMailbox(t *testing.T) *mailbox {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer post.Close()
-	defer fetch.Close()
-	m, err := openMailbox(post, fetch)
-	if err != nil {
+	m := openMailbox(post, fetch)
+	if err := m.connect(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(m.close)
@@ -296,9 +294,43 @@ func TestOpenMailboxOfOtherFiles(t *testing.T) {
 	defer good.Close()
 	bad, _ := newPipe(t)
 	for _, pair := range [][2]*os.File{{bad, bad}, {good, bad}, {bad, good}} {
-		if m, err := openMailbox(pair[0], pair[1]); err == nil {
+		m := openMailbox(pair[0], pair[1])
+		if err := m.connect(); err == nil {
 			m.close()
-			t.Errorf("openMailbox(%s, %s) succeeded", pair[0].Name(), pair[1].Name())
+			t.Errorf("a mailbox of %s and %s is connected", pair[0].Name(), pair[1].Name())
+		}
+		if err := m.send(letterTo, nil, nil); err == nil {
+			t.Errorf("a mailbox of %s and %s takes a letter", pair[0].Name(), pair[1].Name())
+		}
+	}
+}
+
+// A new generation reads before it connects, and waits for a letter that comes late.
+func TestMailboxIsReadBeforeItIsConnected(t *testing.T) {
+	for _, late := range []bool{false, true} {
+		m := newTestMailbox(t)
+		post, err1 := m.post.File()
+		fetch, err2 := m.fetch.File()
+		if err := errors.Join(err1, err2); err != nil {
+			t.Fatal(err)
+		}
+		next := openMailbox(post, fetch)
+		t.Cleanup(next.close)
+		sent := make(chan error, 1)
+		send := func() { sent <- m.send(letterTo, nil, nil) }
+		if late {
+			time.AfterFunc(20*time.Millisecond, send)
+		} else {
+			send()
+		}
+		if l, err := next.receive(); err != nil || !reflect.DeepEqual(l.manifest, letterTo) {
+			t.Errorf("late %v: received %+v, %v", late, l, err)
+		}
+		if err := <-sent; err != nil {
+			t.Error(err)
+		}
+		if next.fetch != nil {
+			t.Error("reading has connected the mailbox")
 		}
 	}
 }

@@ -1,24 +1,16 @@
 package upgrade
 
 import (
-	"os"
 	"testing"
 
-	"go.uber.org/goleak"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/reexec"
 )
 
-// RoleEnv has the test binary, started again by a test, play one of Roles
-// instead of running tests.
-const RoleEnv = "GOZD_TEST_ROLE"
+// RoleEnv is the variable that names the role of a process.
+const RoleEnv = reexec.Env
 
 // Roles are what this binary can be: tableflip allows one Upgrader a process, and
 // the relay replaces a descriptor of the process it is in.
 var Roles = make(map[string]func())
 
-func TestMain(m *testing.M) {
-	if play := Roles[os.Getenv(RoleEnv)]; play != nil {
-		play()
-		return
-	}
-	goleak.VerifyTestMain(m)
-}
+func TestMain(m *testing.M) { reexec.Main(m, Roles) }

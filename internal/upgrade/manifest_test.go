@@ -84,3 +84,10 @@ func FuzzManifest(f *testing.F) {
 		}
 	})
 }
+
+func TestSampleIsAManifest(t *testing.T) {
+	m, err := decodeManifest([]byte(sample))
+	if err != nil || len(m.Sockets) != 1 || len(m.Ancestors) != 1 {
+		t.Errorf("decodeManifest(sample) = %+v, %v", m, err)
+	}
+}

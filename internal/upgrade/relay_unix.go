@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -36,6 +37,7 @@ type relay struct {
 	exited chan struct{} // closed when the parent is gone
 	to     *os.File      // what tableflip's end of the pipe reads from; released once
 	ready  *os.File      // the pipe to the parent's tableflip
+	unread *os.File      // where what it says goes instead; nil if that is no pipe
 }
 
 // newRelay puts itself in the place of descriptors 3 and 4. It must run before
@@ -65,39 +67,65 @@ func newRelay() (*relay, error) {
 		_ = w.Close()
 		return nil, fmt.Errorf("upgrade: replace descriptor %d: %w", tableflipNamesFD, err)
 	}
-	ready, err := silence(tableflipReadyFD)
+	ready, unread, err := silence(tableflipReadyFD)
 	if err != nil {
 		_ = unix.Close(from)
 		_ = w.Close()
 		return nil, fmt.Errorf("upgrade: replace descriptor %d: %w", tableflipReadyFD, err)
 	}
 	copyNames(from, w)
-	rl := &relay{exited: make(chan struct{}), to: w, ready: ready}
-	go rl.copyUntilParentExits(os.NewFile(uintptr(from), "parent"))
+	rl := &relay{exited: make(chan struct{}), to: w, ready: ready, unread: unread}
+	rest := os.NewFile(uintptr(from), "parent")
+	time.AfterFunc(watchDelay, func() { rl.copyUntilParentExits(rest) })
 	return rl, nil
 }
 
-// silence has what is written to fd go nowhere, and returns what it was.
-func silence(fd int) (*os.File, error) {
+// silence has what is written to fd go nowhere, and returns what it was, and the reader of [nowhere].
+func silence(fd int) (ready, reader *os.File, err error) {
 	was, err := dupDescriptor(fd)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	null, err := unix.Open(os.DevNull, unix.O_WRONLY|unix.O_CLOEXEC, 0)
+	to, reader, err := nowhere()
 	if err == nil {
-		err = replaceDescriptor(null, fd)
-		_ = unix.Close(null)
+		err = replaceDescriptor(to, fd)
+		_ = unix.Close(to)
 	}
 	if err != nil {
 		_ = unix.Close(was)
-		return nil, err
+		_ = reader.Close() // if there is one
+		return nil, nil, err
 	}
-	return os.NewFile(uintptr(was), "ready"), nil
+	return os.NewFile(uintptr(was), "ready"), reader, nil
+}
+
+// nowhere returns a descriptor to which one may write what nobody wants. An image with nothing but the
+// program in it has no /dev/null: then it is a pipe, whose reader must stay open until that has been written.
+// Otherwise reader is nil.
+func nowhere() (fd int, reader *os.File, err error) {
+	fd, err = unix.Open(os.DevNull, unix.O_WRONLY|unix.O_CLOEXEC, 0)
+	if err == nil {
+		return fd, nil, nil
+	}
+	r, w, err := os.Pipe()
+	if err != nil {
+		return -1, nil, err
+	}
+	defer func() { _ = w.Close() }()
+	end, err := descriptor(w)
+	if err == nil {
+		fd, err = dupDescriptor(end)
+	}
+	if err != nil {
+		_ = r.Close()
+		return -1, nil, err
+	}
+	return fd, r, nil
 }
 
 // copyNames copies what the parent has written when it started this process, at once: tableflip
 // waits for it, and a goroutine that reads, and then wakes it, costs a fifth of a millisecond. What
-// does not fit follows; there is room for that much in an empty pipe.
+// does not fit, or has not been written yet, follows; there is room for that much in an empty pipe.
 func copyNames(from int, to *os.File) {
 	buf := make([]byte, 4<<10)
 	n, err := unix.Read(from, buf)
@@ -122,8 +150,11 @@ func (r *relay) tell() { _, _ = r.ready.Write([]byte{notifyReady}) } // or the p
 // forget lets go of the pipe to the parent's tableflip, which hears of this process's end by itself.
 func (r *relay) forget() { _ = r.ready.Close() }
 
-// release lets tableflip believe that the parent has exited.
-func (r *relay) release() { _ = r.to.Close() }
+// release lets tableflip, which has said that this process is ready, believe that the parent has exited.
+func (r *relay) release() {
+	_ = r.to.Close()
+	_ = r.unread.Close() // or it is nil
+}
 
 // isPipe tells the parent's descriptors from those that the runtime may have
 // opened meanwhile, and cannot do without.

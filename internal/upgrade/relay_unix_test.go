@@ -65,7 +65,7 @@ func play(t *testing.T, role string, files ...*os.File) (stdin io.WriteCloser, s
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := out.(*os.File).SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := out.(*os.File).SetReadDeadline(time.Now().Add(30 * time.Second)); err != nil {
 		t.Fatal(err)
 	}
 	if err := cmd.Start(); err != nil {

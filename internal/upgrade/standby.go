@@ -107,11 +107,7 @@ type behind struct {
 	gone chan struct{} // closed when nobody stands by any more
 }
 
-func openBehind(f *os.File) *behind {
-	b := &behind{conn: f, gone: make(chan struct{})}
-	go b.watch()
-	return b
-}
+func openBehind(f *os.File) *behind { return &behind{conn: f, gone: make(chan struct{})} }
 
 // watch waits for the channel's end: nothing is ever said on it in this direction.
 func (b *behind) watch() {

@@ -69,9 +69,9 @@ func (o *Options) timeout() time.Duration {
 // that can still speak fails by itself, and says why.
 func killMargin(timeout time.Duration) time.Duration { return min(timeout/10, 2*time.Second) }
 
-// network is the network under which tableflip knows our listeners. It is no
-// real one: for "unix" tableflip would remove a file of the name that follows.
-const network = "gozd"
+// watchDelay is when a new generation begins to watch what the parent will say, or end, later. A thread that
+// has nothing to do but wait costs a twentieth of a millisecond, which the start can spare.
+const watchDelay = 2 * time.Millisecond
 
 // The names of the files that stay with tableflip.
 const (
@@ -110,6 +110,8 @@ type Upgrader struct {
 	tickets []tickets.Secret
 	shadows map[string][]byte
 	history History
+	managed bool
+	storing bool
 	ready   bool
 	last    int      // the newest generation that has taken over from this one; 0 for none
 	stopped bool     // Stop was called
@@ -162,12 +164,11 @@ func (u *Upgrader) openFirst() error {
 	if err != nil {
 		return err
 	}
-	defer func() { _, _ = post.Close(), fetch.Close() }()
+	u.box = openMailbox(post, fetch)
 	if err := errors.Join(u.tf.AddFile(filePost, post), u.tf.AddFile(fileFetch, fetch)); err != nil {
 		return fmt.Errorf("upgrade: mailbox: %w", err)
 	}
-	u.box, err = openMailbox(post, fetch)
-	return err
+	return nil
 }
 
 // openInherited reads the letter in the parent's mailbox.
@@ -180,11 +181,7 @@ func (u *Upgrader) openInherited() error {
 	if post == nil || fetch == nil {
 		return errors.New("upgrade: the process that started this one is no gozd daemon")
 	}
-	defer func() { _, _ = post.Close(), fetch.Close() }()
-	var err error
-	if u.box, err = openMailbox(post, fetch); err != nil {
-		return err
-	}
+	u.box = openMailbox(post, fetch)
 	fault.At(fault.BeforeDescriptors)
 	l, err := u.box.receive()
 	if err != nil {
@@ -199,7 +196,7 @@ func (u *Upgrader) openInherited() error {
 	if f := l.files[fileSeen]; f != nil {
 		delete(l.files, fileSeen)
 		u.seen = make(chan struct{})
-		go u.watchParent(f)
+		time.AfterFunc(watchDelay, func() { u.watchParent(f) })
 	}
 	return nil
 }
@@ -210,15 +207,15 @@ func (u *Upgrader) takeStandby() {
 	if f := u.files[fileStandby]; f != nil {
 		u.behind = openBehind(f)
 		u.relay.forget()
-		go u.forgetBehind()
+		time.AfterFunc(watchDelay, u.watchBehind)
 	}
 	delete(u.files, fileOlder)
 	delete(u.files, fileStandby)
 }
 
-// forgetBehind lets go of the channel when nobody stands by any more. An upgrade in progress may be passing it on.
-func (u *Upgrader) forgetBehind() {
-	<-u.behind.gone
+// watchBehind lets go of the channel when nobody stands by any more. An upgrade in progress may be passing it on.
+func (u *Upgrader) watchBehind() {
+	u.behind.watch()
 	u.upgrading.Lock()
 	defer u.upgrading.Unlock()
 	u.mu.Lock()
@@ -288,6 +285,14 @@ func (u *Upgrader) SetShadowed(before map[string][]byte) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	u.shadows = before
+}
+
+// SetManaged has successors told whether the supervisor speaks to systemd, and whether this generation
+// wants sockets to be kept by that.
+func (u *Upgrader) SetManaged(managed, storing bool) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.managed, u.storing = managed, storing
 }
 
 // SetHistory has the next successor told what was tried before it, the attempt that starts it

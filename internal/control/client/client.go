@@ -18,7 +18,7 @@ import (
 
 // socketWait is how long a generation that has just become ready may take to open its
 // socket: that is the last thing that it does.
-const socketWait = 2 * time.Second
+const socketWait = 10 * time.Second
 
 // maxAnswer bounds what is read of an answer that is no stream, in bytes.
 const maxAnswer = 16 << 20
@@ -37,7 +37,7 @@ type Client struct {
 // [ErrPermission].
 func Dial(ctx context.Context, pidfile string) (*Client, error) {
 	for {
-		r, err := findServing(ctx, pidfile)
+		r, err := process.Await(ctx, pidfile)
 		if err != nil {
 			return nil, err
 		}
@@ -102,26 +102,6 @@ func dial(ctx context.Context, pidfile string, pid int, startTime uint64, since 
 			return nil, err
 		case <-ctx.Done():
 			return nil, fmt.Errorf("%w: %w", err, context.Cause(ctx))
-		}
-	}
-}
-
-// findServing is process.Find, also at the moment of an upgrade's end: the generation that
-// the state file still names may be gone by then.
-func findServing(ctx context.Context, pidfile string) (*process.Running, error) {
-	ctx, cancel := context.WithTimeout(ctx, time.Second)
-	defer cancel()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		r, err := process.Find(pidfile)
-		if !isGone(err) {
-			return r, err
-		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return nil, err
 		}
 	}
 }

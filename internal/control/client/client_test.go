@@ -21,22 +21,18 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/client"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/protocol"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/shortdir"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // patience is how long anything may take.
-const patience = 20 * time.Second
+const patience = 30 * time.Second
 
 // pidfileIn returns a path with a short name: a socket's must fit into its address.
 func pidfileIn(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "gozd-") //nolint:usetesting // t.TempDir is too long
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	return filepath.Join(dir, "app.pid")
+	return filepath.Join(shortdir.Make(t), "app.pid")
 }
 
 // serve answers on the control socket of this process as h does.

@@ -7,7 +7,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -18,12 +17,13 @@ import (
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/protocol"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/server"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/shortdir"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // patience is how long anything may take.
-const patience = 20 * time.Second
+const patience = 30 * time.Second
 
 // fakeDaemon does what its fields say. It is a daemon of generation 3.
 type fakeDaemon struct {
@@ -109,12 +109,7 @@ func (f *fakeDaemon) Progress() protocol.Event {
 // pidfileIn returns a path with a short name: a socket's must fit into its address.
 func pidfileIn(tb testing.TB) string {
 	tb.Helper()
-	dir, err := os.MkdirTemp("", "gozd-") //nolint:usetesting // t.TempDir is too long
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() { _ = os.RemoveAll(dir) })
-	return filepath.Join(dir, "app.pid")
+	return filepath.Join(shortdir.Make(tb), "app.pid")
 }
 
 func open(tb testing.TB, f *fakeDaemon, opts server.Options) *server.Server {

@@ -17,7 +17,9 @@ import (
 	"testing"
 	"time"
 
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/binaries"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemon"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemontest"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/load"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/require"
 )
@@ -38,12 +40,12 @@ listen  127.0.0.1:0
 // on and the first generation drains. Each line is in one of the files, once, and each of gozd's own
 // says which generation and which process has written it.
 func TestLogrotate(t *testing.T) {
-	asRoot(t)
+	require.Root(t)
 	rotate := newRotation(t)
-	d := prepare(t, programs.logging, "run/app.pid", "log/app.log", logged)
+	d := prepare(t, binaries.Logging(t), "run/app.pid", "log/app.log", logged)
 	start(t, d)
 	rotate.of(t, d)
-	to := target(t, d, "web")
+	to := daemontest.Target(t, d, "web")
 	held := ask(t, to, "held?hold")
 	defer func() { _ = held.conn.Close() }()
 	users := startUsers(t, to, 4)

@@ -19,7 +19,9 @@ import (
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/binaries"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemon"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemontest"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/load"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/require"
 )
@@ -27,7 +29,7 @@ import (
 // privilegedPort returns a free port that only root may bind.
 func privilegedPort(t *testing.T) int {
 	t.Helper()
-	asRoot(t)
+	require.Root(t)
 	limit, err := os.ReadFile("/proc/sys/net/ipv4/ip_unprivileged_port_start")
 	if err != nil || strings.TrimSpace(string(limit)) != "1024" {
 		require.Missing(t, fmt.Sprintf("net.ipv4.ip_unprivileged_port_start is %q, %v, not 1024", limit, err))
@@ -158,23 +160,23 @@ func TestPrivilegedPortStays(t *testing.T) {
 
 func checkPrivilegedPort(t *testing.T, port int, config string) {
 	t.Helper()
-	d := prepare(t, programs.mixed, "run/app.pid", "log/app.log", config)
+	d := prepare(t, binaries.Mixed(t), "run/app.pid", "log/app.log", config)
 	start(t, d)
 	id := nobody(t)
 	id.GID = 54322
-	l := clients(t, target(t, d, "web"))
+	l := clients(t, daemontest.Target(t, d, "web"))
 	for generation := 1; ; generation++ {
 		awaitServed(t, l, generation)
 		wantOwned(t, d, id)
 		if generation == 4 {
 			break
 		}
-		upgrade(t, d)
+		daemontest.Upgrade(t, d)
 	}
 	wantNewPortRefused(t, d, port, config)
 	awaitServed(t, l, 4)
 	configure(t, d, config)
-	upgrade(t, d)
+	daemontest.Upgrade(t, d)
 	awaitServed(t, l, 5)
 	endLoad(t, l)
 	if err := d.Stop(t.Context()); err != nil {
@@ -239,20 +241,21 @@ func wantEmpty(t *testing.T, dir string) {
 // TestDefaultPIDFileOfAUser has a daemon with a user and no pidfile upgrade, be started by another user's
 // configuration after it was killed, and be found by root.
 func TestDefaultPIDFileOfAUser(t *testing.T) {
-	asRoot(t)
+	require.Root(t)
 	name := "gozd-hosts-" + strconv.Itoa(os.Getpid())
 	program := filepath.Join(t.TempDir(), name)
-	if err := daemon.Install(programs.mixed, program); err != nil {
+	if err := daemon.Install(binaries.Mixed(t), program); err != nil {
 		t.Fatal(err)
 	}
 	d := prepare(t, program, "none", "app.log", "[gozd]\nlog LOG\nuser nobody\n[web]\nmode http\nlisten 127.0.0.1:0\n")
 	run := filepath.Join("/run", name)
 	d.PIDFile = filepath.Join(run, name+".pid")
-	t.Cleanup(func() { end(t, d); _ = os.RemoveAll(run) })
+	t.Cleanup(func() { _ = os.RemoveAll(run) })
+	daemontest.EndWithTest(t, d)
 	start(t, d)
 	wantFile(t, run, fs.ModeDir|0o755, nobody(t))
 	for range 2 {
-		upgrade(t, d)
+		daemontest.Upgrade(t, d)
 	}
 	if output, err := d.Command(t.Context(), "-s", "reload").CombinedOutput(); err != nil {
 		t.Errorf("-s reload of root: %v: %s", err, output)
@@ -268,7 +271,7 @@ func TestDefaultPIDFileOfAUser(t *testing.T) {
 	configure(t, d, "[gozd]\nuser 54323\n[web]\nmode http\nlisten 127.0.0.1:0\n")
 	start(t, d)
 	wantFile(t, run, fs.ModeDir|0o755, &process.Identity{UID: 54323, GID: 54323})
-	upgrade(t, d)
+	daemontest.Upgrade(t, d)
 	if output, err := d.Command(t.Context(), "-s", "stop").CombinedOutput(); err != nil {
 		t.Errorf("-s stop of root: %v: %s", err, output)
 	}
@@ -282,8 +285,8 @@ func kill(t *testing.T, s *process.State) {
 
 // TestWarnsOfTheNextGeneration has root open what the user cannot: the log says so at the start.
 func TestWarnsOfTheNextGeneration(t *testing.T) {
-	asRoot(t)
-	d := prepare(t, programs.mixed, "run/app.pid", "app.log",
+	require.Root(t)
+	d := prepare(t, binaries.Mixed(t), "run/app.pid", "app.log",
 		"[gozd]\npidfile PIDFILE\nlog LOG\nuser nobody\n[secure]\nmode https\nlisten 127.0.0.1:0\nkey key.pem\ncert cert.pem\n")
 	key := filepath.Join(d.Dir, "key.pem")
 	if err := errors.Join(os.Chmod(key, 0o600), os.Chmod(filepath.Join(d.Dir, "cert.pem"), 0o644), os.WriteFile(d.Log, nil, 0o600)); err != nil {
@@ -315,9 +318,9 @@ func pid(t *testing.T, d *daemon.Daemon) int {
 
 // TestLinksAreNotFollowed has a user plant links in his directories for root to fall over.
 func TestLinksAreNotFollowed(t *testing.T) {
-	asRoot(t)
+	require.Root(t)
 	id := nobody(t)
-	d := prepare(t, programs.mixed, "run/app.pid", "log/app.log", "[gozd]\npidfile PIDFILE\nlog LOG\nuser nobody\n[web]\nmode http\nlisten 127.0.0.1:0\n")
+	d := prepare(t, binaries.Mixed(t), "run/app.pid", "log/app.log", "[gozd]\npidfile PIDFILE\nlog LOG\nuser nobody\n[web]\nmode http\nlisten 127.0.0.1:0\n")
 	secret := filepath.Join(d.Dir, "secret")
 	if err := os.WriteFile(secret, []byte("root's"), 0o600); err != nil {
 		t.Fatal(err)
@@ -358,7 +361,7 @@ func TestNewPrivilegedPortWithTheCapability(t *testing.T) {
 	id := nobody(t)
 	const web = "[gozd]\npidfile PIDFILE\nlog LOG\n[web]\nmode http\nlisten 127.0.0.1:%d\n"
 	port := privilegedPort(t)
-	d := prepare(t, programs.mixed, "app.pid", "app.log", fmt.Sprintf(web, port))
+	d := prepare(t, binaries.Mixed(t), "app.pid", "app.log", fmt.Sprintf(web, port))
 	if err := os.Chown(d.Dir, id.UID, id.GID); err != nil {
 		t.Fatal(err)
 	}
@@ -374,8 +377,8 @@ func TestNewPrivilegedPortWithTheCapability(t *testing.T) {
 	for range 2 {
 		port = privilegedPort(t)
 		configure(t, d, fmt.Sprintf(web, port))
-		upgrade(t, d)
-		if to := target(t, d, "web"); !strings.HasSuffix(to.Address, fmt.Sprintf(":%d", port)) {
+		daemontest.Upgrade(t, d)
+		if to := daemontest.Target(t, d, "web"); !strings.HasSuffix(to.Address, fmt.Sprintf(":%d", port)) {
 			t.Errorf("the daemon listens on %s, want port %d", to.Address, port)
 		}
 	}

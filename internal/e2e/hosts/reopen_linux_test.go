@@ -8,12 +8,13 @@ import (
 	"testing"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/binaries"
 )
 
 // TestReopenOnProbation moves the log away while a new generation is on probation: who asks for a new file knows the old
 // generation only. Each reopens its own once, and tells the program.
 func TestReopenOnProbation(t *testing.T) {
-	d := prepare(t, programs.logging, "app.pid", "app.log", "[gozd]\npidfile PIDFILE\nlog LOG\nprobation 1m\n[web]\nmode http\nlisten 127.0.0.1:0\n")
+	d := prepare(t, binaries.Logging(t), "app.pid", "app.log", "[gozd]\npidfile PIDFILE\nlog LOG\nprobation 1m\n[web]\nmode http\nlisten 127.0.0.1:0\n")
 	start(t, d)
 	upgraded := make(chan error, 1)
 	go func() {
@@ -36,7 +37,7 @@ func TestReopenOnProbation(t *testing.T) {
 			t.Errorf("process %d writes to %s, %v, want %s", pid, to, err, d.Log)
 		}
 	}
-	run(t, programs.gozdctl, "rollback", d.PIDFile)
+	run(t, binaries.Gozdctl(t), "rollback", d.PIDFile)
 	if err := <-upgraded; err == nil || !strings.Contains(err.Error(), "rolled back") {
 		t.Errorf("upgrade = %v, want that it was rolled back", err)
 	}

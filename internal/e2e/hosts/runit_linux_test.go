@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"testing"
 
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/binaries"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/require"
 )
 
@@ -18,7 +19,7 @@ type runit struct{ sv, service string }
 // TestRunit has Debian's runit start and watch the daemon, by the files of the examples.
 func TestRunit(t *testing.T) {
 	sv, runsvdir := require.Tool(t, "sv", "package runit"), require.Tool(t, "runsvdir", "package runit")
-	d := prepare(t, programs.mixed, "app.pid", "app.log", supervised)
+	d := prepare(t, binaries.Mixed(t), "app.pid", "app.log", supervised)
 	r := &runit{sv: sv, service: filepath.Join(d.Dir, "sv", "app")}
 	if err := os.MkdirAll(r.service, 0o755); err != nil {
 		t.Fatal(err)

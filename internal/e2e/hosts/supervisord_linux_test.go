@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"testing"
 
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/binaries"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/require"
 )
 
@@ -39,7 +40,7 @@ type supervisord struct{ ctl, conf string }
 // TestSupervisord has Debian's supervisord start and watch the daemon, by the file of the examples.
 func TestSupervisord(t *testing.T) {
 	ctl, program := require.Tool(t, "supervisorctl", "package supervisor"), require.Tool(t, "supervisord", "package supervisor")
-	d := prepare(t, programs.mixed, "app.pid", "app.log", supervised)
+	d := prepare(t, binaries.Mixed(t), "app.pid", "app.log", supervised)
 	dir := filepath.Join(d.Dir, "supervisor")
 	s := &supervisord{ctl: ctl, conf: filepath.Join(dir, "supervisord.conf")}
 	if err := os.MkdirAll(filepath.Join(dir, "conf.d"), 0o755); err != nil {

@@ -12,7 +12,9 @@ import (
 	"testing"
 	"time"
 
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/binaries"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemon"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemontest"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/load"
 )
 
@@ -45,16 +47,18 @@ func checkManaged(t *testing.T, d *daemon.Daemon, m manager) {
 	if front == pid(t, d) {
 		t.Fatalf("the process %d serves itself", front)
 	}
-	l := clients(t, target(t, d, "web"))
+	l := clients(t, daemontest.Target(t, d, "web"))
 	for generation := 1; generation < 4; generation++ {
 		awaitServed(t, l, generation)
+		if err := daemon.Install(binaries.Mixed(t), d.Binary); err != nil { // or the supervisor would stay at its image
+			t.Fatal(err)
+		}
 		upgradeByTool(t, d)
 	}
 	awaitServed(t, l, 4)
 	awaitImage(t, front, pid(t, d))
 	m.hup(t)
 	awaitServed(t, l, 5)
-	awaitImage(t, front, pid(t, d))
 	checkReopened(t, d, m)
 	endLoad(t, l)
 	if now := m.pid(t); now != front {
@@ -71,7 +75,7 @@ func checkManaged(t *testing.T, d *daemon.Daemon, m manager) {
 		t.Errorf("the process that is watched is still %d, though the daemon has been started again", now)
 	}
 
-	slow := slowRequest(t, target(t, d, "web"))
+	slow := slowRequest(t, daemontest.Target(t, d, "web"))
 	m.stop(t)
 	if err := <-slow; err != nil {
 		t.Errorf("a request during the stop: %v", err)
@@ -108,7 +112,7 @@ func awaitImage(t *testing.T, front, serving int) {
 
 func upgradeByTool(t *testing.T, d *daemon.Daemon) {
 	t.Helper()
-	if output, err := exec.CommandContext(t.Context(), programs.gozdctl, "upgrade", d.PIDFile).CombinedOutput(); err != nil {
+	if output, err := exec.CommandContext(t.Context(), binaries.Gozdctl(t), "upgrade", d.PIDFile).CombinedOutput(); err != nil {
 		t.Fatalf("gozdctl upgrade: %v: %s", err, output)
 	}
 }
@@ -197,6 +201,6 @@ func example(t *testing.T, path string, d *daemon.Daemon, more ...string) string
 	if err != nil {
 		t.Fatal(err)
 	}
-	pairs := append(more, "/usr/local/bin/app", d.Binary, "/etc/app/app.conf", d.Conf, "/usr/local/bin/gozdctl", programs.gozdctl, "/run/app.pid", d.PIDFile)
+	pairs := append(more, "/usr/local/bin/app", d.Binary, "/etc/app/app.conf", d.Conf, "/usr/local/bin/gozdctl", binaries.Gozdctl(t), "/run/app.pid", d.PIDFile)
 	return strings.NewReplacer(pairs...).Replace(string(text))
 }

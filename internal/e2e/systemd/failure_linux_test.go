@@ -40,8 +40,7 @@ func TestBadUpgrades(t *testing.T) {
 					if pid, n := u.serving(); pid != before || n != number {
 						t.Errorf("generation %d, pid %d, serves, want %d, pid %d, as before", n, pid, number, before)
 					}
-					status, _ := u.Exec("systemctl", "status", "--no-pager", "-n", "0", "app.service")
-					if !strings.Contains(status, tt.reason) {
+					if status := u.status(); !strings.Contains(status, tt.reason) {
 						t.Errorf("systemctl status does not say %q:\n%s", tt.reason, status)
 					}
 					u.wantWell(main)
@@ -53,6 +52,62 @@ func TestBadUpgrades(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestBadUpgradesOfOtherUnits has one in each of the other units. Of a unit with notify-reload the reload
+// succeeds, and only the status has the reason; of one that detaches by itself only the journal has it.
+func TestBadUpgradesOfOtherUnits(t *testing.T) {
+	for _, tt := range []struct {
+		file  string
+		fails bool
+		where func(u *unit) string // the reason is
+	}{
+		{"app-hardened.service", true, (*unit).status},
+		{"app-notify-reload.service", false, (*unit).status},
+		{"app-forking.service", true, (*unit).journal},
+	} {
+		t.Run(strings.TrimSuffix(tt.file, ".service"), func(t *testing.T) {
+			for _, s := range suites {
+				t.Run(s.name, func(t *testing.T) {
+					root := s.root(t)
+					needsVersion(t, root, tt.file)
+					addr := freePort(t)
+					u := install(t, root, tt.file, "listen "+addr, "")
+					u.addr = addr
+					u.run("systemctl", "start", "app.service")
+					before, number := u.serving()
+					u.fault("panic")
+					u.underLoad(func() {
+						if out, err := u.Exec("systemctl", "reload", "app.service"); (err != nil) != tt.fails {
+							t.Errorf("reload: %v: %s", err, out)
+						}
+					})
+					if pid, n := u.serving(); pid != before || n != number {
+						t.Errorf("generation %d, pid %d, serves, want %d, pid %d, as before", n, pid, number, before)
+					}
+					if text := tt.where(u); !strings.Contains(text, "late fault") {
+						t.Errorf("the reason is not told:\n%s", text)
+					}
+					u.program("mixed")
+					u.underLoad(func() { u.reload(1) })
+					if state := u.show("ActiveState"); state != "active" {
+						t.Errorf("the unit is %s", state)
+					}
+				})
+			}
+		})
+	}
+}
+
+func (u *unit) status() string {
+	u.tb.Helper()
+	out, _ := u.Exec("systemctl", "status", "--no-pager", "-n", "0", "app.service") // its exit status is the unit's
+	return out
+}
+
+func (u *unit) journal() string {
+	u.tb.Helper()
+	return u.run("journalctl", "--no-pager", "-o", "cat", "-u", "app.service")
 }
 
 // fault installs a program that fails in a certain way.
@@ -83,16 +138,23 @@ func TestKilled(t *testing.T) {
 			for _, s := range suites {
 				t.Run(s.name, func(t *testing.T) {
 					root := s.root(t)
-					u := install(t, root, "app.service", "listen "+freePort(t), "")
+					addr := freePort(t)
+					u := install(t, root, "app.service", "listen "+addr, "")
 					u.run("systemctl", "start", "app.service")
 					u.reload(1)
 					main := u.mainPID()
+					k := knock(t, addr)
+					k.await(100)
 					victim, _ := u.serving()
 					if whom == "supervisor" {
 						victim = main
 					}
 					u.run("kill", "-KILL", itoa(victim))
 					u.await("restarted", func() bool { return u.show("NRestarts") == "1" && u.show("ActiveState") == "active" })
+					k.mark()
+					k.await(100)
+					k.stop()
+					k.tellLost()
 					if pid := u.mainPID(); pid == main {
 						t.Errorf("the main PID is still %d", pid)
 					}

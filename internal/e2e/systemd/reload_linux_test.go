@@ -17,15 +17,18 @@ func TestReload(t *testing.T) {
 			for _, s := range suites {
 				t.Run(s.name, func(t *testing.T) {
 					root := s.root(t)
-					if strings.Contains(file, "notify-reload") && sysd.Version(t, root) < 253 {
-						t.Skip("this systemd is older than this type of units")
-					}
+					needsVersion(t, root, file)
 					addr := freePort(t)
 					u := install(t, root, file, "listen "+addr, verbose)
 					u.addr = addr
 					u.run("systemctl", "start", "app.service")
 					main := u.mainPID()
-					u.underLoad(func() { u.reload(reloads) })
+					u.underLoad(func() {
+						for range reloads {
+							u.program("mixed") // the same file would leave the supervisor as it is
+							u.reload(1)
+						}
+					})
 					u.wantWell(main)
 					u.await("drained", func() bool { return u.show("StatusText") == "generation 21 serving" })
 					u.wantJournal(reloads + 1)
@@ -33,6 +36,14 @@ func TestReload(t *testing.T) {
 				})
 			}
 		})
+	}
+}
+
+// needsVersion skips units that a systemd does not know.
+func needsVersion(t *testing.T, root, file string) {
+	t.Helper()
+	if strings.Contains(file, "notify-reload") && sysd.Version(t, root) < 253 {
+		t.Skip("this systemd is older than this type of units")
 	}
 }
 

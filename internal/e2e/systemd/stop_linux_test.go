@@ -19,11 +19,12 @@ func itoa(n int) string { return strconv.Itoa(n) }
 
 // TestStop stops each unit while a request takes 3 s, and that is answered.
 func TestStop(t *testing.T) {
-	for _, file := range []string{"app.service", "app-hardened.service"} {
+	for _, file := range []string{"app.service", "app-hardened.service", "app-notify-reload.service"} {
 		t.Run(strings.TrimSuffix(file, ".service"), func(t *testing.T) {
 			for _, s := range suites {
 				t.Run(s.name, func(t *testing.T) {
 					root := s.root(t)
+					needsVersion(t, root, file)
 					u := install(t, root, file, "listen "+freePort(t), "TimeoutStopSec=1") // the daemon asks for more
 					u.addr = u.listens()
 					u.run("systemctl", "start", "app.service")

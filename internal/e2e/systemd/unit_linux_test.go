@@ -15,7 +15,7 @@ import (
 )
 
 // patience bounds every wait for something that ought to happen.
-const patience = 20 * time.Second
+const patience = 30 * time.Second
 
 // unit is an installed app.service in a machine of its own.
 type unit struct {
@@ -132,8 +132,13 @@ func (u *unit) mainPID() int {
 // serving is the PID of the generation that serves, and its number.
 func (u *unit) serving() (pid, generation int) {
 	u.tb.Helper()
-	status := u.run("sh", "-c", "cat /run/app/app.pid.state")
-	_, err := fmt.Sscanf(field(status, "pid"), "%d", &pid)
+	var status string
+	var err error
+	u.await("in its state file", func() bool { // which is the last thing that a start does, after systemd has been told
+		status, err = u.Exec("cat", "/run/app/app.pid.state")
+		return err == nil
+	})
+	_, err = fmt.Sscanf(field(status, "pid"), "%d", &pid)
 	must(u.tb, err)
 	_, err = fmt.Sscanf(field(status, "generation"), "%d", &generation)
 	must(u.tb, err)
@@ -146,12 +151,13 @@ func field(text, name string) string {
 	return strings.TrimSpace(rest)
 }
 
-func (u *unit) target() load.Target {
-	network := "tcp"
-	if strings.HasPrefix(u.addr, "/") {
-		network = "unix"
+func (u *unit) target() load.Target { return load.Target{Network: networkOf(u.addr), Address: u.addr} }
+
+func networkOf(address string) string {
+	if strings.HasPrefix(address, "/") {
+		return "unix"
 	}
-	return load.Target{Network: network, Address: u.addr}
+	return "tcp"
 }
 
 // freePort finds a port that nobody has. Another may take it before the unit does, which fails the test and is not to be helped:

@@ -2,48 +2,22 @@ package watched
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"syscall"
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/binaries"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemon"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemontest"
 )
 
 // patience bounds every wait for something that ought to happen.
 const patience = 30 * time.Second
 
-var binaries string
-
-func TestMain(m *testing.M) { os.Exit(run(m)) }
-
-func run(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "gozd-e2e-watched-")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer func() { _ = os.RemoveAll(dir) }()
-	binaries = dir
-	for _, folder := range []string{"examples/mixed", "cmd/gozdctl", "internal/testutil/watched"} {
-		if err := daemon.Build(context.Background(), filepath.Join(dir, filepath.Base(folder)), folder, ""); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
-	}
-	status := m.Run()
-	if err := goleak.Find(); err != nil && status == 0 {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return status
-}
+func TestMain(m *testing.M) { os.Exit(daemontest.Run(m)) }
 
 func must(tb testing.TB, err error) {
 	tb.Helper()
@@ -52,10 +26,13 @@ func must(tb testing.TB, err error) {
 	}
 }
 
+// runnable are those that a daemon here can run.
+var runnable = map[string]func(testing.TB) string{"mixed": binaries.Mixed, "watched": binaries.Watched}
+
 // newDaemon prepares a daemon with a group web that runs one of the programs.
 func newDaemon(t *testing.T, program string, options ...string) *daemon.Daemon {
 	t.Helper()
-	d, err := daemon.New(t.TempDir(), filepath.Join(binaries, program), "[web]\nmode http\nlisten 127.0.0.1:0\n", options...)
+	d, err := daemon.New(t.TempDir(), runnable[program](t), "[web]\nmode http\nlisten 127.0.0.1:0\n", options...)
 	must(t, err)
 	return d
 }

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/binaries"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemon"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/require"
 )
@@ -100,7 +101,7 @@ func TestPID1Upgrades(t *testing.T) {
 	const upgrades = 10
 	c := contain(t, "mixed")
 	for range upgrades {
-		c.exec(filepath.Join(binaries, "gozdctl"), "upgrade", c.PIDFile)
+		c.exec(binaries.Gozdctl(t), "upgrade", c.PIDFile)
 	}
 	if n := c.generation(); n != upgrades+1 {
 		t.Errorf("generation %d serves, want %d", n, upgrades+1)
@@ -140,7 +141,7 @@ func (c *container) wantStopped(sig syscall.Signal) {
 }
 
 func TestPID1StopsGracefully(t *testing.T) {
-	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT} {
+	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, sigStop} {
 		t.Run(sig.String(), func(t *testing.T) {
 			c := contain(t, "mixed")
 			answer := make(chan string, 1)
@@ -197,7 +198,7 @@ func TestPID1PassesSignalsOn(t *testing.T) {
 
 func TestPID1EndsAsTheLastGeneration(t *testing.T) {
 	c := contain(t, "watched")
-	c.exec(filepath.Join(binaries, "gozdctl"), "upgrade", c.PIDFile)
+	c.exec(binaries.Gozdctl(t), "upgrade", c.PIDFile)
 	if _, err := get(c.Daemon, "/exit?status=7"); err == nil {
 		t.Error("it has answered")
 	}

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/binaries"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemon"
 )
 
@@ -22,6 +23,11 @@ import (
 func supervised(t *testing.T, env ...string) (*daemon.Daemon, *exec.Cmd) {
 	t.Helper()
 	d := newDaemon(t, "watched", "supervise yes")
+	return d, supervise(t, d, env...)
+}
+
+func supervise(t *testing.T, d *daemon.Daemon, env ...string) *exec.Cmd {
+	t.Helper()
 	cmd := exec.Command(d.Binary, "-f", "-v", "-c", d.Conf)
 	cmd.Dir, cmd.Env = d.Dir, append(os.Environ(), env...)
 	out, err := os.Create(filepath.Join(d.Dir, "supervisor.log"))
@@ -35,7 +41,7 @@ func supervised(t *testing.T, env ...string) (*daemon.Daemon, *exec.Cmd) {
 	})
 	cmd.Stdout, cmd.Stderr = out, out
 	watch(t, d, cmd)
-	return d, cmd
+	return cmd
 }
 
 // The supervisor runs the binary that the serving generation runs, even when there is a newer one by now that
@@ -45,7 +51,7 @@ func TestSupervisorRunsTheProvenBinary(t *testing.T) {
 	exe := filepath.Join("/proc", strconv.Itoa(cmd.Process.Pid), "exe")
 	before, err := os.Stat(exe)
 	must(t, err)
-	must(t, daemon.Install(filepath.Join(binaries, "watched"), d.Binary))
+	must(t, daemon.Install(binaries.Watched(t), d.Binary))
 	upgrade(t, d, 1)
 	await(t, "at the new binary", func() bool {
 		now, err := os.Stat(exe)
@@ -82,6 +88,7 @@ func TestSupervisorThatLooksLate(t *testing.T) {
 			must(t, syscall.Kill(supervisor, syscall.SIGSTOP))
 			return state(supervisor) == "T"
 		})
+		newBinary(t, d)
 		upgrade(t, d, 1)
 		await(t, "ended, and not collected", func() bool { return state(old) == "Z" })
 		must(t, syscall.Kill(supervisor, syscall.SIGCONT))
@@ -244,7 +251,7 @@ func TestSupervisorOfOneThatServesAgain(t *testing.T) {
 	must(t, err)
 	done := keepBusy(t, d)
 	for range 2 {
-		must(t, daemon.Install(filepath.Join(binaries, "watched"), d.Binary))
+		must(t, daemon.Install(binaries.Watched(t), d.Binary))
 		_, err = d.Upgrade(t.Context())
 		must(t, err)
 		pid := servingPID(t, d)
@@ -278,6 +285,42 @@ func keepBusy(t *testing.T, d *daemon.Daemon) (done func()) {
 	_, err = conn.Write([]byte("GET /env HTTP/1.1\r\n"))
 	must(t, err)
 	return func() { _ = conn.Close() }
+}
+
+// A generation that drains has nothing to say to systemd any more.
+func TestDrainingGenerationIsNotHeard(t *testing.T) {
+	m := newManager(t)
+	d, _ := supervised(t, "NOTIFY_SOCKET="+m.path)
+	m.want("READY=1")
+	before := servingPID(t, d)
+	answered := make(chan error, 1)
+	go func() {
+		_, err := get(d, "/notify?after=2s&text=STATUS=old%0AX_OLD=1%0ASTOPPING=1")
+		answered <- err
+	}()
+	target, err := d.Target("web")
+	must(t, err)
+	await(t, "asked", func() bool {
+		out, err := exec.Command("ss", "-Htn", "state", "established", "src", target.Address).Output()
+		return err == nil && len(out) > 0
+	})
+	upgrade(t, d, 1)
+	must(t, <-answered)
+	await(t, "drained", func() bool { return state(before) == "" })
+	must(t, syscall.Kill(servingPID(t, d), syscall.SIGTERM))
+	buf := make([]byte, 8192)
+	for {
+		must(t, m.conn.SetReadDeadline(time.Now().Add(patience)))
+		n, err := m.conn.Read(buf)
+		must(t, err)
+		text := string(buf[:n])
+		if strings.Contains(text, "STOPPING=1") && strings.Contains(text, "STATUS=stopping") {
+			return
+		}
+		if strings.Contains(strings.ToLower(text), "old") || strings.Contains(text, "STOPPING") {
+			t.Errorf("systemd is told what an old generation says: %q", text)
+		}
+	}
 }
 
 // The watchdog is fed by the generation that serves, through the process that systemd looks at.

@@ -29,6 +29,7 @@ func main() {
 		_, err := process.Open(parent, started)
 		note("parent-exits", "%d %t", gozd.Generation(), gozd.Generation() == 1 || errors.Is(err, os.ErrProcessDone))
 	}
+	gozd.Defaults.OnReopen = onReopen
 	exit := gozd.Daemonize()
 	ln, err := gozd.Listen("line")
 	if err != nil {
@@ -36,6 +37,9 @@ func main() {
 	}
 	go func() { log.Print(tcpx.Serve(ln, echo)) }()
 	<-exit
+	note("ends", "%d", gozd.Generation())
+	awaitRemoval("linger")
+	note("ended", "%d", gozd.Generation())
 }
 
 // note adds a line to a file.
@@ -82,6 +86,12 @@ func onResume(context.Context) error {
 		return errors.New("somebody else has it")
 	}
 	return nil
+}
+
+// onReopen takes as long as there is a file "hold-reopen".
+func onReopen() {
+	note("reopened", "%d", gozd.Generation())
+	awaitRemoval("hold-reopen")
 }
 
 func awaitRemoval(file string) {

@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -19,6 +18,7 @@ import (
 	"go.uber.org/goleak"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/load"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/loopback"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -98,19 +98,7 @@ func hijack(w http.ResponseWriter, _ *http.Request) {
 // listen listens on loopback, or on a Unix socket.
 func listen(t *testing.T, network string) (net.Listener, load.Target) {
 	t.Helper()
-	address := "127.0.0.1:0"
-	if network == "unix" {
-		dir, err := os.MkdirTemp("", "load") //nolint:usetesting // t.TempDir is too long for the path of a socket
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { os.RemoveAll(dir) })
-		address = filepath.Join(dir, "s")
-	}
-	ln, err := net.Listen(network, address)
-	if err != nil {
-		t.Fatal(err)
-	}
+	ln := loopback.Listen(t, network)
 	return ln, load.Target{Network: network, Address: ln.Addr().String()}
 }
 

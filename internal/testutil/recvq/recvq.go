@@ -20,7 +20,7 @@ import (
 func AwaitEmpty(tb testing.TB, c net.Conn) {
 	tb.Helper()
 	serverSide := hexAddr(tb, c.RemoteAddr()) + " " + hexAddr(tb, c.LocalAddr())
-	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(time.Millisecond) {
 		text, err := os.ReadFile("/proc/net/tcp")
 		if err != nil {
 			require.Missing(tb, fmt.Sprintf("the length of a socket's queue: %v", err))
@@ -29,7 +29,7 @@ func AwaitEmpty(tb testing.TB, c net.Conn) {
 			return
 		}
 		if time.Now().After(deadline) {
-			tb.Fatal("the other side has not read everything after 10 s")
+			tb.Fatal("the other side has not read everything after 30 s")
 		}
 	}
 }

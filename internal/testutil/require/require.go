@@ -4,6 +4,7 @@ package require
 import (
 	"os"
 	"os/exec"
+	"runtime"
 	"testing"
 )
 
@@ -29,4 +30,20 @@ func Missing(tb testing.TB, reason string) {
 		tb.Fatalf("%s, and %s=1 forbids to skip", reason, Env)
 	}
 	tb.Skip(reason)
+}
+
+// Root is for a test that only root can do.
+func Root(tb testing.TB) {
+	tb.Helper()
+	if os.Geteuid() != 0 {
+		Missing(tb, "this is not root")
+	}
+}
+
+// Linux is for a test of what its kernel says, or of what is in its /proc.
+func Linux(tb testing.TB) {
+	tb.Helper()
+	if runtime.GOOS != "linux" {
+		Missing(tb, "this is not Linux")
+	}
 }

@@ -4,7 +4,7 @@
 //	GET /orphans?n=3     starts so many processes whose parent ends before them
 //	GET /exit?status=7   ends at once
 //	GET /env             says what is in its environment
-//	GET /notify?text=X   sends X to systemd
+//	GET /notify?text=X   sends X to systemd, after=1s later
 package main
 
 import (
@@ -16,6 +16,7 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"time"
 
 	gozd "bitbucket.org/PinIdea/go-zero-downtime-daemon"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/httpx"
@@ -59,6 +60,8 @@ func environment(w http.ResponseWriter, _ *http.Request) {
 }
 
 func notify(w http.ResponseWriter, r *http.Request) {
+	after, _ := time.ParseDuration(r.URL.Query().Get("after")) // at once without
+	time.Sleep(after)
 	conn, err := net.Dial("unixgram", os.Getenv("NOTIFY_SOCKET"))
 	if err == nil {
 		_, err = conn.Write([]byte(r.URL.Query().Get("text")))

@@ -1,5 +1,0 @@
-//go:build !unix
-
-package activation
-
-func closeOnExec(int) {}

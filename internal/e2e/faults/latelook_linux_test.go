@@ -1,0 +1,77 @@
+package faults
+
+import (
+	"syscall"
+	"testing"
+	"time"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/binaries"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemon"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemontest"
+)
+
+// TestParentThatLooksLate has a generation become ready and be replaced while its
+// parent gets no processor. It must stay until that one has seen that it was ready;
+// a parent that finds it gone would take the upgrade for failed and serve on beside
+// the third generation.
+func TestParentThatLooksLate(t *testing.T) {
+	d := daemontest.Start(t, "[web]\nmode http\nlisten 127.0.0.1:0\n")
+	first, err := d.State()
+	if err != nil {
+		t.Fatal(err)
+	}
+	upgraded := upgradeBehindABack(t, d, first.PID)
+	if err := <-upgraded; err != nil {
+		t.Fatal(err)
+	}
+	if err := daemon.Install(binaries.Mixed2(t), d.Binary); err != nil {
+		t.Fatal(err)
+	}
+	daemontest.Upgrade(t, d)
+
+	// It has no connections and would be gone at once.
+	if daemontest.WaitAlive(t, d, 2, 300*time.Millisecond) == nil {
+		t.Error("generation 2 has ended, and its parent does not know yet that it was ready")
+	}
+	signalTo(t, first.PID, syscall.SIGCONT)
+	if err := daemontest.WaitAlive(t, d, 1, 30*time.Second); err != nil {
+		t.Fatal(err)
+	}
+	if s, err := d.State(); err != nil || s.Generation != 3 {
+		t.Errorf("the state is %+v, %v, want generation 3", s, err)
+	}
+	daemontest.Upgrade(t, d)
+}
+
+// upgradeBehindABack begins an upgrade and has the parent stopped from the moment on in which
+// its successor goes to work. The parent goes on with the test's end, if not before.
+func upgradeBehindABack(t *testing.T, d *daemon.Daemon, parent int) (upgraded <-chan error) {
+	t.Helper()
+	goOn, done := daemontest.Dawdle(t, d)
+	freeze(t, parent)
+	t.Cleanup(func() { _ = syscall.Kill(parent, syscall.SIGCONT) })
+	goOn()
+	return done
+}
+
+// TestParentThatLooksLateAtAProbation has a parent learn of its successor's probation
+// when that one serves already. What it then says of itself must not last.
+func TestParentThatLooksLateAtAProbation(t *testing.T) {
+	d := daemontest.Start(t, "[web]\nmode http\nlisten 127.0.0.1:0\n", "probation 50ms")
+	first, err := d.State()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := <-upgradeBehindABack(t, d, first.PID); err != nil {
+		t.Fatal(err)
+	}
+	signalTo(t, first.PID, syscall.SIGCONT)
+	if err := daemontest.WaitAlive(t, d, 1, 30*time.Second); err != nil {
+		t.Fatal(err)
+	}
+	daemontest.Await(t, "state of generation 2", func() bool { s, err := d.State(); return err == nil && s.Generation == 2 && s.Trial == nil })
+	if err := daemon.Install(binaries.Mixed(t), d.Binary); err != nil {
+		t.Fatal(err)
+	}
+	daemontest.Upgrade(t, d)
+}

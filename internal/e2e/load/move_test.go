@@ -1,0 +1,42 @@
+package load
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemontest"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/load"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/loadtest"
+)
+
+// TestKeepAliveClientsKeepTheirConnection upgrades often under plaintext
+// keep-alive clients of every pace: each uses exactly one connection from first to
+// last, whatever generation serves it.
+func TestKeepAliveClientsKeepTheirConnection(t *testing.T) {
+	const upgrades = 20
+	for _, listen := range []string{"127.0.0.1:0", "unix:web.sock"} {
+		t.Run(listen, func(t *testing.T) {
+			d := daemontest.Start(t, "[web]\nmode http\nlisten "+listen+"\n")
+			to := daemontest.Target(t, d, "web")
+			l := load.New(nil)
+			for _, think := range []time.Duration{0, 5 * time.Millisecond, 100 * time.Millisecond} {
+				for _, split := range []time.Duration{0, time.Millisecond} {
+					l.Add(fmt.Sprintf("think %v, split %v", think, split), 3, func() (load.Client, error) {
+						return load.NewKeepAlive(to, load.KeepAliveOptions{BodySize: 500, Think: think, Split: split})
+					})
+				}
+			}
+			loadtest.UpgradeUnderLoad(t, d, l, upgrades)
+			for _, s := range l.Recorder().Snapshot().Kinds {
+				if s.Connections != 3 || s.Reconnects != 0 {
+					t.Errorf("%s: 3 clients used %d connections, %d of them planned", s.Kind, s.Connections, s.Reconnects)
+				}
+				loadtest.WantServed(t, s, 1, upgrades+1)
+			}
+			if err := d.WaitAlive(t.Context(), 1); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}

@@ -1,0 +1,238 @@
+//go:build unix
+
+package operating
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/binaries"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemon"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemontest"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/loadtest"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/require"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/shortdir"
+)
+
+// deployFiles is where the examples are that bring a binary to a fleet.
+const deployFiles = "../../../examples/deploy"
+
+// fleetHosts are daemons on this machine that take themselves for three.
+var fleetHosts = []string{"one", "two", "three"}
+
+// fleetTimeout is in the configuration of each.
+const fleetTimeout = "upgrade_timeout 5s"
+
+// fleet is the daemons of fleetHosts, each in the directory of that name.
+type fleet struct {
+	dir     string
+	daemons []*daemon.Daemon
+}
+
+// startFleet starts three daemons of version 1.
+func startFleet(t *testing.T) *fleet {
+	t.Helper()
+	f := &fleet{dir: shortdir.Make(t)}
+	for _, host := range fleetHosts {
+		dir := filepath.Join(f.dir, host)
+		if err := os.Mkdir(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		d, err := daemon.New(dir, binaries.Mixed(t), daemontest.OnlyWeb, fleetTimeout)
+		if err != nil {
+			t.Fatal(err)
+		}
+		daemontest.EndWithTest(t, d)
+		if err := d.Start(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		f.daemons = append(f.daemons, d)
+	}
+	return f
+}
+
+// want looks who serves on each host, and which binary is in place there.
+func (f *fleet) want(t *testing.T, generations []int, binaries []string) {
+	t.Helper()
+	for i, d := range f.daemons {
+		s, err := d.State()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s.Generation != generations[i] {
+			t.Errorf("on %s generation %d serves, want %d", fleetHosts[i], s.Generation, generations[i])
+		}
+		if err := sameContent(binaries[i], d.Binary); err != nil {
+			t.Errorf("on %s: %v", fleetHosts[i], err)
+		}
+	}
+}
+
+// deployment brings a binary to the fleet, and returns what it prints.
+type deployment func(t *testing.T, f *fleet, binary string) (string, error)
+
+// testDeployment upgrades the whole fleet under load, and then has a binary fail on the second
+// host: the first has been upgraded, the second is as it was, and the third was never touched.
+func testDeployment(t *testing.T, deploy deployment, wantExit int) {
+	t.Helper()
+	f := startFleet(t)
+	l := loadtest.StartLight(t, f.daemons[0])
+	if output, err := deploy(t, f, binaries.Mixed2(t)); err != nil {
+		t.Fatalf("%v: %s", err, output)
+	}
+	loadtest.AwaitServed(t, l.Recorder(), 2)
+	loadtest.End(t, l)
+	f.want(t, []int{2, 2, 2}, []string{binaries.Mixed2(t), binaries.Mixed2(t), binaries.Mixed2(t)})
+
+	if err := f.daemons[1].Configure("[web]\nmode http\nlisten 127.0.0.1:0\n[nobody]\nmode tcp\nlisten 127.0.0.1:0\n", fleetTimeout); err != nil {
+		t.Fatal(err)
+	}
+	// Version 1 is the new binary now; it would serve, but not this configuration.
+	output, err := deploy(t, f, binaries.Mixed(t))
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.ExitCode() != wantExit {
+		t.Errorf("the deployment ends with %v, want status %d", err, wantExit)
+	}
+	if want := "group nobody is not being accepted on"; !strings.Contains(output, want) {
+		t.Errorf("it says\n%s\nwant %q in it", output, want)
+	}
+	f.want(t, []int{3, 2, 2}, []string{binaries.Mixed(t), binaries.Mixed2(t), binaries.Mixed2(t)})
+}
+
+func sameContent(a, b string) error {
+	first, err1 := os.ReadFile(a)
+	second, err2 := os.ReadFile(b)
+	if err := errors.Join(err1, err2); err != nil {
+		return err
+	}
+	if !bytes.Equal(first, second) {
+		return fmt.Errorf("%s is not %s", b, a)
+	}
+	return nil
+}
+
+func TestDeployByAnsible(t *testing.T) {
+	ansible := require.Tool(t, "ansible-playbook", "package ansible-core")
+	testDeployment(t, func(t *testing.T, f *fleet, binary string) (string, error) {
+		t.Helper()
+		inventory := "[app]\n"
+		for i, host := range fleetHosts {
+			d := f.daemons[i]
+			inventory += fmt.Sprintf("%s ansible_connection=local app_binary=%s app_config=%s gozdctl=%s\n", host, d.Binary, d.Conf, binaries.Gozdctl(t))
+		}
+		path := filepath.Join(f.dir, "inventory.ini")
+		if err := os.WriteFile(path, []byte(inventory), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.CommandContext(t.Context(), ansible, "-i", path, filepath.Join(deployFiles, "upgrade.yml"), "-e", "new_binary="+binary)
+		cmd.Env = append(os.Environ(), "ANSIBLE_HOME="+f.dir, "ANSIBLE_LOCAL_TEMP="+f.dir, "ANSIBLE_REMOTE_TMP="+f.dir, "ANSIBLE_NOCOLOR=1", "LC_ALL=C.UTF-8")
+		output, err := cmd.CombinedOutput()
+		return string(output), err
+	}, 2) // ansible-playbook has 2 for a host that failed
+}
+
+func TestDeployBySSH(t *testing.T) {
+	config := startSSH(t)
+	testDeployment(t, func(t *testing.T, f *fleet, binary string) (string, error) {
+		t.Helper()
+		script, err := filepath.Abs(filepath.Join(deployFiles, "deploy.sh"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.CommandContext(t.Context(), script, append([]string{binary}, fleetHosts...)...)
+		cmd.Env = append(os.Environ(), "SSH=ssh -F "+config, "GOZDCTL="+binaries.Gozdctl(t),
+			"BINARY="+filepath.Join(f.dir, "%h", filepath.Base(f.daemons[0].Binary)), "CONFIG="+filepath.Join(f.dir, "%h", "app.conf"))
+		output, err := cmd.CombinedOutput()
+		return string(output), err
+	}, 1)
+}
+
+func TestDeployUsage(t *testing.T) {
+	err := exec.CommandContext(t.Context(), filepath.Join(deployFiles, "deploy.sh"), "/no/such/binary", "one").Run()
+	if exit := new(exec.ExitError); !errors.As(err, &exit) || exit.ExitCode() != 2 {
+		t.Errorf("without a binary it ends with %v, want status 2", err)
+	}
+}
+
+// startSSH starts an SSH server on loopback that knows one key, and returns the
+// configuration of a client by which each of fleetHosts is this machine.
+func startSSH(t *testing.T) (config string) {
+	t.Helper()
+	server := require.Tool(t, "sshd", "package openssh-server")
+	require.Tool(t, "ssh", "package openssh-client")
+	if _, err := os.Stat("/run/sshd"); err != nil && os.Geteuid() == 0 {
+		require.Missing(t, "sshd needs the directory /run/sshd")
+	}
+	me, err := user.Current()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	for _, key := range []string{"host", "client"} {
+		keygen := exec.CommandContext(t.Context(), "ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", filepath.Join(dir, key))
+		if output, err := keygen.CombinedOutput(); err != nil {
+			t.Fatalf("ssh-keygen: %v: %s", err, output)
+		}
+	}
+	port := unusedPort(t)
+	serverConfig := fmt.Sprintf("ListenAddress 127.0.0.1:%s\nHostKey %s/host\nAuthorizedKeysFile %[2]s/client.pub\nStrictModes no\nUsePAM no\nPidFile none\nPermitRootLogin prohibit-password\n", port, dir)
+	clientConfig := fmt.Sprintf("Host %s\nHostName 127.0.0.1\nPort %s\nUser %s\nIdentityFile %s/client\nIdentitiesOnly yes\nBatchMode yes\nStrictHostKeyChecking no\nUserKnownHostsFile %[4]s/known\nLogLevel ERROR\n",
+		strings.Join(fleetHosts, " "), port, me.Username, dir)
+	serverFile, clientFile := filepath.Join(dir, "sshd_config"), filepath.Join(dir, "ssh_config")
+	for file, text := range map[string]string{serverFile: serverConfig, clientFile: clientConfig} {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	log, err := os.Create(filepath.Join(dir, "sshd.log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cmd := exec.CommandContext(ctx, server, "-D", "-e", "-f", serverFile)
+	cmd.Stderr = log
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		cancel()
+		_ = cmd.Wait()
+		if text, err := os.ReadFile(log.Name()); err == nil && t.Failed() {
+			t.Logf("sshd says:\n%s", text)
+		}
+		_ = log.Close()
+	})
+	daemontest.Await(t, "the SSH server", func() bool {
+		conn, err := net.DialTimeout("tcp", "127.0.0.1:"+port, time.Second)
+		if err != nil {
+			return false
+		}
+		return conn.Close() == nil
+	})
+	return clientFile
+}
+
+// unusedPort returns a port for a program that cannot choose one itself.
+func unusedPort(t *testing.T) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = ln.Close() }()
+	_, port, err := net.SplitHostPort(ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return port
+}

@@ -1,0 +1,3 @@
+// Package proxies tests daemons behind nginx, Apache and lighttpd. It has no code but
+// tests.
+package proxies

@@ -1,0 +1,108 @@
+// Package binaries builds the programs of this module that tests start. Each is
+// built when it is first asked for, once in a process of the tests.
+package binaries
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemon"
+)
+
+// patience is enough for a machine that has to compile everything.
+const patience = 5 * time.Minute
+
+// Mixed returns the path of a program with groups of all modes, and Mixed2 that of
+// another version of it.
+func Mixed(tb testing.TB) string { tb.Helper(); return build(tb, "1/mixed", "examples/mixed", "1") }
+
+// Mixed2 is described at [Mixed].
+func Mixed2(tb testing.TB) string { tb.Helper(); return build(tb, "2/mixed", "examples/mixed", "2") }
+
+// Chat returns the path of a program that hands its users' states over; those of Chat1
+// are of an older version.
+func Chat(tb testing.TB) string { tb.Helper(); return build(tb, "2/chat", "examples/chat", "") }
+
+// Chat1 is described at [Chat].
+func Chat1(tb testing.TB) string { tb.Helper(); return build(tb, "1/chat", "examples/chat", "1") }
+
+// Bolt returns the path of a program with a file that only one process may open.
+func Bolt(tb testing.TB) string { tb.Helper(); return build(tb, "bolt", "examples/bolt", "") }
+
+// Hooked returns the path of a program whose hooks do what files in its directory say.
+func Hooked(tb testing.TB) string {
+	tb.Helper()
+	return build(tb, "hooked", "internal/testutil/hooked", "")
+}
+
+// Faulty returns the path of a program that fails as a file in its directory says.
+func Faulty(tb testing.TB) string {
+	tb.Helper()
+	return build(tb, "faulty", "internal/testutil/faulty", "")
+}
+
+// Spawner returns the path of a program that starts others.
+func Spawner(tb testing.TB) string {
+	tb.Helper()
+	return build(tb, "spawner", "internal/testutil/spawner", "")
+}
+
+// Logging returns the path of a program that logs by itself, into the daemon's file.
+func Logging(tb testing.TB) string {
+	tb.Helper()
+	return build(tb, "logging", "internal/testutil/logging", "")
+}
+
+// Watched returns the path of a program with a supervisor.
+func Watched(tb testing.TB) string {
+	tb.Helper()
+	return build(tb, "watched", "internal/testutil/watched", "")
+}
+
+// Gozdctl returns the path of the operator's tool.
+func Gozdctl(tb testing.TB) string { tb.Helper(); return build(tb, "gozdctl", "cmd/gozdctl", "") }
+
+// built is what there is already, and where.
+var built struct {
+	sync.Mutex
+	dir   string
+	names map[string]bool
+}
+
+// build returns the path of a program, which ends in name.
+func build(tb testing.TB, name, folder, version string) string {
+	tb.Helper()
+	built.Lock()
+	defer built.Unlock()
+	if built.dir == "" {
+		dir, err := os.MkdirTemp("", "gozd-binaries-") //nolint:usetesting // other tests want it too
+		if err != nil {
+			tb.Fatal(err)
+		}
+		built.dir, built.names = dir, make(map[string]bool)
+	}
+	path := filepath.Join(built.dir, name)
+	if built.names[name] {
+		return path
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if err := daemon.Build(ctx, path, folder, version); err != nil {
+		tb.Fatal(err)
+	}
+	built.names[name] = true
+	return path
+}
+
+// Remove removes all that has been built. It is for the end of TestMain.
+func Remove() error {
+	built.Lock()
+	defer built.Unlock()
+	dir := built.dir
+	built.dir, built.names = "", nil
+	return os.RemoveAll(dir)
+}

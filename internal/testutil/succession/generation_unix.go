@@ -1,0 +1,62 @@
+//go:build unix
+
+package succession
+
+import (
+	"context"
+	"net"
+	"testing"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/handover"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
+)
+
+// Generation takes connections from the generation before, and hands its own over to
+// the next one, as processes do: through a channel.
+type Generation struct {
+	listener *listen.Listener
+	receiver *handover.Receiver
+}
+
+// New returns the generation of a listener of that group. At the end of the test it
+// takes nothing any more, and what the listener has left is closed.
+func New(tb testing.TB, ln *listen.Listener, group string) *Generation {
+	tb.Helper()
+	r, err := handover.NewReceiver([]string{group}, func(_ string, c net.Conn, state []byte) error {
+		return ln.Adopt(c, state)
+	})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		r.Close()
+		ln.CloseIdle()
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		ln.Drain(ctx)
+	})
+	return &Generation{ln, r}
+}
+
+// ReplaceBy begins the drain of g, whose idle connections move to next.
+func (g *Generation) ReplaceBy(tb testing.TB, next *Generation) {
+	tb.Helper()
+	ours, theirs, err := handover.Pair()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if err := next.receiver.Add(theirs); err != nil {
+		tb.Fatal(err)
+	}
+	sender, err := handover.NewSender(ours)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(sender.Close)
+	g.listener.MoveIdle(sender)
+	g.receiver.PassOn(sender)
+	g.listener.StopAccepting()
+}
+
+// Vanish has g take nothing any more, as when its process has ended.
+func (g *Generation) Vanish() { g.receiver.Close() }

@@ -1,0 +1,61 @@
+//go:build unix
+
+package succession
+
+import (
+	"errors"
+	"net"
+	"os"
+	"syscall"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
+)
+
+// Heir is a successor without a channel: what is moved to it, Next adopts. A nil Next
+// takes no group, and so no connection.
+type Heir struct {
+	Next   *listen.Listener
+	Refuse error // what it says to a connection, if not nil
+}
+
+// Takes implements [listen.Successor].
+func (h *Heir) Takes(string) bool { return h.Next != nil || h.Refuse != nil }
+
+// Move implements [listen.Successor].
+func (h *Heir) Move(_ string, state []byte, s syscall.Conn) error {
+	if h.Refuse != nil {
+		return h.Refuse
+	}
+	c, err := Duplicate(s)
+	if err != nil {
+		return err
+	}
+	if err := h.Next.Adopt(c, state); err != nil {
+		_ = c.Close()
+		return err
+	}
+	return nil
+}
+
+// Duplicate returns another connection for a socket, as a successor has it.
+func Duplicate(s syscall.Conn) (net.Conn, error) {
+	raw, err := s.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	var dup int
+	var dupErr error
+	err = raw.Control(func(fd uintptr) {
+		syscall.ForkLock.RLock()
+		defer syscall.ForkLock.RUnlock()
+		if dup, dupErr = syscall.Dup(int(fd)); dupErr == nil {
+			syscall.CloseOnExec(dup)
+		}
+	})
+	if err = errors.Join(err, dupErr); err != nil {
+		return nil, err
+	}
+	f := os.NewFile(uintptr(dup), "")
+	defer func() { _ = f.Close() }()
+	return net.FileConn(f)
+}
