@@ -125,7 +125,7 @@ func (d *Daemon) takeUp(t *turn, died error, access map[string]socket.Options) e
 			d.log.Warn("the program accepts no more on a group", "group", g.conf.Name, "error", err)
 		}
 	}
-	d.tell(supervise.Event{Kind: supervise.Failed, Text: died.Error()})
+	d.tell(supervise.Event{Kind: supervise.Failed, Text: died.Error()}) // with the sockets, for systemd's store
 	close(t.resumed)
 	d.keepRoom()
 	d.resumeTickets()
