@@ -130,7 +130,8 @@ func checkReopened(t *testing.T, d *daemon.Daemon, m manager) {
 // slowRequest begins a request that takes a second, and returns when the daemon has it.
 func slowRequest(t *testing.T, to load.Target) <-chan error {
 	t.Helper()
-	c, err := load.NewSlow(to, load.SlowOptions{Delay: time.Second})
+	sent := make(chan struct{})
+	c, err := load.NewSlow(to, load.SlowOptions{Delay: time.Second, Sent: func() { close(sent) }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,6 +140,11 @@ func slowRequest(t *testing.T, to load.Target) <-chan error {
 		_, err := c.Do(t.Context())
 		result <- errors.Join(err, c.Close())
 	}()
+	select {
+	case <-sent:
+	case err := <-result:
+		t.Fatal(err)
+	}
 	after, err := load.NewGet(to, load.GetOptions{})
 	if err != nil {
 		t.Fatal(err)

@@ -20,7 +20,8 @@ import (
 // slowRequest begins a request that takes d and returns what became of it.
 func slowRequest(t *testing.T, to load.Target, d time.Duration) <-chan error {
 	t.Helper()
-	c, err := load.NewSlow(to, load.SlowOptions{Delay: d})
+	sent := make(chan struct{})
+	c, err := load.NewSlow(to, load.SlowOptions{Delay: d, Sent: func() { close(sent) }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,6 +30,11 @@ func slowRequest(t *testing.T, to load.Target, d time.Duration) <-chan error {
 		_, err := c.Do(t.Context())
 		result <- errors.Join(err, c.Close())
 	}()
+	select {
+	case <-sent:
+	case err := <-result:
+		t.Fatal(err)
+	}
 	return result
 }
 

@@ -50,7 +50,12 @@ func (l *link) roundTrip(ctx context.Context, q *httpRequest, split time.Duratio
 		}
 		out = out[half:]
 	}
-	return l.converse(out, func() error { return l.answer(q.method, r, read) })
+	return l.converse(out, func() error {
+		if l.sent != nil {
+			l.sent()
+		}
+		return l.answer(q.method, r, read)
+	})
 }
 
 // answer reads one response, which has to be a 200 from a known process.

@@ -29,6 +29,7 @@ type link struct {
 	opened   int    // connections so far
 	begun    int    // exchanges begun on this connection
 	broken   bool   // the last connection ended in a failure
+	sent     func() // is told when a request has been sent; may be nil
 }
 
 // Close ends the client's connection, if there is one.

@@ -16,6 +16,9 @@ type SlowOptions struct {
 	// Think is the most time that the user waits, for a random time, before
 	// each exchange. If zero, there is no wait.
 	Think time.Duration
+
+	// Sent, if not nil, is called each time that a request has been sent.
+	Sent func()
 }
 
 // Slow is the user whose requests take long, each on a new connection.
@@ -36,7 +39,7 @@ func NewSlow(t Target, o SlowOptions) (*Slow, error) {
 		delay = time.Second
 	}
 	return &Slow{
-		link:  link{kind: "slow", target: t, think: o.Think, expected: delay},
+		link:  link{kind: "slow", target: t, think: o.Think, expected: delay, sent: o.Sent},
 		delay: delay,
 		path:  "/slow?d=" + url.QueryEscape(delay.String()),
 	}, nil
