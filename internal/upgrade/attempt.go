@@ -33,7 +33,7 @@ type Successor struct {
 
 	// Fate, where this process stands by, has one value: nil when the successor has relieved this process of that,
 	// which then calls Resign, or an *[Error] when it has died. After that this process can be upgraded again, and
-	// Reopen its sockets; it must do that, or call Stop. No value comes after Resign. It is nil where this process does not stand
+	// Reopen its sockets; it must do that, or call Resign or Stop. No value comes after Resign. It is nil where this process does not stand
 	// by, and where it has not all groups any more that it had.
 	Fate <-chan error
 
