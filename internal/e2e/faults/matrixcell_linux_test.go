@@ -159,6 +159,9 @@ func (c *cell) askAndHold() {
 	if c.step.also != "" {
 		c.awaitAt(c.step.also)
 	}
+	if c.step.point == points.AfterFork {
+		awaitNames(c.t, pid)
+	}
 	switch {
 	case c.step.by == child:
 		c.pids[child] = pid
