@@ -120,12 +120,12 @@ func (d *Daemon) takeUp(t *turn, died error, access map[string]socket.Options) e
 		closeSockets(sockets)
 		return errAskedToEnd
 	}
-	d.tell(supervise.Event{Kind: supervise.Failed, Text: died.Error()})
 	for i, g := range d.order {
 		if err := g.ln.Resume(sockets[i]); err != nil {
 			d.log.Warn("the program accepts no more on a group", "group", g.conf.Name, "error", err)
 		}
 	}
+	d.tell(supervise.Event{Kind: supervise.Failed, Text: died.Error()}) // with the sockets, for systemd's store
 	close(t.resumed)
 	d.keepRoom()
 	d.resumeTickets()

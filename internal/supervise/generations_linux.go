@@ -164,6 +164,9 @@ func (s *supervisor) heard(pid int, e Event) {
 		}
 	case Failed:
 		s.renew = stoodBy && s.mayRenew(g) // it has the older binary
+		if stoodBy {
+			s.Status = nil // that of its successor, which was not the last
+		}
 	case Draining, Stopping, Starting, Upgrading, Alive, Keeping:
 	}
 	if (e.Kind == Serving || e.Kind == Failed) && !e.Keeps {

@@ -17,6 +17,12 @@ type step struct {
 // begun is a first generation that serves, with PID 101.
 var begun = []step{{101, supervise.Starting, ""}, {101, supervise.Serving, ""}}
 
+// standsBy is the text of a Draining of one that does.
+const standsBy = "stands by"
+
+// guarded is upgraded where the first one stands by.
+var guarded = append(upgraded[:len(upgraded)-1:len(upgraded)-1], step{101, supervise.Draining, standsBy})
+
 // upgraded is a second one that has replaced it, with PID 102.
 var upgraded = append(begun[:2:2], step{101, supervise.Upgrading, ""}, step{102, supervise.Starting, ""},
 	step{102, supervise.Serving, ""}, step{101, supervise.Draining, ""})
@@ -65,6 +71,26 @@ func TestLine(t *testing.T) {
 		{
 			name: "crashed while the one before drains", before: upgraded, steps: []step{{pid: 102}},
 			over: true, status: "nothing serves yet",
+		},
+		{
+			name: "crashed while the one before stands by", before: guarded, steps: []step{{pid: 102}},
+			status: "nothing serves yet",
+		},
+		{
+			name: "and that one serves again", before: guarded, steps: []step{{pid: 102}, {101, supervise.Failed, "it died"}},
+			serves: 101, listens: 101, final: true, status: "generation 1 serving; it died",
+		},
+		{
+			name: "or cannot", before: guarded, steps: []step{{pid: 102}, {101, supervise.Draining, ""}},
+			over: true, status: "nothing serves yet",
+		},
+		{
+			name: "or ends", before: guarded, steps: []step{{pid: 102}, {pid: 101}},
+			over: true, status: "nothing serves yet",
+		},
+		{
+			name: "one stands by", before: guarded,
+			serves: 102, listens: 102, final: true, status: "generation 2 serving, 1 draining",
 		},
 		{
 			name: "crashed as it took over, and the one before serves on", before: begun,
@@ -136,7 +162,7 @@ func take(t *testing.T, l *supervise.Line, s step) {
 	if s.kind == "" {
 		known = l.Ended(s.pid)
 	} else {
-		known = l.Heard(s.pid, supervise.Event{Version: 1, Kind: s.kind, Generation: s.pid - 100, Text: s.text})
+		known = l.Heard(s.pid, supervise.Event{Version: 1, Kind: s.kind, Generation: s.pid - 100, Text: s.text, StandsBy: s.text == standsBy})
 	}
 	if !known {
 		t.Fatalf("%+v is of a stranger", s)

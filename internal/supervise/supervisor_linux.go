@@ -224,8 +224,16 @@ func (s *supervisor) startFirst() error {
 // heard before it.
 func (s *supervisor) loop() {
 	defer close(s.done)
-	s.passKept()
-	for !s.Line.over() {
+	for {
+		s.passKept()
+		if s.renew { // begin may have heard of it, too
+			s.renew = false
+			s.runNext()
+			s.systemd.tell(daemon.SdNotifyReady, s.status())
+		}
+		if s.Line.over() {
+			return
+		}
 		select {
 		case sig := <-s.signals:
 			s.hear()
@@ -242,12 +250,6 @@ func (s *supervisor) loop() {
 			s.hear()
 			s.reap() // it may have been a child, and then there is a status for sure
 			s.ended(e.pid, e.status)
-		}
-		s.passKept()
-		if s.renew {
-			s.renew = false
-			s.runNext()
-			s.systemd.tell(daemon.SdNotifyReady, s.status())
 		}
 	}
 }

@@ -3,6 +3,7 @@ package watched
 import (
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -105,6 +106,38 @@ func TestStoreNotifications(t *testing.T) {
 	if _, err := os.Lstat(path); !os.IsNotExist(err) {
 		t.Errorf("the socket's file is left although nobody keeps the socket: %v", err)
 	}
+}
+
+// A generation that serves again after its successor has died has its own sockets kept again.
+func TestStoreOfAGenerationThatServesAgain(t *testing.T) {
+	m := newManager(t)
+	d := newDaemon(t, "watched", "supervise yes", "fdstore yes")
+	cmd := supervise(t, d, "NOTIFY_SOCKET="+m.path)
+	before := notice{"+gozd-web@127.0.0.1%3A0", listens(t, d)}
+	if got := m.store(); !slices.Equal(got, []notice{before}) {
+		t.Fatalf("systemd is told %v, want %v", got, before)
+	}
+	slow := make(chan struct{})
+	go func() { // it has generation 1 drain, and stand by, for as long
+		defer close(slow)
+		_, _ = get(d, "/notify?after=3s&text=X_APP=1")
+	}()
+	await(t, "asked", func() bool {
+		out, err := exec.Command("ss", "-Htn", "state", "established", "src", before.addr).Output()
+		return err == nil && len(out) > 0
+	})
+	must(t, d.Configure("[web]\nmode http\nlisten 127.0.0.1:0\n", "supervise yes", "fdstore no"))
+	upgrade(t, d, 1)
+	if got, want := m.store(), []notice{{what: "-" + before.what[1:]}}; !slices.Equal(got, want) {
+		t.Fatalf("systemd is told %v, want %v", got, want)
+	}
+	must(t, syscall.Kill(servingPID(t, d), syscall.SIGKILL))
+	if got := m.store(); !slices.Equal(got, []notice{before}) {
+		t.Errorf("after the successor's death systemd is told %v, want %v", got, before)
+	}
+	<-slow
+	must(t, cmd.Process.Signal(syscall.SIGTERM))
+	ended(t, cmd)
 }
 
 // listens is the address of the group web.

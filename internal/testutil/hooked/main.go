@@ -22,6 +22,9 @@ func main() {
 	started, _ := process.StartTime(parent)
 	gozd.Defaults.OnUpgrade = onUpgrade
 	gozd.Defaults.OnReplaced = onReplaced
+	if os.Getenv("HOOKED_RESUME") != "" {
+		gozd.Defaults.OnResume = onResume
+	}
 	gozd.Defaults.OnParentExit = func() {
 		_, err := process.Open(parent, started)
 		note("parent-exits", "%d %t", gozd.Generation(), gozd.Generation() == 1 || errors.Is(err, os.ErrProcessDone))
@@ -74,6 +77,15 @@ func onUpgrade(ctx context.Context) error {
 func onReplaced() {
 	note("replaced", "%d", gozd.Generation())
 	awaitRemoval("hold")
+}
+
+// onResume fails if there is a file "refuse-resume".
+func onResume(context.Context) error {
+	note("resumed", "%d", gozd.Generation())
+	if _, err := os.Stat("refuse-resume"); err == nil {
+		return errors.New("somebody else has it")
+	}
+	return nil
 }
 
 // onReopen takes as long as there is a file "hold-reopen".

@@ -1,0 +1,314 @@
+package programs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/binaries"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemon"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemontest"
+)
+
+// startResuming starts a daemon of the program hooked, which can take back what it lets go of.
+func startResuming(t *testing.T, groups string, options ...string) *daemon.Daemon {
+	t.Helper()
+	d := daemontest.Prepare(t, binaries.Hooked(t), groups, options...)
+	d.Env = append(d.Env, "HOOKED_RESUME=yes")
+	if err := d.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+// strike ends the serving generation, which must not say goodbye, and returns its state.
+func strike(t *testing.T, d *daemon.Daemon, sig syscall.Signal) *process.State {
+	t.Helper()
+	victim, err := d.State()
+	if err != nil {
+		t.Fatal(err)
+	}
+	signalState(t, victim, sig)
+	daemontest.AwaitEnd(t, victim)
+	return victim
+}
+
+func signalState(t *testing.T, s *process.State, sig syscall.Signal) {
+	t.Helper()
+	p, err := process.Open(s.PID, s.StartTime)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	if err := p.Signal(sig); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// awaitServing waits until PID file, lock and state file name a generation.
+func awaitServing(t *testing.T, d *daemon.Daemon, generation int) *process.State {
+	t.Helper()
+	var s *process.State
+	daemontest.Await(t, fmt.Sprintf("generation %d serves", generation), func() bool {
+		r, err := process.Find(d.PIDFile)
+		if err != nil {
+			return false
+		}
+		defer r.Close()
+		s = r.State
+		pid, err := process.ReadPID(d.PIDFile)
+		return err == nil && pid == r.PID && s.Generation == generation
+	})
+	return s
+}
+
+// TestSuccessorDiesAgainAndAgain has clients ask all the time. Only those of the process that dies may notice.
+func TestSuccessorDiesAgainAndAgain(t *testing.T) {
+	d := startResuming(t, lineGroup)
+	old := dialLine(t, d)
+	for round, sig := range []syscall.Signal{syscall.SIGKILL, syscall.SIGABRT, syscall.SIGKILL} {
+		daemontest.Upgrade(t, d)
+		victim := strike(t, d, sig)
+		if victim.Generation != 2+round {
+			t.Errorf("generation %d was upgraded to in round %d", victim.Generation, round)
+		}
+		conn := dialNow(t, d) // it waits in the queue if it comes before the end of the hook
+		if got := askLine(t, conn); !strings.HasPrefix(got, "1 ") {
+			t.Errorf("round %d: a new client is answered %q, want by generation 1", round, got)
+		}
+		s := awaitServing(t, d, 1)
+		how := map[syscall.Signal]string{syscall.SIGKILL: "signal: killed", syscall.SIGABRT: "exit status 2"}[sig]
+		if want := fmt.Sprintf("upgrade failed at serving: pid %d: it died after it had taken over: %s", victim.PID, how); s.LastFailure != want || s.Failures != round+1 {
+			t.Errorf("round %d: %d failures, the last %q, want %q", round, s.Failures, s.LastFailure, want)
+		}
+		if got := askLine(t, old); !strings.HasPrefix(got, "1 ") {
+			t.Errorf("round %d: an old client is answered %q", round, got)
+		}
+	}
+	awaitNotes(t, d, "replaced", "1\n1\n1\n")
+	awaitNotes(t, d, "resumed", "1\n1\n1\n")
+	daemontest.Upgrade(t, d)
+	awaitServing(t, d, 5)
+	if got := askLine(t, dialLine(t, d)); !strings.HasPrefix(got, "5 ") {
+		t.Errorf("after the last upgrade a client is answered %q", got)
+	}
+}
+
+// dialNow connects to the group line, whoever serves.
+func dialNow(t *testing.T, d *daemon.Daemon) net.Conn {
+	t.Helper()
+	s, err := process.ReadState(d.PIDFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	network, address, _ := strings.Cut(s.Listen["line"], " ")
+	conn, err := net.Dial(network, address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	return conn
+}
+
+// TestStopAfterResume leaves nothing behind.
+func TestStopAfterResume(t *testing.T) {
+	d := startResuming(t, lineGroup)
+	dialLine(t, d)
+	daemontest.Upgrade(t, d)
+	strike(t, d, syscall.SIGKILL)
+	awaitServing(t, d, 1)
+	address := dialNow(t, d).RemoteAddr().String()
+	if _, err := control.Stop(t.Context(), d.PIDFile); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := net.Dial("tcp", address); !errors.Is(err, syscall.ECONNREFUSED) {
+		t.Errorf("dial after the stop: %v, want %v", err, syscall.ECONNREFUSED)
+	}
+	if err := daemontest.WaitAlive(t, d, 0, 20*time.Second); err != nil {
+		t.Error(err)
+	}
+	if left, err := filepath.Glob(d.PIDFile + "*"); err != nil || len(left) > 0 {
+		t.Errorf("%v, %v are left", left, err)
+	}
+}
+
+// TestStopWhileOneStandsBy must leave no socket open that nobody accepts from, however long the older generation lives.
+func TestStopWhileOneStandsBy(t *testing.T) {
+	d := startResuming(t, "[line]\nmode tcp\nlisten 127.0.0.1:0\nstop_timeout 2s\n")
+	dialLine(t, d) // generation 1 has it until its stop_timeout is over
+	daemontest.Upgrade(t, d)
+	address := dialNow(t, d).RemoteAddr().String()
+	two, err := d.State()
+	if err != nil {
+		t.Fatal(err)
+	}
+	signalState(t, two, syscall.SIGTERM)
+	daemontest.Await(t, "the daemon refuses clients", func() bool {
+		conn, err := net.DialTimeout("tcp", address, 10*time.Second)
+		if err == nil {
+			_ = conn.Close()
+		}
+		return errors.Is(err, syscall.ECONNREFUSED)
+	})
+	if alive := d.Alive(); len(alive) == 0 {
+		t.Error("nobody drains any more: the test has looked too late")
+	}
+}
+
+// TestProgramWithoutTheWayBack has let go of what only one process can have, and cannot take it back.
+func TestProgramWithoutTheWayBack(t *testing.T) {
+	d := startHooked(t)
+	old := dialLine(t, d)
+	daemontest.Upgrade(t, d)
+	address := dialNow(t, d).RemoteAddr().String()
+	strike(t, d, syscall.SIGKILL)
+	daemontest.Await(t, "the daemon refuses clients", func() bool {
+		conn, err := net.Dial("tcp", address)
+		if err == nil {
+			_ = conn.Close() // generation 1 has not stopped to accept yet
+		}
+		return errors.Is(err, syscall.ECONNREFUSED)
+	})
+	if r, err := process.Find(d.PIDFile); !errors.Is(err, process.ErrNotRunning) {
+		t.Errorf("%+v serves, %v", r, err)
+	}
+	if got := askLine(t, old); !strings.HasPrefix(got, "1 ") {
+		t.Errorf("a client of generation 1 is answered %q", got)
+	}
+}
+
+// TestProgramFailsToResume has OnResume fail: nobody serves, and the daemon can be started again.
+func TestProgramFailsToResume(t *testing.T) {
+	d := startResuming(t, lineGroup)
+	old := dialLine(t, d)
+	if err := os.WriteFile(filepath.Join(d.Dir, "refuse-resume"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	daemontest.Upgrade(t, d)
+	address := dialNow(t, d).RemoteAddr().String()
+	strike(t, d, syscall.SIGKILL)
+	daemontest.Await(t, "the daemon refuses clients", func() bool {
+		_, err := net.Dial("tcp", address)
+		return errors.Is(err, syscall.ECONNREFUSED)
+	})
+	daemontest.AwaitLog(t, d, `msg="this generation cannot serve again: nobody serves" generation=1`)
+	if got := askLine(t, old); !strings.HasPrefix(got, "1 ") {
+		t.Errorf("a client of generation 1 is answered %q", got)
+	}
+	daemontest.Await(t, "the lock is free", func() bool {
+		_, err := process.Find(d.PIDFile)
+		return errors.Is(err, process.ErrNotRunning)
+	})
+	if err := d.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestOnlyTheDirectPredecessorResumes has three generations alive.
+func TestOnlyTheDirectPredecessorResumes(t *testing.T) {
+	d := startResuming(t, lineGroup)
+	first := dialLine(t, d)
+	daemontest.Upgrade(t, d)
+	second := dialLine(t, d)
+	daemontest.Upgrade(t, d)
+	strike(t, d, syscall.SIGKILL)
+	awaitServing(t, d, 2)
+	for range 10 {
+		conn := dialNow(t, d)
+		if got := askLine(t, conn); !strings.HasPrefix(got, "2 ") {
+			t.Errorf("a new client is answered %q, want by generation 2", got)
+		}
+		_ = conn.Close()
+	}
+	daemontest.Upgrade(t, d)
+	awaitServing(t, d, 4)
+	awaitNotes(t, d, "resumed", "2\n")
+	_, _ = first.Close(), second.Close()
+	if err := daemontest.WaitAlive(t, d, 1, 20*time.Second); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestDroppedGroupIsRefusedAtOnce, although two older generations that had it still drain.
+func TestDroppedGroupIsRefusedAtOnce(t *testing.T) {
+	d := daemontest.Prepare(t, binaries.Hooked(t), lineGroup)
+	d.Env = append(d.Env, "HOOKED_RESUME=yes")
+	if err := d.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	dialLine(t, d)
+	daemontest.Upgrade(t, d)
+	dialLine(t, d)
+	was := daemontest.Target(t, d, "line").Address
+	if err := d.Configure(lineGroup[:len("[line]\nmode tcp\n")] + "listen 127.0.0.2:0\nstop_timeout 100ms\n"); err != nil {
+		t.Fatal(err)
+	}
+	daemontest.Upgrade(t, d)
+	daemontest.Await(t, "the old address is refused", func() bool {
+		conn, err := net.DialTimeout("tcp", was, 10*time.Second)
+		if err == nil {
+			_ = conn.Close()
+		}
+		return errors.Is(err, syscall.ECONNREFUSED)
+	})
+	if n := len(d.Alive()); n != 3 {
+		t.Errorf("%d generations live, want 3", n)
+	}
+	// Whoever has lost an address does not come back.
+	strike(t, d, syscall.SIGKILL)
+	daemontest.Await(t, "nobody serves", func() bool {
+		_, err := process.Find(d.PIDFile)
+		return errors.Is(err, process.ErrNotRunning)
+	})
+}
+
+// TestResumeAfterProbation: what has passed it can still die.
+func TestResumeAfterProbation(t *testing.T) {
+	d := startResuming(t, lineGroup, "probation 100ms")
+	dialLine(t, d)
+	for range 2 {
+		daemontest.Upgrade(t, d)
+		strike(t, d, syscall.SIGKILL)
+		awaitServing(t, d, 1)
+	}
+	daemontest.Upgrade(t, d)
+	awaitServing(t, d, 4)
+}
+
+// TestWhoFollowsTheDrainIsTold has gozdctl wait for a drain that ends otherwise.
+func TestWhoFollowsTheDrainIsTold(t *testing.T) {
+	d := startResuming(t, lineGroup)
+	dialLine(t, d)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, binaries.Gozdctl(t), "upgrade", d.PIDFile)
+	output := new(strings.Builder)
+	cmd.Stdout, cmd.Stderr = output, output
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	daemontest.Await(t, "generation 2 serves", func() bool {
+		s, err := d.State()
+		return err == nil && s.Generation == 2
+	})
+	strike(t, d, syscall.SIGKILL)
+	err := cmd.Wait()
+	if ctx.Err() != nil {
+		t.Fatalf("gozdctl still waits for the drain: %s", output)
+	}
+	t.Logf("gozdctl upgrade: %v\n%s", err, output)
+	status, err := exec.CommandContext(t.Context(), binaries.Gozdctl(t), "status", d.PIDFile).CombinedOutput()
+	if err != nil || !strings.Contains(string(status), "serving") || !strings.Contains(string(status), "died after it had taken over") {
+		t.Errorf("gozdctl status: %v\n%s", err, status)
+	}
+}
