@@ -13,6 +13,7 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/fault"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
 )
 
 // exitGrace is how long a program may take to receive from the exit channel, and
@@ -158,12 +159,16 @@ func (d *Daemon) endAll(why reason) (last bool) {
 // drain drains all groups, and OnReplaced, at the same time. It does nothing when this generation serves again, and returns when it
 // does.
 func (d *Daemon) drain(t *turn, why reason) {
+	before := make([]listen.Stats, len(d.order)) // connections begin to move as soon as it stops
+	for i, g := range d.order {
+		before[i] = g.ln.Stats()
+	}
 	if !d.stopAccepting(t, why) {
 		return
 	}
 	var wg sync.WaitGroup
-	for _, g := range d.order {
-		wg.Go(func() { d.drainGroup(t, g, why) })
+	for i, g := range d.order {
+		wg.Go(func() { d.drainGroup(t, g, why, before[i]) })
 	}
 	wg.Go(func() { d.drainHook(t, why) })
 	fault.At(fault.Draining)
@@ -188,19 +193,20 @@ func (d *Daemon) stopAccepting(t *turn, why reason) bool {
 	return true
 }
 
-func (d *Daemon) drainGroup(t *turn, g *group, why reason) {
+func (d *Daemon) drainGroup(t *turn, g *group, why reason, before listen.Stats) {
 	ctx, cancel := context.WithTimeout(context.Background(), why.timeout(g.conf))
 	defer cancel()
-	r := g.ln.AwaitDrained(ctx)
+	took := g.ln.AwaitDrained(ctx).Took
 	if d.now() != t {
 		return
 	}
+	r := g.ln.Stats().Since(before)
 	log := d.log.Info
 	if r.Cut > 0 {
 		log = d.log.Warn
 	}
 	log("drain finished", "group", g.conf.Name, "reason", string(why), "moved", r.Moved,
-		"ended", r.Ended, "cut", r.Cut, "took", r.Took.Round(time.Millisecond))
+		"ended", r.Ended, "cut", r.Cut, "took", took.Round(time.Millisecond))
 }
 
 // removeFiles removes what the daemon leaves in the file system, at its very end.
