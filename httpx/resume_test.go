@@ -4,6 +4,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -26,6 +27,7 @@ func (s *server) resume(t *testing.T) {
 
 // held is never closed: what drains keeps Accept back, as a daemon's listeners do.
 func held(t *testing.T) listen.Options {
+	t.Helper()
 	release := make(chan struct{})
 	t.Cleanup(func() { close(release) })
 	return listen.Options{Group: "web", Release: release}
@@ -52,7 +54,7 @@ func TestResumedServerKeepsItsClients(t *testing.T) {
 				t.Errorf("TLS %v: a client is not sent away by the drain", secured)
 			}
 			s.resume(t)
-			if again := dial(); closes(again) || closes(again) || closes(quiet) {
+			if again := dial(); slices.ContainsFunc([]*client1{again, again, quiet}, closes) {
 				t.Errorf("TLS %v: a client is sent away by a server that has resumed", secured)
 			}
 			s.drain(t)
