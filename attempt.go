@@ -89,6 +89,7 @@ func (d *Daemon) succeeded(a *attempt, next *upgrade.Successor) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.successor, d.settledNext, d.lastSeconds = next.PID, next.Settled, &took
+	d.nextStart = a.startTime // as it was when that process said who it is
 	d.standing = next.Fate != nil
 }
 

@@ -10,7 +10,6 @@ import (
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/protocol"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/server"
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
 )
 
@@ -171,8 +170,7 @@ func (d *Daemon) replacedBy() *upgrade.Ancestor {
 	if d.successor == 0 {
 		return nil
 	}
-	start, _ := process.StartTime(d.successor) // 0 is a valid answer: unknown
-	return &upgrade.Ancestor{Generation: d.up.Next() - 1, PID: d.successor, StartTime: start}
+	return &upgrade.Ancestor{Generation: d.up.Next() - 1, PID: d.successor, StartTime: d.nextStart}
 }
 
 // failedGeneration is the number of the generation that an upgrade has not brought up, or not for long.

@@ -77,6 +77,7 @@ type Daemon struct {
 	retired     bool            // it is the supervisor, and no more
 	exitStatus  int             // what the process should end with
 	successor   int             // PID of the next generation, once it serves
+	nextStart   uint64          // its start time; 0 if unknown
 	standing    bool            // this generation stands by behind it
 	settledNext <-chan struct{} // closed when everybody can know of it; nil before
 	failures    int             // upgrades that failed

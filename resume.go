@@ -168,7 +168,8 @@ func (d *Daemon) nextTurn(t *turn, died error) bool {
 	d.turn = newTurn()
 	d.enterLocked(serving)
 	d.since = d.entered
-	d.why, d.standing, d.successor, d.settledNext = "", false, 0, nil
+	d.why, d.standing, d.settledNext = "", false, nil
+	d.successor, d.nextStart = 0, 0
 	d.passed, d.caughtUp = false, false
 	d.drainage = drainage{}
 	d.failures++

@@ -180,8 +180,13 @@ func (d *Daemon) setWanted(now bool) (before bool) {
 	return before
 }
 
-// signalSuccessor signals a child of this process.
-func (d *Daemon) signalSuccessor(pid int, sig os.Signal) { d.signalProcess(pid, 0, sig) }
+// signalSuccessor signals the successor. It may have ended since, and a stranger may have its PID.
+func (d *Daemon) signalSuccessor(pid int, sig os.Signal) {
+	d.mu.Lock()
+	start := d.nextStart
+	d.mu.Unlock()
+	d.signalProcess(pid, start, sig)
+}
 
 // signalProcess signals a newer generation, if it is still there.
 func (d *Daemon) signalProcess(pid int, startTime uint64, sig os.Signal) {
