@@ -1,7 +1,6 @@
 package gozd_test
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -11,32 +10,14 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	gozd "bitbucket.org/PinIdea/go-zero-downtime-daemon"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/lockedbuf"
 )
-
-// logBuffer collects a daemon's log from its goroutines.
-type logBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (l *logBuffer) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(b)
-}
-
-func (l *logBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.String()
-}
 
 func writeConfig(t *testing.T, dir, text string) string {
 	t.Helper()
@@ -68,7 +49,7 @@ listen 127.0.0.1:0
 mode tcp
 listen 127.0.0.1:0
 `)
-	log := new(logBuffer)
+	log := new(lockedbuf.Buffer)
 	d, err := gozd.New(gozd.Options{Config: conf, Logger: slog.New(slog.NewTextHandler(log, nil))})
 	if err != nil {
 		t.Fatal(err)

@@ -7,28 +7,14 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/lockedbuf"
 )
 
 // sink is what was printed, for a test that looks while more is printed.
-type sink struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (s *sink) Write(p []byte) (int, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.buf.Write(p)
-}
-
-func (s *sink) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.buf.String()
-}
+type sink struct{ lockedbuf.Buffer }
 
 func (s *sink) await(t *testing.T, want string) {
 	t.Helper()

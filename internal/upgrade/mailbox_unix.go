@@ -35,8 +35,8 @@ const (
 	mailboxSize = 64 << 10
 	// mailboxFiles bounds the files that go with one datagram; Linux allows 253 (SCM_MAX_FD).
 	mailboxFiles = 200
-	// mailboxWait is how long a new generation waits for its message, which
-	// was written before it was started: it is there or will never be.
+	// mailboxWait is how long a new generation waits for its message, which is
+	// written while it starts: it is there, or will be in an instant, or never.
 	mailboxWait = 5 * time.Second
 )
 

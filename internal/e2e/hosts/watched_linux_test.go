@@ -16,6 +16,7 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemon"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemontest"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/load"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/loadtest"
 )
 
 const supervised = `
@@ -130,21 +131,7 @@ func checkReopened(t *testing.T, d *daemon.Daemon, m manager) {
 // slowRequest begins a request that takes a second, and returns when the daemon has it.
 func slowRequest(t *testing.T, to load.Target) <-chan error {
 	t.Helper()
-	sent := make(chan struct{})
-	c, err := load.NewSlow(to, load.SlowOptions{Delay: time.Second, Sent: func() { close(sent) }})
-	if err != nil {
-		t.Fatal(err)
-	}
-	result := make(chan error, 1)
-	go func() {
-		_, err := c.Do(t.Context())
-		result <- errors.Join(err, c.Close())
-	}()
-	select {
-	case <-sent:
-	case err := <-result:
-		t.Fatal(err)
-	}
+	result := loadtest.BeginSlow(t, to, time.Second)
 	after, err := load.NewGet(to, load.GetOptions{})
 	if err != nil {
 		t.Fatal(err)

@@ -15,28 +15,8 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemon"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemontest"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/load"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/loadtest"
 )
-
-// slowRequest begins a request that takes d and returns what became of it.
-func slowRequest(t *testing.T, to load.Target, d time.Duration) <-chan error {
-	t.Helper()
-	sent := make(chan struct{})
-	c, err := load.NewSlow(to, load.SlowOptions{Delay: d, Sent: func() { close(sent) }})
-	if err != nil {
-		t.Fatal(err)
-	}
-	result := make(chan error, 1)
-	go func() {
-		_, err := c.Do(t.Context())
-		result <- errors.Join(err, c.Close())
-	}()
-	select {
-	case <-sent:
-	case err := <-result:
-		t.Fatal(err)
-	}
-	return result
-}
 
 // holdLine opens a connection to the serving generation that stays with it until
 // the test ends.
@@ -79,7 +59,7 @@ func TestStopLetsRequestsFinish(t *testing.T) {
 		t.Run(fmt.Sprint(sig), func(t *testing.T) {
 			d := daemontest.Start(t, "[web]\nmode http\nlisten unix:web.sock\n")
 			to := daemontest.Target(t, d, "web")
-			slow := slowRequest(t, to, time.Second)
+			slow := loadtest.BeginSlow(t, to, time.Second)
 			awaitOpen(t, to)
 			daemontest.SignalServing(t, d, sig)
 			if err := <-slow; err != nil {
