@@ -46,6 +46,7 @@ func BenchmarkUpgrade(b *testing.B) {
 type upgradable struct {
 	cmd     *exec.Cmd
 	pidfile string
+	wait    func() // until the PID file may have changed
 	pid     int
 	took    []time.Duration
 }
@@ -59,10 +60,11 @@ func startUpgradable(b *testing.B, folder string, args func(dir string) []string
 		b.Fatal(err)
 	}
 	u := &upgradable{cmd: exec.Command(binary, args(dir)...), pidfile: filepath.Join(dir, "app.pid")}
+	u.wait = watch(b, u.pidfile)
 	if err := u.cmd.Start(); err != nil {
 		b.Fatal(err)
 	}
-	u.pid = awaitPID(b, u.pidfile, 0)
+	u.pid = u.awaitPID(b)
 	b.Cleanup(func() {
 		_ = syscall.Kill(u.pid, syscall.SIGKILL)
 		awaitEnd(b, u.cmd, u.pid)
@@ -79,7 +81,7 @@ func (u *upgradable) upgrade(b *testing.B) {
 	if err := syscall.Kill(u.pid, syscall.SIGHUP); err != nil {
 		b.Fatal(err)
 	}
-	next := awaitPID(b, u.pidfile, u.pid)
+	next := u.awaitPID(b)
 	u.took = append(u.took, time.Since(start))
 	awaitEnd(b, u.cmd, u.pid)
 	u.pid = next
@@ -106,17 +108,17 @@ func freeAddress(b *testing.B) string {
 func awaitSettled() { time.Sleep(50 * time.Millisecond) }
 
 // awaitPID waits until the PID file names another process than before.
-func awaitPID(b *testing.B, pidfile string, before int) int {
+func (u *upgradable) awaitPID(b *testing.B) int {
 	b.Helper()
 	deadline := time.Now().Add(10 * time.Second)
 	for {
-		if pid, err := process.ReadPID(pidfile); err == nil && pid != before {
+		if pid, err := process.ReadPID(u.pidfile); err == nil && pid != u.pid {
 			return pid
 		}
 		if time.Now().After(deadline) {
-			b.Fatal(fmt.Errorf("%s still names %d", pidfile, before))
+			b.Fatal(fmt.Errorf("%s still names %d", u.pidfile, u.pid))
 		}
-		time.Sleep(200 * time.Microsecond) // looking must not take the processor from who is looked at
+		u.wait()
 	}
 }
 
