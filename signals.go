@@ -20,7 +20,6 @@ func (d *Daemon) catchSignals() {
 	}
 	if upgrade.IsSuccessor() {
 		go catch()
-		go upgrade.WarmUp()
 	} else {
 		catch()
 	}

@@ -260,7 +260,8 @@ func TestReceiveClosesWhatItCannotUse(t *testing.T) {
 		{"nothing", "", "could not write its manifest"},
 		{"more files than names", `{"manifest":` + good + `}`, "names 0 files and sent 1"},
 		{"more names than files", `{"manifest":` + good + `,"files":["a","b"]}`, "names 2 files and sent 1"},
-		{"no manifest", `{"files":["a"]}`, "unexpected end of JSON input"},
+		{"no manifest", `{"files":["a"]}`, "has version 0"},
+		{"a number of more that is none", `{"manifest":` + good + `,"files":["a"],"more":{}}`, "more: unexpected map"},
 		{"another version", `{"manifest":{"version":9},"files":["a"]}`, "has version 9"},
 	}
 	for _, test := range tests {

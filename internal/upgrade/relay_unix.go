@@ -3,6 +3,7 @@
 package upgrade
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -30,14 +31,14 @@ const notifyReady = 42
 // release is called: then tableflip believes its parent gone. The pipe's true
 // end closes exited.
 //
-// The other is that on which tableflip says that this process is ready. What it says goes nowhere: its parent's Upgrader
+// The other is that on which tableflip says that this process is ready. What it says goes into the copy, from which it reads
+// nothing any more but the end: its parent's Upgrader
 // would have had its one success, and that parent could not be upgraded again, should this process die. Only a parent that does not
 // stand by gets the byte, by tell.
 type relay struct {
 	exited chan struct{} // closed when the parent is gone
 	to     *os.File      // what tableflip's end of the pipe reads from; released once
 	ready  *os.File      // the pipe to the parent's tableflip
-	unread *os.File      // where what it says goes instead; nil if that is no pipe
 }
 
 // newRelay puts itself in the place of descriptors 3 and 4. It must run before
@@ -52,75 +53,44 @@ func newRelay() (*relay, error) {
 	if err != nil {
 		return nil, fmt.Errorf("upgrade: descriptor %d is not the parent's: %w", tableflipNamesFD, err)
 	}
-	r, w, err := os.Pipe()
+	ready, err := dupDescriptor(tableflipReadyFD)
 	if err != nil {
 		_ = unix.Close(from)
-		return nil, fmt.Errorf("upgrade: pipe: %w", err)
+		return nil, fmt.Errorf("upgrade: descriptor %d is not the parent's: %w", tableflipReadyFD, err)
 	}
-	defer func() { _ = r.Close() }()
-	fd, err := descriptor(r)
-	if err == nil {
-		err = replaceDescriptor(fd, tableflipNamesFD)
-	}
+	to, err := standInPipe()
 	if err != nil {
-		_ = unix.Close(from)
-		_ = w.Close()
-		return nil, fmt.Errorf("upgrade: replace descriptor %d: %w", tableflipNamesFD, err)
+		_, _ = unix.Close(from), unix.Close(ready)
+		return nil, fmt.Errorf("upgrade: replace descriptors %d and %d: %w", tableflipReadyFD, tableflipNamesFD, err)
 	}
-	ready, unread, err := silence(tableflipReadyFD)
-	if err != nil {
-		_ = unix.Close(from)
-		_ = w.Close()
-		return nil, fmt.Errorf("upgrade: replace descriptor %d: %w", tableflipReadyFD, err)
-	}
-	copyNames(from, w)
-	rl := &relay{exited: make(chan struct{}), to: w, ready: ready, unread: unread}
+	copyNames(from, to)
+	rl := &relay{exited: make(chan struct{}), to: to, ready: os.NewFile(uintptr(ready), "ready")}
 	rest := os.NewFile(uintptr(from), "parent")
 	time.AfterFunc(watchDelay, func() { rl.copyUntilParentExits(rest) })
 	return rl, nil
 }
 
-// silence has what is written to fd go nowhere, and returns what it was, and the reader of [nowhere].
-func silence(fd int) (ready, reader *os.File, err error) {
-	was, err := dupDescriptor(fd)
-	if err != nil {
-		return nil, nil, err
-	}
-	to, reader, err := nowhere()
-	if err == nil {
-		err = replaceDescriptor(to, fd)
-		_ = unix.Close(to)
-	}
-	if err != nil {
-		_ = unix.Close(was)
-		_ = reader.Close() // if there is one
-		return nil, nil, err
-	}
-	return os.NewFile(uintptr(was), "ready"), reader, nil
-}
-
-// nowhere returns a descriptor to which one may write what nobody wants. An image with nothing but the
-// program in it has no /dev/null: then it is a pipe, whose reader must stay open until that has been written.
-// Otherwise reader is nil.
-func nowhere() (fd int, reader *os.File, err error) {
-	fd, err = unix.Open(os.DevNull, unix.O_WRONLY|unix.O_CLOEXEC, 0)
-	if err == nil {
-		return fd, nil, nil
-	}
+// standInPipe puts the ends of a new pipe in the place of tableflip's descriptors, and returns the end to write to. tableflip
+// closes its own when it has said that this process is ready.
+func standInPipe() (*os.File, error) {
 	r, w, err := os.Pipe()
 	if err != nil {
-		return -1, nil, err
+		return nil, err
 	}
-	defer func() { _ = w.Close() }()
-	end, err := descriptor(w)
-	if err == nil {
-		fd, err = dupDescriptor(end)
+	defer func() { _ = r.Close() }()
+	if err := errors.Join(replaceBy(r, tableflipNamesFD), replaceBy(w, tableflipReadyFD)); err != nil {
+		_ = w.Close()
+		return nil, err
 	}
+	return w, nil
+}
+
+func replaceBy(f *os.File, fd int) error {
+	with, err := descriptor(f)
 	if err != nil {
-		_ = r.Close()
-		return -1, nil, err
+		return err
 	}
-	return fd, r, nil
+	return replaceDescriptor(with, fd)
 }
 
 // copyNames copies what the parent has written when it started this process, at once: tableflip
@@ -151,10 +121,7 @@ func (r *relay) tell() { _, _ = r.ready.Write([]byte{notifyReady}) } // or the p
 func (r *relay) forget() { _ = r.ready.Close() }
 
 // release lets tableflip, which has said that this process is ready, believe that the parent has exited.
-func (r *relay) release() {
-	_ = r.to.Close()
-	_ = r.unread.Close() // or it is nil
-}
+func (r *relay) release() { _ = r.to.Close() }
 
 // isPipe tells the parent's descriptors from those that the runtime may have
 // opened meanwhile, and cannot do without.

@@ -321,7 +321,7 @@ func (u *Upgrader) Ready() {
 	u.ready = true
 	u.mu.Unlock()
 	fault.At(fault.Reported)
-	_ = u.tf.Ready() // that it cannot write is an error, and what it writes goes nowhere
+	_ = u.tf.Ready() // that it cannot write is an error, and what it writes goes to nobody
 	if u.relay == nil {
 		return
 	}
