@@ -12,6 +12,11 @@ import (
 // envPrefix is what all variables begin with that could be meant for us.
 const envPrefix = "GOZD_"
 
+// anyOverride reports whether a variable could be meant for us. Mostly there is none.
+func anyOverride(environ []string) bool {
+	return slices.ContainsFunc(environ, func(v string) bool { return strings.HasPrefix(v, envPrefix) })
+}
+
 // overrides finds the values that variables of the environment name.
 type overrides struct {
 	loader *loader

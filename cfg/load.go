@@ -8,10 +8,10 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/knadh/koanf/maps"
 	"github.com/knadh/koanf/parsers/json"
 	"github.com/knadh/koanf/parsers/toml/v2"
 	"github.com/knadh/koanf/parsers/yaml"
-	"github.com/knadh/koanf/providers/rawbytes"
 	"github.com/knadh/koanf/v2"
 )
 
@@ -101,17 +101,32 @@ func (l *loader) load(data []byte, environ []string) map[string]any {
 		l.fail(&Error{Msg: fmt.Sprintf("file is larger than %d bytes", MaxSize)})
 		return nil
 	}
-	ko := koanf.New(delim)
-	if err := ko.Load(rawbytes.Provider(data), l.parser()); err != nil {
+	tree, err := l.parser().Unmarshal(data)
+	if err != nil {
 		l.foreign(err, data)
 		return nil
 	}
-	o := newOverrides(l, ko.Raw())
-	if err := ko.Load(o.provider(environ), nil); err != nil {
-		l.fail(&Error{Msg: err.Error()})
-		return nil
+	if tree == nil {
+		tree = make(map[string]any) // the file is empty
 	}
-	return ko.Raw()
+	maps.IntfaceKeysToStrings(tree) // YAML has other keys too
+	if anyOverride(environ) {
+		if err := l.override(tree, environ); err != nil {
+			l.fail(&Error{Msg: err.Error()})
+			return nil
+		}
+	}
+	return tree
+}
+
+// override merges into tree what the environment says. That is koanf's business; without any of it a daemon that starts, and others
+// wait for, can do without the three copies of the tree that koanf makes.
+func (l *loader) override(tree map[string]any, environ []string) error {
+	merge := koanf.WithMergeFunc(func(values, _ map[string]any) error {
+		maps.Merge(values, tree)
+		return nil
+	})
+	return koanf.New(delim).Load(newOverrides(l, tree).provider(environ), nil, merge)
 }
 
 // parser picks the format. A case-sensitive ".YAML" would be read as native,
