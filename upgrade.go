@@ -35,18 +35,23 @@ func (d *Daemon) upgrade(tell func(protocol.Event)) error {
 		return ErrNotServing
 	}
 	d.setWanted(false) // whoever has asked until now gets this one
-	d.tell(supervise.Event{Kind: supervise.Upgrading, Within: d.upgradeWait()})
+	announce := sync.OnceFunc(func() { d.tell(supervise.Event{Kind: supervise.Upgrading, Within: d.upgradeWait()}) })
+	if d.opts.OnUpgrade != nil {
+		announce()
+	}
 	defer d.makeRoom()()
 	if err := d.askProgram(); err != nil {
 		return d.upgradeFailed(err)
 	}
 	d.forgetReopen()
 	d.noteHistory(a)
-	access := d.socketAccess()
+	var access map[string]socket.Options
 	var forward *channel
 	var back *returnChannel
 	var pidfile *os.File
-	next, err := d.up.Upgrade(func() []upgrade.Ancestor {
+	next, err := d.up.Upgrade(func() []upgrade.Ancestor { // while the successor starts, which takes longer
+		announce()
+		access = d.socketAccess()
 		d.allowSharing(true)
 		forward, back = d.offerChannel(), d.offerReturn()
 		pidfile = d.offerPID(a.generation)

@@ -1,15 +1,9 @@
 package listen
 
-import (
-	"errors"
-	"fmt"
-)
+import "errors"
 
 // ErrNoSuccessor is returned by [Conn.Handover] when there is no process that
 // would take the connection: this generation still serves, its successor does
 // not serve the connection's group, or connections cannot be moved on this
 // platform. The connection is untouched and stays the caller's.
 var ErrNoSuccessor = errors.New("listen: no successor takes this connection")
-
-// errNoSocket is what SyscallConn returns for a listener in memory.
-var errNoSocket = fmt.Errorf("listen: the listener is no socket: %w", errors.ErrUnsupported)

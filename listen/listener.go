@@ -2,6 +2,7 @@ package listen
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"sync"
@@ -301,7 +302,7 @@ func (l *Listener) SyscallConn() (syscall.RawConn, error) {
 	if sc, ok := inner.(syscall.Conn); ok {
 		return sc.SyscallConn()
 	}
-	return nil, errNoSocket
+	return nil, fmt.Errorf("listen: the listener is no socket: %w", errors.ErrUnsupported)
 }
 
 var _ syscall.Conn = (*Listener)(nil)
