@@ -4,8 +4,6 @@ import (
 	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/protocol"
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/report"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
 )
 
@@ -54,10 +52,9 @@ func (d *Daemon) isUpgrading() bool {
 }
 
 // watch says what the process that is to be the successor says.
-func (d *Daemon) watch(a *attempt) report.Watcher {
-	return report.Watcher{
-		Started: func(pid int) {
-			start, _ := process.StartTime(pid) // 0 is a valid answer: unknown
+func (d *Daemon) watch(a *attempt) upgrade.Watcher {
+	return upgrade.Watcher{
+		Started: func(pid int, start uint64) {
 			d.mu.Lock()
 			a.pid, a.startTime, a.started = pid, start, time.Now()
 			d.mu.Unlock()

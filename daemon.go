@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/early"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/handover"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/report"
@@ -149,7 +150,7 @@ func newDaemon(opts Options, endProcess, embed bool) (*Daemon, error) {
 		gate:       make(chan struct{}),
 		release:    make(chan struct{}),
 		exit:       make(chan struct{}),
-		signals:    make(chan os.Signal, 16),
+		signals:    early.Generation,
 		catching:   make(chan struct{}),
 		upgrades:   make(chan struct{}, 1),
 		settled:    make(chan struct{}),
@@ -159,7 +160,9 @@ func newDaemon(opts Options, endProcess, embed bool) (*Daemon, error) {
 		entered:    processBegan,
 		turn:       newTurn(),
 	}
-	d.catchSignals()
+	// In a first generation they are caught before anything slow: a signal that comes too early must wait, not kill. A
+	// successor, which nobody knows yet, goes on meanwhile, and whoever has others know it waits for d.catching.
+	early.CatchGeneration(d.catching)
 	stage, err := d.start()
 	if err != nil {
 		<-d.catching

@@ -20,7 +20,7 @@ const modulePath = "bitbucket.org/PinIdea/go-zero-downtime-daemon"
 var mayImport = map[string][]string{
 	".": {
 		"cfg", "listen", "httpx", "fcgix", "tcpx",
-		"internal/activation", "internal/check", "internal/control", "internal/control/client", "internal/control/protocol", "internal/control/server", "internal/envfile", "internal/fault", "internal/handover", "internal/process", "internal/report", "internal/socket",
+		"internal/activation", "internal/check", "internal/control", "internal/control/client", "internal/control/protocol", "internal/control/server", "internal/early", "internal/envfile", "internal/fault", "internal/handover", "internal/process", "internal/report", "internal/socket",
 		"internal/supervise", "internal/tickets", "internal/upgrade",
 	},
 	"cfg":                 {},
@@ -46,7 +46,7 @@ var mayImport = map[string][]string{
 	"internal/socket":    {},
 	"internal/supervise": {"internal/early", "internal/process"},
 	"internal/tickets":   {},
-	"internal/upgrade":   {"internal/fault", "internal/process", "internal/report", "internal/tickets"},
+	"internal/upgrade":   {"internal/early", "internal/fault", "internal/process", "internal/report", "internal/tickets"},
 }
 
 // onlyIn says which parts of this module may import a foreign module, tests

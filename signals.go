@@ -2,28 +2,10 @@ package gozd
 
 import (
 	"os"
-	"os/signal"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
 )
-
-// catchSignals has signals wait in d.signals until they are handled. In a first generation it
-// does so before anything slow: a signal that comes too early must wait, not kill.
-// A successor, which nobody knows yet, goes on meanwhile: each signal costs two
-// changes of thread (os/signal, ensureSigM), all of them a quarter of a millisecond. Whoever has others know
-// this process waits for d.catching before.
-func (d *Daemon) catchSignals() {
-	catch := func() {
-		defer close(d.catching)
-		signal.Notify(d.signals, caught...)
-	}
-	if upgrade.IsSuccessor() {
-		go catch()
-	} else {
-		catch()
-	}
-}
 
 // watchSignals handles signals until the process ends: an old generation that
 // drains must still hear that it should hurry.

@@ -16,6 +16,3 @@ var (
 
 	sigRollback os.Signal = syscall.Signal(-2)
 )
-
-// caught are all signals that the daemon handles.
-var caught = []os.Signal{os.Interrupt, sigStop}

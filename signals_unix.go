@@ -19,6 +19,3 @@ var (
 	// probation do not catch it; it is the program's there.
 	sigRollback os.Signal = syscall.SIGUSR2
 )
-
-// caught are all signals that the daemon handles.
-var caught = []os.Signal{sigUpgrade, sigStop, os.Interrupt, sigQuit, sigReopen}

@@ -56,7 +56,7 @@ func (s *Successor) Told() bool { return s.dialogue.rest.Ready }
 // A failure is an *[Error], and the new process has ended or has been killed when
 // Upgrade returns.
 // Only one upgrade runs at a time; a second call waits for the first.
-func (u *Upgrader) Upgrade(prepare func() []Ancestor, watch report.Watcher) (*Successor, error) {
+func (u *Upgrader) Upgrade(prepare func() []Ancestor, watch Watcher) (*Successor, error) {
 	if u.tf == nil {
 		return nil, ErrNotSupported
 	}

@@ -36,7 +36,7 @@ type dialogue struct {
 
 // tell writes the letter to a successor that starts meanwhile: it looks for it a millisecond
 // later. One that cannot be told is told to end, and need not wait.
-func (u *Upgrader) tell(prepare func() []Ancestor, watch report.Watcher) *dialogue {
+func (u *Upgrader) tell(prepare func() []Ancestor, watch Watcher) *dialogue {
 	d := &dialogue{outcomes: make(chan report.Outcome, 1), settled: make(chan struct{})}
 	pipes, err := d.open(u.opts.standsBy())
 	if err == nil {
@@ -67,18 +67,23 @@ func (u *Upgrader) send(manifest Manifest, files map[string]*os.File) error {
 	return u.box.send(manifest, files, u.held.fds)
 }
 
+// Watcher is told what the successor says while it starts. Each of the functions may be nil.
+type Watcher struct {
+	Started   func(pid int, startTime uint64)    // it runs; a start time of 0 is unknown
+	Probation func(pid int, lasts time.Duration) // it serves on probation
+}
+
 // identify is watch, and notes which process the successor is.
-func (d *dialogue) identify(watch report.Watcher) report.Watcher {
-	started := watch.Started
-	watch.Started = func(pid int) {
+func (d *dialogue) identify(watch Watcher) report.Watcher {
+	started := func(pid int) {
 		start, _ := process.StartTime(pid) // 0 is a valid answer: unknown
 		d.startTime.Store(start)
 		d.pid.Store(int64(pid))
-		if started != nil {
-			started(pid)
+		if watch.Started != nil {
+			watch.Started(pid, start)
 		}
 	}
-	return watch
+	return report.Watcher{Started: started, Probation: watch.Probation}
 }
 
 // open makes the pipes, and returns the successor's ends by their names in the letter.

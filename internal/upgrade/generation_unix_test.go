@@ -12,7 +12,6 @@ import (
 	"github.com/cloudflare/tableflip"
 	"golang.org/x/sys/unix"
 
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/report"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
 )
 
@@ -166,7 +165,7 @@ func straySuccessor() {
 func twoUpgraders() {
 	up, err := upgrade.New(upgrade.Options{})
 	must(err)
-	_, err = up.Upgrade(func() []upgrade.Ancestor { return nil }, report.Watcher{})
+	_, err = up.Upgrade(func() []upgrade.Ancestor { return nil }, upgrade.Watcher{})
 	fmt.Println(err)
 	_, err = upgrade.New(upgrade.Options{})
 	fmt.Println(err)

@@ -10,13 +10,15 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/early"
 )
 
 // tableflip's two pipes and its mark in the environment (parent.go, v1.2.3).
 // The version is pinned, and a test upgrades a daemon whose ancestors live on:
 // it fails when these facts change.
 const (
-	tableflipEnv     = "TABLEFLIP_HAS_PARENT_7DIU3"
+	tableflipEnv     = early.SuccessorEnv
 	tableflipReadyFD = 3 // written when the child is ready
 	tableflipNamesFD = 4 // names of the inherited files, then open until the parent's death
 )

@@ -18,7 +18,6 @@ import (
 	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/report"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
 )
 
@@ -228,7 +227,7 @@ func (s *server) upgrade(a *answer) {
 	ancestors := append(self.Manifest.Ancestors,
 		upgrade.Ancestor{Generation: self.Generation, PID: self.PID, StartTime: self.StartTime})
 	start := time.Now()
-	successor, err := s.up.Upgrade(func() []upgrade.Ancestor { return ancestors }, report.Watcher{})
+	successor, err := s.up.Upgrade(func() []upgrade.Ancestor { return ancestors }, upgrade.Watcher{})
 	a.Took = time.Since(start)
 	if err != nil {
 		a.fail(err)
