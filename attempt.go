@@ -1,6 +1,7 @@
 package gozd
 
 import (
+	"context"
 	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/protocol"
@@ -95,17 +96,21 @@ func (d *Daemon) succeeded(a *attempt, next *upgrade.Successor) {
 const settledWait = 10 * time.Second
 
 // tellServed says so to who has asked for the upgrade, when he would find the new generation by the
-// state file. This one drains by then. The error is that of a successor which has died before that.
+// state file, and whoever connects then is accepted by that one. The error is that of a successor which has died before that.
 func (d *Daemon) tellServed(a *attempt, next *upgrade.Successor, t *turn) error {
 	took := time.Since(a.asked).Seconds()
-	timer := time.NewTimer(settledWait)
-	defer timer.Stop()
+	ctx, cancel := context.WithTimeout(context.Background(), settledWait)
+	defer cancel()
 	select {
 	case <-next.Settled:
 		if err := d.fateOf(next, t); err != nil {
 			return err
 		}
-	case <-timer.C:
+	case <-ctx.Done():
+	}
+	select {
+	case <-t.left:
+	case <-ctx.Done():
 	}
 	now := d.replacedBy()
 	if now == nil {
