@@ -115,10 +115,7 @@ func (c controlled) Upgrade(tell func(protocol.Event)) error {
 	case err == nil:
 		return nil
 	case errors.As(err, &failed):
-		tell(protocol.Event{
-			Type: protocol.Failed, Generation: c.failedGeneration(failed), PID: failed.PID,
-			Stage: failed.Stage, Error: failed.Err.Error(),
-		})
+		tell(c.failedEvent(failed))
 		return nil
 	case errors.Is(err, ErrNotSupported):
 		return &server.RefusalError{Code: protocol.CodeUnsupported, Err: err}
@@ -171,6 +168,14 @@ func (d *Daemon) replacedBy() *upgrade.Ancestor {
 		return nil
 	}
 	return &upgrade.Ancestor{Generation: d.up.Next() - 1, PID: d.successor, StartTime: d.nextStart}
+}
+
+// failedEvent says why an upgrade has failed.
+func (d *Daemon) failedEvent(failed *upgrade.Error) protocol.Event {
+	return protocol.Event{
+		Type: protocol.Failed, Generation: d.failedGeneration(failed), PID: failed.PID,
+		Stage: failed.Stage, Error: failed.Err.Error(),
+	}
 }
 
 // failedGeneration is the number of the generation that an upgrade has not brought up, or not for long.

@@ -83,6 +83,7 @@ type Daemon struct {
 	settledNext <-chan struct{} // closed when everybody can know of it; nil before
 	failures    int             // upgrades that failed
 	failure     string          // why the last one did
+	died        error           // of the last successor that died, so that this generation serves again
 	writing     bool            // keepWriting is at it
 	reopened    bool            // the log has been reopened since the last upgrade began
 	since       time.Time

@@ -1,6 +1,7 @@
 package gozd
 
 import (
+	"errors"
 	"os"
 	"time"
 
@@ -48,10 +49,10 @@ func (d *Daemon) endDrain() {
 // progress is how far the drain is, and how it went when it is over, or that this generation serves again.
 func (d *Daemon) progress() protocol.Event {
 	d.mu.Lock()
-	drain, failure, serves := d.drainage, d.failure, d.phase == serving
+	drain, died, serves := d.drainage, d.died, d.phase == serving
 	d.mu.Unlock()
-	if serves { // again: whoever follows the drain is told why it has ended so
-		return protocol.Event{Type: protocol.Failed, Generation: d.up.Next() - 1, Stage: upgrade.StageServing, Error: failure}
+	if failed := (*upgrade.Error)(nil); serves && errors.As(died, &failed) { // whoever follows the drain is told why it has ended so
+		return d.failedEvent(failed)
 	}
 	if drain.end != nil {
 		return *drain.end

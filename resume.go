@@ -173,6 +173,6 @@ func (d *Daemon) nextTurn(t *turn, died error) bool {
 	d.passed, d.caughtUp = false, false
 	d.drainage = drainage{}
 	d.failures++
-	d.failure = died.Error()
+	d.failure, d.died = died.Error(), died
 	return true
 }

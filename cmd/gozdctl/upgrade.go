@@ -16,7 +16,8 @@ import (
 const longUpgrade = `Starts the newest binary with the newest configuration as the next generation, and waits until
 it serves and the old generation has drained. Progress goes to standard error.
 
-If the new generation fails, the old one has never stopped serving, and the exit status is 1.
+If the new generation fails, the old one has never stopped serving, and the exit status is 1. It
+is 1 too if the new one dies while the old one drains: then that one serves again.
 Without --timeout it waits for as long as the daemon itself allows an upgrade, and then
 until the old generation's drain_timeout is over. A service manager or a deployment that only
 wants to know whether the new generation serves says --no-wait-drain.`
@@ -104,6 +105,9 @@ func (a *app) upgradeFailed(asked int, t *upgradeTeller, err error) error {
 		return fmt.Errorf("%w; pid %d was asked to end meanwhile", err, asked)
 	}
 	a.out.Serving = &a.out.Upgrade.Old
+	if failed.HadServed() {
+		return fmt.Errorf("%w; pid %d serves again", err, failed.PID)
+	}
 	return fmt.Errorf("%w; pid %d serves on", err, failed.PID)
 }
 

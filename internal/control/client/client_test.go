@@ -191,6 +191,10 @@ func TestUpgradeOutcomes(t *testing.T) {
 			var failed *client.UpgradeError
 			return errors.As(err, &failed) && failed.PID == os.Getpid() && failed.Failed == 5 && err.Error() == "upgrade failed at listen: pid 5: in use"
 		}},
+		{"dies after it served", served + `{"event":"draining","open":1}` + "\n" + `{"event":"failed","pid":5,"stage":"serving","error":"it died"}` + "\n", func(up *client.Upgraded, err error) bool {
+			var failed *client.UpgradeError
+			return up == nil && errors.As(err, &failed) && failed.PID == os.Getpid() && err.Error() == "upgrade failed at serving: pid 5: it died"
+		}},
 		{"given up", `{"event":"failed","error":"asked to end"}` + "\n", func(_ *client.Upgraded, err error) bool {
 			return err != nil && err.Error() == "upgrade given up: asked to end"
 		}},
@@ -251,6 +255,11 @@ func TestUpgradeEndsWithItsContext(t *testing.T) {
 			t.Errorf("after %q: %+v, %v", text, up, err)
 		}
 		cancel()
+	}
+	var failed *client.UpgradeError
+	resumed := own(t, answering(http.StatusOK, `{"event":"draining"}{"event":"failed","pid":5,"stage":"serving","error":"it died"}`))
+	if err := resumed.Drain(within(t), func(protocol.Event) {}); !errors.As(err, &failed) || failed.Failed != 5 {
+		t.Errorf("Drain of a generation that serves again: %v, want an UpgradeError", err)
 	}
 	c := own(t, hang(""))
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)

@@ -37,17 +37,23 @@ func (e *AnswerError) Is(target error) bool {
 	return target == ErrPermission && e.Answer.Code == protocol.CodeForbidden
 }
 
-// stageRefused is upgrade.StageRefused: the program itself does not want to be replaced now.
-const stageRefused = "refused"
+// The stages of package upgrade that are told in other words.
+const (
+	stageRefused = "refused" // the program itself does not want to be replaced now
+	stageServing = "serving" // the new process had taken over before
+)
 
 // UpgradeError says that an upgrade failed. Nothing has changed, and the generation that was
-// asked for it serves on, unless the daemon has been asked to end meanwhile.
+// asked for it serves on, or again, unless the daemon has been asked to end meanwhile.
 type UpgradeError struct {
 	PID    int    // of the generation that was asked
 	Stage  string // as in upgrade.Error; empty where the upgrade was cut short by a stop
 	Failed int    // PID of the process that failed; 0 if there was none
 	Reason string // in the words of the process that failed, or refused
 }
+
+// HadServed reports whether the new process had taken over, so that the generation that was asked serves again.
+func (e *UpgradeError) HadServed() bool { return e.Stage == stageServing }
 
 // Error implements error.
 func (e *UpgradeError) Error() string {

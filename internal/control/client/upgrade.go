@@ -30,7 +30,8 @@ type Upgraded struct {
 // progress it comes after that one, and is then asked of the generation which that one
 // has brought up: PID says who is asked at the beginning.
 //
-// The error is an *[UpgradeError] when the upgrade failed; it wraps [ErrUnknownOutcome]
+// The error is an *[UpgradeError] when the upgrade failed, which may be after the new generation has served: if it dies
+// while the old one drains, that one serves again. The error wraps [ErrUnknownOutcome]
 // when the stream, or ctx, ended before that was known. That does not end the upgrade.
 func (c *Client) Upgrade(ctx context.Context, opts UpgradeOptions, onEvent func(protocol.Event)) (*Upgraded, error) {
 	up, next, err := c.upgrade(ctx, opts, onEvent)
@@ -74,16 +75,20 @@ func (c *Client) upgrade(ctx context.Context, opts UpgradeOptions, onEvent func(
 		}
 	})
 	switch {
+	case last.Type == protocol.Failed: // perhaps after it has served: then the old generation serves again
+		return nil, last, c.upgradeError(last)
 	case up != nil:
 		return up, last, drainError(ctx, err)
-	case last.Type == protocol.Failed:
-		return nil, last, &UpgradeError{PID: c.pid, Stage: last.Stage, Failed: last.PID, Reason: last.Error}
 	case last.Type == protocol.Superseded:
 		return nil, last, nil
 	case err == nil:
 		return nil, last, fmt.Errorf("pid %d: the stream ended: %w", c.pid, ErrUnknownOutcome)
 	}
 	return nil, last, err
+}
+
+func (c *Client) upgradeError(failed protocol.Event) *UpgradeError {
+	return &UpgradeError{PID: c.pid, Stage: failed.Stage, Failed: failed.PID, Reason: failed.Error}
 }
 
 // drainError is what remains of an error once the upgrade has succeeded: only the
@@ -96,15 +101,18 @@ func drainError(ctx context.Context, err error) error {
 }
 
 // Drain calls onEvent with each event of the generation's drain, until it has drained. It
-// waits for one that serves to begin. The error wraps [ErrUnknownOutcome] where the
-// generation ended before it had said that it has drained.
+// waits for one that serves to begin. The error is an *[UpgradeError] where the generation serves again, because its successor has
+// died, and wraps [ErrUnknownOutcome] where it ended before it had said that it has drained.
 func (c *Client) Drain(ctx context.Context, onEvent func(protocol.Event)) error {
-	drained := false
+	var last protocol.Event
 	err := c.stream(ctx, http.MethodGet, protocol.PathDrain, func(e protocol.Event) {
-		drained = e.Type == protocol.Drained
+		last = e
 		onEvent(e)
 	})
-	if err == nil && !drained {
+	if err == nil && last.Type == protocol.Failed {
+		return c.upgradeError(last)
+	}
+	if err == nil && last.Type != protocol.Drained {
 		return fmt.Errorf("pid %d: the stream ended: %w", c.pid, ErrUnknownOutcome)
 	}
 	return err

@@ -301,12 +301,16 @@ func TestWhoFollowsTheDrainIsTold(t *testing.T) {
 		s, err := d.State()
 		return err == nil && s.Generation == 2
 	})
-	strike(t, d, syscall.SIGKILL)
+	victim := strike(t, d, syscall.SIGKILL)
 	err := cmd.Wait()
 	if ctx.Err() != nil {
 		t.Fatalf("gozdctl still waits for the drain: %s", output)
 	}
-	t.Logf("gozdctl upgrade: %v\n%s", err, output)
+	one := awaitServing(t, d, 1)
+	want := fmt.Sprintf("upgrade failed at serving: pid %d: it died after it had taken over: signal: killed; pid %d serves again\n", victim.PID, one.PID)
+	if cmd.ProcessState.ExitCode() != 1 || !strings.Contains(output.String(), want) || strings.Contains(output.String(), "upgraded") {
+		t.Errorf("gozdctl upgrade: %v\n%swant in it\n%s", err, output, want)
+	}
 	status, err := exec.CommandContext(t.Context(), binaries.Gozdctl(t), "status", d.PIDFile).CombinedOutput()
 	if err != nil || !strings.Contains(string(status), "serving") || !strings.Contains(string(status), "died after it had taken over") {
 		t.Errorf("gozdctl status: %v\n%s", err, status)
