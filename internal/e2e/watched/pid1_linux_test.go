@@ -207,6 +207,28 @@ func TestPID1EndsAsTheLastGeneration(t *testing.T) {
 	}
 }
 
+// PID 1 goes on while there is a generation that serves again.
+func TestPID1OfOneThatServesAgain(t *testing.T) {
+	c := contain(t, "watched")
+	done := keepBusy(t, c.Daemon)
+	for round := range 2 {
+		c.exec(binaries.Gozdctl(t), "upgrade", "--no-wait-drain", c.PIDFile)
+		s, err := process.ReadState(c.PIDFile)
+		must(t, err)
+		if s.Generation != 2+round {
+			t.Errorf("generation %d serves after the upgrade, want %d", s.Generation, 2+round)
+		}
+		c.exec("kill", "-KILL", strconv.Itoa(s.PID))
+		await(t, "generation 1 serves again", func() bool { return c.generation() == 1 })
+		if body, err := get(c.Daemon, "/"); err != nil || body != "1\n" {
+			t.Errorf("answered by %q, %v", body, err)
+		}
+	}
+	await(t, "alone with one generation", func() bool { return len(c.processes()) == 2 })
+	done()
+	c.wantStopped(syscall.SIGTERM)
+}
+
 // What has asked the kernel to be told of its parent's end still is after the supervisor has begun.
 func TestPID1EndsWithItsParent(t *testing.T) {
 	c := contain(t, "mixed")

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/binaries"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemon"
 )
@@ -284,9 +285,10 @@ func TestSupervisorOfOneThatServesAgain(t *testing.T) {
 // keepBusy has a request begin that does not end before done is called, so that its generation drains as long.
 func keepBusy(t *testing.T, d *daemon.Daemon) (done func()) {
 	t.Helper()
-	to, err := d.Target("web")
+	s, err := process.ReadState(d.PIDFile)
 	must(t, err)
-	conn, err := net.Dial("tcp", to.Address)
+	network, address, _ := strings.Cut(s.Listen["web"], " ")
+	conn, err := net.Dial(network, address)
 	must(t, err)
 	t.Cleanup(func() { _ = conn.Close() })
 	_, err = conn.Write([]byte("GET /env HTTP/1.1\r\n"))

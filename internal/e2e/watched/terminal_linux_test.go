@@ -161,6 +161,30 @@ func TestTerminalEndsAsTheLastGeneration(t *testing.T) {
 	}
 }
 
+// The shell waits for the first process, which is the supervisor and, when its successor dies, the one that serves again.
+func TestTerminalOfOneThatServesAgain(t *testing.T) {
+	term := onTerminal(t, "watched")
+	done := keepBusy(t, term.Daemon)
+	for n := 2; n <= 3; n++ {
+		must(t, signal(term.first, "HUP"))
+		await(t, "upgraded", func() bool { return generation(term.Daemon) == n })
+		must(t, signal(servingPID(t, term.Daemon), "KILL"))
+		await(t, "generation 1 serves again", func() bool { return generation(term.Daemon) == 1 })
+		if body, err := get(term.Daemon, "/"); err != nil || body != "1\n" {
+			t.Errorf("answered by %q, %v", body, err)
+		}
+	}
+	if s := state(term.first); s == "" || s == "Z" {
+		t.Fatalf("the first process has gone (%q): the shell would have its prompt back", s)
+	}
+	done()
+	must(t, signal(term.first, "HUP")) // it is upgraded as ever
+	await(t, "upgraded", func() bool { return generation(term.Daemon) == 4 })
+	await(t, "drained", func() bool { return strings.Contains(term.LogText(), "this process stays in front") })
+	term.key("C-c")
+	term.wantOver("0")
+}
+
 func TestTerminalClosed(t *testing.T) {
 	term := onTerminal(t, "watched")
 	must(t, signal(term.first, "HUP"))
