@@ -67,9 +67,15 @@ func number[T int64 | uint64](f fields, name string, parse func(s string, base, 
 	return n
 }
 
-func (f fields) time(name string) (t time.Time) {
-	if text := f.text(name); text != "" {
-		f.fail(name, t.UnmarshalText([]byte(text)))
+func (f fields) time(name string) time.Time {
+	text := f.text(name)
+	if text == "" {
+		return time.Time{}
+	}
+	var t time.Time
+	f.fail(name, t.UnmarshalText([]byte(text)))
+	if t.IsZero() {
+		return time.Time{} // in no zone, as it is when it is left out
 	}
 	return t
 }
@@ -88,11 +94,11 @@ func (f fields) object(name string) fields {
 	return fields{values: field[map[string]any](f, name), path: f.path + name + ".", err: f.err}
 }
 
-// elements returns what of makes of each element of an array, which it finds under the name that it is given. It is nil for
-// null, and only for that.
+// elements returns what of makes of each element of an array, which it finds under the name that it is given. It is nil where there
+// is none.
 func elements[T any](f fields, name string, of func(list fields, name string) T) []T {
 	array := field[[]any](f, name)
-	if array == nil {
+	if len(array) == 0 {
 		return nil
 	}
 	all := make([]T, len(array))

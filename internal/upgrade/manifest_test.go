@@ -82,6 +82,7 @@ func FuzzManifest(f *testing.F) {
 	f.Add(encode(f, letterTo))
 	f.Add([]byte(`{"version":1,"generation":2}`))
 	f.Add([]byte(`{"version":1,"generation":2,"sockets":[null],"ancestors":[{}]}`))
+	f.Add([]byte(`{"version":1,"generation":2,"sockets":[],"ancestors":[],"tickets":[],"shadowed":{},"history":{"asked":"0001-01-01T01:00:00+01:00"}}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		m, err := decodeManifest(data)
 		if err != nil {
