@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/activation"
@@ -99,15 +98,6 @@ func (a *arguments) control() error {
 		return fmt.Errorf("%s: %w", a.command, err)
 	}
 	a.say("%s: done, pid %d", a.command, pid)
-	return nil
-}
-
-func (a *arguments) reload(ctx context.Context, pidfile string) error {
-	up, err := control.Upgrade(ctx, pidfile)
-	if err != nil {
-		return fmt.Errorf("reload: %w", err)
-	}
-	a.say("reload: pid %d replaces pid %d after %v", up.New.PID, up.Old.PID, up.Took.Round(time.Millisecond))
 	return nil
 }
 
