@@ -179,12 +179,20 @@ func TestProgramWithoutTheWayBack(t *testing.T) {
 		}
 		return errors.Is(err, syscall.ECONNREFUSED)
 	})
-	if r, err := process.Find(d.PIDFile); !errors.Is(err, process.ErrNotRunning) {
-		t.Errorf("%+v serves, %v", r, err)
-	}
+	awaitUnlocked(t, d)
 	if got := askLine(t, old); !strings.HasPrefix(got, "1 ") {
 		t.Errorf("a client of generation 1 is answered %q", got)
 	}
+}
+
+// awaitUnlocked waits until nobody holds the daemon's lock. A process that is killed has given up all it had only when the last of its
+// threads has ended.
+func awaitUnlocked(t *testing.T, d *daemon.Daemon) {
+	t.Helper()
+	daemontest.Await(t, "the lock is free", func() bool {
+		_, err := process.Find(d.PIDFile)
+		return errors.Is(err, process.ErrNotRunning)
+	})
 }
 
 // TestProgramFailsToResume has OnResume fail: nobody serves, and the daemon can be started again.
@@ -205,10 +213,7 @@ func TestProgramFailsToResume(t *testing.T) {
 	if got := askLine(t, old); !strings.HasPrefix(got, "1 ") {
 		t.Errorf("a client of generation 1 is answered %q", got)
 	}
-	daemontest.Await(t, "the lock is free", func() bool {
-		_, err := process.Find(d.PIDFile)
-		return errors.Is(err, process.ErrNotRunning)
-	})
+	awaitUnlocked(t, d)
 	if err := d.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
