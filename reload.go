@@ -4,13 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/client"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/protocol"
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 )
 
 // reload asks the daemon's control socket, which answers when nobody is accepted by the old generation any more. A daemon
@@ -23,7 +21,7 @@ func (a *arguments) reload(ctx context.Context, pidfile string) error {
 		return a.reloadBySignal(ctx, pidfile)
 	}
 	if failed := (*client.UpgradeError)(nil); errors.As(err, &failed) && failed.Stage != "" {
-		return fmt.Errorf("reload: %w; pid %d serves on", err, failed.PID)
+		return fmt.Errorf("reload: %w; %s", err, failed.Remains())
 	}
 	if err != nil {
 		return fmt.Errorf("reload: %w", err)
@@ -39,14 +37,7 @@ func reloadByControl(ctx context.Context, pidfile string) (*client.Upgraded, err
 		return nil, err
 	}
 	defer c.Close()
-	s, err := process.ReadState(pidfile)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("%s: %w", pidfile, process.ErrNotRunning) // it has ended just now
-	}
-	if err != nil {
-		return nil, err
-	}
-	wait := time.Duration(s.UpgradeWait)
+	wait := client.UpgradeWait(pidfile)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	impatience := time.AfterFunc(wait, func() { cancel(fmt.Errorf("nothing was heard for %v", wait)) })

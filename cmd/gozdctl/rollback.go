@@ -33,7 +33,7 @@ back any more: install the previous binary and upgrade.`,
 
 func (a *app) rollback(ctx context.Context, pidfile string) error {
 	g, err := a.act(ctx, pidfile, action{
-		wait:  stopWait(pidfile) + upgradeWait(pidfile),
+		wait:  stopWait(pidfile) + client.UpgradeWait(pidfile),
 		doing: "rolling back…",
 		ask: func(ctx context.Context, c *client.Client) (*protocol.Answer, error) {
 			return c.Rollback(ctx)

@@ -10,7 +10,6 @@ import (
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/client"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/protocol"
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 )
 
 const longUpgrade = `Starts the newest binary with the newest configuration as the next generation, and waits until
@@ -44,7 +43,7 @@ func (a *app) upgradeCommand() *cobra.Command {
 }
 
 func (a *app) upgrade(ctx context.Context, pidfile string, noDrain bool) error {
-	wait := upgradeWait(pidfile)
+	wait := client.UpgradeWait(pidfile)
 	ctx, p := a.newPatience(ctx, wait)
 	defer p.end()
 	c, err := client.Dial(ctx, pidfile)
@@ -66,16 +65,6 @@ func (a *app) upgrade(ctx context.Context, pidfile string, noDrain bool) error {
 	}
 	a.upgraded(up, seconds(up.Served.Seconds))
 	return nil
-}
-
-// upgradeWait is how long the daemon allows an upgrade to take until its outcome is known.
-func upgradeWait(pidfile string) time.Duration {
-	const unsaid = 2 * time.Minute
-	s, err := process.ReadState(pidfile)
-	if err != nil || s.UpgradeWait <= 0 {
-		return unsaid
-	}
-	return time.Duration(s.UpgradeWait)
 }
 
 // upgraded reports the new generation. Progress has said all of it to who looks at a terminal.
@@ -105,10 +94,7 @@ func (a *app) upgradeFailed(asked int, t *upgradeTeller, err error) error {
 		return fmt.Errorf("%w; pid %d was asked to end meanwhile", err, asked)
 	}
 	a.out.Serving = &a.out.Upgrade.Old
-	if failed.HadServed() {
-		return fmt.Errorf("%w; pid %d serves again", err, failed.PID)
-	}
-	return fmt.Errorf("%w; pid %d serves on", err, failed.PID)
+	return fmt.Errorf("%w; %s", err, failed.Remains())
 }
 
 func ptr[T any](v T) *T { return &v }
@@ -130,7 +116,7 @@ func (t *upgradeTeller) old() int { return max(t.next-1, 0) }
 
 func (t *upgradeTeller) tell(e protocol.Event) {
 	p := &t.progress
-	t.patience.renew(upgradeWait(t.pidfile))
+	t.patience.renew(client.UpgradeWait(t.pidfile))
 	switch e.Type {
 	case protocol.Waiting:
 		p.step("another upgrade is in progress: waiting for it", "…")
@@ -142,7 +128,7 @@ func (t *upgradeTeller) tell(e protocol.Event) {
 		p.step(fmt.Sprintf("starting generation %d (pid %d)", e.Generation, e.PID), "…")
 	case protocol.OnTrial:
 		t.trial = true
-		t.patience.renew(seconds(e.Seconds) + upgradeWait(t.pidfile))
+		t.patience.renew(seconds(e.Seconds) + client.UpgradeWait(t.pidfile))
 		p.step("ready in "+span(t.app.now().Sub(t.began)), "…")
 		p.step("probation "+span(seconds(e.Seconds)), "…")
 	case protocol.Served:

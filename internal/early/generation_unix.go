@@ -34,7 +34,7 @@ func catchGeneration() (signals chan os.Signal, begun chan struct{}) {
 }
 
 // CatchGeneration closes caught when Generation has all signals that are sent to this process. In a successor that may be later
-// than it returns.
+// than it returns. Call it once.
 func CatchGeneration(caught chan<- struct{}) {
 	catch := func() {
 		signal.Notify(Generation, Handled...) // again, where the program has changed that since
@@ -42,15 +42,14 @@ func CatchGeneration(caught chan<- struct{}) {
 	}
 	select {
 	case <-begun:
-		catch()
 	default:
-		if begun == nil {
-			catch()
+		if begun != nil { // the goroutine is at it
+			go func() {
+				<-begun
+				catch()
+			}()
 			return
 		}
-		go func() {
-			<-begun
-			catch()
-		}()
 	}
+	catch()
 }

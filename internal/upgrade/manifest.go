@@ -12,7 +12,7 @@ import (
 // with those words; new fields need no new version.
 const manifestVersion = 1
 
-// Manifest tells a new generation where it stands.
+// Manifest tells a new generation where it stands. encoding/json writes it, and readManifest reads it, field by field.
 type Manifest struct {
 	Version    int           `json:"version"`
 	Generation int           `json:"generation"` // of the reader; the first process is generation 1

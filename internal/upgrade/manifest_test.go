@@ -42,6 +42,38 @@ func TestManifestRoundTrip(t *testing.T) {
 	}
 }
 
+// What is added to a manifest must be read, too, and so be in letterTo.
+func TestManifestRoundTripHasEverything(t *testing.T) {
+	wantEverything(t, "Manifest", reflect.ValueOf(letterTo))
+}
+
+// wantEverything looks for a value in each field of structs of one type, in one of them at least.
+func wantEverything(t *testing.T, name string, structs ...reflect.Value) {
+	t.Helper()
+	of := structs[0].Type()
+	for i := range of.NumField() {
+		field := name + "." + of.Field(i).Name
+		var inner []reflect.Value
+		empty := true
+		for _, s := range structs {
+			v := s.Field(i)
+			empty = empty && v.IsZero()
+			if v.Kind() == reflect.Slice && v.Type().Elem().Kind() == reflect.Struct {
+				for j := range v.Len() {
+					inner = append(inner, v.Index(j))
+				}
+			} else if v.Type() == reflect.TypeFor[History]() {
+				inner = append(inner, v)
+			}
+		}
+		if empty {
+			t.Errorf("letterTo has no %s", field)
+		} else if len(inner) > 0 {
+			wantEverything(t, field, inner...)
+		}
+	}
+}
+
 // A later version of gozd may say more, as long as the version is the same.
 func TestManifestIgnoresUnknownFields(t *testing.T) {
 	m, err := decodeManifest([]byte(`{"version":1,"generation":2,"colour":"red","sockets":[{"id":"1.1","reuse":true}]}`))

@@ -52,8 +52,16 @@ type UpgradeError struct {
 	Reason string // in the words of the process that failed, or refused
 }
 
-// HadServed reports whether the new process had taken over, so that the generation that was asked serves again.
-func (e *UpgradeError) HadServed() bool { return e.Stage == stageServing }
+// Remains says who serves now, in words: the generation that was asked. Where the upgrade was cut short by a stop, it is empty.
+func (e *UpgradeError) Remains() string {
+	switch e.Stage {
+	case "":
+		return ""
+	case stageServing:
+		return fmt.Sprintf("pid %d serves again", e.PID)
+	}
+	return fmt.Sprintf("pid %d serves on", e.PID)
+}
 
 // Error implements error.
 func (e *UpgradeError) Error() string {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/protocol"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 )
 
 // UpgradeOptions say how to upgrade. The zero value stays until the old generation
@@ -16,6 +17,17 @@ import (
 type UpgradeOptions struct {
 	// NoDrain returns as soon as the new generation serves.
 	NoDrain bool
+}
+
+// UpgradeWait is how long the daemon allows an upgrade to take until its outcome is known, by its state file, or two minutes
+// where that does not say.
+func UpgradeWait(pidfile string) time.Duration {
+	const unsaid = 2 * time.Minute
+	s, err := process.ReadState(pidfile)
+	if err != nil || s.UpgradeWait <= 0 {
+		return unsaid
+	}
+	return time.Duration(s.UpgradeWait)
 }
 
 // Upgraded tells what an upgrade did.
