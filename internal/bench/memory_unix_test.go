@@ -10,13 +10,15 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/freeport"
 )
 
 // idleMemory is how many bytes a connection of net/http takes that idles after its
 // first request.
 func idleMemory(b *testing.B, n int) float64 {
 	b.Helper()
-	address := freeAddress(b)
+	address := freeport.Address(b)
 	_, port, err := net.SplitHostPort(address)
 	if err != nil {
 		b.Fatal(err)

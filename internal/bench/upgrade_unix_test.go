@@ -4,7 +4,6 @@ package bench
 
 import (
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -15,6 +14,7 @@ import (
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemon"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/freeport"
 )
 
 // BenchmarkUpgrade measures from SIGHUP until the PID file names the next
@@ -23,7 +23,7 @@ import (
 // writes the PID file when it is ready, and so does that of gozd.
 func BenchmarkUpgrade(b *testing.B) {
 	bare := startUpgradable(b, "internal/testutil/bare", func(dir string) []string {
-		return []string{filepath.Join(dir, "app.pid"), freeAddress(b)}
+		return []string{filepath.Join(dir, "app.pid"), freeport.Address(b)}
 	})
 	gozd := startUpgradable(b, "examples/http", func(dir string) []string {
 		conf := filepath.Join(dir, "app.conf")
@@ -91,16 +91,6 @@ func (u *upgradable) upgrade(b *testing.B) {
 func (u *upgradable) median() time.Duration {
 	slices.Sort(u.took)
 	return u.took[len(u.took)/2]
-}
-
-func freeAddress(b *testing.B) string {
-	b.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer func() { _ = ln.Close() }()
-	return ln.Addr().String()
 }
 
 // awaitSettled lets a new process come to rest, so that the next upgrade does not

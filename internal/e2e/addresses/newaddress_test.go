@@ -13,6 +13,7 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/binaries"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemon"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemontest"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/freeport"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/require"
 )
 
@@ -26,7 +27,7 @@ func TestNewAddressOfAFailedUpgrade(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	narrow, sock, free := "127.0.0.1:"+port, filepath.Join(d.Dir, "plain.sock"), freeAddress(t)
+	narrow, sock, free := "127.0.0.1:"+port, filepath.Join(d.Dir, "plain.sock"), freeport.Address(t)
 	groups := web(narrow) + plain("unix:plain.sock") + "[line]\nmode http\nlisten " + free + "\n"
 
 	old := call(t, targetOf(narrow), false)
@@ -68,7 +69,7 @@ func TestNewAddressIsRolledBack(t *testing.T) {
 			d := daemontest.Start(t, daemontest.OnlyWeb, probation)
 			listen, address := "unix:plain.sock", filepath.Join(d.Dir, "plain.sock")
 			if network == "tcp" {
-				address = freeAddress(t)
+				address = freeport.Address(t)
 				listen = address
 			}
 			if err := d.Configure(daemontest.OnlyWeb+plain(listen), probation); err != nil {
@@ -90,17 +91,6 @@ func TestNewAddressIsRolledBack(t *testing.T) {
 	}
 }
 
-// freeAddress is one that nobody listens on.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = ln.Close() }()
-	return ln.Addr().String()
-}
-
 // TestAddressThatSomebodyElseTakes has another program listen on the address of a new group between
 // the moment at which that is bound and the one at which the successor would serve.
 func TestAddressThatSomebodyElseTakes(t *testing.T) {
@@ -109,7 +99,7 @@ func TestAddressThatSomebodyElseTakes(t *testing.T) {
 	d := daemontest.Start(t, first)
 	c := call(t, daemontest.Target(t, d, "web"), false)
 	defer c.stop()
-	free := freeAddress(t)
+	free := freeport.Address(t)
 	if err := d.Configure(second + free + "\n"); err != nil {
 		t.Fatal(err)
 	}

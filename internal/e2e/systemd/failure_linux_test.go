@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/freeport"
 )
 
 // TestBadUpgrades has reloads of bad binaries and configurations fail, with their reason in the unit's status, while
@@ -12,7 +14,7 @@ func TestBadUpgrades(t *testing.T) {
 	for _, s := range suites {
 		t.Run(s.name, func(t *testing.T) {
 			root := s.root(t)
-			listen := "listen " + freePort(t)
+			listen := "listen " + freeport.Address(t)
 			u := install(t, root, "app.service", listen, "")
 			u.addr = strings.TrimPrefix(listen, "listen ")
 			u.run("systemctl", "start", "app.service")
@@ -71,7 +73,7 @@ func TestBadUpgradesOfOtherUnits(t *testing.T) {
 				t.Run(s.name, func(t *testing.T) {
 					root := s.root(t)
 					needsVersion(t, root, tt.file)
-					addr := freePort(t)
+					addr := freeport.Address(t)
 					u := install(t, root, tt.file, "listen "+addr, "")
 					u.addr = addr
 					u.run("systemctl", "start", "app.service")
@@ -138,7 +140,7 @@ func TestKilled(t *testing.T) {
 			for _, s := range suites {
 				t.Run(s.name, func(t *testing.T) {
 					root := s.root(t)
-					addr := freePort(t)
+					addr := freeport.Address(t)
 					u := install(t, root, "app.service", "listen "+addr, "")
 					u.run("systemctl", "start", "app.service")
 					u.reload(1)
@@ -176,7 +178,7 @@ func TestWatchdog(t *testing.T) {
 	for _, s := range suites {
 		t.Run(s.name, func(t *testing.T) {
 			root := s.root(t)
-			u := install(t, root, "app.service", "listen "+freePort(t), "WatchdogSec=2\nTimeoutAbortSec=3")
+			u := install(t, root, "app.service", "listen "+freeport.Address(t), "WatchdogSec=2\nTimeoutAbortSec=3")
 			u.run("systemctl", "start", "app.service")
 			main := u.mainPID()
 			begin := time.Now()

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/freeport"
 )
 
 // installStore is install with the drop-in for systemd's file descriptor store, and a group web on u.addr.
@@ -21,7 +23,7 @@ func installStore(t *testing.T, root, service string) *unit {
 		u.write("/etc/systemd/system/app.service.d/limit.conf", "[Unit]\nStartLimitIntervalSec=0\n")
 	}
 	u.run("systemctl", "daemon-reload")
-	u.addr = freePort(t)
+	u.addr = freeport.Address(t)
 	u.store("yes", "[web]\nmode http\nlisten "+u.addr+"\n")
 	return u
 }
@@ -154,7 +156,7 @@ func TestStoreFollowsUpgrades(t *testing.T) {
 	for _, s := range suites {
 		t.Run(s.name, func(t *testing.T) {
 			u := installStore(t, s.root(t), "Restart=always")
-			one, two, path := u.addr, freePort(t), filepath.Join(u.dir, "x.sock")
+			one, two, path := u.addr, freeport.Address(t), filepath.Join(u.dir, "x.sock")
 			every := "0.0.0.0" + strings.TrimPrefix(one, "127.0.0.1")
 			u.run("systemctl", "start", "app.service")
 			u.wantStored("1")
@@ -222,7 +224,7 @@ func TestStoreOfAnotherConfiguration(t *testing.T) {
 	for _, s := range suites {
 		t.Run(s.name, func(t *testing.T) {
 			u := installStore(t, s.root(t), "")
-			one, two, path := u.addr, freePort(t), filepath.Join(u.dir, "x.sock")
+			one, two, path := u.addr, freeport.Address(t), filepath.Join(u.dir, "x.sock")
 			every := "0.0.0.0" + strings.TrimPrefix(one, "127.0.0.1")
 			u.store("yes", sections(one, path))
 			u.run("systemctl", "start", "app.service")
@@ -302,7 +304,7 @@ func TestStoreMissing(t *testing.T) {
 				u := installStore(t, s.root(t), "")
 				u.run("sed", "-i", "s/^FileDescriptorStoreMax=.*/FileDescriptorStoreMax="+itoa(most)+"/", "/etc/systemd/system/app.service.d/fdstore.conf")
 				u.run("systemctl", "daemon-reload")
-				u.store("yes", sections(u.addr, freePort(t)))
+				u.store("yes", sections(u.addr, freeport.Address(t)))
 				u.run("systemctl", "start", "app.service")
 				main := u.mainPID()
 				u.underLoad(func() { u.reload(2) })

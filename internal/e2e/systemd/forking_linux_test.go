@@ -3,6 +3,8 @@ package systemd
 import (
 	"strings"
 	"testing"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/freeport"
 )
 
 // TestForkingUnit reloads and stops a daemon that detaches by itself and gives up root's rights: systemd follows the PID
@@ -11,7 +13,7 @@ func TestForkingUnit(t *testing.T) {
 	for _, s := range suites {
 		t.Run(s.name, func(t *testing.T) {
 			u := install(t, s.root(t), "app-forking.service", "", "")
-			u.addr = freePort(t)
+			u.addr = freeport.Address(t)
 			u.write("/etc/app/app.conf", "[gozd]\nuser nobody\n[web]\nmode http\nlisten "+u.addr+"\n")
 			u.run("systemctl", "start", "app.service")
 			u.underLoad(func() {

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"testing"
 
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/freeport"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/sysd"
 )
 
@@ -18,7 +19,7 @@ func TestReload(t *testing.T) {
 				t.Run(s.name, func(t *testing.T) {
 					root := s.root(t)
 					needsVersion(t, root, file)
-					addr := freePort(t)
+					addr := freeport.Address(t)
 					u := install(t, root, file, "listen "+addr, verbose)
 					u.addr = addr
 					u.run("systemctl", "start", "app.service")
@@ -99,7 +100,7 @@ func TestReloadsBackToBack(t *testing.T) {
 	for _, s := range suites {
 		t.Run(s.name, func(t *testing.T) {
 			root := s.root(t)
-			addr := freePort(t)
+			addr := freeport.Address(t)
 			u := install(t, root, "app.service", "listen "+addr, "")
 			u.addr = addr
 			u.run("systemctl", "start", "app.service")

@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/freeport"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/load"
 )
 
@@ -25,7 +26,7 @@ func TestStop(t *testing.T) {
 				t.Run(s.name, func(t *testing.T) {
 					root := s.root(t)
 					needsVersion(t, root, file)
-					u := install(t, root, file, "listen "+freePort(t), "TimeoutStopSec=1") // the daemon asks for more
+					u := install(t, root, file, "listen "+freeport.Address(t), "TimeoutStopSec=1") // the daemon asks for more
 					u.addr = u.listens()
 					u.run("systemctl", "start", "app.service")
 					u.reload(1)
@@ -90,7 +91,7 @@ func TestSocketUnit(t *testing.T) {
 				t.Run(s.name, func(t *testing.T) {
 					root := s.root(t)
 					u := install(t, root, "app.service", "", "")
-					u.addr = freePort(t)
+					u.addr = freeport.Address(t)
 					if network == "unix" {
 						u.addr = filepath.Join(u.dir, "x.sock")
 					}
@@ -147,7 +148,7 @@ func TestSocketMismatch(t *testing.T) {
 			u := install(t, suites[0].root(t), "app.service", tt.web, "Restart=no")
 			u.shipped("app.socket", "app.socket")
 			u.run("mkdir", "-p", "/etc/systemd/system/app.socket.d")
-			u.write("/etc/systemd/system/app.socket.d/test.conf", "[Socket]\nListenStream=\nListenStream="+freePort(t)+"\nFileDescriptorName="+tt.fdname+"\n")
+			u.write("/etc/systemd/system/app.socket.d/test.conf", "[Socket]\nListenStream=\nListenStream="+freeport.Address(t)+"\nFileDescriptorName="+tt.fdname+"\n")
 			u.run("systemctl", "daemon-reload")
 			u.run("systemctl", "start", "app.socket")
 			if out, err := u.Exec("systemctl", "start", "app.service"); err == nil {

@@ -2,7 +2,6 @@ package systemd
 
 import (
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -158,16 +157,6 @@ func networkOf(address string) string {
 		return "unix"
 	}
 	return "tcp"
-}
-
-// freePort finds a port that nobody has. Another may take it before the unit does, which fails the test and is not to be helped:
-// a socket unit has no port 0 that could be found out.
-func freePort(t *testing.T) string {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	defer func() { _ = ln.Close() }()
-	return ln.Addr().String()
 }
 
 // await waits until what is asked for is so.

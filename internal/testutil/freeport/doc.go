@@ -1,0 +1,2 @@
+// Package freeport gives tests ports for programs that cannot be asked which port they got.
+package freeport
