@@ -2,7 +2,9 @@ package sysd
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -27,8 +29,8 @@ const packages = "systemd,dbus,procps"
 func Root(tb testing.TB, suite string) string {
 	tb.Helper()
 	needs(tb)
-	base := filepath.Join(os.TempDir(), "gozd-systemd", "rootfs")
-	must(tb, os.MkdirAll(base, 0o755))
+	base := filepath.Join(os.TempDir(), "gozd-systemd")
+	must(tb, ours(base))
 	defer lock(tb, filepath.Join(base, suite+".lock"))()
 	root := filepath.Join(base, suite)
 	if _, err := os.Stat(filepath.Join(root, "usr/lib/systemd/systemd")); err == nil {
@@ -37,6 +39,21 @@ func Root(tb testing.TB, suite string) string {
 	require.Tool(tb, "mmdebstrap", "package mmdebstrap")
 	must(tb, build(suite, root))
 	return root
+}
+
+// ours makes a directory in the temporary one, where anybody may have made it first: root would boot what lies there.
+func ours(dir string) error {
+	if err := os.Mkdir(dir, 0o755); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	info, err := os.Lstat(dir)
+	if err != nil {
+		return err
+	}
+	if st, ok := info.Sys().(*syscall.Stat_t); !ok || !info.IsDir() || int(st.Uid) != os.Geteuid() || info.Mode().Perm()&0o022 != 0 {
+		return fmt.Errorf("%s is not a directory of this user's alone: %v", dir, info.Mode())
+	}
+	return nil
 }
 
 // lock has one process at a time make a file system.

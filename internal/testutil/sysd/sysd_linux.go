@@ -33,6 +33,8 @@ const systemd = "/lib/systemd/systemd"
 // Version returns that of the systemd in a root file system, such as 252.
 func Version(tb testing.TB, root string) int {
 	tb.Helper()
+	needs(tb)
+	installed(tb, root)
 	out, err := exec.Command("chroot", root, systemd, "--version").Output()
 	must(tb, err)
 	var version int
@@ -52,9 +54,7 @@ type Machine struct {
 func Boot(tb testing.TB, root string, binds ...string) *Machine {
 	tb.Helper()
 	mount := needs(tb)
-	if _, err := os.Stat(filepath.Join(root, systemd)); err != nil {
-		require.Missing(tb, "there is no systemd in "+root+" (package systemd)")
-	}
+	installed(tb, root)
 	dir := tb.TempDir()
 	path := filepath.Join(dir, "machine.sh")
 	must(tb, os.WriteFile(path, script, 0o755))
@@ -85,12 +85,18 @@ func must(tb testing.TB, err error) {
 	}
 }
 
+// installed skips the test where a root file system has no systemd.
+func installed(tb testing.TB, root string) {
+	tb.Helper()
+	if _, err := os.Stat(filepath.Join(root, systemd)); err != nil {
+		require.Missing(tb, "there is no systemd in "+root+" (package systemd)")
+	}
+}
+
 // needs skips the test where it cannot be, and returns a mount of cgroup2.
 func needs(tb testing.TB) (cgroup2 string) {
 	tb.Helper()
-	if os.Getuid() != 0 {
-		require.Missing(tb, "booting systemd needs root")
-	}
+	require.Root(tb)
 	for _, tool := range []string{"bash", "unshare", "nsenter", "setpriv", "pivot_root"} {
 		require.Tool(tb, tool, "package util-linux")
 	}
