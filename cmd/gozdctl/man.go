@@ -27,7 +27,7 @@ func (a *app) manCommand() *cobra.Command {
 }
 
 func writeManPages(root *cobra.Command, dir string) error {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // man pages are for everybody
 		return fmt.Errorf("man pages: %w", err)
 	}
 	header := &doc.GenManHeader{Section: "1", Source: "gozd", Manual: "gozd"}
@@ -48,7 +48,7 @@ func writeTopics(root *cobra.Command, header *doc.GenManHeader, dir string) erro
 		h.Title = ""
 		err := doc.GenMan(topic, &h, &page)
 		if err == nil {
-			err = os.WriteFile(filepath.Join(dir, "gozdctl-"+topic.Name()+".1"), page.Bytes(), 0o644)
+			err = os.WriteFile(filepath.Join(dir, "gozdctl-"+topic.Name()+".1"), page.Bytes(), 0o644) //nolint:gosec // see above
 		}
 		if err != nil {
 			return fmt.Errorf("man pages: %w", err)
