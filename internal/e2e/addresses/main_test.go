@@ -7,4 +7,4 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemontest"
 )
 
-func TestMain(m *testing.M) { os.Exit(daemontest.Run(m)) }
+func TestMain(m *testing.M) { os.Exit(daemontest.RunLong(m)) }

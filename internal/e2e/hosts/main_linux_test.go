@@ -12,7 +12,7 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/shortdir"
 )
 
-func TestMain(m *testing.M) { os.Exit(daemontest.Run(m)) }
+func TestMain(m *testing.M) { os.Exit(daemontest.RunLong(m)) }
 
 // tempDir is a directory with a short name, for the paths of sockets, that every user may enter.
 func tempDir(t *testing.T) string {

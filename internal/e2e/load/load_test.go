@@ -14,7 +14,7 @@ import (
 // TestLoadOverTwentyUpgrades upgrades each mode twenty times on each kind of
 // socket, and nobody notices.
 func TestLoadOverTwentyUpgrades(t *testing.T) {
-	const upgrades = 20
+	upgrades := upgrades()
 	for _, mode := range []struct {
 		group, options string
 		clients        func(l *load.Load, to load.Target) (closeAll func())

@@ -8,3 +8,11 @@ import (
 )
 
 func TestMain(m *testing.M) { os.Exit(daemontest.Run(m)) }
+
+// upgrades is how often each test upgrades its daemon.
+func upgrades() int {
+	if testing.Short() {
+		return 4
+	}
+	return 20
+}

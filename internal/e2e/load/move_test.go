@@ -14,7 +14,7 @@ import (
 // keep-alive clients of every pace: each uses exactly one connection from first to
 // last, whatever generation serves it.
 func TestKeepAliveClientsKeepTheirConnection(t *testing.T) {
-	const upgrades = 20
+	upgrades := upgrades()
 	for _, listen := range []string{"127.0.0.1:0", "unix:web.sock"} {
 		t.Run(listen, func(t *testing.T) {
 			d := daemontest.Start(t, "[web]\nmode http\nlisten "+listen+"\n")

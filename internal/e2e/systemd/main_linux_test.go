@@ -5,9 +5,10 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"testing"
 
-	"go.uber.org/goleak"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemontest"
 )
 
 const modulePath = "bitbucket.org/PinIdea/go-zero-downtime-daemon/"
@@ -15,32 +16,32 @@ const modulePath = "bitbucket.org/PinIdea/go-zero-downtime-daemon/"
 // programs are what the tests install, by the name of their binary.
 var programs = map[string]string{"mixed": "examples/mixed", "faulty": "internal/testutil/faulty", "gozdctl": "cmd/gozdctl"}
 
-// binaries is where they are built once. They are what would be shipped, without the race detector: the
+// binaries is where they are once build has built them. They are what would be shipped, without the race detector: the
 // units allow no more than that, and all machines have to run them.
 var binaries string
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
 func run(m *testing.M) int {
-	dir, err := os.MkdirTemp("", "gozd-e2e-systemd-")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
+	defer func() {
+		if binaries != "" {
+			_ = os.RemoveAll(binaries)
+		}
+	}()
+	return daemontest.RunLong(m)
+}
+
+// build is for the first test that is not skipped.
+var build = sync.OnceValue(func() (err error) {
+	if binaries, err = os.MkdirTemp("", "gozd-e2e-systemd-"); err != nil {
+		return err
 	}
-	defer func() { _ = os.RemoveAll(dir) }()
-	binaries = dir
 	for name, folder := range programs {
-		cmd := exec.Command("go", "build", "-o", filepath.Join(dir, name), modulePath+folder)
+		cmd := exec.Command("go", "build", "-o", filepath.Join(binaries, name), modulePath+folder)
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := cmd.CombinedOutput(); err != nil {
-			fmt.Fprintf(os.Stderr, "build %s: %v\n%s", folder, err, out)
-			return 1
+			return fmt.Errorf("build %s: %w\n%s", folder, err, out)
 		}
 	}
-	status := m.Run()
-	if err := goleak.Find(); err != nil && status == 0 {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return status
-}
+	return nil
+})

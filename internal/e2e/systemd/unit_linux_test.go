@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/load"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/require"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/sysd"
 )
 
@@ -44,6 +45,8 @@ func trixieRoot(tb testing.TB) string {
 // section [Service], and a group web, with the options given, in its configuration.
 func install(t *testing.T, root, file, web, service string) *unit {
 	t.Helper()
+	require.Root(t)
+	must(t, build())
 	// Not t.TempDir, which the user of a hardened unit could not enter.
 	dir, err := os.MkdirTemp("/var/tmp", "gozd-unit-") //nolint:usetesting // see above
 	must(t, err)

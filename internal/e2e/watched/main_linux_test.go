@@ -17,7 +17,7 @@ import (
 // patience bounds every wait for something that ought to happen.
 const patience = 30 * time.Second
 
-func TestMain(m *testing.M) { os.Exit(daemontest.Run(m)) }
+func TestMain(m *testing.M) { os.Exit(daemontest.RunLong(m)) }
 
 func must(tb testing.TB, err error) {
 	tb.Helper()

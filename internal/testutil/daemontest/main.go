@@ -3,6 +3,7 @@
 package daemontest
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"testing"
@@ -11,6 +12,20 @@ import (
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/binaries"
 )
+
+// RunLong is [Run] for a package whose tests take long. With -short it runs none of them, and
+// go test says "no tests to run" of the package.
+func RunLong(m *testing.M) int {
+	flag.Parse()
+	if testing.Short() {
+		if err := flag.Set("test.skip", "."); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		fmt.Println("-short leaves out the tests of this package, which take long")
+	}
+	return Run(m)
+}
 
 // Run runs the tests of a package for its TestMain, which exits with the status that
 // it returns. Tests that leave a goroutine behind fail.
