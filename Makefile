@@ -1,9 +1,12 @@
 # What each of these does is said in .ci/run, or is one command of Go's.
 
-.PHONY: test soak lint fuzz bench demo fmt vet man ci
+.PHONY: short test soak lint fuzz bench demo fmt vet man ci
+
+short:
+	go test -short ./...
 
 test:
-	go test -race -shuffle=on -count=2 -timeout 30m ./...
+	go test -race -shuffle=on -timeout 30m ./...
 
 soak:
 	GOZD_SOAK=10m go test -race -count=1 -timeout 20m -v -run '^TestSoak$$' ./internal/e2e/endurance

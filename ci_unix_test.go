@@ -3,6 +3,7 @@
 package gozd_test
 
 import (
+	"os"
 	"os/exec"
 	"strings"
 	"testing"
@@ -100,6 +101,24 @@ func failuresOf(t *testing.T, output string) string {
 		t.Fatalf("awk: %v: %s", err, got)
 	}
 	return string(got)
+}
+
+// What CI and make run is what the README tells everybody to run.
+func TestTestCommandIsTheSameEverywhere(t *testing.T) {
+	const command = "go test -race -shuffle=on -timeout 30m ./..."
+	for file, line := range map[string]string{
+		"README.md": "\n" + command + "\n```\n",
+		"Makefile":  "\ntest:\n\t" + command + "\n",
+		".ci/run":   "\neverything=(" + command + ")\n",
+	} {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := strings.Count(string(text), line); n != 1 {
+			t.Errorf("%s has %q %d times, want once", file, line, n)
+		}
+	}
 }
 
 func TestFailuresAreSummedUp(t *testing.T) {
