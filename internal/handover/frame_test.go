@@ -118,3 +118,27 @@ func FuzzConnPayload(f *testing.F) {
 		}
 	})
 }
+
+// FuzzHeader reads what comes first of a frame: its size is bounded before anything is allocated for it.
+func FuzzHeader(f *testing.F) {
+	f.Add([]byte{handover.KindConn, 0, 0, 0, 1, 255, 255, 255, 255})
+	for kind := range byte(7) {
+		f.Add(handover.AppendFrame(nil, kind, 1, []byte("payload")))
+	}
+	f.Fuzz(func(t *testing.T, sent []byte) {
+		if len(sent) < handover.HeaderLen {
+			return
+		}
+		kind, seq, size, err := handover.ParseHeader([handover.HeaderLen]byte(sent))
+		if err != nil {
+			return
+		}
+		if size < 0 || size > handover.MaxPayload {
+			t.Fatalf("a payload of %d bytes would be read, want at most %d", size, handover.MaxPayload)
+		}
+		rest := sent[handover.HeaderLen:]
+		if again := handover.AppendFrame(nil, kind, seq, rest); len(rest) == size && !bytes.Equal(again, sent) {
+			t.Errorf("%q becomes %q", sent, again)
+		}
+	})
+}

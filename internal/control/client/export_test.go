@@ -1,0 +1,10 @@
+package client
+
+import "net/http"
+
+// Answered returns a Client whose requests are answered by answers.
+func Answered(pidfile string, pid int, answers http.RoundTripper) *Client {
+	c := newClient(pidfile, pid)
+	c.http.Transport = answers
+	return c
+}

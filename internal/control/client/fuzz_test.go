@@ -1,0 +1,69 @@
+//go:build unix
+
+package client_test
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net/http"
+	"path/filepath"
+	"testing"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/client"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/protocol"
+)
+
+// said answers every request with the same words.
+type said struct {
+	status int
+	body   []byte
+}
+
+func (s said) RoundTrip(req *http.Request) (*http.Response, error) {
+	return &http.Response{
+		Status: http.StatusText(s.status), StatusCode: s.status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: http.Header{}, Body: io.NopCloser(bytes.NewReader(s.body)), Request: req,
+	}, nil
+}
+
+// FuzzAnswers has root's tools hear what a daemon says whose user is not root: there are values
+// or an error, never both, and no success that nobody has told of.
+func FuzzAnswers(f *testing.F) {
+	for _, seed := range []string{
+		"", "{}", "null", "[]", `{"error":"no"}`, `{"error":"no","code":"not_found"}`, `{"generation":3,"pid":7}`,
+		`{"pid_file":"/run/app.pid","generation":3,"generations":[{"generation":3,"pid":333}]}`,
+		"{\"type\":\"started\",\"pid\":8}\n{\"type\":\"served\",\"pid\":8,\"generation\":2}\n{\"type\":\"drained\"}\n",
+		"{\"type\":\"failed\",\"stage\":\"listen\",\"error\":\"\\u001b[2J\"}\n", "{\"type\":\"superseded\",\"pid\":-1}\n",
+		"{\"type\":\"served\"}\n{\"type\":\"failed\"}\n", "{\"type\":\"served\"}{\"type\":", "\xff\x00",
+	} {
+		f.Add(uint16(http.StatusOK), []byte(seed))
+		f.Add(uint16(http.StatusConflict), []byte(seed))
+	}
+	pidfile := filepath.Join(f.TempDir(), "app.pid") // which is not there
+	f.Fuzz(func(t *testing.T, status uint16, body []byte) {
+		c := client.Answered(pidfile, 7, said{int(status), body})
+		if s, err := c.Status(t.Context()); (s == nil) == (err == nil) {
+			t.Errorf("Status = %v, %v", s, err)
+		}
+		if a, err := c.Stop(t.Context()); (a == nil) == (err == nil) {
+			t.Errorf("Stop = %v, %v", a, err)
+		}
+		var last protocol.Event
+		served := false
+		up, err := c.Upgrade(t.Context(), client.UpgradeOptions{}, func(e protocol.Event) {
+			last, served = e, served || e.Type == protocol.Served
+		})
+		if err == nil && (up == nil || !served || last.Type == protocol.Failed) {
+			t.Errorf("Upgrade = %v after %q", up, body)
+		}
+		drained := false
+		err = c.Drain(t.Context(), func(e protocol.Event) { drained = e.Type == protocol.Drained })
+		if err == nil && !drained {
+			t.Errorf("Drain returns without an error after %q", body)
+		}
+		if answer := (*client.AnswerError)(nil); errors.As(err, &answer) && answer.Answer.Error == "" {
+			t.Errorf("an answer without words after %q", body)
+		}
+	})
+}
