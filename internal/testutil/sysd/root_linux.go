@@ -37,6 +37,11 @@ func Root(tb testing.TB, suite string) string {
 		return root
 	}
 	require.Tool(tb, "mmdebstrap", "package mmdebstrap")
+	halves, err := filepath.Glob(root + ".new.*") // of tests that were killed
+	must(tb, err)
+	for _, half := range halves {
+		must(tb, os.RemoveAll(half))
+	}
 	must(tb, build(suite, root))
 	return root
 }
