@@ -47,7 +47,6 @@ type Daemon struct {
 	release  chan struct{} // closed when Accept may return to a program that is to end
 	exit     chan struct{}
 	signals  chan os.Signal
-	catching chan struct{} // closed when signals are caught
 	upgrades chan struct{} // has a value when wanted may be true
 	settled  chan struct{} // closed when becomeReady has done all that it does, or has failed
 	done     chan struct{} // closed when the generation has nothing left to do
@@ -152,7 +151,6 @@ func newDaemon(opts Options, endProcess, embed bool) (*Daemon, error) {
 		release:    make(chan struct{}),
 		exit:       make(chan struct{}),
 		signals:    early.Generation,
-		catching:   make(chan struct{}),
 		upgrades:   make(chan struct{}, 1),
 		settled:    make(chan struct{}),
 		done:       make(chan struct{}),
@@ -161,12 +159,9 @@ func newDaemon(opts Options, endProcess, embed bool) (*Daemon, error) {
 		entered:    processBegan,
 		turn:       newTurn(),
 	}
-	// In a first generation they are caught before anything slow: a signal that comes too early must wait, not kill. A
-	// successor, which nobody knows yet, goes on meanwhile, and whoever has others know it waits for d.catching.
-	early.CatchGeneration(d.catching)
+	early.CatchGeneration() // before anything slow: a signal that comes too early must wait, not kill
 	stage, err := d.start()
 	if err != nil {
-		<-d.catching
 		signal.Stop(d.signals)
 		d.report.Fail(stage, err)
 		d.abandon()

@@ -26,7 +26,6 @@ func (d *Daemon) Ready() error {
 // warm is called when the program can serve: now it does, beside its predecessor if
 // it is on probation.
 func (d *Daemon) warm() error {
-	<-d.catching
 	trial := d.probation()
 	if trial <= 0 {
 		return d.becomeReady()
@@ -157,6 +156,17 @@ func (d *Daemon) tidyAfterPredecessor() {
 		}
 	}
 	d.hurryOldest()
+}
+
+// heedParent has this process say why it is not ready when its parent waits no longer. The parent's clock is the one that
+// counts: what this process did before it had one of its own is no reason to be killed without a word.
+func (d *Daemon) heedParent() {
+	select {
+	case <-d.up.Late():
+		d.notReady()
+	case <-d.settled:
+	case <-d.done:
+	}
 }
 
 // notReady is called when the time for becoming ready is over.

@@ -19,9 +19,6 @@ const fileLock = "lock"
 // start does all that has to be done before the program can take its groups. On
 // an error it returns the stage too.
 func (d *Daemon) start() (stage string, err error) {
-	if fault.Enabled {
-		<-d.catching // a test that has stopped the process here may send it signals
-	}
 	fault.At(fault.AfterFork)
 	// The configuration has the time limit for upgrades, which tableflip wants
 	// to know first; what is wrong with it is told afterwards, when there is
@@ -73,6 +70,7 @@ func (d *Daemon) start() (stage string, err error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.deadline = time.AfterFunc(d.readyTimeout(), d.notReady)
+	go d.heedParent()
 	return "", nil
 }
 

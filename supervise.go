@@ -102,7 +102,6 @@ func (d *Daemon) connectSupervisor(conf *cfg.Config) (err error) {
 	if f := d.super.File(); f != nil {
 		d.up.Pass(fileSupervisor, f)
 	}
-	<-d.catching
 	e := supervise.Event{Kind: supervise.Starting}
 	if conf != nil {
 		e.Within = conf.Daemon.UpgradeTimeout

@@ -14,8 +14,5 @@ var Handled = []os.Signal{os.Interrupt, syscall.SIGTERM}
 // Generation has the signals that a daemon gets.
 var Generation = make(chan os.Signal, 16)
 
-// CatchGeneration closes caught when Generation has all signals that are sent to this process. Call it once.
-func CatchGeneration(caught chan<- struct{}) {
-	signal.Notify(Generation, Handled...)
-	close(caught)
-}
+// CatchGeneration has Generation get all signals that are sent to this process.
+func CatchGeneration() { signal.Notify(Generation, Handled...) }

@@ -23,17 +23,12 @@ func TestMain(m *testing.M) {
 // generation ignores the signals at first, as a program may that was no daemon yet when that was written.
 func generation() error {
 	signal.Ignore(Handled...)
-	caught := make(chan struct{})
-	CatchGeneration(caught)
-	<-caught
+	CatchGeneration()
 	return receiveAll()
 }
 
 // busySuccessor has not come to CatchGeneration yet.
-func busySuccessor() error {
-	<-begun
-	return receiveAll()
-}
+func busySuccessor() error { return receiveAll() }
 
 func receiveAll() error {
 	for _, sig := range Handled {

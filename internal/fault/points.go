@@ -4,7 +4,7 @@ package fault
 // "child" the one that is to replace it.
 const (
 	BeforeFork        = "before-fork"        // parent, internal/upgrade/attempt.go: nothing has been done yet
-	Told              = "told"               // parent, internal/upgrade/attempt.go: the child's letter is in the mailbox
+	Told              = "told"               // parent, internal/upgrade/dialogue.go: the child's letter is in the mailbox, and there is no child yet
 	AfterFork         = "after-fork"         // child, start.go: it catches signals, and has done nothing else
 	BeforeDescriptors = "before-descriptors" // child, internal/upgrade/upgrader.go: the letter has not been read
 	Configuration     = "configuration"      // child, start.go: it knows its parent, and checks the configuration

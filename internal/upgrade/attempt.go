@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"maps"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/fault"
@@ -44,9 +46,8 @@ type Successor struct {
 func (s *Successor) Told() bool { return s.dialogue.rest.Ready }
 
 // Upgrade starts the newest binary as the next generation and waits until it is
-// ready. It calls prepare once, while the new process starts: what prepare does is done
-// before that one learns anything, so files may be passed there, and it returns the generations that still live, oldest
-// first, this one included. After nil this process is no longer the
+// ready. It calls prepare once, before the new process is started, so files may be passed there. prepare returns the generations
+// that still live, oldest first, this one included. After nil this process is no longer the
 // one that serves: it must stop accepting and drain, and no further Upgrade
 // succeeds, unless the successor dies while this process stands by.
 //
@@ -64,22 +65,19 @@ func (u *Upgrader) Upgrade(prepare func() []Ancestor, watch Watcher) (*Successor
 	defer u.upgrading.Unlock()
 
 	fault.At(fault.BeforeFork)
-	start := time.Now()
 	u.box.empty() // before there is somebody who could read what an earlier successor left
-	told := make(chan *dialogue, 1)
-	go func() { told <- u.tell(prepare, watch) }()
+	d, err := u.tell(prepare, watch)
+	if err != nil {
+		return nil, &Error{Stage: StageStart, Err: err}
+	}
+	defer d.end()
 	ended := make(chan error, 1)
 	go func() { ended <- u.startSuccessor() }()
-	d := <-told
-	defer d.end()
-	if startErr := u.decide(d, ended); startErr != nil {
+	if late, endErr := u.decide(d, ended); endErr != nil {
 		d.standby.resign()
-		u.box.empty() // or an unread letter would keep the report open
-		said := d.lastWords()
-		if d.err != nil {
-			return nil, &Error{Stage: StageStart, PID: said.PID, Err: d.err}
-		}
-		return nil, u.explain(startErr, said, time.Since(start))
+		u.box.empty()   // or an unread letter would keep the report open
+		go runtime.GC() // tableflip leaves its copies of the successor's two pipes to the collector (child.go, v1.2.3)
+		return nil, u.explain(endErr, d.lastWords(), late)
 	}
 	next, err := u.committed(d)
 	if err == nil && u.standsBy() != nil {
@@ -88,33 +86,52 @@ func (u *Upgrader) Upgrade(prepare func() []Ancestor, watch Watcher) (*Successor
 	return next, err
 }
 
-// decide returns nil when the successor serves, and an error when it has ended before. ended has what tableflip says:
-// where this process stands by, that is nothing as long as the successor lives.
-func (u *Upgrader) decide(d *dialogue, ended <-chan error) error {
+// decide returns no error when the successor serves, and how it has ended when it has ended before; late says that its time was
+// over. ended has what tableflip says: where this process stands by, that is nothing as long as the successor lives.
+func (u *Upgrader) decide(d *dialogue, ended <-chan error) (late bool, err error) {
 	decided := d.standby.decided()
-	var late <-chan time.Time
-	if decided != nil {
-		timer := time.NewTimer(u.opts.limit() + killMargin(u.opts.timeout()))
-		defer timer.Stop()
-		late = timer.C
-	}
+	p := patience{opts: &u.opts}
+	timer := time.NewTimer(u.opts.timeout())
+	defer timer.Stop()
 	for {
 		select {
 		case err := <-ended:
-			if err == nil {
-				u.commit(nil)
-			}
-			return err
+			return p.over() || isTimeout(err), u.judge(err, p.over())
 		case <-decided:
 			decided = nil
 			if len(ended) == 0 && u.commit(d.standby) {
-				return nil
+				return false, nil
 			}
-		case <-late:
-			u.kill(d)
+		case <-timer.C:
+			if d.standby == nil {
+				d.askWhy() // tableflip kills it, and it is tableflip that decides
+				continue
+			}
+			wait := p.next(d.onTrial.Load())
+			if p.over() {
+				decided = nil // it may still come up while it is being killed: from now on only its end counts
+				u.kill(d, p.gaveUp())
+			} else {
+				d.askWhy()
+			}
+			timer.Reset(wait)
 		}
 	}
 }
+
+// judge notes that a successor is ready which has told tableflip so, unless it is being killed.
+func (u *Upgrader) judge(ended error, killed bool) error {
+	if ended == nil && killed {
+		return errors.New("it has told nobody but tableflip that it is ready")
+	}
+	if ended == nil {
+		u.commit(nil)
+	}
+	return ended
+}
+
+// isTimeout recognises tableflip's own time limit (upgrader.go, v1.2.3).
+func isTimeout(err error) bool { return err != nil && strings.HasSuffix(err.Error(), " timed out") }
 
 // commit notes that the successor has taken over, and reports false when it is being killed, since Stop was called.
 func (u *Upgrader) commit(s *standby) bool {
@@ -128,9 +145,9 @@ func (u *Upgrader) commit(s *standby) bool {
 	return true
 }
 
-// kill kills a successor whose time is over. One that has not said who it is is looked for; if it is not to be found, tableflip
-// kills it and will start no other.
-func (u *Upgrader) kill(d *dialogue) {
+// kill kills a successor whose time is over. One that has not said who it is is looked for: it is not found before it runs its
+// program, so kill is called until it has ended. As a last resort tableflip kills it, and will start no other.
+func (u *Upgrader) kill(d *dialogue, last bool) {
 	find := func() (*process.Process, error) { return process.FindChild(tableflipEnv) }
 	if pid := int(d.pid.Load()); pid != 0 {
 		find = func() (*process.Process, error) { return process.Open(pid, d.startTime.Load()) }
@@ -140,7 +157,7 @@ func (u *Upgrader) kill(d *dialogue) {
 		err = p.Signal(os.Kill)
 		p.Close()
 	}
-	if err != nil && !errors.Is(err, os.ErrProcessDone) {
+	if err != nil && last {
 		u.tf.Stop()
 	}
 }
@@ -183,20 +200,54 @@ func (u *Upgrader) survive() {
 	}
 }
 
-// startSuccessor returns when the successor is ready or has failed. An upgrade may
-// be asked for right after Ready, or even before: tableflip's own goroutine has
-// then perhaps not yet seen that this process is ready and, by the relay, its
-// parent gone. It refuses without having done anything, and tells nobody when it
-// is ready itself.
+// startSuccessor returns when the successor is ready or has failed, and tries again where that is nobody's fault:
+//
+//   - An upgrade may be asked for right after Ready, or even before: tableflip's own goroutine has
+//     then perhaps not yet seen that this process is ready and, by the relay, its
+//     parent gone. It refuses without having done anything, and tells nobody when it
+//     is ready itself.
+//   - Whatever this program forks holds, until it runs another program, each file that was open for writing: a binary that has
+//     just been written is busy for that long.
+//   - A signal to all processes of the daemon, as logrotate and "killall -HUP" send them, ends a process that runs for less than a
+//     millisecond and handles none yet. It has not read its letter.
 func (u *Upgrader) startSuccessor() error {
-	deadline := time.Now().Add(settleWait)
-	for {
+	began := time.Now()
+	for hits := 0; ; {
 		err := u.tf.Upgrade()
-		if !isUnsettled(err) || !u.isReady() || time.Now().After(deadline) {
+		switch took := time.Since(began); {
+		case isUnsettled(err) && u.isReady() && took < settleWait:
+			time.Sleep(time.Millisecond)
+		case isBusy(err) && took < busyWait:
+			time.Sleep(5 * time.Millisecond)
+		case isHit(err) && u.box.isUnread() && hits < maxHits:
+			hits++
+		default:
 			return err
 		}
-		time.Sleep(time.Millisecond)
 	}
+}
+
+const (
+	// busyWait is how long a binary may be busy before somebody is writing it. A fork takes some milliseconds.
+	busyWait = 300 * time.Millisecond
+
+	// maxHits is how many successors in a row a signal may end in their first millisecond.
+	maxHits = 5
+)
+
+// hits are HUP and USR1 as tableflip names them.
+var hits = []string{"hangup", "user defined signal 1"}
+
+// isBusy recognises tableflip's text for a binary that is open for writing (process.go, v1.2.3).
+func isBusy(err error) bool {
+	return err != nil && strings.HasSuffix(err.Error(), ": "+syscall.ETXTBSY.Error())
+}
+
+// isHit recognises a successor that was ended by a signal which asks a daemon for something else.
+func isHit(err error) bool {
+	return err != nil && slices.ContainsFunc(hits, func(signal string) bool {
+		return strings.HasSuffix(err.Error(), " exited: signal: "+signal)
+	})
 }
 
 // isUnsettled recognises the two errors by their texts, as tableflip does not
@@ -247,13 +298,11 @@ func (u *Upgrader) dropped(kept []string) []string {
 
 // Check reports whether the next generation could be told what it has to know: a
 // configuration with more sockets than fit into a message would fail every upgrade,
-// and that is better known at the start. It also has the first upgrade find the
-// encoder warm, and the mailbox open.
+// and that is better known at the start.
 func (u *Upgrader) Check(ancestors []Ancestor) error {
 	if u.tf == nil {
 		return nil
 	}
-	_ = u.box.connect() // or the upgrade will try it again
 	manifest, _ := u.message(ancestors)
 	_, err := encodeLetter(manifest, []string{fileSaid, fileSeen, fileStandby}, 0)
 	return err
@@ -284,7 +333,7 @@ func (u *Upgrader) message(ancestors []Ancestor) (Manifest, map[string]*os.File)
 }
 
 // explain makes one error of what tableflip saw and what the process said.
-func (u *Upgrader) explain(seen error, said report.Outcome, took time.Duration) *Error {
+func (u *Upgrader) explain(seen error, said report.Outcome, late bool) *Error {
 	e := &Error{Stage: StageStart, PID: said.PID, Err: seen}
 	if said.Probation {
 		e.Stage = StageProbation
@@ -295,12 +344,12 @@ func (u *Upgrader) explain(seen error, said report.Outcome, took time.Duration) 
 		if said.Stage != "" {
 			e.Stage = said.Stage
 		}
+	case said.Probation && late:
+		e.Err = fmt.Errorf("no verdict after %v: %w", u.opts.limit(), seen)
+	case late:
+		e.Stage, e.Err = StageReady, fmt.Errorf("not ready after %v: %w", u.opts.timeout(), seen)
 	case said.Ready:
 		e.Stage, e.Err = StageReady, fmt.Errorf("it was ready and ended before it took over: %w", seen)
-	case said.Probation && took >= u.opts.limit():
-		e.Err = fmt.Errorf("no verdict after %v: %w", u.opts.limit(), seen)
-	case took >= u.opts.limit():
-		e.Stage, e.Err = StageReady, fmt.Errorf("not ready after %v: %w", u.opts.limit(), seen)
 	case strings.HasSuffix(seen.Error(), " exited"):
 		e.Err = fmt.Errorf("%w with status 0 before it was ready", seen)
 	case said.PID == 0:

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"syscall"
@@ -40,6 +41,9 @@ func startError(binary string, seen error) error {
 // refusalHint says what the system's error means for this file, if it is not clear by itself.
 func refusalHint(binary string, errno syscall.Errno) string {
 	info, err := os.Stat(binary)
+	if err != nil && errno == syscall.ENOENT && isOfGoRun(binary) {
+		return "go run removes what it has built when the first process ends: build the program to upgrade it"
+	}
 	if err != nil {
 		return ""
 	}
@@ -60,6 +64,12 @@ func refusalHint(binary string, errno syscall.Errno) string {
 		return "it is still being written; install a new binary by rename"
 	}
 	return ""
+}
+
+// isOfGoRun recognises where go run puts a program: /tmp/go-build1234/b001/exe/app.
+func isOfGoRun(binary string) bool {
+	dir := filepath.Dir(binary)
+	return filepath.Base(dir) == "exe" && strings.HasPrefix(filepath.Base(filepath.Dir(filepath.Dir(dir))), "go-build")
 }
 
 // interpreter is what a script names in its first line, after a colon. For other files it is empty: that of a

@@ -25,6 +25,7 @@ func TestStartError(t *testing.T) {
 		{script, "can't start child: can't start process x: fork/exec: no such file or directory", script + ": no such file or directory: it is there, but not the interpreter that it names: /no/sh", syscall.ENOENT},
 		{plain, "can't start child: can't start process x: fork/exec: no such file or directory", plain + ": no such file or directory: it is there, but not the interpreter that it names", syscall.ENOENT},
 		{dir + "/none", "can't start child: can't start process x: exec: \"x\": stat x: no such file or directory", dir + "/none: no such file or directory", syscall.ENOENT},
+		{dir + "/go-build12/b001/exe/app", "can't start child: can't start process x: exec: \"x\": stat x: no such file or directory", dir + "/go-build12/b001/exe/app: no such file or directory: go run removes what it has built when the first process ends: build the program to upgrade it", syscall.ENOENT},
 		{plain, "can't start child: can't start process x: fork/exec: permission denied", plain + ": permission denied: this user must not execute it", syscall.EACCES},
 		{plain, "can't start child: pipe failed: too many open files", "can't start child: pipe failed: too many open files", nil},
 		{plain, "child pid=7 exited: signal: bus error", "child pid=7 exited: signal: bus error: is " + plain + " whole?", nil},

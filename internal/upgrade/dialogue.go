@@ -20,44 +20,43 @@ const goneWait = 5 * time.Second
 const reportWait = 10 * time.Second
 
 // dialogue is this process's side of what it and the successor say to each other: the letter, the
-// report, and the pipe by which the successor sees that the outcome is known here.
+// report, and the pipe by which the successor is asked for its last words and sees that the outcome is known here.
 type dialogue struct {
-	said     *os.File // the report; nil if there is none
-	seen     *os.File // see AwaitParent
+	said     *os.File // the report
+	seen     *os.File // see AwaitParent and Late
 	outcomes chan report.Outcome
 	settled  chan struct{}  // closed when the report has ended, or is read no more
 	rest     report.Outcome // what it has said since it was ready; valid then
 	standby  *standby       // nil if this process will not stand by
-	err      error          // why the successor has not been told what it must know
 
 	pid       atomic.Int64 // of the successor; 0 until it has said that
 	startTime atomic.Uint64
+	onTrial   atomic.Bool // it has begun its probation
 }
 
-// tell writes the letter to a successor that starts meanwhile: it looks for it a millisecond
-// later. One that cannot be told is told to end, and need not wait.
-func (u *Upgrader) tell(prepare func() []Ancestor, watch Watcher) *dialogue {
+// tell puts all that the successor must know into the mailbox. An error leaves nothing open.
+func (u *Upgrader) tell(prepare func() []Ancestor, watch Watcher) (*dialogue, error) {
+	ancestors := prepare()
 	d := &dialogue{outcomes: make(chan report.Outcome, 1), settled: make(chan struct{})}
 	pipes, err := d.open(u.opts.standsBy())
-	if err == nil {
-		go d.read(d.identify(watch))
-		manifest, files := u.message(prepare())
-		maps.Copy(files, pipes)
-		err = u.send(manifest, files)
-	} else {
-		prepare() // it is promised to be called
-		d.outcomes <- report.Outcome{}
-		close(d.settled)
-	}
 	if err != nil {
-		u.box.sendNothing()
+		return nil, err
 	}
+	manifest, files := u.message(ancestors)
+	maps.Copy(files, pipes)
+	err = u.send(manifest, files)
 	for _, f := range pipes {
 		_ = f.Close() // the copy in the mailbox is the successor's
 	}
+	if err != nil {
+		u.box.empty()
+		d.standby.resign()
+		_, _ = d.said.Close(), d.seen.Close()
+		return nil, err
+	}
+	go d.read(d.identify(watch))
 	fault.At(fault.Told)
-	d.err = err
-	return d
+	return d, nil
 }
 
 // send sends the letter, with the listening sockets.
@@ -83,7 +82,13 @@ func (d *dialogue) identify(watch Watcher) report.Watcher {
 			watch.Started(pid, start)
 		}
 	}
-	return report.Watcher{Started: started, Probation: watch.Probation}
+	probation := func(pid int, lasts time.Duration) {
+		d.onTrial.Store(true)
+		if watch.Probation != nil {
+			watch.Probation(pid, lasts)
+		}
+	}
+	return report.Watcher{Started: started, Probation: probation}
 }
 
 // open makes the pipes, and returns the successor's ends by their names in the letter.
@@ -133,15 +138,13 @@ func (d *dialogue) words() report.Outcome {
 	return <-d.outcomes
 }
 
-func (d *dialogue) limit(deadline time.Time) {
-	if d.said != nil {
-		_ = d.said.SetReadDeadline(deadline)
-	}
+func (d *dialogue) limit(deadline time.Time) { _ = d.said.SetReadDeadline(deadline) }
+
+// askWhy has a successor that is not ready say why, and end.
+func (d *dialogue) askWhy() {
+	_ = d.seen.SetWriteDeadline(time.Now()) // a byte fits into the pipe, unless somebody has filled it
+	_, _ = d.seen.Write([]byte{1})          // or it has ended
 }
 
 // end has the successor know that the outcome is known.
-func (d *dialogue) end() {
-	if d.seen != nil {
-		_ = d.seen.Close()
-	}
-}
+func (d *dialogue) end() { _ = d.seen.Close() }

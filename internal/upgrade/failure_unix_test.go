@@ -61,7 +61,7 @@ func checkFailure(t *testing.T, a answer, stage string, hasPID bool, says string
 
 func TestSuccessorHangs(t *testing.T) {
 	t.Parallel()
-	const timeout = 1500 * time.Millisecond
+	const timeout = 4 * time.Second // in which the next one must come up, also on a busy machine
 	for next, hasPID := range map[string]bool{"hang": true, "sleep": false} {
 		t.Run(next, func(t *testing.T) {
 			t.Parallel()
@@ -69,11 +69,42 @@ func TestSuccessorHangs(t *testing.T) {
 			d.behave(t, next)
 			a := d.ask(t, "upgrade")
 			gone(t, d.childSays(t))
-			checkFailure(t, a, upgrade.StageReady, hasPID, "not ready after 1.5s: ")
+			checkFailure(t, a, upgrade.StageReady, hasPID, "not ready after 4s: ")
 			if a.Took < timeout {
 				t.Errorf("it had %v, want %v", a.Took, timeout)
 			}
 			d.upgrade(t)
+		})
+	}
+}
+
+// A successor may take over in the instant in which it is killed. It has failed then, and somebody serves.
+func TestSuccessorTakesOverWhileItIsKilled(t *testing.T) {
+	t.Parallel()
+	const timeout = time.Second
+	runs := 8
+	if testing.Short() {
+		runs = 2
+	}
+	for i := range runs {
+		t.Run(fmt.Sprint(i), func(t *testing.T) {
+			t.Parallel()
+			d := start(t, timeout)
+			after := timeout + upgrade.WordsWait - time.Duration(5*i)*time.Millisecond
+			d.behave(t, "late "+after.String())
+			a := d.ask(t, "upgrade")
+			if a.Error == "" {
+				now := d.ask(t, "who")
+				d.know(t, now.PID, now.StartTime)
+				if now.PID != a.Successor {
+					t.Errorf("pid %d serves, and the upgrade to pid %d has succeeded", now.PID, a.Successor)
+				}
+				return
+			}
+			checkFailure(t, a, upgrade.StageReady, true, "not ready after 1s: ")
+			if now := d.ask(t, "who"); now.Generation != 1 {
+				t.Errorf("generation %d serves, and the upgrade to it has failed", now.Generation)
+			}
 		})
 	}
 }
@@ -84,6 +115,22 @@ func TestUpgradeThatCannotStart(t *testing.T) {
 	checkFailure(t, d.ask(t, "upgrade without a binary"), upgrade.StageStart, false, "no such file or directory")
 	d.upgrade(t)
 	checkFailure(t, d.ask(t, "upgrade with too many groups"), upgrade.StageStart, false, "the mailbox holds 65536")
+}
+
+// A binary is busy as long as a process has it open for writing, be it one that the program has only just forked.
+func TestUpgradeToABusyBinary(t *testing.T) {
+	t.Parallel()
+	d := start(t, patience)
+	d.behave(t, "serve")
+	a := d.ask(t, "upgrade to a busy binary")
+	if a.Error != "" {
+		t.Fatal(a.Error)
+	}
+	now := d.ask(t, "who")
+	d.know(t, now.PID, now.StartTime)
+	if now.Generation != 2 || now.PID != a.Successor {
+		t.Errorf("generation %d, pid %d serves, want 2, pid %d", now.Generation, now.PID, a.Successor)
+	}
 }
 
 func TestStopDuringUpgrade(t *testing.T) {

@@ -72,6 +72,7 @@ var successors = map[string]func(limit string){
 		os.Exit(1)
 	},
 	"die":     die,
+	"late":    late,
 	"slow":    slow,
 	"foreign": foreign,
 	"heir":    heir,
@@ -85,6 +86,15 @@ func die(string) {
 	s := inherit()
 	s.up.Report().Ready(s.up.Kept())
 	os.Exit(5)
+}
+
+// late is a generation that serves after a while, and does not care that its parent's patience is over.
+func late(after string) {
+	d, err := time.ParseDuration(after)
+	must(err)
+	s := inherit()
+	time.Sleep(d)
+	s.begin().serve()
 }
 
 // slow is a generation that serves, and tells others of it when the test says so.

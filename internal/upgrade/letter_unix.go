@@ -4,7 +4,6 @@ package upgrade
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -60,37 +59,28 @@ func encodeLetter(manifest Manifest, names []string, more int) ([]byte, error) {
 
 // openLetter opens the first datagram of a message, and returns how many more there are.
 func openLetter(data []byte, fds []int) (l *letter, more int, err error) {
-	env, names, err := openEnvelope(data, fds)
+	env, err := openEnvelope(data, fds)
 	if err != nil {
 		return nil, 0, err
 	}
-	more = int(env.int("more"))
-	manifest, err := readManifest(env.object("manifest")) // or an error of all before
+	manifest, err := decodeManifest(env.Manifest)
 	if err != nil {
 		return nil, 0, err
 	}
 	l = &letter{manifest: manifest, files: make(map[string]*os.File)}
-	l.take(names, fds)
-	return l, more, nil
+	l.take(env.Files, fds)
+	return l, env.More, nil
 }
 
-// openEnvelope opens a datagram, and returns the names of what is in it.
-func openEnvelope(data []byte, fds []int) (env fields, names []string, err error) {
-	if len(data) == 0 {
-		return env, nil, errors.New("upgrade: the previous generation could not write its manifest")
+// openEnvelope opens a datagram.
+func openEnvelope(data []byte, fds []int) (env envelope, err error) {
+	if err := json.Unmarshal(data, &env); err != nil {
+		return env, fmt.Errorf("upgrade: manifest from the previous generation: %w", err)
 	}
-	env, err = openFields(data)
-	if err == nil {
-		names = elements(env, "files", fields.text)
-		err = *env.err
+	if len(env.Files) != len(fds) {
+		return env, fmt.Errorf("upgrade: the previous generation names %d files and sent %d", len(env.Files), len(fds))
 	}
-	if err != nil {
-		return env, nil, fmt.Errorf("upgrade: manifest from the previous generation: %w", err)
-	}
-	if len(names) != len(fds) {
-		return env, nil, fmt.Errorf("upgrade: the previous generation names %d files and sent %d", len(names), len(fds))
-	}
-	return env, names, nil
+	return env, nil
 }
 
 // take takes over descriptors under their names. Of two with the same name the later one counts.

@@ -6,12 +6,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"slices"
-	"sync"
 	"syscall"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -22,12 +19,13 @@ import (
 // closes its duplicate of one neither while its upgrade is not over nor after a failed
 // one, and the end of a pipe would not be seen; with the mailbox all that
 // tableflip ever passes stays the same.
+//
+// The message is complete before the successor is started, so neither end ever waits: whatever happens to this process
+// from then on, the successor knows all that it must. What a successor that has died has not read is thrown away, and what
+// nobody can read any more is closed by the system with the last descriptor of the pair.
 type mailbox struct {
-	files [2]*os.File // post and fetch, before they are connections
-
-	connecting sync.Mutex    // held by connect
-	post       *net.UnixConn // the serving generation writes here
-	fetch      *net.UnixConn // its successor reads here
+	post  *os.File // the serving generation writes here
+	fetch *os.File // its successor reads here
 }
 
 const (
@@ -35,9 +33,6 @@ const (
 	mailboxSize = 64 << 10
 	// mailboxFiles bounds the files that go with one datagram; Linux allows 253 (SCM_MAX_FD).
 	mailboxFiles = 200
-	// mailboxWait is how long a new generation waits for its message, which is
-	// written while it starts: it is there, or will be in an instant, or never.
-	mailboxWait = 5 * time.Second
 )
 
 // newMailbox makes the pair for a first generation.
@@ -46,10 +41,44 @@ func newMailbox() (post, fetch *os.File, err error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	for _, fd := range fds {
-		_ = unix.SetNonblock(fd, true) // or reading would not end at a deadline
-	}
+	// macOS gives a datagram pair 2 KiB. Where the size is refused, a message
+	// that does not fit fails the upgrade with the system's own error.
+	_ = unix.SetsockoptInt(fds[0], unix.SOL_SOCKET, unix.SO_SNDBUF, mailboxSize)
+	_ = unix.SetsockoptInt(fds[1], unix.SOL_SOCKET, unix.SO_RCVBUF, mailboxSize)
 	return os.NewFile(uintptr(fds[0]), "mailbox"), os.NewFile(uintptr(fds[1]), "mailbox"), nil
+}
+
+// inheritedMailbox makes files of the two descriptors, in whatever order they are: the letter says which end is which.
+// A process that has another daemon's environment may have anything there.
+func inheritedMailbox(one, other int) (post, fetch *os.File, err error) {
+	if hasLetter(one) {
+		one, other = other, one
+	}
+	if !isDatagramSocket(one) || !isDatagramSocket(other) {
+		return nil, nil, errors.New("upgrade: the process that started this one is no gozd daemon")
+	}
+	if !hasLetter(other) {
+		return nil, nil, errors.New("upgrade: no manifest from the previous generation")
+	}
+	unix.CloseOnExec(one)
+	unix.CloseOnExec(other)
+	return os.NewFile(uintptr(one), "mailbox"), os.NewFile(uintptr(other), "mailbox"), nil
+}
+
+func isDatagramSocket(fd int) bool {
+	kind, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE)
+	if err != nil || kind != unix.SOCK_DGRAM {
+		return false
+	}
+	addr, err := unix.Getsockname(fd)
+	_, isUnix := addr.(*unix.SockaddrUnix)
+	return err == nil && isUnix
+}
+
+// hasLetter reports whether something can be read there.
+func hasLetter(fd int) bool {
+	_, _, err := unix.Recvfrom(fd, make([]byte, 1), unix.MSG_PEEK|unix.MSG_DONTWAIT)
+	return err == nil
 }
 
 // socketPair makes a pair of one kind, both ends closed on exec.
@@ -66,54 +95,9 @@ func socketPair(kind int) ([2]int, error) {
 	return fds, nil
 }
 
-// openMailbox makes a mailbox of the two files, which it takes over.
-func openMailbox(post, fetch *os.File) *mailbox { return &mailbox{files: [2]*os.File{post, fetch}} }
-
-// connect has the mailbox ready for sending. A new generation, which only wants to read, and at once, need not
-// wait for that: it takes a tenth of a millisecond. Where it fails, because there are no descriptors, it can be tried again.
-func (m *mailbox) connect() error {
-	m.connecting.Lock()
-	defer m.connecting.Unlock()
-	if m.fetch != nil {
-		return nil
-	}
-	post, err := unixConn(m.files[0])
-	if err != nil {
-		return err
-	}
-	fetch, err := unixConn(m.files[1])
-	if err != nil {
-		_ = post.Close()
-		return err
-	}
-	_, _ = m.files[0].Close(), m.files[1].Close()
-	// macOS gives a datagram pair 2 KiB. Where the size is refused, a message
-	// that does not fit fails the upgrade with the system's own error.
-	_ = post.SetWriteBuffer(mailboxSize)
-	_ = fetch.SetReadBuffer(mailboxSize)
-	m.post, m.fetch = post, fetch
-	return nil
-}
-
-func unixConn(f *os.File) (*net.UnixConn, error) {
-	c, err := net.FileConn(f)
-	if err != nil {
-		return nil, fmt.Errorf("upgrade: mailbox: %w", err)
-	}
-	u, ok := c.(*net.UnixConn)
-	if !ok {
-		_ = c.Close()
-		return nil, fmt.Errorf("upgrade: mailbox is a %T, not a Unix socket", c)
-	}
-	return u, nil
-}
-
 // send puts a message into the mailbox, which must be empty. Files and sockets stay the
 // caller's, and nobody may close them meanwhile.
 func (m *mailbox) send(manifest Manifest, files map[string]*os.File, sockets map[string]int) error {
-	if err := m.connect(); err != nil {
-		return err
-	}
 	all := make([]enclosure, 0, len(files)+len(sockets))
 	for name, f := range files {
 		fd, err := descriptor(f)
@@ -133,7 +117,6 @@ func (m *mailbox) send(manifest Manifest, files map[string]*os.File, sockets map
 	if err != nil {
 		return err
 	}
-	_ = m.post.SetWriteDeadline(time.Now().Add(mailboxWait))
 	for i, part := range parts {
 		if i > 0 {
 			if data, err = json.Marshal(envelope{Files: names(part)}); err != nil {
@@ -152,20 +135,20 @@ func (m *mailbox) enclose(data []byte, part []enclosure) error {
 	for i, e := range part {
 		fds[i] = e.fd
 	}
-	if _, _, err := m.post.WriteMsgUnix(data, unix.UnixRights(fds...), nil); err != nil {
+	post, err := descriptor(m.post)
+	if err == nil {
+		err = unix.Sendmsg(post, data, unix.UnixRights(fds...), nil, unix.MSG_DONTWAIT)
+	}
+	if err != nil {
 		return fmt.Errorf("upgrade: send manifest of %d bytes: %w", len(data), err)
 	}
 	return nil
 }
 
-// sendNothing puts an empty message into the mailbox: who reads it learns that
-// there will be no other.
-func (m *mailbox) sendNothing() {
-	if m.connect() == nil {
-		_, _ = m.post.Write(nil)
-	} else {
-		_, _ = m.files[0].Write(nil)
-	}
+// isUnread reports whether nobody has begun to read the message.
+func (m *mailbox) isUnread() bool {
+	fetch, err := descriptor(m.fetch)
+	return err == nil && hasLetter(fetch)
 }
 
 // descriptor returns f's number without putting it into blocking mode, as
@@ -182,7 +165,7 @@ func descriptor(f *os.File) (int, error) {
 
 // receive reads the message. Files and sockets in it are the caller's to close.
 func (m *mailbox) receive() (*letter, error) {
-	data, fds, err := m.read(time.Now().Add(mailboxWait))
+	data, fds, err := m.read()
 	if err != nil {
 		return nil, fmt.Errorf("upgrade: no manifest from the previous generation: %w", err)
 	}
@@ -202,49 +185,26 @@ func (m *mailbox) receive() (*letter, error) {
 
 // receiveMore reads what has not gone into the first datagram.
 func (m *mailbox) receiveMore(l *letter) error {
-	data, fds, err := m.read(time.Now().Add(mailboxWait))
+	data, fds, err := m.read()
 	if err != nil {
 		return fmt.Errorf("upgrade: not all files from the previous generation: %w", err)
 	}
-	_, names, err := openEnvelope(data, fds)
+	env, err := openEnvelope(data, fds)
 	if err != nil {
 		closeAll(fds)
 		return err
 	}
-	l.take(names, fds)
+	l.take(env.Files, fds)
 	return nil
 }
 
-// read waits until deadline for one message, and returns it with its
-// descriptors, which are closed on exec.
-func (m *mailbox) read(deadline time.Time) (data []byte, fds []int, err error) {
-	in := m.in()
-	raw, err := in.SyscallConn()
+// read returns a message with its descriptors, which are closed on exec.
+func (m *mailbox) read() (data []byte, fds []int, err error) {
+	fetch, err := descriptor(m.fetch)
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := in.SetReadDeadline(deadline); err != nil {
-		return nil, nil, err
-	}
-	waitErr := raw.Read(func(fd uintptr) bool {
-		data, fds, err = receiveMessage(int(fd))
-		return !errors.Is(err, unix.EAGAIN)
-	})
-	if waitErr != nil {
-		return nil, nil, waitErr
-	}
-	return data, fds, err
-}
-
-// in is the end to read from.
-func (m *mailbox) in() interface {
-	syscall.Conn
-	SetReadDeadline(time.Time) error
-} {
-	if m.fetch != nil {
-		return m.fetch
-	}
-	return m.files[1]
+	return receiveMessage(fetch)
 }
 
 // receiveMessage reads a message without waiting for one, and returns it with its descriptors, which are closed
@@ -252,29 +212,13 @@ func (m *mailbox) in() interface {
 func receiveMessage(fd int) ([]byte, []int, error) {
 	syscall.ForkLock.RLock() // until they are closed on exec, a fork would copy the descriptors
 	defer syscall.ForkLock.RUnlock()
-	data, err := roomForMessage(fd)
-	if err != nil {
-		return nil, nil, err
-	}
-	oob := make([]byte, unix.CmsgSpace(4*mailboxFiles))
+	data, oob := make([]byte, mailboxSize), make([]byte, unix.CmsgSpace(4*mailboxFiles))
 	n, oobn, _, _, err := unix.Recvmsg(fd, data, oob, unix.MSG_DONTWAIT)
 	if err != nil {
 		return nil, nil, err
 	}
 	fds, err := rights(oob[:oobn])
 	return data[:n], fds, err
-}
-
-// roomForMessage returns a buffer for the message that can be read next. Most take a page, and the first 64 KiB of a process cost
-// it a twentieth of a millisecond.
-func roomForMessage(fd int) ([]byte, error) {
-	const most = 4 << 10
-	data := make([]byte, most)
-	_, _, flags, _, err := unix.Recvmsg(fd, data, nil, unix.MSG_DONTWAIT|unix.MSG_PEEK)
-	if err == nil && flags&unix.MSG_TRUNC != 0 {
-		data = make([]byte, mailboxSize)
-	}
-	return data, err
 }
 
 func rights(oob []byte) ([]int, error) {
@@ -300,19 +244,9 @@ func rights(oob []byte) ([]int, error) {
 // empty throws away what nobody read: a successor that died early leaves its
 // message, and the descriptors in it, in the socket.
 func (m *mailbox) empty() {
-	if m.connect() != nil {
-		return
+	fetch, err := descriptor(m.fetch)
+	for err == nil && discardMessage(fetch) {
 	}
-	raw, err := m.fetch.SyscallConn()
-	if err != nil {
-		return
-	}
-	_ = m.fetch.SetReadDeadline(time.Time{})
-	_ = raw.Read(func(fd uintptr) bool {
-		for discardMessage(int(fd)) {
-		}
-		return true // never wait for more
-	})
 }
 
 // discardMessage reads a message without waiting for one, closes the
@@ -334,12 +268,5 @@ func discardMessage(fd int) bool {
 func closeAll(fds []int) {
 	for _, fd := range fds {
 		_ = unix.Close(fd)
-	}
-}
-
-func (m *mailbox) close() {
-	if m.connect() == nil {
-		_ = m.post.Close()
-		_ = m.fetch.Close()
 	}
 }

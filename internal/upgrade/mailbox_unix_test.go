@@ -22,12 +22,20 @@ func newTestMailbox(t *testing.T) *mailbox {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := openMailbox(post, fetch)
-	if err := m.connect(); err != nil {
+	t.Cleanup(func() { post.Close(); fetch.Close() })
+	return &mailbox{post: post, fetch: fetch}
+}
+
+// write puts a message into the mailbox that no generation would write.
+func (m *mailbox) write(t *testing.T, data string, fds ...int) {
+	t.Helper()
+	post, err := descriptor(m.post)
+	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(m.close)
-	return m
+	if err := unix.Sendmsg(post, []byte(data), unix.UnixRights(fds...), nil, 0); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func newPipe(t *testing.T) (r, w *os.File) {
@@ -104,11 +112,120 @@ func TestMailboxWithoutFiles(t *testing.T) {
 	}
 }
 
-func TestMailboxSaysThatNothingWillCome(t *testing.T) {
+// A message is there before its reader is, or there is none: nobody waits.
+func TestMailboxWithoutAMessage(t *testing.T) {
 	m := newTestMailbox(t)
-	m.sendNothing()
-	if _, err := m.receive(); err == nil || !strings.Contains(err.Error(), "could not write its manifest") {
-		t.Errorf("receive = %v, want words about the manifest", err)
+	if _, err := m.receive(); !errors.Is(err, unix.EAGAIN) || m.isUnread() {
+		t.Errorf("receive = %v, want %v", err, unix.EAGAIN)
+	}
+}
+
+// What does not fit is refused, and not waited for.
+func TestFullMailbox(t *testing.T) {
+	m := newTestMailbox(t)
+	var err error
+	for i := 0; i < 10_000 && err == nil; i++ {
+		err = m.send(letterTo, nil, nil)
+	}
+	if !errors.Is(err, unix.EAGAIN) && !errors.Is(err, unix.ENOBUFS) {
+		t.Errorf("send into a full mailbox: %v", err)
+	}
+}
+
+// What is unread when the last generation has ended goes with it: a lock would else be held for ever.
+func TestUnreadMessageGoesWithTheMailbox(t *testing.T) {
+	m := newTestMailbox(t)
+	r, w := newPipe(t)
+	if err := m.send(letterTo, map[string]*os.File{"lock": w}, nil); err != nil {
+		t.Fatal(err)
+	}
+	w.Close()
+	if isAtEnd(t, r) {
+		t.Fatal("the message does not hold the file open")
+	}
+	m.post.Close()
+	m.fetch.Close()
+	if !isAtEnd(t, r) {
+		t.Error("a file in a message that nobody can read is still open")
+	}
+}
+
+// The two ends come in any order. The letter says which is which.
+func TestInheritedMailbox(t *testing.T) {
+	for _, swapped := range []bool{false, true} {
+		m := newTestMailbox(t)
+		if err := m.send(letterTo, nil, nil); err != nil {
+			t.Fatal(err)
+		}
+		one, other := dupOf(t, m.post), dupOf(t, m.fetch)
+		if swapped {
+			one, other = other, one
+		}
+		post, fetch, err := inheritedMailbox(one, other)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer post.Close()
+		defer fetch.Close()
+		next := &mailbox{post: post, fetch: fetch}
+		if l, err := next.receive(); err != nil || !reflect.DeepEqual(l.manifest, letterTo) {
+			t.Errorf("swapped %v: received %+v, %v", swapped, l, err)
+		}
+		if err := next.send(letterTo, nil, nil); err != nil {
+			t.Error(err)
+		}
+		if l, err := m.receive(); err != nil || l.manifest.Generation != letterTo.Generation {
+			t.Errorf("swapped %v: the next letter is %+v, %v", swapped, l, err)
+		}
+	}
+}
+
+func dupOf(t *testing.T, f *os.File) int {
+	t.Helper()
+	fd, err := descriptor(f)
+	if err == nil {
+		fd, err = dupDescriptor(fd)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fd
+}
+
+// What another program has passed on is no mailbox, and stays open.
+func TestInheritedMailboxOfOthers(t *testing.T) {
+	empty, full := newTestMailbox(t), newTestMailbox(t)
+	if err := full.send(letterTo, nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	r, w := newPipe(t)
+	streams, err := socketPair(unix.SOCK_STREAM)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer closeAll(streams[:])
+	udp, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(udp)
+	fd := func(f *os.File) int {
+		n, err := descriptor(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	for name, pair := range map[string][2]int{
+		"no letter":      {fd(empty.post), fd(empty.fetch)},
+		"pipes":          {fd(r), fd(w)},
+		"stream sockets": {streams[0], streams[1]},
+		"half a mailbox": {fd(full.fetch), udp},
+		"nothing":        {-1, -1},
+	} {
+		if _, _, err := inheritedMailbox(pair[0], pair[1]); err == nil {
+			t.Errorf("%s: taken for a mailbox", name)
+		}
 	}
 }
 
@@ -150,10 +267,9 @@ func TestMailboxEmpty(t *testing.T) {
 	if !isAtEnd(t, r) {
 		t.Error("the pipe in the letter is still open")
 	}
-	if _, _, err := m.read(time.Now().Add(10 * time.Millisecond)); !errors.Is(err, os.ErrDeadlineExceeded) {
+	if _, _, err := m.read(); !errors.Is(err, unix.EAGAIN) {
 		t.Errorf("the mailbox is not empty: %v", err)
 	}
-	m.empty() // also after a deadline
 }
 
 func TestMailboxRefusesTooMuch(t *testing.T) {
@@ -239,12 +355,9 @@ func TestReceiveClosesHalfAMessage(t *testing.T) {
 		t.Fatal(err)
 	}
 	first := encode(t, envelope{Manifest: encode(t, letterTo), Files: []string{"socket 1.1"}, More: 1})
-	if _, _, err := m.post.WriteMsgUnix(first, unix.UnixRights(fd), nil); err != nil {
-		t.Fatal(err)
-	}
+	m.write(t, string(first), fd)
 	w.Close()
-	m.sendNothing()
-	if _, err := m.receive(); err == nil || !strings.Contains(err.Error(), "could not write its manifest") {
+	if _, err := m.receive(); err == nil || !strings.Contains(err.Error(), "not all files from the previous generation") {
 		t.Errorf("receive: %v", err)
 	}
 	if !isAtEnd(t, r) {
@@ -257,11 +370,12 @@ func TestReceiveClosesWhatItCannotUse(t *testing.T) {
 	good := string(encode(t, letterTo))
 	tests := []struct{ name, data, says string }{
 		{"garbage", "hello", "invalid character"},
-		{"nothing", "", "could not write its manifest"},
+		{"nothing", "", "unexpected end of JSON input"},
 		{"more files than names", `{"manifest":` + good + `}`, "names 0 files and sent 1"},
 		{"more names than files", `{"manifest":` + good + `,"files":["a","b"]}`, "names 2 files and sent 1"},
-		{"no manifest", `{"files":["a"]}`, "has version 0"},
-		{"a number of more that is none", `{"manifest":` + good + `,"files":["a"],"more":{}}`, "more: unexpected map"},
+		{"no manifest", `{"files":["a"]}`, "unexpected end of JSON input"},
+		{"a manifest that is null", `{"manifest":null,"files":["a"]}`, "has version 0"},
+		{"a number of more that is none", `{"manifest":` + good + `,"files":["a"],"more":{}}`, "cannot unmarshal object"},
 		{"another version", `{"manifest":{"version":9},"files":["a"]}`, "has version 9"},
 	}
 	for _, test := range tests {
@@ -272,9 +386,7 @@ func TestReceiveClosesWhatItCannotUse(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, _, err := m.post.WriteMsgUnix([]byte(test.data), unix.UnixRights(fd), nil); err != nil {
-				t.Fatal(err)
-			}
+			m.write(t, test.data, fd)
 			w.Close()
 			if _, err := m.receive(); err == nil || !strings.Contains(err.Error(), test.says) {
 				t.Errorf("receive: %v, want %q", err, test.says)
@@ -283,56 +395,6 @@ func TestReceiveClosesWhatItCannotUse(t *testing.T) {
 				t.Error("the descriptor is still open")
 			}
 		})
-	}
-}
-
-func TestOpenMailboxOfOtherFiles(t *testing.T) {
-	m := newTestMailbox(t)
-	good, err := m.post.File()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer good.Close()
-	bad, _ := newPipe(t)
-	for _, pair := range [][2]*os.File{{bad, bad}, {good, bad}, {bad, good}} {
-		m := openMailbox(pair[0], pair[1])
-		if err := m.connect(); err == nil {
-			m.close()
-			t.Errorf("a mailbox of %s and %s is connected", pair[0].Name(), pair[1].Name())
-		}
-		if err := m.send(letterTo, nil, nil); err == nil {
-			t.Errorf("a mailbox of %s and %s takes a letter", pair[0].Name(), pair[1].Name())
-		}
-	}
-}
-
-// A new generation reads before it connects, and waits for a letter that comes late.
-func TestMailboxIsReadBeforeItIsConnected(t *testing.T) {
-	for _, late := range []bool{false, true} {
-		m := newTestMailbox(t)
-		post, err1 := m.post.File()
-		fetch, err2 := m.fetch.File()
-		if err := errors.Join(err1, err2); err != nil {
-			t.Fatal(err)
-		}
-		next := openMailbox(post, fetch)
-		t.Cleanup(next.close)
-		sent := make(chan error, 1)
-		send := func() { sent <- m.send(letterTo, nil, nil) }
-		if late {
-			time.AfterFunc(20*time.Millisecond, send)
-		} else {
-			send()
-		}
-		if l, err := next.receive(); err != nil || !reflect.DeepEqual(l.manifest, letterTo) {
-			t.Errorf("late %v: received %+v, %v", late, l, err)
-		}
-		if err := <-sent; err != nil {
-			t.Error(err)
-		}
-		if next.fetch != nil {
-			t.Error("reading has connected the mailbox")
-		}
 	}
 }
 

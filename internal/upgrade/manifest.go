@@ -1,6 +1,7 @@
 package upgrade
 
 import (
+	"encoding/json"
 	"fmt"
 	"time"
 
@@ -12,7 +13,7 @@ import (
 // with those words; new fields need no new version.
 const manifestVersion = 1
 
-// Manifest tells a new generation where it stands. encoding/json writes it, and readManifest reads it, field by field.
+// Manifest tells a new generation where it stands.
 type Manifest struct {
 	Version    int           `json:"version"`
 	Generation int           `json:"generation"` // of the reader; the first process is generation 1
@@ -75,30 +76,9 @@ type Ancestor struct {
 }
 
 func decodeManifest(data []byte) (Manifest, error) {
-	f, err := openFields(data)
-	if err != nil {
+	var m Manifest
+	if err := json.Unmarshal(data, &m); err != nil {
 		return Manifest{}, fmt.Errorf("upgrade: manifest from the previous generation: %w", err)
-	}
-	return readManifest(f)
-}
-
-func readManifest(f fields) (Manifest, error) {
-	m := Manifest{
-		Version:    int(f.int("version")),
-		Generation: int(f.int("generation")),
-		Timeout:    time.Duration(f.int("timeout_ns")),
-		Probation:  time.Duration(f.int("probation_ns")),
-		PIDFile:    f.text("pidfile"),
-		Sockets:    elements(f, "sockets", readSocket),
-		Ancestors:  elements(f, "ancestors", readAncestor),
-		Tickets:    elements(f, "tickets", readSecret),
-		Shadowed:   readShadowed(f.object("shadowed")),
-		Managed:    f.bool("managed"),
-		Storing:    f.bool("storing"),
-		History:    readHistory(f.object("history")),
-	}
-	if *f.err != nil {
-		return Manifest{}, fmt.Errorf("upgrade: manifest from the previous generation: %w", *f.err)
 	}
 	if m.Version != manifestVersion {
 		return Manifest{}, fmt.Errorf("upgrade: manifest from the previous generation has version %d, this binary reads %d",
@@ -108,46 +88,4 @@ func readManifest(f fields) (Manifest, error) {
 		return Manifest{}, fmt.Errorf("upgrade: manifest from the previous generation: generation %d is out of range", m.Generation)
 	}
 	return m, nil
-}
-
-func readSocket(list fields, name string) Socket {
-	f := list.object(name)
-	return Socket{
-		ID:        f.text("id"),
-		Group:     f.text("group"),
-		Network:   f.text("network"),
-		Address:   f.text("address"),
-		Bound:     f.text("bound"),
-		Activated: f.bool("activated"),
-	}
-}
-
-func readAncestor(list fields, name string) Ancestor {
-	f := list.object(name)
-	return Ancestor{
-		Generation: int(f.int("generation")),
-		PID:        int(f.int("pid")),
-		StartTime:  f.uint("start_time"),
-		PIDFile:    f.text("pidfile"),
-	}
-}
-
-func readSecret(list fields, name string) tickets.Secret {
-	f := list.object(name)
-	return tickets.Secret{Created: f.time("created"), Bytes: f.bytes("bytes")}
-}
-
-func readShadowed(f fields) map[string][]byte {
-	if f.values == nil {
-		return nil
-	}
-	shadowed := make(map[string][]byte, len(f.values))
-	for name := range f.values {
-		shadowed[name] = f.bytes(name)
-	}
-	return shadowed
-}
-
-func readHistory(f fields) History {
-	return History{Failed: int(f.int("failed")), Asked: f.time("asked")}
 }

@@ -84,20 +84,21 @@ func TestManifestIgnoresUnknownFields(t *testing.T) {
 
 func TestDecodeManifestFails(t *testing.T) {
 	tests := []struct{ data, says string }{
-		{"", "EOF"},
-		{"null", "it is no JSON object"},
+		{"", "unexpected end of JSON input"},
+		{"null", "has version 0"},
+		{"7", "cannot unmarshal number"},
 		{"{}", "has version 0, this binary reads 1"},
 		{`{"version":2,"generation":2}`, "has version 2, this binary reads 1"},
 		{`{"version":1}`, "generation 0 is out of range"},
 		{`{"version":1,"generation":1}`, "generation 1 is out of range"},
 		{`{"version":1,"generation":-2}`, "generation -2 is out of range"},
-		{`{"version":1,"generation":2,"sockets":7}`, "sockets: unexpected json.Number"},
-		{`{"version":1,"generation":2`, "unexpected EOF"},
-		{`{"version":1,"generation":2,"sockets":[{},{"id":{}}]}`, "sockets[1].id: unexpected map"},
-		{`{"version":1,"generation":2.5}`, `generation: strconv.ParseInt: parsing "2.5"`},
-		{`{"version":1,"generation":2,"ancestors":[{"start_time":-1}]}`, "ancestors[0].start_time: "},
-		{`{"version":1,"generation":2,"tickets":[{"bytes":"?"}]}`, "tickets[0].bytes: illegal base64"},
-		{`{"version":1,"generation":2,"history":{"asked":"noon"}}`, "history.asked: parsing time"},
+		{`{"version":1,"generation":2,"sockets":7}`, "Manifest.sockets"},
+		{`{"version":1,"generation":2`, "unexpected end of JSON input"},
+		{`{"version":1,"generation":2,"sockets":[{},{"id":{}}]}`, "Socket.sockets.id"},
+		{`{"version":1,"generation":2.5}`, "number 2.5 into Go struct field Manifest.generation"},
+		{`{"version":1,"generation":2,"ancestors":[{"start_time":-1}]}`, "number -1 into Go struct field Ancestor.ancestors.start_time"},
+		{`{"version":1,"generation":2,"tickets":[{"bytes":"?"}]}`, "illegal base64"},
+		{`{"version":1,"generation":2,"history":{"asked":"noon"}}`, "parsing time"},
 	}
 	for _, test := range tests {
 		m, err := decodeManifest([]byte(test.data))
@@ -123,8 +124,12 @@ func FuzzManifest(f *testing.F) {
 		if m.Version != manifestVersion || m.Generation < 2 {
 			t.Errorf("%q is a manifest of version %d for generation %d", data, m.Version, m.Generation)
 		}
-		if again, err := decodeManifest(encode(t, m)); err != nil || !reflect.DeepEqual(again, m) {
-			t.Errorf("%+v becomes %+v, %v", m, again, err)
+		again, err := decodeManifest(encode(t, m)) // an empty list or a time without a zone has become nothing
+		if err != nil {
+			t.Fatal(err)
+		}
+		if third, err := decodeManifest(encode(t, again)); err != nil || !reflect.DeepEqual(third, again) {
+			t.Errorf("%+v becomes %+v, %v", again, third, err)
 		}
 	})
 }

@@ -2,7 +2,10 @@
 
 package upgrade
 
-const tableflipEnv = "TABLEFLIP_HAS_PARENT_7DIU3"
+const (
+	tableflipEnv     = "TABLEFLIP_HAS_PARENT_7DIU3"
+	tableflipFilesFD = 5
+)
 
 // relay cannot be had here; New returns before it is used.
 type relay struct{ exited chan struct{} }

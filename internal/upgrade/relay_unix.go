@@ -3,11 +3,11 @@
 package upgrade
 
 import (
+	"encoding/gob"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -21,6 +21,7 @@ const (
 	tableflipEnv     = early.SuccessorEnv
 	tableflipReadyFD = 3 // written when the child is ready
 	tableflipNamesFD = 4 // names of the inherited files, then open until the parent's death
+	tableflipFilesFD = 5 // the first of the inherited files (child.go, v1.2.3)
 )
 
 // notifyReady is the byte that tableflip writes (parent.go, v1.2.3).
@@ -29,9 +30,12 @@ const notifyReady = 42
 // relay stands between tableflip and its two pipes. One is that by which it waits for its
 // parent's death. tableflip refuses to upgrade before that ("parent hasn't
 // exited", its issue 52), so a daemon could not be upgraded while an old
-// generation drains. relay copies what the parent sends, and ends the copy when
-// release is called: then tableflip believes its parent gone. The pipe's true
-// end closes exited.
+// generation drains. tableflip gets the end of a pipe of the relay's own, and believes its parent
+// gone when release is called. The true pipe's end closes exited.
+//
+// The names of the inherited files, which the parent writes there after it has started this process, are not waited for:
+// they are always the same, and a parent that was killed meanwhile has not written them. The relay itself says
+// that there are none, and New takes the mailbox by its place.
 //
 // The other is that on which tableflip says that this process is ready. What it says goes into the copy, from which it reads
 // nothing any more but the end: its parent's Upgrader
@@ -50,8 +54,7 @@ func newRelay() (*relay, error) {
 		return nil, fmt.Errorf("upgrade: %s is set, but descriptors %d and %d are no pipes: another daemon has passed on its environment",
 			tableflipEnv, tableflipReadyFD, tableflipNamesFD)
 	}
-	unix.CloseOnExec(tableflipReadyFD)
-	from, err := unix.FcntlInt(tableflipNamesFD, unix.F_DUPFD_CLOEXEC, 0)
+	from, err := dupDescriptor(tableflipNamesFD)
 	if err != nil {
 		return nil, fmt.Errorf("upgrade: descriptor %d is not the parent's: %w", tableflipNamesFD, err)
 	}
@@ -65,22 +68,21 @@ func newRelay() (*relay, error) {
 		_, _ = unix.Close(from), unix.Close(ready)
 		return nil, fmt.Errorf("upgrade: replace descriptors %d and %d: %w", tableflipReadyFD, tableflipNamesFD, err)
 	}
-	copyNames(from, to)
 	rl := &relay{exited: make(chan struct{}), to: to, ready: os.NewFile(uintptr(ready), "ready")}
-	rest := os.NewFile(uintptr(from), "parent")
-	time.AfterFunc(watchDelay, func() { rl.copyUntilParentExits(rest) })
+	go rl.watch(os.NewFile(uintptr(from), "parent"))
 	return rl, nil
 }
 
-// standInPipe puts the ends of a new pipe in the place of tableflip's descriptors, and returns the end to write to. tableflip
-// closes its own when it has said that this process is ready.
+// standInPipe puts the ends of a new pipe in the place of tableflip's descriptors, and returns the end to write to, on which
+// tableflip has been told that no files are inherited. It closes its own end when it has said that this process is ready.
 func standInPipe() (*os.File, error) {
 	r, w, err := os.Pipe()
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = r.Close() }()
-	if err := errors.Join(replaceBy(r, tableflipNamesFD), replaceBy(w, tableflipReadyFD)); err != nil {
+	err = gob.NewEncoder(w).Encode([][]string{}) // as newParent wants it (parent.go, v1.2.3)
+	if err := errors.Join(err, replaceBy(r, tableflipNamesFD), replaceBy(w, tableflipReadyFD)); err != nil {
 		_ = w.Close()
 		return nil, err
 	}
@@ -95,25 +97,11 @@ func replaceBy(f *os.File, fd int) error {
 	return replaceDescriptor(with, fd)
 }
 
-// copyNames copies what the parent has written when it started this process, at once: tableflip
-// waits for it, and a goroutine that reads, and then wakes it, costs a fifth of a millisecond. What
-// does not fit, or has not been written yet, follows; there is room for that much in an empty pipe.
-func copyNames(from int, to *os.File) {
-	buf := make([]byte, 4<<10)
-	n, err := unix.Read(from, buf)
-	if err == nil && n > 0 {
-		_, _ = to.Write(buf[:n]) // an error is met again by the goroutine that follows
-	}
-}
-
-func (r *relay) copyUntilParentExits(from *os.File) {
-	defer close(r.exited)
-	defer func() { _ = from.Close() }()
-	// Once released, writing fails; reading goes on to the true end.
-	if _, err := io.Copy(r.to, from); err != nil {
-		_, _ = io.Copy(io.Discard, from)
-	}
-	_ = r.to.Close()
+// watch reads on to the end of the parent's pipe, which is its death.
+func (r *relay) watch(from *os.File) {
+	_, _ = io.Copy(io.Discard, from)
+	_ = from.Close()
+	close(r.exited)
 }
 
 // tell has the parent's tableflip know that this process is ready.

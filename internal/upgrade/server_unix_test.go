@@ -11,7 +11,6 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -188,6 +187,11 @@ func (s *server) do(command string, a *answer) {
 		os.Args[0] = binary + ".missing"
 		s.upgrade(a)
 		os.Args[0] = binary
+	case "upgrade to a busy binary":
+		binary := os.Args[0]
+		os.Args[0] = busyCopy(binary)
+		s.upgrade(a)
+		os.Args[0] = binary
 	case "upgrade with too many groups":
 		for range 2000 {
 			must(s.up.Add(upgrade.Socket{Group: "web", Address: "127.0.0.1:0"}, s.listener().(upgrade.Listener)))
@@ -202,7 +206,6 @@ func (s *server) do(command string, a *answer) {
 		go crash()
 		time.Sleep(lifetime)
 	case "descriptors":
-		runtime.GC() // tableflip leaves the child's ends of its pipes to the collector
 		a.run("ls", "-l", fmt.Sprintf("/proc/%d/fd", a.PID))
 	case "child's descriptors":
 		a.run("ls", "-l", "/proc/self/fd")
@@ -211,6 +214,20 @@ func (s *server) do(command string, a *answer) {
 	case "child's environment":
 		a.run("env")
 	}
+}
+
+// busyCopy returns a copy that is open for writing a moment longer, as a process that is just being started has it open which this
+// program starts while it writes it.
+func busyCopy(binary string) string {
+	content, err := os.ReadFile(binary)
+	must(err)
+	path := os.Getenv(nextEnv) + ".binary"
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE, 0o700)
+	must(err)
+	_, err = f.Write(content)
+	must(err)
+	time.AfterFunc(100*time.Millisecond, func() { must(f.Close()) })
+	return path
 }
 
 func (a *answer) run(name string, args ...string) *answer {

@@ -17,7 +17,7 @@ const (
 
 // heirWait is how long after a successor's end the one that it had begun to start may take to read its letter, which
 // holds the other end of the channel as long as it lies in the mailbox.
-const heirWait = mailboxWait + time.Second
+const heirWait = 6 * time.Second
 
 // standby is this process's side of the channel to a successor behind which it stands by: when that dies, this
 // process can serve again. The other end goes on to the successor's own successor, until that serves, so the channel ends

@@ -164,10 +164,10 @@ func TestRelieved(t *testing.T) {
 // The time limit is gozd's own, and a successor that has taken over in time is not killed after it.
 func TestTimeoutDoesNotEndASuccessorThatServes(t *testing.T) {
 	t.Parallel()
-	const timeout = time.Second
+	const timeout = 3 * time.Second
 	d := start(t, timeout)
 	two := d.upgrade(t)
-	time.Sleep(timeout + timeout/5) // the thing itself is that nothing happens
+	time.Sleep(timeout + upgrade.WordsWait + time.Second) // the thing itself is that nothing happens
 	if now := d.ask(t, "who"); now.PID != two.PID {
 		t.Errorf("pid %d serves, want %d", now.PID, two.PID)
 	}

@@ -2,11 +2,6 @@
 
 package upgrade
 
-import (
-	"os"
-	"time"
-)
-
-const mailboxWait = 5 * time.Second
+import "os"
 
 func standbyPair() (ours, theirs *os.File, err error) { return nil, nil, ErrNotSupported }

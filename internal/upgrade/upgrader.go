@@ -46,11 +46,10 @@ func (o *Options) killTime() time.Duration {
 	if o.standsBy() {
 		return never
 	}
-	return o.limit() + killMargin(o.timeout())
+	return o.limit() + wordsWait
 }
 
-// limit is the longest that an upgrade takes: a successor
-// that does not speak, and so could still be on probation, is killed no earlier.
+// limit is the longest that an upgrade takes.
 func (o *Options) limit() time.Duration {
 	if o.Probation <= 0 {
 		return o.timeout()
@@ -65,20 +64,16 @@ func (o *Options) timeout() time.Duration {
 	return o.Timeout
 }
 
-// killMargin is what a successor gets beyond its time before it is killed: one
-// that can still speak fails by itself, and says why.
-func killMargin(timeout time.Duration) time.Duration { return min(timeout/10, 2*time.Second) }
-
-// watchDelay is when a new generation begins to watch what the parent will say, or end, later. A thread that
-// has nothing to do but wait costs a twentieth of a millisecond, which the start can spare.
-const watchDelay = 2 * time.Millisecond
+// wordsWait is how long a successor whose time is over may take to say why it is not ready, before it is killed. It has been
+// asked for that, and only a machine that is very busy needs more than a moment.
+const wordsWait = 5 * time.Second
 
 // The names of the files that stay with tableflip.
 const (
 	filePost  = "gozd-post"
 	fileFetch = "gozd-fetch"
 	fileSaid  = "gozd-report" // in the mailbox: where the successor reports
-	fileSeen  = "gozd-seen"   // in the mailbox: ends when this process knows how the upgrade went
+	fileSeen  = "gozd-seen"   // in the mailbox: a byte asks for the successor's last words; it ends when this process knows how the upgrade went
 
 	fileStandby = "gozd-standby" // in the mailbox: the successor's end of the channel to this process, which stands by
 	fileOlder   = "gozd-older"   // in the mailbox: this process's own such end
@@ -94,6 +89,7 @@ type Upgrader struct {
 	manifest Manifest
 	report   *report.Writer
 	seen     chan struct{}       // closed when the parent knows how its upgrade went; nil in a first generation
+	late     chan struct{}       // closed when the parent's patience is over; nil in a first generation
 	files    map[string]*os.File // received from the parent
 
 	inherited held     // sockets that nobody has taken yet
@@ -164,24 +160,27 @@ func (u *Upgrader) openFirst() error {
 	if err != nil {
 		return err
 	}
-	u.box = openMailbox(post, fetch)
+	return u.keepMailbox(post, fetch)
+}
+
+// keepMailbox has tableflip pass the mailbox on to every successor. Nothing else ever goes that way.
+func (u *Upgrader) keepMailbox(post, fetch *os.File) error {
+	u.box = &mailbox{post: post, fetch: fetch}
 	if err := errors.Join(u.tf.AddFile(filePost, post), u.tf.AddFile(fileFetch, fetch)); err != nil {
 		return fmt.Errorf("upgrade: mailbox: %w", err)
 	}
 	return nil
 }
 
-// openInherited reads the letter in the parent's mailbox.
+// openInherited reads the letter in the parent's mailbox. It has been there since before this process was started.
 func (u *Upgrader) openInherited() error {
-	post, err1 := u.tf.File(filePost)
-	fetch, err2 := u.tf.File(fileFetch)
-	if err := errors.Join(err1, err2); err != nil {
-		return fmt.Errorf("upgrade: mailbox: %w", err)
+	post, fetch, err := inheritedMailbox(tableflipFilesFD, tableflipFilesFD+1)
+	if err != nil {
+		return err
 	}
-	if post == nil || fetch == nil {
-		return errors.New("upgrade: the process that started this one is no gozd daemon")
+	if err := u.keepMailbox(post, fetch); err != nil {
+		return err
 	}
-	u.box = openMailbox(post, fetch)
 	fault.At(fault.BeforeDescriptors)
 	l, err := u.box.receive()
 	if err != nil {
@@ -195,8 +194,8 @@ func (u *Upgrader) openInherited() error {
 	}
 	if f := l.files[fileSeen]; f != nil {
 		delete(l.files, fileSeen)
-		u.seen = make(chan struct{})
-		time.AfterFunc(watchDelay, func() { u.watchParent(f) })
+		u.seen, u.late = make(chan struct{}), make(chan struct{})
+		go u.watchParent(f)
 	}
 	return nil
 }
@@ -207,7 +206,7 @@ func (u *Upgrader) takeStandby() {
 	if f := u.files[fileStandby]; f != nil {
 		u.behind = openBehind(f)
 		u.relay.forget()
-		time.AfterFunc(watchDelay, u.watchBehind)
+		go u.watchBehind()
 	}
 	delete(u.files, fileOlder)
 	delete(u.files, fileStandby)
@@ -224,13 +223,25 @@ func (u *Upgrader) watchBehind() {
 	u.behind = nil
 }
 
-// watchParent waits for the end of f, which is the parent's knowledge or its own end. A
-// parent that has given up would have killed this process.
+// watchParent waits for the end of f, which is the parent's knowledge or its own end. A byte
+// before that says that it will wait only a moment longer.
 func (u *Upgrader) watchParent(f *os.File) {
-	_, _ = f.Read(make([]byte, 1))
+	buf := make([]byte, 1)
+	for asked := false; ; asked = true {
+		if n, err := f.Read(buf); n == 0 || err != nil {
+			break
+		}
+		if !asked {
+			close(u.late)
+		}
+	}
 	_ = f.Close()
 	close(u.seen)
 }
+
+// Late returns a channel that is closed when the previous generation's patience is over: what is not ready then says why, and
+// ends, or it is killed. It is nil, and so never ready, in a first generation.
+func (u *Upgrader) Late() <-chan struct{} { return u.late }
 
 // Supported reports whether this platform can upgrade.
 func (u *Upgrader) Supported() bool { return u.tf != nil }

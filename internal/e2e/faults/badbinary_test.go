@@ -40,6 +40,7 @@ func TestBadBinaryLeavesTheOldOneServing(t *testing.T) {
 		{"hangs before gozd", daemontest.Fault("hang early"), []string{"ready", "not ready after 2s"}},
 		{"hangs", daemontest.Fault("hang"), []string{"ready", "not ready after 2s: groups web, line are not being accepted on"}},
 		{"leaves a group out", daemontest.Fault("leave a group out"), []string{"not ready after 2s: group line is not being accepted on"}},
+		{"is not to be found when its time is over", daemontest.Replace(hiding, 0o755), []string{"ready", "not ready after 2s"}},
 		{"is no program", daemontest.Replace("#!/nowhere/at/all\n", 0o755), []string{"start", "no such file"}},
 		{"is empty", daemontest.Replace("", 0o755), []string{"start", "exec format error"}},
 		{"cannot be executed", daemontest.Replace("#!/bin/sh\n", 0o644), []string{"start", "permission denied"}},
@@ -72,6 +73,10 @@ func TestBadBinaryLeavesTheOldOneServing(t *testing.T) {
 	}
 	loadtest.WantNoneFailed(t, l.Recorder())
 }
+
+// hiding is a program that has not its parent's variable in its environment, by which it would be known, until some time after it
+// should have been ready.
+const hiding = "#!/bin/sh\nexec env -u TABLEFLIP_HAS_PARENT_7DIU3 sh -c 'sleep 8; exec env TABLEFLIP_HAS_PARENT_7DIU3=yes sleep 60'\n"
 
 func badConfig(t *testing.T, d *daemon.Daemon) {
 	t.Helper()

@@ -33,7 +33,6 @@ type matrixStep struct {
 	name  string
 	point string
 	by    role   // who stops there
-	also  string // a point of the other that must have been reached too
 	log   string // what the daemon must have logged by then
 	conf  string // of the section [gozd]
 }
@@ -41,7 +40,8 @@ type matrixStep struct {
 // matrixSteps are in the order of an upgrade.
 var matrixSteps = []matrixStep{
 	{name: "before fork", point: points.BeforeFork, by: parent},
-	{name: "after fork", point: points.AfterFork, by: child, also: points.Told},
+	{name: "told", point: points.Told, by: parent},
+	{name: "after fork", point: points.AfterFork, by: child},
 	{name: "before descriptors", point: points.BeforeDescriptors, by: child},
 	{name: "configuration", point: points.Configuration, by: child},
 	{name: "listen", point: points.Listen, by: child},
@@ -88,7 +88,7 @@ var matrixFaults = []struct {
 }{
 	{name: "kill child", inject: func(c *cell) { c.kill(child) }, expect: func(s matrixStep) outcome {
 		switch {
-		case s.point == points.BeforeFork:
+		case s.before(points.AfterFork):
 			return notPossible
 		case s.before(points.TookOver):
 			return failed
@@ -96,13 +96,13 @@ var matrixFaults = []struct {
 		return resumed // it was the only one that served
 	}},
 	{name: "kill parent", inject: func(c *cell) { c.kill(parent) }, expect: func(s matrixStep) outcome {
-		if s.point == points.BeforeFork {
+		if s.before(points.AfterFork) {
 			return down // there is no child that could carry on
 		}
 		return upgraded
 	}},
 	{name: "stop child", inject: (*cell).pauseChild, expect: func(s matrixStep) outcome {
-		if s.point == points.BeforeFork {
+		if s.before(points.AfterFork) {
 			return notPossible
 		}
 		return upgraded

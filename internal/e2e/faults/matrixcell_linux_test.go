@@ -142,13 +142,7 @@ func (c *cell) board() {
 // askAndHold asks for an upgrade, and returns when a process has stopped at the step.
 func (c *cell) askAndHold() {
 	c.t.Helper()
-	at := []string{c.step.point}
-	if c.step.also != "" {
-		at = append(at, c.step.also)
-	}
-	for _, p := range at {
-		c.touch(p)
-	}
+	c.touch(c.step.point)
 	asked := make(chan answer, 1)
 	go func() {
 		up, err := control.Upgrade(context.WithoutCancel(c.t.Context()), c.d.PIDFile)
@@ -156,12 +150,6 @@ func (c *cell) askAndHold() {
 	}()
 	c.asked = asked
 	pid := c.awaitAt(c.step.point)
-	if c.step.also != "" {
-		c.awaitAt(c.step.also)
-	}
-	if c.step.point == points.AfterFork {
-		awaitNames(c.t, pid)
-	}
 	switch {
 	case c.step.by == child:
 		c.pids[child] = pid

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	gozd "bitbucket.org/PinIdea/go-zero-downtime-daemon"
@@ -48,6 +49,18 @@ func early(fault string) {
 	case "elsewhere early":
 		elsewhere()
 	}
+	if length, ok := strings.CutPrefix(fault, "late "); ok {
+		comeUpAfter(length)
+	}
+}
+
+// comeUpAfter has this process run for a while before it comes to gozd.
+func comeUpAfter(length string) {
+	d, err := time.ParseDuration(length)
+	if err != nil {
+		log.Fatal(err)
+	}
+	time.Sleep(d)
 }
 
 // late fails in a program that has got as far as Daemonize.
@@ -72,12 +85,19 @@ func late(fault string) {
 		dawdle()
 		fallthrough // and serve
 	case "leave a group out", "elsewhere early":
-		ln, err := gozd.Listen("web")
-		if err != nil {
-			log.Fatal(err)
-		}
-		go func() { log.Fatal(http.Serve(ln, nil)) }()
+		serveWeb()
 	}
+	if strings.HasPrefix(fault, "late ") {
+		serveWeb()
+	}
+}
+
+func serveWeb() {
+	ln, err := gozd.Listen("web")
+	if err != nil {
+		log.Fatal(err)
+	}
+	go func() { log.Fatal(http.Serve(ln, nil)) }()
 }
 
 // elsewhere leaves the working directory, as a program may that wants to be in

@@ -1,0 +1,4 @@
+package upgrade
+
+// WordsWait is wordsWait.
+const WordsWait = wordsWait
