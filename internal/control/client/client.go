@@ -23,6 +23,9 @@ const socketWait = 10 * time.Second
 // maxAnswer bounds what is read of an answer that is no stream, in bytes.
 const maxAnswer = 16 << 20
 
+// maxEvent bounds one event of a stream, in bytes. The longest has what a crash has said, which is cut far below.
+const maxEvent = 1 << 20
+
 // Client asks one generation. Its methods are safe for concurrent use. A Client is
 // closed after use.
 type Client struct {

@@ -67,3 +67,38 @@ func FuzzAnswers(f *testing.F) {
 		}
 	})
 }
+
+// endless goes on for ever, and counts.
+type endless struct{ read int }
+
+func (e *endless) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = ' '
+	}
+	e.read += len(p)
+	return len(p), nil
+}
+
+func (e *endless) Close() error { return nil }
+
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// A daemon that never ends what it says must not have its operator's memory.
+func TestEventWithoutEnd(t *testing.T) {
+	const most = 4 << 20
+	said := new(endless)
+	c := client.Answered(filepath.Join(t.TempDir(), "app.pid"), 7, roundTrip(func(*http.Request) (*http.Response, error) {
+		return &http.Response{StatusCode: http.StatusOK, Body: struct {
+			io.Reader
+			io.Closer
+		}{io.LimitReader(said, 8*most), said}}, nil
+	}))
+	if _, err := c.Upgrade(t.Context(), client.UpgradeOptions{}, nil); !errors.Is(err, client.ErrProtocol) {
+		t.Errorf("Upgrade = %v, want ErrProtocol", err)
+	}
+	if said.read > most {
+		t.Errorf("%d bytes were read for one event, want at most %d", said.read, most)
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"time"
 
@@ -138,9 +139,14 @@ func (c *Client) stream(ctx context.Context, method, path string, onEvent func(p
 		return c.streamError(ctx, err)
 	}
 	defer func() { _ = resp.Body.Close() }()
-	for lines := json.NewDecoder(resp.Body); ; {
+	// The daemon's user may write without end: there may be any number of events, and none is long.
+	body := &io.LimitedReader{R: resp.Body, N: maxEvent}
+	for lines := json.NewDecoder(body); ; body.N = maxEvent {
 		var e protocol.Event
 		if err := lines.Decode(&e); err != nil {
+			if body.N <= 0 {
+				err = fmt.Errorf("%w: an event of more than %d bytes", ErrProtocol, maxEvent)
+			}
 			return c.streamError(ctx, endOfStream(err))
 		}
 		onEvent(e)
