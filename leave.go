@@ -99,7 +99,7 @@ func (d *Daemon) finish(t *turn, why reason) {
 		d.receiver.Close()
 		for _, g := range d.order {
 			g.ln.CloseIdle()
-			if !g.outlives() { // or the clients in the queue would not wait for the next start, and its filter would stay
+			if !g.outlives() { // or the clients in the queue would not wait for the next start, and nobody could connect to it any more
 				g.ln.EmptyQueue()
 			}
 		}

@@ -109,11 +109,16 @@ func TestCloseWhileTheQueueIsBeingEmptied(t *testing.T) {
 // listener drains: who gets through is answered.
 func TestEveryConnectionIsServedUpToTheEnd(t *testing.T) {
 	if runtime.GOOS != "linux" {
-		t.Skip("clients can be kept out of the queue on Linux only")
+		t.Skip("only Linux can refuse new clients and keep the queue")
 	}
-	for i := range 6 {
-		inner := singlePath(t)
-		if i%2 == 1 {
+	for i := range 9 {
+		var inner net.Listener
+		switch i % 3 {
+		case 0:
+			inner = raw(t, "tcp") // Multipath TCP, where the kernel has it
+		case 1:
+			inner = singlePath(t)
+		case 2:
 			inner = raw(t, "unix") // with its name to the end, as an abstract one has it
 		}
 		gate := make(chan struct{})

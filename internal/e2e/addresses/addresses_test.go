@@ -95,7 +95,6 @@ func plain(listen string) string { return strings.Replace(web(listen), "web", "p
 // TestAddressChanges takes a daemon from place to place. A client of an address that is
 // served before and after a change is never refused.
 func TestAddressChanges(t *testing.T) {
-	withoutMultipath(t)
 	for _, tt := range []struct {
 		name   string
 		ipv6   bool

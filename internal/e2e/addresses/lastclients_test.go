@@ -76,13 +76,6 @@ func (c *lastClients) await(t *testing.T, n int64) {
 	}
 }
 
-// withoutMultipath is a test on Linux whose daemons have listening sockets that the
-// last clients can be kept out of; see listen.EmptyQueue.
-func withoutMultipath(t *testing.T) {
-	t.Helper()
-	t.Setenv("GODEBUG", "multipathtcp=0")
-}
-
 const webOn = "[web]\nmode http\nlisten %s\n"
 
 func startWeb(t *testing.T, listen string) (*daemon.Daemon, *lastClients) {
@@ -94,7 +87,6 @@ func startWeb(t *testing.T, listen string) (*daemon.Daemon, *lastClients) {
 // TestStopAnswersEveryConnection stops a daemon to which clients connect: those in
 // the queue of its listening socket are answered too.
 func TestStopAnswersEveryConnection(t *testing.T) {
-	withoutMultipath(t)
 	for _, listen := range []string{"127.0.0.1:0", "unix:web.sock", "@" + t.TempDir()} {
 		t.Run(listen, func(t *testing.T) {
 			for range 3 {
@@ -115,7 +107,6 @@ func TestStopAnswersEveryConnection(t *testing.T) {
 // connected to the old one is answered, nobody connects there afterwards, and the
 // new one is served.
 func TestMovedGroupAnswersEveryConnection(t *testing.T) {
-	withoutMultipath(t)
 	for _, change := range [][2]string{
 		{"127.0.0.1:0", "unix:new.sock"},
 		{"unix:old.sock", "unix:new.sock"},

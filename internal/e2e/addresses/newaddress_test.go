@@ -62,7 +62,6 @@ func TestNewAddressOfAFailedUpgrade(t *testing.T) {
 // TestNewAddressIsRolledBack has upgrades on probation serve an address that the old generation does not have. When
 // they are rolled back, who has connected there is answered, and others are refused.
 func TestNewAddressIsRolledBack(t *testing.T) {
-	withoutMultipath(t)
 	const probation = "probation 1m"
 	for _, network := range []string{"unix", "tcp"} {
 		t.Run(network, func(t *testing.T) {
