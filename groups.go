@@ -60,11 +60,15 @@ func tlsConfig(conf *cfg.Config, g *cfg.Group) (*tls.Config, error) {
 	if err != nil || pair == nil {
 		return nil, err
 	}
-	return &tls.Config{
+	config := &tls.Config{
 		Certificates: []tls.Certificate{*pair},
-		NextProtos:   []string{"h2", "http/1.1"},
+		NextProtos:   []string{"http/1.1"},
 		MinVersion:   tls.VersionTLS12,
-	}, nil
+	}
+	if g.HTTP2 {
+		config.NextProtos = []string{"h2", "http/1.1"}
+	}
+	return config, nil
 }
 
 // matchSockets returns for every group the inherited socket that it keeps, or
@@ -125,6 +129,10 @@ func (d *Daemon) claim(conf *cfg.Group, match *upgrade.Socket) (*group, error) {
 		Release:  d.release,
 		Spread:   conf.Spread,
 		OnAccept: func() { d.accepting(g) },
+		OnHidden: func(kind string) {
+			d.log.Warn("connections do not move: their layer does not show what it is over (NetConn, Unwrap)",
+				"group", conf.Name, "layer", kind)
+		},
 	})
 	return g, nil
 }

@@ -61,6 +61,10 @@ type Group struct {
 	// other, is not checked here.
 	Key, Cert string
 
+	// HTTP2 says that clients of mode https are offered HTTP/2. It is the default there, and false in
+	// other modes.
+	HTTP2 bool
+
 	// SocketMode has the permission bits of a Unix socket. It has its default
 	// of 0660, and no meaning, where Listen is no path.
 	SocketMode fs.FileMode

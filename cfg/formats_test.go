@@ -45,6 +45,7 @@ listen  443
 key     key.pem
 cert    /etc/app/cert.pem
 spread  30s
+http2   no
 `,
 	"app.yaml": `
 gozd:
@@ -67,6 +68,7 @@ web-1:
   key: key.pem
   cert: /etc/app/cert.pem
   spread: 30s
+  http2: no
 app.socket:
   mode: fcgi
   listen: unix:run/app.sock
@@ -97,6 +99,7 @@ listen = 443
 key = "key.pem"
 cert = "/etc/app/cert.pem"
 spread = "30s"
+http2 = false
 
 ["app.socket"]
 mode = "fcgi"
@@ -112,7 +115,7 @@ stop_timeout = "1m30s"
 		"user": "app", "group": 1000, "umask": "0007", "max_files": 4096,
 		"upgrade_timeout": "30s", "probation": "5s", "max_generations": 4, "supervise": true, "fdstore": true
 	},
-	"web-1": {"mode": "https", "listen": 443, "key": "key.pem", "cert": "/etc/app/cert.pem", "spread": "30s"},
+	"web-1": {"mode": "https", "listen": 443, "key": "key.pem", "cert": "/etc/app/cert.pem", "spread": "30s", "http2": false},
 	"app.socket": {
 		"mode": "fcgi", "listen": "unix:run/app.sock", "socket_mode": "0600", "socket_owner": "www:www",
 		"drain_timeout": "0s", "stop_timeout": "1m30s"

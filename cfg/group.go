@@ -86,9 +86,12 @@ func readTLS(s *section, g *Group) {
 		s.require("key", ": mode https needs one")
 		s.require("cert", ": mode https needs one")
 		g.Key, g.Cert = s.path("key"), s.path("cert")
+		value, isSet := s.truth("http2", yesNo)
+		g.HTTP2 = !isSet || value == "yes"
 	case TCP, HTTP, FCGI:
 		s.forbid("key", "mode https")
 		s.forbid("cert", "mode https")
+		s.forbid("http2", "mode https")
 	}
 }
 

@@ -58,7 +58,7 @@ func single(key string, v any) (value, problem string) {
 	case (key == "socket_mode" || key == "umask") && !text:
 		// YAML reads 0660 as 432, and JSON has no octal numbers at all.
 		return value, `has to be in quotes, as in "0660": a number may not be the one that was written`
-	case truth && key != "supervise" && key != "fdstore":
+	case truth && key != "supervise" && key != "fdstore" && key != "http2":
 		return value, fmt.Sprintf("cannot be %s", value)
 	}
 	return value, ""

@@ -36,7 +36,8 @@ const (
 type conn struct {
 	net.Conn
 	ln     *listen.Listener
-	reader *listen.IdleReader // nil for a layer over a connection, which cannot move
+	reader *listen.IdleReader // nil for one that cannot be found below its layers
+	layer  *listen.Layer      // nil without layers
 
 	in records // touched by Read only, and net/http/fcgi reads in one goroutine
 
@@ -54,7 +55,7 @@ type conn struct {
 	answered chan struct{} // has a value when open may have become empty
 }
 
-// newConn follows c, a connection of ln or a layer over one.
+// newConn follows c, a connection of ln or a layer over one, which is below if it can be found.
 func newConn(c net.Conn, below listen.Conn, ln *listen.Listener) *conn {
 	fc := &conn{
 		Conn:     c,
@@ -63,9 +64,16 @@ func newConn(c net.Conn, below listen.Conn, ln *listen.Listener) *conn {
 		keep:     true, // until the first request says otherwise
 		answered: make(chan struct{}, 1),
 	}
-	if net.Conn(below) == c {
+	switch {
+	case below == nil:
+	case net.Conn(below) == c:
 		fc.reader = new(listen.IdleReader)
 		fc.reader.Init(below, fc.movable)
+	default:
+		fc.layer = new(listen.Layer)
+		if fc.layer.Init(c, below, fc.movable) {
+			fc.reader = &fc.layer.IdleReader
+		}
 	}
 	return fc
 }
@@ -94,7 +102,10 @@ func (c *conn) waitIdle() {
 }
 
 func (c *conn) readInput(b []byte) (int, error) {
-	if c.reader == nil {
+	switch {
+	case c.layer != nil:
+		return c.layer.Read(b)
+	case c.reader == nil:
 		return c.Conn.Read(b)
 	}
 	return c.reader.Read(b)
@@ -121,7 +132,7 @@ func (c *conn) movable(int) bool {
 func (c *conn) moves() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.reader != nil && c.keep && c.ln.Moves()
+	return c.reader != nil && (c.layer == nil || c.layer.IsClear()) && c.keep && c.ln.Moves()
 }
 
 func (c *conn) sawEnd(ids []uint16) {

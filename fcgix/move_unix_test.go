@@ -99,6 +99,7 @@ func TestBusyConnectionMovesAfterItsAnswer(t *testing.T) {
 			g := newGeneration(t, network, busy("0"))
 			c := g.client(t)
 			for move := 1; move <= 50; move++ {
+				_ = c.SetDeadline(time.Now().Add(30 * time.Second)) // for each, however busy the machine is
 				body := bytes.Repeat([]byte("x"), sizes[move%len(sizes)])
 				c.send(request(1, true, "/", body))
 				<-begun

@@ -13,6 +13,9 @@ import (
 // from os.Stdin, as fcgi.Serve does. Unlike fcgi.Serve it waits out temporary
 // errors of Accept, such as running out of descriptors.
 //
+// l may be a listener that others have put around gozd's; connections move through it as long as it hands on
+// every byte as it is, and [listen.FromConn] finds gozd's connection.
+//
 // It always returns a non-nil error, and closes l. While a gozd listener drains,
 // it returns only when the generation may end.
 func Serve(l net.Listener, handler http.Handler) error {
@@ -33,7 +36,8 @@ type listener struct {
 	ln *listen.Listener // what it is in the end
 }
 
-// Accept returns the next connection, wrapped where it can be told to drain.
+// Accept returns the next connection, which is followed. One that is hidden ends with its next answer while
+// the listener drains.
 func (l *listener) Accept() (net.Conn, error) {
 	c, err := l.Listener.Accept()
 	if err != nil {
@@ -42,5 +46,6 @@ func (l *listener) Accept() (net.Conn, error) {
 	if below, ok := listen.FromConn(c); ok {
 		return newConn(c, below, l.ln), nil
 	}
-	return c, nil
+	l.ln.Hidden(c)
+	return newConn(c, nil, l.ln), nil
 }

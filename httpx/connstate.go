@@ -1,6 +1,7 @@
 package httpx
 
 import (
+	"context"
 	"crypto/tls"
 	"net"
 	"net/http"
@@ -20,6 +21,28 @@ var activities = map[http.ConnState]listen.Activity{
 	http.StateNew:    listen.Fresh,
 	http.StateActive: listen.Busy,
 	http.StateIdle:   listen.Idle,
+}
+
+// hookConnContext notes in the context of each connection which one it is, behind the program's
+// hook. That sees what is below a connection of ours.
+func (s *Server) hookConnContext() {
+	program := s.ConnContext
+	s.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
+		seen := c
+		if ours, ok := c.(stateful); ok {
+			seen = ours.visible()
+		}
+		if program != nil {
+			ctx = program(ctx, seen)
+		}
+		if ctx == nil {
+			return nil // net/http panics, and says whose fault it is
+		}
+		if s.hijacked.hook != nil {
+			ctx = context.WithValue(ctx, exchangeKey{}, s.hijacked.serve(c))
+		}
+		return context.WithValue(ctx, connKey{}, c)
+	}
 }
 
 // hookConnState tells connections of ours their state, and then the program, whose

@@ -20,6 +20,7 @@ import (
 // generation is a gozd listener on a socket with an httpx.Server on it, that takes
 // connections from the one before.
 type generation struct {
+	hidden <-chan string // the type of a layer that hides connections
 	*listen.Listener
 	http       *httpx.Server
 	succession *succession.Generation
@@ -28,12 +29,21 @@ type generation struct {
 // newGeneration serves srv with handler on network, and sees to its end.
 func newGeneration(t *testing.T, network string, srv *http.Server) *generation {
 	t.Helper()
-	serving := make(chan struct{})
+	return newLayered(t, network, srv, func(ln net.Listener) net.Listener { return ln })
+}
+
+// newLayered is a generation that serves through a layer around its listener.
+func newLayered(t *testing.T, network string, srv *http.Server, layer func(net.Listener) net.Listener) *generation {
+	t.Helper()
+	serving, hidden := make(chan struct{}), make(chan string, 1) // it is called once
 	g := &generation{
-		Listener: listen.New(loopback.Listen(t, network), listen.Options{Group: "web", OnAccept: func() { close(serving) }}),
-		http:     &httpx.Server{Server: srv},
+		Listener: listen.New(loopback.Listen(t, network), listen.Options{
+			Group: "web", OnAccept: func() { close(serving) }, OnHidden: func(kind string) { hidden <- kind },
+		}),
+		http:   &httpx.Server{Server: srv},
+		hidden: hidden,
 	}
-	g.start(t, g.Listener)
+	g.start(t, layer(g.Listener))
 	<-serving // only then does a generation say that it is ready
 	return g
 }

@@ -7,7 +7,7 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
 )
 
-// Health returns a handler for a health route, such as router.Handle("/healthz", httpx.Health(ln)): 200 as long
+// Health returns a handler for a health route, such as router.Handle("/healthz", httpx.Health(ln, nil)): 200 as long
 // as ln accepts connections, and 503 from when it drains, because the daemon is to end or because
 // a newer generation serves. A load balancer that asks on a connection of its own sees the newer one then, and never 503
 // because of an upgrade; before a stop it learns to send nobody here any more. A generation that serves again, since its successor has

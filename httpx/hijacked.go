@@ -1,7 +1,6 @@
 package httpx
 
 import (
-	"context"
 	"maps"
 	"net"
 	"net/http"
@@ -38,13 +37,6 @@ func (h *hijacked) enable(s *Server) {
 	h.hook = s.DrainHijacked
 	h.served = make(map[net.Conn]*exchange)
 	h.taken = make(map[net.Conn]*http.Request)
-	program := s.ConnContext
-	s.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
-		if program != nil {
-			ctx = program(ctx, c)
-		}
-		return context.WithValue(ctx, exchangeKey{}, h.serve(c))
-	}
 }
 
 func (h *hijacked) serve(c net.Conn) *exchange {

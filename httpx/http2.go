@@ -23,7 +23,7 @@ import (
 //
 // A program that has set TLSNextProto has chosen its own HTTP/2, or none.
 func (s *Server) configureHTTP2() {
-	if !s.ownHTTP2() || (s.Protocols != nil && !s.Protocols.HTTP2() && !s.Protocols.UnencryptedHTTP2()) {
+	if !s.ownHTTP2() || !s.offered.HTTP2() && !s.offered.UnencryptedHTTP2() || isGodebug("http2server", "0") {
 		return
 	}
 	conf := new(http2.Server)
@@ -58,6 +58,36 @@ func (s *Server) configureHTTP2() {
 }
 
 const unencryptedHTTP2 = "unencrypted_http2"
+
+// protocols are what net/http serves on a connection, by the rules of its Server.protocols: TLSNextProto
+// without "h2" is the old way to have no HTTP/2. It is called before configureHTTP2.
+func (s *Server) protocols() http.Protocols {
+	if s.Protocols != nil {
+		return *s.Protocols
+	}
+	var p http.Protocols
+	p.SetHTTP1(true)
+	if _, has := s.TLSNextProto[http2.NextProtoTLS]; has {
+		p.SetHTTP2(true)
+	} else {
+		p.SetHTTP2(s.TLSNextProto == nil && !isGodebug("http2server", "0"))
+	}
+	return p
+}
+
+// notServed are the protocols that a client over TLS must not be offered, by their names in ALPN: it would
+// speak one, and get no answer.
+func (s *Server) notServed() []string {
+	var names []string
+	_, has := s.TLSNextProto[http2.NextProtoTLS] // also as configureHTTP2 has set it
+	if !s.offered.HTTP2() || !has {
+		names = append(names, http2.NextProtoTLS)
+	}
+	if !s.offered.HTTP1() {
+		names = append(names, "http/1.1")
+	}
+	return names
+}
 
 // ownHTTP2 reports, until configureHTTP2 is called, whether HTTP/2 is ours.
 func (s *Server) ownHTTP2() bool { return s.TLSNextProto == nil }

@@ -64,7 +64,7 @@ func serve(t *testing.T, secure bool, srv *httpx.Server, opts listen.Options) *s
 	}
 	var ln net.Listener = s.Listener
 	if secure {
-		ln = listen.NewTLS(s.Listener, serverTLS)
+		ln = listen.NewTLS(s.Listener, serverTLS.Clone())
 	}
 	go func() { s.served <- s.http.Serve(ln) }()
 	t.Cleanup(func() {

@@ -2,6 +2,7 @@ package httpx
 
 import (
 	"bytes"
+	"io"
 	"net"
 	"net/http"
 	"sync/atomic"
@@ -49,6 +50,7 @@ func (c *tcpConn) SetDeadline(t time.Time) error     { return c.reader.SetDeadli
 func (c *tcpConn) setState(s http.ConnState)         { c.reader.setState(s) }
 func (c *tcpConn) visible() net.Conn                 { return c }
 func (c *tcpConn) retire()                           { c.reader.Retire() }
+func (c *tcpConn) moves() bool                       { return true }
 
 // unixConn is tcpConn for Unix sockets.
 type unixConn struct {
@@ -62,6 +64,7 @@ func (c *unixConn) SetDeadline(t time.Time) error     { return c.reader.SetDeadl
 func (c *unixConn) setState(s http.ConnState)         { c.reader.setState(s) }
 func (c *unixConn) visible() net.Conn                 { return c }
 func (c *unixConn) retire()                           { c.reader.Retire() }
+func (c *unixConn) moves() bool                       { return true }
 
 // reader knows when a connection of net/http is idle: net/http says so
 // (StateIdle, or StateNew before the first byte), and asks for as many bytes as
@@ -69,6 +72,7 @@ func (c *unixConn) retire()                           { c.reader.Retire() }
 // its background read during a request it asks for one.
 type reader struct {
 	listen.IdleReader
+	from  io.Reader    // nil: the IdleReader
 	quiet atomic.Bool  // idle as net/http sees it, and nothing read since
 	used  atomic.Bool  // something has been read
 	blank bool         // empty lines may come first; touched by the goroutine that reads only
@@ -76,15 +80,22 @@ type reader struct {
 }
 
 func (r *reader) init(conn listen.Conn, s *Server) {
+	r.prepare(conn, s)
+	r.Init(conn, r.isIdle)
+}
+
+func (r *reader) prepare(conn listen.Conn, s *Server) {
 	r.full.Store(s.firstFull())
 	// After a POST net/http skips empty lines before the next request (RFC 9112,
 	// section 2.2). Here it does not know what came before.
 	if a, ok := conn.(interface{ Adopted() bool }); ok {
 		r.blank = a.Adopted()
 	}
-	r.Init(conn, func(n int) bool {
-		return r.quiet.Load() && (!r.used.Load() || int64(n) == r.full.Load())
-	})
+}
+
+// isIdle reports whether the connection is idle when net/http asks for n bytes.
+func (r *reader) isIdle(n int) bool {
+	return r.quiet.Load() && (!r.used.Load() || int64(n) == r.full.Load())
 }
 
 // firstFull is what is known of net/http's buffer before the first read, which
@@ -110,17 +121,24 @@ func (r *reader) Read(b []byte) (int, error) {
 	if r.full.Load() == 0 {
 		r.full.Store(int64(len(b)))
 	}
-	n, err := r.IdleReader.Read(b)
+	n, err := r.read(b)
 	for r.blank && n > 0 && err == nil {
 		if n = copy(b, bytes.TrimLeft(b[:n], "\r\n")); n > 0 {
 			r.blank = false
 			break
 		}
-		n, err = r.IdleReader.Read(b)
+		n, err = r.read(b)
 	}
 	if n > 0 {
 		r.used.Store(true)
 		r.quiet.Store(false)
 	}
 	return n, err
+}
+
+func (r *reader) read(b []byte) (int, error) {
+	if r.from != nil {
+		return r.from.Read(b)
+	}
+	return r.IdleReader.Read(b)
 }

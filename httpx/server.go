@@ -2,6 +2,7 @@ package httpx
 
 import (
 	"cmp"
+	"fmt"
 	"hash/maphash"
 	"net"
 	"net/http"
@@ -33,13 +34,13 @@ func ServeTLS(l net.Listener, handler http.Handler, certFile, keyFile string) er
 //	err := srv.Serve(ln)
 //
 // The first Serve on a gozd listener puts itself in front of the http.Server's
-// Handler, ConnState, TLSNextProto and, with DrainHijacked, ConnContext, which must be set before; what was
+// Handler, ConnState, TLSNextProto and ConnContext, which must be set before; what was
 // there is still called. All else of the http.Server keeps its meaning,
 // Shutdown included: it is the program's own end, which gozd never uses.
 //
 // A Server serves any number of listeners at a time, all of one generation.
 type Server struct {
-	*http.Server // Required.
+	*http.Server // If nil, one with the defaults when Serve or ServeTLS is called.
 
 	// DrainHijacked, if non-nil, is called once for each connection that a handler has hijacked and
 	// not yet closed, when its generation begins to drain, and once more if that has resumed and drains again: WebSockets go on until they end or the group's
@@ -50,7 +51,11 @@ type Server struct {
 	// values in its context.
 	DrainHijacked func(c net.Conn, r *http.Request)
 
-	setup    sync.Once
+	filling sync.Once // guards Server
+	setup   sync.Once // guards what follows
+	ownTLS  bool      // the program has set TLSConfig
+	offered http.Protocols
+
 	pace     atomic.Pointer[pace] // nil unless the server drains
 	h2       h2Conns
 	hijacked hijacked
@@ -65,18 +70,52 @@ type Server struct {
 
 // Serve is [http.Server.Serve] on l. While a gozd listener drains it returns
 // only when the generation may end.
+//
+// l may be a listener that others have put around gozd's: one of tls.NewListener, of a limit for connections, of the PROXY
+// protocol. Connections move through it as long as it hands on every byte as it is, and [listen.FromConn] finds
+// gozd's connection. Through others, such as TLS, clients are sent away.
+//
+// The listener of an https group has a tls.Config of its own. It is an error to serve it with another
+// one, in TLSConfig: what that demands, such as certificates of clients, would not count.
 func (s *Server) Serve(l net.Listener) error {
+	s.fill()
 	ln, ok := listen.FromListener(l)
 	if !ok {
 		return s.Server.Serve(l)
 	}
+	secure, _ := l.(*listen.TLSListener)
+	if secure != nil && s.hasOwnTLS() {
+		_ = l.Close()
+		return fmt.Errorf("httpx: group %s: mode https has a TLS configuration of its own, and TLSConfig would not count: "+
+			"use mode http with ServeTLS or tls.NewListener, or leave TLSConfig out", ln.Group())
+	}
 	stop := s.attach(ln)
 	defer stop()
-	if l != net.Listener(ln) { // TLS is around it
+	switch {
+	case secure != nil:
+		secure.Drop(s.notServed()...)
 		return s.Server.Serve(l)
+	case l == net.Listener(ln):
+		s.addPlain(ln)
+		return s.Server.Serve(&movable{ln, s})
 	}
 	s.addPlain(ln)
-	return s.Server.Serve(&movable{ln, s})
+	return s.Server.Serve(&layered{l, ln, s})
+}
+
+// fill lets a Server without an http.Server have one.
+func (s *Server) fill() {
+	s.filling.Do(func() {
+		if s.Server == nil {
+			s.Server = new(http.Server)
+		}
+	})
+}
+
+// hasOwnTLS reports whether the program has set TLSConfig; net/http's HTTP/2 sets it later.
+func (s *Server) hasOwnTLS() bool {
+	s.prepare()
+	return s.ownTLS
 }
 
 // addPlain notes a listener whose idle connections can move, and has connections
@@ -89,10 +128,17 @@ func (s *Server) addPlain(ln *listen.Listener) {
 	s.plain = append(s.plain, ln)
 }
 
+// movableConn is a connection that may move.
+type movableConn interface{ moves() bool }
+
+// connKey is that of the connection in its context.
+type connKey struct{}
+
 // keeps reports whether a connection goes on after the answer to r, in this
 // draining generation or, sooner or later, in the next.
 func (s *Server) keeps(r *http.Request) bool {
-	if r.TLS != nil {
+	c, ok := r.Context().Value(connKey{}).(movableConn)
+	if !ok || r.TLS != nil || !c.moves() {
 		return false
 	}
 	s.mu.Lock()
@@ -107,9 +153,15 @@ func (s *Server) keeps(r *http.Request) bool {
 
 // ServeTLS is [http.Server.ServeTLS] on l.
 func (s *Server) ServeTLS(l net.Listener, certFile, keyFile string) error {
+	s.fill()
 	ln, ok := listen.FromListener(l)
 	if !ok {
 		return s.Server.ServeTLS(l, certFile, keyFile)
+	}
+	if _, secure := l.(*listen.TLSListener); secure {
+		_ = l.Close()
+		return fmt.Errorf("httpx: group %s: mode https speaks TLS already, and ServeTLS would speak it once more inside: "+
+			"use Serve, or mode http", ln.Group())
 	}
 	stop := s.attach(ln)
 	defer stop()
@@ -119,18 +171,24 @@ func (s *Server) ServeTLS(l net.Listener, certFile, keyFile string) error {
 // attach puts the server in front of the program's handler and hooks, and has
 // it notice when ln drains. The caller calls stop when Serve has returned.
 func (s *Server) attach(ln *listen.Listener) (stop func()) {
-	s.setup.Do(func() {
-		s.Handler = &closing{next: s.Handler, server: s}
-		s.hijacked.enable(s)
-		s.hookConnState()
-		s.configureHTTP2()
-	})
+	s.prepare()
 	s.mu.Lock()
 	s.all = append(s.all, ln)
 	s.mu.Unlock()
 	done := make(chan struct{})
 	go s.watch(ln, done)
 	return func() { close(done) }
+}
+
+func (s *Server) prepare() {
+	s.setup.Do(func() {
+		s.ownTLS, s.offered = s.TLSConfig != nil, s.protocols()
+		s.Handler = &closing{next: s.Handler, server: s}
+		s.hijacked.enable(s)
+		s.hookConnContext()
+		s.hookConnState()
+		s.configureHTTP2()
+	})
 }
 
 // watch begins the drain of the server when ln drains, and calls it off when ln resumes.

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"reflect"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -303,7 +304,7 @@ func TestListenerIsItsSocket(t *testing.T) {
 			t.Errorf("%s: SyscallConn = %v, want nil", network, err)
 		}
 		ln.Close()
-		if ln.Addr() != inner.Addr() {
+		if !reflect.DeepEqual(ln.Addr(), inner.Addr()) {
 			t.Errorf("%s: Addr = %v, want %v", network, ln.Addr(), inner.Addr())
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"net"
 	"sync/atomic"
 	"syscall"
+	"time"
 )
 
 // Conn is a connection accepted by a [Listener]. It is safe for concurrent use
@@ -48,6 +49,8 @@ type tracked struct {
 	idle   atomic.Pointer[IdleReader] // where an adapter reads by one
 	doing  atomic.Int32               // an Activity
 	after  atomic.Pointer[func()]     // see AfterClose
+	read   atomic.Int64               // bytes read from the connection itself, and not by an adapter
+	below  atomic.Pointer[IdleReader] // of an adapter that reads through a layer; see Layer
 }
 
 // Group implements Conn.
@@ -66,10 +69,41 @@ func (t *tracked) listener() *Listener         { return t.ln }
 func (t *tracked) setAdopted()                 { t.came = true }
 func (t *tracked) setMoved()                   { t.moved.Store(true) }
 func (t *tracked) hasMoved() bool              { return t.moved.Load() }
+func (t *tracked) bytesRead() int64            { return t.read.Load() }
+func (t *tracked) setBelow(r *IdleReader)      { t.below.Store(r) }
 func (t *tracked) setIdleReader(r *IdleReader) { t.idle.Store(r) }
 func (t *tracked) idleReader() *IdleReader     { return t.idle.Load() }
 func (t *tracked) setActivity(a Activity)      { t.doing.Store(int32(a)) }
 func (t *tracked) activity() Activity          { return Activity(t.doing.Load()) }
+
+// readFrom reads for whoever has the connection in hand: a program, or a layer over it.
+func (t *tracked) readFrom(sock net.Conn, b []byte) (int, error) {
+	var n int
+	var err error
+	if r := t.below.Load(); r != nil {
+		n, err = r.Read(b)
+	} else {
+		n, err = sock.Read(b)
+	}
+	if n > 0 {
+		t.read.Add(int64(n))
+	}
+	return n, err
+}
+
+func (t *tracked) setReadDeadline(sock net.Conn, at time.Time) error {
+	if r := t.below.Load(); r != nil {
+		return r.SetReadDeadline(at)
+	}
+	return sock.SetReadDeadline(at)
+}
+
+func (t *tracked) setDeadline(sock net.Conn, at time.Time) error {
+	if r := t.below.Load(); r != nil {
+		return r.SetDeadline(at)
+	}
+	return sock.SetDeadline(at)
+}
 
 // ended takes the connection out of its listener's set. net/http closes a
 // connection twice, so only the first call counts.
@@ -122,6 +156,8 @@ type socket interface {
 	setActivity(Activity)
 	activity() Activity
 	afterClose(func())
+	bytesRead() int64
+	setBelow(*IdleReader)
 }
 
 // TCPConn is a connection of a [Listener] on TCP. It is a type of its own, so that
@@ -147,6 +183,15 @@ func (c *TCPConn) Close() error {
 // Handover implements Conn.
 func (c *TCPConn) Handover(state []byte) error { return c.ln.handOver(c, c.TCPConn, state) }
 
+// Read is that of the socket.
+func (c *TCPConn) Read(b []byte) (int, error) { return c.readFrom(c.TCPConn, b) }
+
+// SetReadDeadline is that of the socket.
+func (c *TCPConn) SetReadDeadline(t time.Time) error { return c.setReadDeadline(c.TCPConn, t) }
+
+// SetDeadline is that of the socket.
+func (c *TCPConn) SetDeadline(t time.Time) error { return c.setDeadline(c.TCPConn, t) }
+
 // NetConn returns the *net.TCPConn.
 func (c *TCPConn) NetConn() net.Conn { return c.TCPConn }
 
@@ -165,6 +210,15 @@ func (c *UnixConn) Close() error {
 
 // Handover implements Conn.
 func (c *UnixConn) Handover(state []byte) error { return c.ln.handOver(c, c.UnixConn, state) }
+
+// Read is that of the socket.
+func (c *UnixConn) Read(b []byte) (int, error) { return c.readFrom(c.UnixConn, b) }
+
+// SetReadDeadline is that of the socket.
+func (c *UnixConn) SetReadDeadline(t time.Time) error { return c.setReadDeadline(c.UnixConn, t) }
+
+// SetDeadline is that of the socket.
+func (c *UnixConn) SetDeadline(t time.Time) error { return c.setDeadline(c.UnixConn, t) }
 
 // NetConn returns the *net.UnixConn.
 func (c *UnixConn) NetConn() net.Conn { return c.UnixConn }

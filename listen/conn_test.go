@@ -213,7 +213,11 @@ func TestFromConn(t *testing.T) {
 		{"itself", server, true},
 		{"under TLS", secure, true},
 		{"none", client, false},
-		{"a layer that hides it", struct{ net.Conn }{server}, false},
+		{"embedded in a layer", struct{ net.Conn }{server}, true},
+		{"embedded in a layer's pointer", &struct{ net.Conn }{server}, true},
+		{"unwrapped", unwrapper{Conn: client, inner: server}, true},
+		{"a layer that hides it", hider{inner: server}, false},
+		{"a layer over itself", &itself{}, false},
 		{"a layer over nothing", overNothing{}, false},
 		{"nil", nil, false},
 	}
@@ -224,6 +228,27 @@ func TestFromConn(t *testing.T) {
 		}
 	}
 }
+
+// unwrapper shows what it is over by a method, which counts more than what it embeds.
+type unwrapper struct {
+	net.Conn
+	inner net.Conn
+}
+
+func (u unwrapper) Unwrap() net.Conn { return u.inner }
+
+// hider has no way to what it is over.
+type hider struct {
+	hidden
+	inner net.Conn
+}
+
+type hidden interface{ net.Conn }
+
+// itself is a layer without end.
+type itself struct{ net.Conn }
+
+func (i *itself) NetConn() net.Conn { return i }
 
 // overNothing is a layer whose connection is gone.
 type overNothing struct{ net.Conn }
@@ -242,6 +267,20 @@ func TestFromListener(t *testing.T) {
 		{"under TLS", listen.NewTLS(ln, nil), ln},
 		{"none", mem, nil},
 		{"nil", nil, nil},
+		{"a socket of nobody's", raw(t, "tcp"), nil},
+	}
+	for _, network := range []string{"tcp", "unix"} {
+		inner := raw(t, network)
+		over := listen.New(inner, listen.Options{})
+		tests = append(tests, struct {
+			name string
+			in   net.Listener
+			want *listen.Listener
+		}{network + " below a layer", netLayer{over}, over}, struct {
+			name string
+			in   net.Listener
+			want *listen.Listener
+		}{network + ", the socket below", inner, nil})
 	}
 	for _, tt := range tests {
 		got, ok := listen.FromListener(tt.in)
@@ -250,3 +289,6 @@ func TestFromListener(t *testing.T) {
 		}
 	}
 }
+
+// netLayer is a listener that others put around one of ours.
+type netLayer struct{ net.Listener }

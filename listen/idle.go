@@ -29,6 +29,8 @@ type IdleReader struct {
 	idle func(n int) bool
 	used atomic.Bool // something has been read
 
+	observe func(b []byte) // sees what is read; nil if nobody does
+
 	mu       sync.Mutex // guards what follows, and setting the socket's deadline
 	deadline time.Time  // as the program set it
 	woken    bool       // the socket's deadline is Wake's, until Read has seen it
@@ -58,6 +60,9 @@ func (r *IdleReader) Read(b []byte) (int, error) {
 		n, err := r.sock.Read(b)
 		if n > 0 && !r.used.Load() {
 			r.used.Store(true)
+		}
+		if n > 0 && r.observe != nil {
+			r.observe(b[:n])
 		}
 		if n > 0 || err == nil || !r.wasWoken(err) {
 			return n, err

@@ -34,6 +34,11 @@ type Options struct {
 	// OnAccept, if non-nil, is called once, by the first call of Accept and
 	// before it waits for Gate.
 	OnAccept func()
+
+	// OnHidden, if non-nil, is called once, when an adapter has got a connection of this
+	// listener in a layer of type kind that does not show what it is over: such connections
+	// cannot move. See [FromConn].
+	OnHidden func(kind string)
 }
 
 // Listener accepts connections and keeps a set of those that are open. Its
@@ -43,6 +48,7 @@ type Listener struct {
 	opts Options
 
 	accepting sync.Once     // guards the call of OnAccept
+	hidden    sync.Once     // guards the call of OnHidden
 	closed    chan struct{} // closed by Close
 	arrived   chan struct{} // has a value when adopted may have a connection
 	parked    atomic.Int32  // calls of park
@@ -77,8 +83,8 @@ type Listener struct {
 // on Close, since a successor may listen on it.
 func New(inner net.Listener, opts Options) *Listener {
 	keepFile(inner)
-	return &Listener{
-		addr:    inner.Addr(),
+	l := &Listener{
+		addr:    ownAddr(inner.Addr()),
 		inner:   inner,
 		round:   newRound(),
 		opts:    opts,
@@ -86,6 +92,10 @@ func New(inner net.Listener, opts Options) *Listener {
 		arrived: make(chan struct{}, 1),
 		conns:   make(map[socket]bool),
 	}
+	if isPointer(l.addr) {
+		known.add(l)
+	}
+	return l
 }
 
 func keepFile(inner net.Listener) {
@@ -287,7 +297,15 @@ func (l *Listener) close() ([]socket, error) {
 	return waiting, l.inner.Close()
 }
 
-// Addr returns the address of the wrapped listener, also after Close.
+// Hidden is called by an adapter that cannot find the listener's connection below c.
+func (l *Listener) Hidden(c net.Conn) {
+	if l.opts.OnHidden != nil {
+		l.hidden.Do(func() { l.opts.OnHidden(fmt.Sprintf("%T", c)) })
+	}
+}
+
+// Addr returns the address of the wrapped listener, also after Close. It is the same pointer each
+// time, and no other listener's, where the wrapped listener's address is a pointer.
 func (l *Listener) Addr() net.Addr { return l.addr }
 
 // Group returns the name given in Options.

@@ -69,6 +69,15 @@ func (l *Listener) Rounds() (draining, resumed <-chan struct{}) {
 	return r.draining, r.resumed
 }
 
+// Rounds is [Listener.Rounds] of the listener that conn is of: unlike [Conn.Draining] it goes on where that
+// has resumed. For any other Conn resumed is nil.
+func Rounds(conn Conn) (draining, resumed <-chan struct{}) {
+	if s, ok := conn.(interface{ listener() *Listener }); ok {
+		return s.listener().Rounds()
+	}
+	return conn.Draining(), nil
+}
+
 func (l *Listener) current() *round {
 	l.mu.Lock()
 	defer l.mu.Unlock()

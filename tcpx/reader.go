@@ -21,8 +21,8 @@ var longAgo = time.Unix(1, 0)
 // and has read nothing: what the client sends from then on stays in the socket for
 // whoever reads next. That is the moment to call [listen.Conn.Handover], with what
 // has been read and not been answered yet as part of the state. Where nobody takes
-// the connection the handler reads on: ErrDraining comes once, and from then on
-// Read is the connection's.
+// the connection the handler reads on: ErrDraining comes once, and once more if the generation serves again, as its
+// successor has died, and stops accepting another time.
 //
 // A bufio.Reader may read from it. ReadString then returns the complete lines that
 // it has in its buffer first, and ErrDraining with the beginning of a line.
@@ -33,7 +33,7 @@ var longAgo = time.Unix(1, 0)
 // not survive it; ErrDraining comes between two Reads.
 type Reader struct {
 	conn listen.Conn
-	told bool // ErrDraining has been returned
+	told <-chan struct{} // of the drain for which ErrDraining has been returned; nil before
 
 	mu       sync.Mutex // guards what follows, and setting the connection's deadline
 	deadline time.Time  // as the program set it
@@ -45,15 +45,10 @@ func NewReader(conn listen.Conn) *Reader { return &Reader{conn: conn} }
 
 // Read reads from the connection, whose errors it returns as they are.
 func (r *Reader) Read(b []byte) (int, error) {
-	if r.told {
-		return r.conn.Read(b)
-	}
-	select {
-	case <-r.conn.Draining():
+	if r.isNews() {
 		return 0, r.tell()
-	default:
 	}
-	if _, ok := r.conn.(*layered); ok {
+	if l, ok := r.conn.(*layered); ok && !l.wakes {
 		return r.conn.Read(b)
 	}
 	n, woken, err := r.readWatched(b)
@@ -63,8 +58,30 @@ func (r *Reader) Read(b []byte) (int, error) {
 	return n, err // what came at the same moment is the program's first
 }
 
+// rounds are those of the connection's listener.
+func (r *Reader) rounds() (draining, resumed <-chan struct{}) {
+	if l, ok := r.conn.(*layered); ok {
+		return listen.Rounds(l.Conn)
+	}
+	return listen.Rounds(r.conn)
+}
+
+// isNews reports whether the generation drains, and the handler has not been told.
+func (r *Reader) isNews() bool {
+	draining, _ := r.rounds()
+	if draining == r.told {
+		return false
+	}
+	select {
+	case <-draining:
+		return true
+	default:
+		return false
+	}
+}
+
 func (r *Reader) tell() error {
-	r.told = true
+	r.told, _ = r.rounds()
 	return ErrDraining
 }
 
@@ -72,7 +89,7 @@ func (r *Reader) tell() error {
 // nobody touches the deadline any more, and it is the program's.
 func (r *Reader) readWatched(b []byte) (n int, woken bool, err error) {
 	stop, woke := make(chan struct{}), make(chan struct{})
-	go r.watch(stop, woke)
+	go r.watch(r.told, stop, woke)
 	n, err = r.conn.Read(b)
 	select {
 	case stop <- struct{}{}:
@@ -84,12 +101,23 @@ func (r *Reader) readWatched(b []byte) (n int, woken bool, err error) {
 }
 
 // watch ends either by stop, or by waking the Read and closing woke.
-func (r *Reader) watch(stop <-chan struct{}, woke chan<- struct{}) {
-	select {
-	case <-stop:
-	case <-r.conn.Draining():
-		r.wake()
-		close(woke)
+func (r *Reader) watch(told <-chan struct{}, stop <-chan struct{}, woke chan<- struct{}) {
+	for {
+		draining, resumed := r.rounds()
+		if draining != told {
+			resumed = nil
+		} else {
+			draining = nil // it has been said
+		}
+		select {
+		case <-stop:
+			return
+		case <-resumed:
+		case <-draining:
+			r.wake()
+			close(woke)
+			return
+		}
 	}
 }
 

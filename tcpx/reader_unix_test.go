@@ -84,3 +84,114 @@ func wantLine(t *testing.T, c net.Conn, want string) {
 		t.Fatalf("answer %q, %v, want %q", got, err, want)
 	}
 }
+
+// TestReaderMovesAfterResume has a connection stay over a replacement, since nobody takes it, and its generation serve again:
+// when that is replaced another time, the connection moves, while a Read waits and between two.
+func TestReaderMovesAfterResume(t *testing.T) {
+	for _, network := range []string{"tcp", "unix"} {
+		t.Run(network, func(t *testing.T) {
+			old := listen.New(loopback.Listen(t, network), listen.Options{Group: "old"})
+			next := listen.New(loopback.Listen(t, network), listen.Options{Group: "new"})
+			servedOld, servedNew := serve(old, movingLines), serve(next, movingLines)
+			address := old.Addr()
+			client := mustDial(t, func() (net.Conn, error) { return net.Dial(network, address.String()) })
+			limit(t, client)
+			wantEcho(t, client, "old")
+			for range 2 {
+				old.StopAccepting()
+				wantEcho(t, client, "old")
+				if err := old.Resume(loopback.Listen(t, network)); err != nil {
+					t.Fatal(err)
+				}
+				wantEcho(t, client, "old")
+			}
+			io.WriteString(client, "hel")
+			old.MoveIdle(&succession.Heir{Next: next})
+			old.StopAccepting()
+			wantClosed(t, servedOld)
+			io.WriteString(client, "lo\n")
+			wantLine(t, client, "new: hello\n")
+			client.Close()
+			next.StopAccepting()
+			wantClosed(t, servedNew)
+		})
+	}
+}
+
+// layer is a listener that others put around gozd's.
+type layer struct {
+	net.Listener
+	wrap func(net.Conn) net.Conn
+}
+
+func (l layer) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return l.wrap(c), nil
+}
+
+// TestLayers has connections move through layers, and those that cannot move, or be found, told that their generation drains.
+func TestLayers(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		wrap  func(net.Conn) net.Conn
+		moves bool
+	}{
+		{"embedding", func(c net.Conn) net.Conn { return &struct{ net.Conn }{c} }, true},
+		{"reading ahead", func(c net.Conn) net.Conn { return ahead{c, bufio.NewReader(c)} }, true},
+		{"hidden", func(c net.Conn) net.Conn { return struct{ nameless }{c} }, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			old := listen.New(loopback.Listen(t, "tcp"), listen.Options{Group: "old"})
+			next := listen.New(loopback.Listen(t, "tcp"), listen.Options{Group: "new"})
+			serve(next, movingLines)
+			told := make(chan struct{}, 1)
+			serve(layer{old, tt.wrap}, func(c listen.Conn) {
+				go func() {
+					<-c.Draining()
+					told <- struct{}{}
+				}()
+				movingLines(c)
+			})
+			client := mustDial(t, func() (net.Conn, error) { return net.Dial("tcp", old.Addr().String()) })
+			limit(t, client)
+			wantEcho(t, client, "old")
+			old.MoveIdle(&succession.Heir{Next: next})
+			old.StopAccepting()
+			<-told
+			if tt.moves {
+				<-drained(t, old)
+				wantEcho(t, client, "new")
+				client.Close()
+				<-drained(t, next)
+				return
+			}
+			wantEcho(t, client, "old")
+			client.Close()
+			<-drained(t, old)
+			next.Close()
+		})
+	}
+}
+
+func drained(t *testing.T, ln *listen.Listener) <-chan struct{} {
+	t.Helper()
+	done := make(chan struct{})
+	go func() {
+		ln.Drain(t.Context())
+		close(done)
+	}()
+	return done
+}
+
+type nameless interface{ net.Conn }
+
+// ahead reads more than it is asked for.
+type ahead struct {
+	net.Conn
+	r *bufio.Reader
+}
+
+func (a ahead) Read(b []byte) (int, error) { return a.r.Read(b) }

@@ -1,0 +1,75 @@
+package httpx
+
+import (
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
+)
+
+// layered is a listener of the program's or a library's around one of ours: it limits, counts, reads PROXY
+// headers, or speaks TLS.
+type layered struct {
+	net.Listener
+	ln     *listen.Listener // what it is over
+	server *Server
+}
+
+// Accept returns the next connection, of a type that knows when it is idle where that is to be had. What speaks TLS stays what it
+// is, for net/http.
+func (l *layered) Accept() (net.Conn, error) {
+	c, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err // as is: net/http asserts err.(net.Error)
+	}
+	below, ok := listen.FromConn(c)
+	if !ok {
+		l.ln.Hidden(c)
+		return c, nil
+	}
+	if _, secure := c.(interface{ ConnectionState() tls.ConnectionState }); secure {
+		return c, nil
+	}
+	lc := &layeredConn{Conn: c}
+	lc.reader.prepare(below, l.server)
+	lc.reader.from = &lc.layer
+	lc.layer.Init(c, below, lc.reader.isIdle)
+	return lc, nil
+}
+
+// layeredConn is a connection of a layer, over one of ours.
+type layeredConn struct {
+	net.Conn // the layer's
+	reader   reader
+	layer    listen.Layer
+}
+
+func (c *layeredConn) Read(b []byte) (int, error) { return c.reader.Read(b) }
+
+// NetConn returns the layer's connection.
+func (c *layeredConn) NetConn() net.Conn { return c.Conn }
+
+// ReadFrom is the layer's, if it has one: then files are sent as without us.
+func (c *layeredConn) ReadFrom(r io.Reader) (int64, error) { return io.Copy(c.Conn, r) }
+
+// CloseWrite is the layer's, if it has one.
+func (c *layeredConn) CloseWrite() error {
+	if w, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return w.CloseWrite()
+	}
+	return errors.ErrUnsupported
+}
+
+func (c *layeredConn) setState(s http.ConnState) {
+	c.reader.quiet.Store(s == http.StateNew || s == http.StateIdle)
+	if s == http.StateHijacked {
+		c.retire()
+	}
+}
+
+func (c *layeredConn) visible() net.Conn { return c.Conn }
+func (c *layeredConn) retire()           { c.layer.Retire() }
+func (c *layeredConn) moves() bool       { return c.layer.IsClear() }
