@@ -122,7 +122,9 @@ func (r *Receiver) acceptConn(payload []byte, file *os.File) error {
 	if err != nil {
 		return err
 	}
+	restore := keepOptions(file)
 	conn, err := net.FileConn(file)
+	restore()
 	if err != nil {
 		return err
 	}

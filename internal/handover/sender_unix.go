@@ -108,10 +108,11 @@ func (s *Sender) send(k kind, payload []byte, conn syscall.Conn) error {
 	if answer == nil {
 		return ErrGone
 	}
-	var writeErr error
-	err = raw.Control(func(fd uintptr) {
-		writeErr = s.ch.write(frame{kind: k, seq: seq, payload: payload}, int(fd))
-	})
+	writeErr, err := s.write(frame{kind: k, seq: seq, payload: payload}, raw)
+	if errors.Is(writeErr, syscall.ETOOMANYREFS) {
+		s.forget(seq)
+		return fmt.Errorf("%w: %w", ErrRefused, writeErr)
+	}
 	if err != nil {
 		s.forget(seq)
 		return err
@@ -122,6 +123,22 @@ func (s *Sender) send(k kind, payload []byte, conn syscall.Conn) error {
 	// Also when the write failed: an answer to it cannot come, but the end of
 	// the channel will, behind the answers to what has been sent before.
 	return <-answer
+}
+
+// inFlightWait is how long a descriptor may wait until others have arrived.
+const inFlightWait = 5 * time.Second
+
+// write sends a frame with the descriptor of conn. The kernel counts the descriptors of a user that are on their way, in all
+// processes, and refuses more than RLIMIT_NOFILE with ETOOMANYREFS (unix(7)): nothing has been sent then, and there is room again when the
+// successor has read some. The socket is not held while that is awaited, or its Close would wait too.
+func (s *Sender) write(f frame, conn syscall.RawConn) (writeErr, err error) {
+	for deadline, wait := time.Now().Add(inFlightWait), time.Millisecond; ; wait = min(2*wait, 50*time.Millisecond) {
+		err = conn.Control(func(fd uintptr) { writeErr = s.ch.write(f, int(fd)) })
+		if err != nil || !errors.Is(writeErr, syscall.ETOOMANYREFS) || time.Now().After(deadline) {
+			return writeErr, err
+		}
+		time.Sleep(wait)
+	}
 }
 
 // breakOff stops sending: a frame may be half written, and nothing can follow it.
