@@ -110,10 +110,12 @@ func (d *Daemon) finish(t *turn, why reason) {
 		d.tellReplaced(t)
 	}
 	d.drain(t, why)
+	end := d.progress()
+	d.standAWhile(t)
 	if !d.endTurn(t) {
 		return
 	}
-	d.endDrain()
+	d.endDrain(end)
 	if last {
 		d.leaveControl()
 		d.removeFiles()

@@ -114,7 +114,7 @@ func (d *Daemon) rollBack(from phase, why error) bool {
 	d.moveBack()
 	d.emptyOwnQueues()
 	d.drain(t, stopping)
-	d.endDrain()
+	d.endDrain(d.progress())
 	d.endFailed(upgrade.StageProbation, why)
 	return true
 }

@@ -34,9 +34,8 @@ func (d *Daemon) beginDrain(why reason) {
 	}
 }
 
-// endDrain notes how the drain went, and tells those who follow it.
-func (d *Daemon) endDrain() {
-	end := d.progress()
+// endDrain notes how the drain went, which progress has said at its end, and tells those who follow it.
+func (d *Daemon) endDrain(end protocol.Event) {
 	end.Type, end.Open, end.Until = protocol.Drained, 0, time.Time{}
 	d.mu.Lock()
 	defer d.mu.Unlock()

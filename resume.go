@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"os"
+	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/server"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
@@ -38,6 +39,26 @@ func (d *Daemon) standBy(t *turn, next *upgrade.Successor, access map[string]soc
 			return
 		}
 		d.resign(t)
+	case <-t.decided:
+	}
+}
+
+// standbyTime is how long a generation stands by at least after it has been replaced, also where its connections are gone before:
+// a program that fails soon after it has begun to serve, because something else that it needs is missing, leaves nobody without service.
+const standbyTime = 3 * time.Second
+
+// standAWhile returns when a generation that stands by has done so for that long, or it is decided what becomes of it.
+func (d *Daemon) standAWhile(t *turn) {
+	d.mu.Lock()
+	stands, began := d.standing && d.turn == t, d.drainage.began
+	d.mu.Unlock()
+	if !stands {
+		return
+	}
+	timer := time.NewTimer(time.Until(began.Add(standbyTime)))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
 	case <-t.decided:
 	}
 }

@@ -185,3 +185,33 @@ func TestHUPInTheFirstMillisecond(t *testing.T) {
 		}
 	}
 }
+
+// TestSuccessorThatDiesAMomentLater upgrades an idle daemon to programs that serve, and then fail for want of something else that
+// they need. The old process has no connections any more, and is there all the same to serve again.
+func TestSuccessorThatDiesAMomentLater(t *testing.T) {
+	t.Parallel()
+	d := daemontest.Start(t, daemontest.OnlyWeb)
+	before, err := d.State()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, after := range []string{"0s", "10ms", "200ms", "1s"} {
+		daemontest.Fault("serve for "+after)(t, d)
+		if _, err := d.Upgrade(t.Context()); err != nil && !errors.As(err, new(*control.FailedError)) { // it may die even before
+			t.Fatalf("a program that serves for %s: %v", after, err)
+		}
+		daemontest.Await(t, "the old process as the one that serves again", func() bool {
+			s, err := d.State()
+			return err == nil && s.PID == before.PID
+		})
+		wantServed(t, d, false, before.PID)
+	}
+	if err := daemon.Install(binaries.Mixed2(t), d.Binary); err != nil {
+		t.Fatal(err)
+	}
+	up, err := d.Upgrade(t.Context())
+	if err != nil || up.Old.PID != before.PID {
+		t.Fatalf("the next upgrade: %+v, %v", up, err)
+	}
+	wantServed(t, d, true, before.PID)
+}

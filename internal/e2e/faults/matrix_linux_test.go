@@ -109,7 +109,7 @@ var matrixFaults = []struct {
 	}},
 	{name: "HUP again", inject: (*cell).hangUp, expect: always(upgraded)},
 	{name: "TERM", inject: (*cell).terminate, expect: always(ended)},
-	{name: "disk full", inject: (*cell).fillDisk, expect: failsBefore(points.AfterFork), smallDisk: true},
+	{name: "disk full", inject: (*cell).fillDisk, expect: failsBefore(points.Told), smallDisk: true},
 	{name: "no descriptors", inject: (*cell).takeDescriptors, expect: failsBefore(points.BeforeReady)},
 	{name: "binary deleted", inject: (*cell).deleteBinary, expect: failsBefore(points.Configuration)},
 }

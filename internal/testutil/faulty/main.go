@@ -50,12 +50,12 @@ func early(fault string) {
 		elsewhere()
 	}
 	if length, ok := strings.CutPrefix(fault, "late "); ok {
-		comeUpAfter(length)
+		runFor(length)
 	}
 }
 
-// comeUpAfter has this process run for a while before it comes to gozd.
-func comeUpAfter(length string) {
+// runFor has this process do nothing for a while.
+func runFor(length string) {
 	d, err := time.ParseDuration(length)
 	if err != nil {
 		log.Fatal(err)
@@ -89,6 +89,11 @@ func late(fault string) {
 	}
 	if strings.HasPrefix(fault, "late ") {
 		serveWeb()
+	}
+	if length, ok := strings.CutPrefix(fault, "serve for "); ok {
+		serveWeb()
+		runFor(length)
+		log.Fatal("listen tcp :6060: bind: address already in use")
 	}
 }
 
