@@ -33,7 +33,7 @@ var mayImport = map[string][]string{
 	"internal/check":      {"cfg", "internal/envfile", "internal/process", "internal/socket"},
 	"internal/control":    {"internal/process"},
 
-	"internal/control/client":   {"internal/control/protocol", "internal/process"},
+	"internal/control/client":   {"internal/control/protocol", "internal/process", "internal/socket"},
 	"internal/control/protocol": {},
 	"internal/control/server":   {"internal/control/protocol", "internal/process", "internal/socket"},
 
