@@ -10,6 +10,7 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/activation"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/check"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/printable"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/supervise"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
@@ -107,7 +108,7 @@ func (a *arguments) control() error {
 // say tells what has been done to whoever asks for gozd's own log.
 func (a *arguments) say(format string, args ...any) {
 	if a.verbose {
-		fmt.Fprintf(os.Stderr, markLog+format+"\n", args...)
+		fmt.Fprintln(os.Stderr, markLog+printable.Line(fmt.Sprintf(format, args...)))
 	}
 }
 

@@ -2,6 +2,7 @@ package gozd
 
 import (
 	"crypto/tls"
+	"io/fs"
 	"log/slog"
 	"net"
 	"os"
@@ -120,6 +121,8 @@ type group struct {
 	bound bool         // nobody can connect yet: see listenOnAll
 	used  bool         // the program has taken it
 	open  bool         // it is being accepted on
+
+	file fs.FileInfo // of a Unix socket, as it was when this process took the socket; nil if there was none
 
 	activated bool   // systemd has the socket too, and keeps it
 	stored    string // the name under which systemd is to keep it; "" if it is not

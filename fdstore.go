@@ -89,7 +89,7 @@ func (d *Daemon) takeStored(match, now upgrade.Socket, opts socket.Options) (soc
 		return nil, err
 	}
 	if now.Network == "unix" {
-		err = socket.SetAccess(now.Address, opts)
+		err = setSocketAccess(ln, now.Address, opts)
 	} else {
 		err = socket.AllowSharing(ln, false)
 	}

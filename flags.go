@@ -7,6 +7,8 @@ import (
 	"os"
 	"slices"
 	"strings"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/printable"
 )
 
 // The exit statuses of Daemonize.
@@ -72,7 +74,7 @@ func fprintError(w io.Writer, arg0 string, verbose bool, err error) {
 	if verbose {
 		mark = markError
 	}
-	for line := range strings.Lines(err.Error()) {
+	for line := range strings.Lines(printable.Text(err.Error())) {
 		_, _ = fmt.Fprintf(w, "%s%s\n", mark, strings.TrimSuffix(line, "\n"))
 	}
 }

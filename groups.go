@@ -7,6 +7,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"syscall"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/check"
@@ -33,6 +34,7 @@ func (d *Daemon) claimGroups() error {
 	// First the groups that keep their socket, so that a new group does not
 	// take it for itself.
 	matches := matchSockets(d.conf.Groups, inherited)
+	d.forgetLostSockets(matches)
 	if d.Generation() == 1 {
 		d.discardStored(matches)
 	}
@@ -52,6 +54,17 @@ func (d *Daemon) claimGroups() error {
 		return d.listenOnAll() // clients may as well wait: there is nobody else
 	}
 	return nil
+}
+
+// forgetLostSockets has a Unix socket bound anew whose file somebody has removed: nobody can connect to
+// the inherited one any more.
+func (d *Daemon) forgetLostSockets(matches []*upgrade.Socket) {
+	for i, s := range matches {
+		if s != nil && s.Network == "unix" && !s.Activated && socket.IsMissing(s.Address) {
+			d.log.Warn("somebody has removed the socket's file: a new one is bound", "group", d.conf.Groups[i].Name, "socket", s.Address)
+			matches[i] = nil
+		}
+	}
 }
 
 // tlsConfig is an https group's; it is nil for other modes.
@@ -122,6 +135,9 @@ func (d *Daemon) claim(conf *cfg.Group, match *upgrade.Socket) (*group, error) {
 	g := &group{conf: conf, own: own, bound: own, activated: activated}
 	if !activated {
 		g.stored = d.nameStored(conf)
+	}
+	if now.Network == "unix" {
+		g.file = socket.File(now.Address)
 	}
 	g.ln = listen.New(inner, listen.Options{
 		Group:    conf.Name,
@@ -198,12 +214,21 @@ func (d *Daemon) inherit(old, now upgrade.Socket, opts socket.Options) (net.List
 		return nil, err
 	}
 	if now.Network == "unix" && !now.Activated {
-		if err := socket.SetAccess(now.Address, opts); err != nil {
+		if err := setSocketAccess(ln, now.Address, opts); err != nil {
 			_ = ln.Close()
 			return nil, err
 		}
 	}
 	return ln, nil
+}
+
+// setSocketAccess is socket.SetAccess for a listener of any type.
+func setSocketAccess(ln net.Listener, path string, opts socket.Options) error {
+	conn, ok := ln.(syscall.Conn)
+	if !ok {
+		return fmt.Errorf("%T is no socket", ln)
+	}
+	return socket.SetAccess(conn, path, opts)
 }
 
 // Listen returns the listener of a group, as the package's [Listen] does.
@@ -274,8 +299,13 @@ func (d *Daemon) socketAccess() map[string]socket.Options {
 // restoreAccess undoes what a successor that failed has done to the files of the sockets
 // that it would have taken over.
 func (d *Daemon) restoreAccess(access map[string]socket.Options) {
-	for path, opts := range access {
-		if err := socket.SetAccess(path, opts); err != nil {
+	for _, g := range d.order {
+		path := g.conf.Listen.Address
+		opts, ok := access[path]
+		if !ok || socket.IsMissing(path) {
+			continue
+		}
+		if err := socket.SetAccess(g.ln, path, opts); err != nil {
 			d.log.Warn("mode and owner of a socket not restored", "error", err)
 		}
 	}
@@ -286,7 +316,7 @@ func (d *Daemon) removeAllSockets() error {
 	var errs []error
 	for _, g := range d.order {
 		if g.conf.Listen.Network == "unix" && !g.outlives() {
-			errs = append(errs, socket.Remove(g.conf.Listen.Address))
+			errs = append(errs, socket.RemoveFile(g.conf.Listen.Address, g.file))
 		}
 	}
 	return errors.Join(errs...)

@@ -20,7 +20,7 @@ const modulePath = "bitbucket.org/PinIdea/go-zero-downtime-daemon"
 var mayImport = map[string][]string{
 	".": {
 		"cfg", "listen", "httpx", "fcgix", "tcpx",
-		"internal/activation", "internal/check", "internal/control", "internal/control/client", "internal/control/protocol", "internal/control/server", "internal/early", "internal/envfile", "internal/fault", "internal/handover", "internal/process", "internal/report", "internal/socket",
+		"internal/activation", "internal/check", "internal/control", "internal/control/client", "internal/control/protocol", "internal/control/server", "internal/early", "internal/envfile", "internal/fault", "internal/handover", "internal/printable", "internal/process", "internal/report", "internal/socket",
 		"internal/supervise", "internal/tickets", "internal/upgrade",
 	},
 	"cfg":                 {},
@@ -29,11 +29,11 @@ var mayImport = map[string][]string{
 	"httpx":               {"listen"},
 	"fcgix":               {"listen"},
 	"tcpx":                {"listen"},
-	"cmd/gozdctl":         {"cfg", "internal/check", "internal/control", "internal/control/client", "internal/control/protocol", "internal/process"},
+	"cmd/gozdctl":         {"cfg", "internal/check", "internal/control", "internal/control/client", "internal/control/protocol", "internal/printable", "internal/process"},
 	"internal/check":      {"cfg", "internal/envfile", "internal/process", "internal/socket"},
 	"internal/control":    {"internal/process"},
 
-	"internal/control/client":   {"internal/control/protocol", "internal/process"},
+	"internal/control/client":   {"internal/control/protocol", "internal/process", "internal/socket"},
 	"internal/control/protocol": {},
 	"internal/control/server":   {"internal/control/protocol", "internal/process", "internal/socket"},
 
@@ -41,6 +41,7 @@ var mayImport = map[string][]string{
 	"internal/envfile":   {},
 	"internal/fault":     {},
 	"internal/handover":  {"internal/fault"},
+	"internal/printable": {},
 	"internal/process":   {"internal/fault", "internal/report"},
 	"internal/report":    {},
 	"internal/socket":    {},

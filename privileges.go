@@ -10,13 +10,11 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 )
 
-// Modes of what the daemon makes. Who may ask whether it runs is not limited; who may read
-// what it says is.
+// Modes of what the daemon makes.
 const (
 	runDirMode = 0o755
 	logDirMode = 0o750
 	logMode    = 0o640
-	lockMode   = 0o644
 )
 
 // makeFiles makes what root can make and the configured user may not: he will go on with it when this
@@ -38,9 +36,6 @@ func (d *Daemon) makeFiles() error {
 			return check.InGroup(d.conf, &d.conf.Groups[i], err)
 		}
 	}
-	if err := id.MakeFile(process.LockPath(c.PIDFile), lockMode); err != nil {
-		return fmt.Errorf("lock file: %w", err)
-	}
 	return nil
 }
 
@@ -53,7 +48,7 @@ func makeRunDir(c *cfg.Daemon, id *process.Identity) error {
 		return err
 	}
 	if c.OwnDir {
-		return id.TakeDir(dir)
+		return id.TakeDir(dir, filepath.Base(c.PIDFile))
 	}
 	return nil
 }

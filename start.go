@@ -141,6 +141,16 @@ func (d *Daemon) takeLock() error {
 			return err
 		}
 	}
+	id, err := check.Identity(d.conf)
+	if err == nil {
+		err = d.lock.GiveTo(id)
+	}
+	if err != nil {
+		return err
+	}
+	if d.Generation() == 1 {
+		process.RemoveStaleState(pidfile)
+	}
 	if f := d.lock.File(); f != nil {
 		d.up.Pass(fileLock, f)
 	}

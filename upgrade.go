@@ -98,7 +98,7 @@ func (d *Daemon) drop(groups []string) {
 			continue
 		}
 		if g.conf.Listen.Network == "unix" {
-			_ = socket.Remove(g.conf.Listen.Address) // the successor does too, perhaps later
+			_ = socket.RemoveFile(g.conf.Listen.Address, g.file) // the successor does too, perhaps later
 		}
 		g.ln.EmptyQueue()
 	}

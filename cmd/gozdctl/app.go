@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/printable"
 )
 
 // app is one run of gozdctl.
@@ -69,7 +71,7 @@ func (a *app) complain(cmd *cobra.Command, name string, err error) {
 	} else {
 		name = ""
 	}
-	for line := range strings.Lines(err.Error()) {
+	for line := range strings.Lines(printable.Text(err.Error())) {
 		a.tell(name + strings.TrimSuffix(line, "\n"))
 	}
 	if errors.Is(err, errUsage) {
@@ -85,14 +87,14 @@ func (a *app) complain(cmd *cobra.Command, name string, err error) {
 // tell prints a line on standard error that begins with gozdctl's name.
 func (a *app) tell(line string) {
 	const name = "gozdctl:"
-	text := a.stderr.fold(name + " " + line)
+	text := a.stderr.fold(name + " " + printable.Line(line))
 	a.stderr.printf("%s%s\n", a.stderr.paint(red, name), strings.TrimPrefix(text, name))
 }
 
 // say prints what has been done, for people.
 func (a *app) say(format string, args ...any) {
 	if !a.json {
-		a.stdout.printf("%s\n", a.stdout.fold(fmt.Sprintf(format, args...)))
+		a.stdout.printf("%s\n", a.stdout.fold(printable.Line(fmt.Sprintf(format, args...))))
 	}
 }
 
@@ -102,5 +104,5 @@ func (a *app) printJSON() {
 		a.tell(err.Error())
 		return
 	}
-	a.stdout.printf("%s\n", data)
+	a.stdout.printf("%s\n", printable.JSON(data))
 }

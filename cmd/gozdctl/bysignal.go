@@ -36,7 +36,7 @@ func (a *app) upgradeBySignal(ctx context.Context, pidfile string, why error) er
 	p.step(fmt.Sprintf("generation %d (pid %d) serves", up.New.Generation, up.New.PID), "")
 	p.end()
 	a.upgraded(&client.Upgraded{
-		OldPID: up.Old.PID,
+		OldPID: up.Old.PID, OldGeneration: up.Old.Generation,
 		Served: protocol.Event{Generation: up.New.Generation, PID: up.New.PID},
 	}, up.Took)
 	return nil

@@ -1,5 +1,7 @@
 package main
 
+import "bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/printable"
+
 // progress tells what happens while it happens. On a terminal it is one line that
 // grows, and whose end is written anew; otherwise each step is a line.
 type progress struct {
@@ -13,6 +15,7 @@ const indent = "  " // of a line that carries on the one before
 // step adds what has happened. mark is what follows it on a line: "…" where the next step
 // is waited for.
 func (p *progress) step(text, mark string) {
+	text = printable.Line(text)
 	if !p.s.live {
 		p.s.printf("%s\n", text)
 		return
@@ -34,6 +37,7 @@ func (p *progress) step(text, mark string) {
 // now shows what is so at the moment; the next step, or the next now, replaces it. Where lines
 // cannot be written anew it says nothing.
 func (p *progress) now(text string) {
+	text = printable.Line(text)
 	if !p.s.live || text == p.live {
 		return
 	}

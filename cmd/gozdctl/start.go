@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/printable"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 )
 
@@ -113,7 +114,7 @@ func (a *app) start(ctx context.Context, pidfile string, program []string) error
 	a.out.acted = true
 	a.out.Seconds = ptr(a.now().Sub(began).Seconds())
 	if said != "" && !a.json {
-		a.stderr.printf("%s\n", said)
+		a.stderr.printf("%s\n", printable.Text(said))
 	}
 	return a.started(ctx, pidfile, program[0], a.now().Sub(began))
 }

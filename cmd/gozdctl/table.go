@@ -2,6 +2,8 @@ package main
 
 import (
 	"strings"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/printable"
 )
 
 // column is one column of a table.
@@ -32,6 +34,11 @@ const gap = 2 // columns between columns
 // write prints the table on s. What does not fit is shrunk, the columns with the most
 // to give first; a table that cannot be narrow enough is as narrow as it can be.
 func (t *table) write(s *screen) {
+	for _, row := range t.rows {
+		for i := range row {
+			row[i].text = printable.Line(row[i].text)
+		}
+	}
 	widths := t.widths(s.width())
 	titles := make([]cell, len(t.columns))
 	for i, c := range t.columns {

@@ -58,7 +58,7 @@ func (a *app) upgrade(ctx context.Context, pidfile string, noDrain bool) error {
 	up, err := c.Upgrade(ctx, client.UpgradeOptions{NoDrain: noDrain}, t.tell)
 	t.progress.end()
 	if up == nil {
-		return a.upgradeFailed(c.PID(), t, err)
+		return a.upgradeFailed(c.PID(), err)
 	}
 	if err != nil { // the new generation serves: only the drain was not waited for
 		a.tell(fmt.Sprintf("the old generation (pid %d) still drains: see gozdctl status %s", up.OldPID, pidfile))
@@ -69,7 +69,7 @@ func (a *app) upgrade(ctx context.Context, pidfile string, noDrain bool) error {
 
 // upgraded reports the new generation. Progress has said all of it to who looks at a terminal.
 func (a *app) upgraded(up *client.Upgraded, took time.Duration) {
-	old := generation{Generation: up.Served.Generation - 1, PID: up.OldPID}
+	old := generation{Generation: up.OldGeneration, PID: up.OldPID}
 	a.out.acted = true
 	a.out.Serving = &generation{Generation: up.Served.Generation, PID: up.Served.PID}
 	a.out.Seconds = ptr(took.Seconds())
@@ -81,13 +81,13 @@ func (a *app) upgraded(up *client.Upgraded, took time.Duration) {
 }
 
 // upgradeFailed completes the error of an upgrade by what serves now.
-func (a *app) upgradeFailed(asked int, t *upgradeTeller, err error) error {
+func (a *app) upgradeFailed(asked int, err error) error {
 	var failed *client.UpgradeError
 	if !errors.As(err, &failed) {
 		return err
 	}
 	a.out.Upgrade = &upgradeOutcome{
-		Old:   generation{Generation: t.old(), PID: failed.PID},
+		Old:   generation{Generation: failed.Generation, PID: failed.PID},
 		Stage: failed.Stage, Reason: failed.Reason, Failed: failed.Failed,
 	}
 	if failed.Stage == "" { // cut short by a stop
@@ -110,9 +110,6 @@ type upgradeTeller struct {
 	trial    bool
 	most     int // connections when the drain began
 }
-
-// old is the generation that was asked, 0 where it is not known.
-func (t *upgradeTeller) old() int { return max(t.next-1, 0) }
 
 func (t *upgradeTeller) tell(e protocol.Event) {
 	p := &t.progress

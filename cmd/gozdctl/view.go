@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/protocol"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/printable"
 )
 
 // view shows a status to people.
@@ -30,12 +31,15 @@ func (v *view) write() {
 
 // writeHead says in a line what is going on, and then what all generations have in common.
 func (v *view) writeHead() {
-	head := wrap(v.status.PIDFile+": "+v.summary(), v.s.width()-len(indent))
-	head[0] = v.s.paint(bold, v.status.PIDFile) + strings.TrimPrefix(head[0], v.status.PIDFile)
+	file := printable.Line(v.status.PIDFile)
+	head := wrap(file+": "+v.summary(), v.s.width()-len(indent))
+	if rest, ok := strings.CutPrefix(head[0], file); ok { // it is wrapped where it has blanks
+		head[0] = v.s.paint(bold, file) + rest
+	}
 	v.s.printf("%s\n", strings.Join(head, "\n"+indent))
 	row := func(name, text string) {
 		const names = 15
-		for i, line := range wrap(text, max(v.s.width()-names, 0)) {
+		for i, line := range wrap(printable.Line(text), max(v.s.width()-names, 0)) {
 			if i > 0 {
 				name = ""
 			}

@@ -2,10 +2,12 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
 	"time"
+	"unicode"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/protocol"
 )
@@ -143,5 +145,34 @@ func TestCellThatIsTooLong(t *testing.T) {
 	table.write(s)
 	if want := "A     B\n1001 days next\n"; buf.String() != want {
 		t.Errorf("it is %q, want %q", buf.String(), want)
+	}
+}
+
+// What a daemon says may be a hostile user's words: none of it acts on the operator's terminal.
+func TestNothingOfADaemonsActsOnTheTerminal(t *testing.T) {
+	const hostile = "\x1b]0;owned\x07\x1b[2J\u009b31m\x7f\xff\nroot#"
+	status := crowded()
+	status.PIDFile, status.Config, status.Log, status.Upgrades.LastFailure = hostile, hostile, hostile, hostile
+	for i := range status.Generations {
+		g := &status.Generations[i]
+		g.Binary, g.Build.Version, g.State = hostile, hostile, hostile
+		for j := range g.Groups {
+			g.Groups[j].Name, g.Groups[j].Address, g.Groups[j].Mode = hostile, hostile, hostile
+		}
+	}
+	page, out := pageOf(0)
+	(&view{status: status, now: looked, s: page}).write()
+	a := newApp(page, page)
+	a.say("upgraded: %s", hostile)
+	a.complain(a.rootCommand(), "", errors.New(hostile))
+	(&progress{s: page}).step(hostile, "…")
+	(&watcher{app: a}).printLine(status, nil)
+	(&watcher{app: a}).printLine(nil, errors.New(hostile))
+	a.out.Error = hostile
+	a.printJSON()
+	for _, r := range out.String() {
+		if r != '\n' && !unicode.IsPrint(r) {
+			t.Fatalf("%U is written: %q", r, out)
+		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/protocol"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/printable"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 )
 
@@ -84,7 +85,7 @@ func (w *watcher) printJSON(s *protocol.Status, err error) error {
 	if err != nil {
 		return err
 	}
-	w.app.stdout.printf("%s\n", data)
+	w.app.stdout.printf("%s\n", printable.JSON(data))
 	return w.app.stdout.err
 }
 
@@ -95,7 +96,7 @@ func (w *watcher) redraw(s *protocol.Status, err error) {
 	page := *terminal
 	page.w = &text
 	if err != nil {
-		page.printf("%s\n", page.paint(red, err.Error()))
+		page.printf("%s\n", page.paint(red, printable.Line(err.Error())))
 	} else {
 		v := view{status: s, now: w.app.now(), s: &page}
 		v.write()
@@ -141,7 +142,7 @@ func (w *watcher) printLine(s *protocol.Status, err error) {
 	}
 	if line != w.said {
 		w.said = line
-		w.app.stdout.printf("%s  %s\n", w.app.now().Format(time.TimeOnly), line)
+		w.app.stdout.printf("%s  %s\n", w.app.now().Format(time.TimeOnly), printable.Line(line))
 	}
 }
 

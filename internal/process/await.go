@@ -27,7 +27,7 @@ func Await(ctx context.Context, pidfile string) (*Running, error) {
 	defer tick.Stop()
 	for {
 		r, err := Find(pidfile)
-		if !isUnsettled(err) {
+		if !IsUnsettled(err) {
 			return r, err
 		}
 		select {
@@ -40,8 +40,8 @@ func Await(ctx context.Context, pidfile string) (*Running, error) {
 	}
 }
 
-// isUnsettled recognises the errors of Find that pass by themselves.
-func isUnsettled(err error) bool {
+// IsUnsettled recognises the errors of Find and [ReadRecord] that pass by themselves.
+func IsUnsettled(err error) bool {
 	if errors.Is(err, ErrNotRunning) {
 		return false
 	}

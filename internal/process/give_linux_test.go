@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -56,7 +57,7 @@ func TestMakeForAnIdentity(t *testing.T) {
 	theirs := fmt.Sprintf(" %d:%d", stranger.UID, stranger.GID)
 	for name, want := range map[string]string{
 		"file": "-rw-r--r--" + theirs, "dir": "drwxr-xr-x" + theirs, "own": "drwxr-x--x 0:0",
-		"none": "", "program's": "-rw------- 0:0", "app.pid.lock": "-rw-r--r-- 0:0",
+		"none": "", "program's": "-rw------- 0:0", "app.pid.lock": "-rw------- 0:0",
 	} {
 		if got[name] != want {
 			t.Errorf("%s is %q, want %q", name, got[name], want)
@@ -88,22 +89,46 @@ func TestWhatIsThereIsLeftAlone(t *testing.T) {
 
 func TestTakeDir(t *testing.T) {
 	needRoot(t, "give directories away")
-	dir := t.TempDir()
-	sub, link := filepath.Join(dir, "sub"), filepath.Join(dir, "link")
-	if err := errors.Join(os.Mkdir(sub, 0o755), os.Symlink(dir, link)); err != nil {
+	top := t.TempDir()
+	link := filepath.Join(top, "link")
+	if err := os.Symlink(top, link); err != nil {
 		t.Fatal(err)
 	}
-	if err := stranger.TakeDir(sub); err != nil {
-		t.Error(err)
+	for _, test := range []struct {
+		name  string
+		files []string
+		mode  os.FileMode
+		uid   int
+		given bool
+	}{
+		{"empty", nil, 0o755, 0, true},
+		{"ours", []string{"app.pid", "app.pid.lock", ".app.pid.new.7", "app.pid.12.sock"}, 0o755, 0, true},
+		{"its own already", []string{"other"}, 0o755, stranger.UID, true},
+		{"with others' files", []string{"app.pid", "sshd"}, 0o755, 0, false},
+		{"sticky", nil, 0o777 | os.ModeSticky, 0, false},
+		{"open to all", nil, 0o777, 0, false},
+		{"another user's", nil, 0o755, nobody + 5, false},
+	} {
+		dir := filepath.Join(top, test.name)
+		err := os.Mkdir(dir, 0o755)
+		for _, name := range test.files {
+			err = errors.Join(err, os.WriteFile(filepath.Join(dir, name), nil, 0o600))
+		}
+		if err = errors.Join(err, os.Chmod(dir, test.mode), os.Chown(dir, test.uid, -1)); err != nil {
+			t.Fatal(err)
+		}
+		before := access(dir)
+		err = stranger.TakeDir(dir, "app.pid")
+		given := strings.Contains(access(dir), fmt.Sprintf(" %d:", stranger.UID))
+		if given != test.given || (err == nil) != test.given || err != nil && access(dir) != before {
+			t.Errorf("%s: %v, and it was %s and is %s", test.name, err, before, access(dir))
+		}
 	}
-	if got, want := access(sub), fmt.Sprintf("drwxr-xr-x %d:%d", stranger.UID, stranger.GID); got != want {
-		t.Errorf("the directory is %s, want %s", got, want)
-	}
-	before := access(dir)
-	if err := stranger.TakeDir(link); !errors.Is(err, syscall.ENOTDIR) && !errors.Is(err, syscall.ELOOP) {
+	before := access(top)
+	if err := stranger.TakeDir(link, "app.pid"); !errors.Is(err, syscall.ENOTDIR) && !errors.Is(err, syscall.ELOOP) {
 		t.Errorf("TakeDir of a link = %v, want an error", err)
 	}
-	if now := access(dir); now != before {
+	if now := access(top); now != before {
 		t.Errorf("what the link points to is %s and was %s", now, before)
 	}
 }

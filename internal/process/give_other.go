@@ -11,8 +11,6 @@ import (
 // MakeFile does nothing.
 func (*Identity) MakeFile(string, fs.FileMode) error { return nil }
 
-func followOwn(string) (int, error) { return 0, nil }
-
 // MakeDir makes a directory, if only its last element is missing.
 func (*Identity) MakeDir(path string, mode fs.FileMode) error {
 	if err := os.Mkdir(path, mode); !errors.Is(err, fs.ErrExist) {
@@ -22,7 +20,7 @@ func (*Identity) MakeDir(path string, mode fs.FileMode) error {
 }
 
 // TakeDir does nothing.
-func (*Identity) TakeDir(string) error { return nil }
+func (*Identity) TakeDir(string, string) error { return nil }
 
 // Readable returns nil.
 func Readable(string) error { return nil }

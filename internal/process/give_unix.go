@@ -5,8 +5,10 @@ package process
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -33,51 +35,88 @@ func (id *Identity) MakeFile(path string, mode fs.FileMode) error {
 	return errors.Join(f.Chown(id.UID, id.GID), f.Close())
 }
 
-// followOwn returns a flag for opening path as root, in a directory that may be another user's: he could have put
-// a link there to any file of root's.
-func followOwn(path string) (flag int, err error) {
-	if unix.Geteuid() != 0 {
-		return 0, nil
-	}
-	info, err := os.Lstat(path)
-	if err != nil || info.Mode()&fs.ModeSymlink == 0 {
-		return unix.O_NOFOLLOW, nil //nolint:nilerr // whoever opens it finds that too
-	}
-	if uid, ok := owner(info); ok && uid != 0 {
-		return 0, fmt.Errorf("%s is a link of user %d: %w", path, uid, fs.ErrPermission)
-	}
-	return 0, nil
-}
-
 // MakeDir makes a directory with just this mode, if only its last element is missing, which
-// belongs to id, or to this process if id is nil. One that is there is left alone.
+// belongs to id, or to this process if id is nil. One that is there is left alone. In a directory of another user's
+// something else could stand at the path a moment later: what is changed is an empty directory of this process's user.
 func (id *Identity) MakeDir(path string, mode fs.FileMode) error {
-	err := os.Mkdir(path, mode)
+	err := os.Mkdir(path, mode&0o700)
 	if errors.Is(err, fs.ErrExist) {
 		return nil
 	}
+	if err != nil {
+		return err
+	}
+	dir, err := openDir(path)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = dir.Close() }()
+	info, err := dir.Stat()
+	if uid, ok := owner(info); err == nil && ok && uid != os.Geteuid() {
+		err = &fs.PathError{Op: "mkdir", Path: path, Err: ErrUntrusted}
+	}
+	if _, more := dir.ReadDir(1); err == nil && !errors.Is(more, io.EOF) {
+		err = &fs.PathError{Op: "mkdir", Path: path, Err: ErrUntrusted}
+	}
 	if err == nil {
-		err = os.Chmod(path, mode) // whatever the umask is
+		err = dir.Chmod(mode) // whatever the umask is
 	}
 	if err == nil && id.gives() {
-		err = os.Lchown(path, id.UID, id.GID)
+		err = dir.Chown(id.UID, id.GID)
 	}
 	return err
 }
 
-// TakeDir has a directory that is there belong to id. It must lie where only root can put anything: the
-// directory of a daemon's own, which another user of its had before.
-func (id *Identity) TakeDir(path string) error {
+// openDir opens a directory, and follows no link to one.
+func openDir(path string) (*os.File, error) {
+	return os.OpenFile(path, os.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
+}
+
+// TakeDir makes a directory id's that is there already: the default directory of a daemon's own, in which root's daemon
+// of the same name has left its files. Only one of root's is given away in which there is nothing but files whose names begin with
+// ours, and into which only root can put any: the program may have the name of a directory that others use, as lock and user
+// in /run.
+func (id *Identity) TakeDir(path, ours string) error {
 	if !id.gives() {
 		return nil
 	}
-	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	dir, err := openDir(path)
 	if err != nil {
 		return fmt.Errorf("open directory %s: %w", path, err)
 	}
-	defer func() { _ = unix.Close(fd) }()
-	if err := unix.Fchown(fd, id.UID, id.GID); err != nil {
+	defer func() { _ = dir.Close() }()
+	info, err := dir.Stat()
+	if err != nil {
+		return err
+	}
+	if uid, ok := owner(info); ok && uid == id.UID {
+		return nil
+	}
+	if err := mayGive(dir, info, ours); err != nil {
+		return fmt.Errorf("directory %s is not given to user %d: %w", path, id.UID, err)
+	}
+	if err := dir.Chown(id.UID, id.GID); err != nil {
 		return fmt.Errorf("give directory %s to user %d: %w", path, id.UID, err)
+	}
+	return nil
+}
+
+// mayGive says, by an error, why a directory must stay whose it is.
+func mayGive(dir *os.File, info fs.FileInfo, ours string) error {
+	if uid, ok := owner(info); ok && uid != 0 {
+		return fmt.Errorf("it is user %d's: %w", uid, fs.ErrPermission)
+	}
+	if info.Mode()&fs.ModeSticky != 0 || info.Mode().Perm()&0o002 != 0 {
+		return fmt.Errorf("everybody can write to it (%v): %w", info.Mode(), fs.ErrPermission)
+	}
+	names, err := dir.Readdirnames(-1)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		if !strings.HasPrefix(strings.TrimPrefix(name, "."), ours) {
+			return fmt.Errorf("it has files of others, such as %q: %w", name, fs.ErrPermission)
+		}
 	}
 	return nil
 }

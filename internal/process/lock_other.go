@@ -4,6 +4,7 @@ package process
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 )
 
@@ -32,4 +33,7 @@ func (*Lock) File() *os.File { return nil }
 // Leave does nothing.
 func (*Lock) Leave() {}
 
-func held(string) (bool, error) { return false, nil }
+// GiveTo does nothing.
+func (*Lock) GiveTo(*Identity) error { return nil }
+
+func held(string) (fs.FileInfo, error) { return nil, nil }

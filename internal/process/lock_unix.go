@@ -5,6 +5,7 @@ package process
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -22,10 +23,14 @@ func LockPath(pidfile string) string { return pidfile + ".lock" }
 // errLocked means that somebody holds the lock.
 var errLocked = errors.New("locked")
 
+// maxLooks bounds how often a lock file is opened that is removed at once: a daemon that ends does so, and
+// whoever owns the directory could do it for ever.
+const maxLooks = 1000
+
 // acquire takes the lock of a PID file or returns errLocked.
 func acquire(pidfile string) (*Lock, error) {
 	path := LockPath(pidfile)
-	for {
+	for range maxLooks {
 		f, err := openLock(path)
 		if errors.Is(err, os.ErrNotExist) && isDir(filepath.Dir(path)) {
 			continue // it was there a moment ago
@@ -39,20 +44,59 @@ func acquire(pidfile string) (*Lock, error) {
 			return nil, err
 		}
 		if l.isAt(path) {
-			return l, nil
+			good, err := l.makeOurs(path)
+			if good {
+				return l, nil
+			}
+			if err != nil {
+				_ = f.Close()
+				return nil, fmt.Errorf("lock file: %w", err)
+			}
 		}
-		_ = f.Close() // the last owner removed it after we had opened it
+		_ = f.Close() // it is not the one at the path, or not any more
 	}
+	return nil, fmt.Errorf("lock file %s: somebody puts another in its place again and again", path)
 }
 
-// openLock opens the lock file, which everybody may read who wants to know whether the daemon runs. Root opens it in
-// a directory that may be another user's, and so follows no link.
+// lockMode lets nobody else take the lock: flock needs no more than the right to read.
+const lockMode = 0o600
+
+// openLock opens the lock file. Root opens it in a directory that may be another user's, and so follows no link.
 func openLock(path string) (*os.File, error) {
-	f, err := create(path, os.O_RDWR, 0o644)
+	f, err := create(path, os.O_RDWR, lockMode)
 	if errors.Is(err, os.ErrExist) {
-		f, err = os.OpenFile(path, os.O_RDWR|unix.O_NOFOLLOW, 0)
+		f, err = openUnfollowed(path, os.O_RDWR, 0)
 	}
 	return f, err
+}
+
+// makeOurs sees to it that the lock file, which is locked and nobody's any more, is this process's user's own and no
+// one else's to open: an older version made it for all to read, another user's daemon may have left it, or somebody has
+// put it there. What is not ours is not changed, but removed, and good is false: the next look makes a new one.
+func (l *Lock) makeOurs(path string) (good bool, err error) {
+	info, err := l.file.Stat()
+	if err != nil {
+		return false, err
+	}
+	if !info.Mode().IsRegular() {
+		return false, &fs.PathError{Op: "open", Path: path, Err: fmt.Errorf("not a regular file (%v)", info.Mode().Type())}
+	}
+	if !isOurs(info) || info.Size() != 0 {
+		return false, remove(path)
+	}
+	return true, l.file.Chmod(lockMode)
+}
+
+// GiveTo makes the lock file id's, who is to hold it: whoever asks whether the daemon runs compares the file's owner with
+// the process's user.
+func (l *Lock) GiveTo(id *Identity) error {
+	if !id.gives() {
+		return nil
+	}
+	if err := l.file.Chown(id.UID, id.GID); err != nil {
+		return fmt.Errorf("lock file: %w", err)
+	}
+	return nil
 }
 
 func isDir(path string) bool {
@@ -74,7 +118,7 @@ func (l *Lock) flock() error {
 // isAt reports whether the locked file is the one at path.
 func (l *Lock) isAt(path string) bool {
 	here, err1 := l.file.Stat()
-	there, err2 := os.Stat(path)
+	there, err2 := os.Lstat(path)
 	return err1 == nil && err2 == nil && os.SameFile(here, there)
 }
 
@@ -93,25 +137,25 @@ func (l *Lock) File() *os.File { return l.file }
 // keeps the lock.
 func (l *Lock) Leave() { _ = l.file.Close() }
 
-// held reports whether the lock of a PID file is held by anyone. It takes the
+// held returns the lock file of a PID file if anyone holds the lock, and nil if nobody does. It takes the
 // lock for an instant when it is free; see Acquire.
-func held(pidfile string) (bool, error) {
-	f, err := os.Open(LockPath(pidfile))
+func held(pidfile string) (fs.FileInfo, error) {
+	f, info, err := openControlFile(LockPath(pidfile))
 	if errors.Is(err, os.ErrNotExist) {
-		return false, nil
+		return nil, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("lock file: %w", err)
+		return nil, fmt.Errorf("lock file: %w", err)
 	}
 	defer func() { _ = f.Close() }()
 	err = control(f, func(fd int) error { return unix.Flock(fd, unix.LOCK_SH|unix.LOCK_NB) })
 	if errors.Is(err, unix.EWOULDBLOCK) {
-		return true, nil
+		return info, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("lock file %s: %w", f.Name(), err)
+		return nil, fmt.Errorf("lock file %s: %w", f.Name(), err)
 	}
-	return false, nil
+	return nil, nil
 }
 
 // control calls do with f's descriptor, and leaves its mode alone.

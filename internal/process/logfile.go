@@ -1,21 +1,14 @@
 package process
 
-import (
-	"fmt"
-	"os"
-)
+import "fmt"
 
 // OpenLog opens the file at path for appending, with mode 0640 if it is new,
 // and makes it the process's standard output and standard error. Calling it
 // again reopens the file, after logrotate has moved it away: what is written
 // meanwhile goes to one file or the other. On an error the streams stay as
-// they are. Root follows a symbolic link only if it is root's own.
+// they are. Root follows a symbolic link only if it is root's own, and its directory too.
 func OpenLog(path string) error {
-	flag, err := followOwn(path)
-	if err != nil {
-		return fmt.Errorf("log file: %w", err)
-	}
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE|flag, 0o640)
+	f, err := openLogFile(path, 0o640)
 	if err != nil {
 		return fmt.Errorf("log file: %w", err)
 	}

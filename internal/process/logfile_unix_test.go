@@ -82,3 +82,28 @@ func TestOpenLogFails(t *testing.T) {
 		t.Errorf("OpenLog = %v, want an error that names %s", err, path)
 	}
 }
+
+func init() { roles["open log"] = func() { openLog(os.Getenv(pathEnv)) } }
+
+// Root opens its log where another user can put links: none is followed, and no file with two names is written to.
+func TestRootsLogInAnothersDirectory(t *testing.T) {
+	needRoot(t, "be misled")
+	other := filepath.Join(t.TempDir(), "other")
+	writeFile(t, other, "root's")
+	for name, link := range map[string]func(old, new string) error{"symbolic": os.Symlink, "hard": os.Link} {
+		path := filepath.Join(t.TempDir(), "app.log")
+		if err := link(other, path); err != nil {
+			t.Fatal(err)
+		}
+		if name == "symbolic" {
+			chown(t, 0, path) // as if root's own had been moved there
+		}
+		chown(t, nobody, filepath.Dir(path))
+		if out, err := role(t, "open log", path).CombinedOutput(); err == nil {
+			t.Errorf("%s link: it was opened: %s", name, out)
+		}
+		if got := contents(t, other); got != "root's" {
+			t.Errorf("%s link: the other file holds %q", name, got)
+		}
+	}
+}

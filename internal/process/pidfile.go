@@ -25,7 +25,7 @@ func pidText(pid int) []byte { return []byte(strconv.Itoa(pid) + "\n") }
 // ReadPID returns the PID in the file at path. The error wraps fs.ErrNotExist
 // where there is no file, and names path and content where that is no PID.
 func ReadPID(path string) (int, error) {
-	data, err := os.ReadFile(path)
+	data, _, err := readControlFile(path)
 	if err != nil {
 		return 0, fmt.Errorf("PID file: %w", err)
 	}
@@ -89,7 +89,7 @@ func replaceFile(path string, data []byte) error {
 
 // remove removes a file that may be missing.
 func remove(path string) error {
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := unlink(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	return nil

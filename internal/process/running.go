@@ -14,16 +14,21 @@ var ErrNotRunning = errors.New("not running")
 
 // RunningError is returned by [Acquire] when the daemon runs already.
 type RunningError struct {
-	PID int // of the serving generation; 0 if it could not be found out
+	PIDFile string
+	PID     int // of the serving generation; 0 if it could not be found out
 }
 
 // Error implements error.
 func (e *RunningError) Error() string {
-	if e.PID == 0 {
-		return "already running"
+	text := "already running"
+	if e.PID != 0 {
+		text += fmt.Sprintf(", pid %d", e.PID)
 	}
-	return fmt.Sprintf("already running, pid %d", e.PID)
+	return fmt.Sprintf("%s (PID file %s)", text, e.PIDFile)
 }
+
+// ErrCannotSee means that nothing is known of other processes here: /proc is not mounted, in a chroot for one.
+var ErrCannotSee = errors.New("other processes cannot be seen: /proc is not mounted")
 
 // acquireWait is how long Acquire tries when the lock is held but no daemon is
 // to be seen: somebody who only looks holds the lock for an instant, a daemon that
@@ -41,10 +46,10 @@ func Acquire(pidfile string) (*Lock, error) {
 		}
 		if p, err := Find(pidfile); err == nil {
 			p.Close()
-			return nil, &RunningError{PID: p.PID}
+			return nil, &RunningError{PIDFile: pidfile, PID: p.PID}
 		}
 		if time.Now().After(deadline) {
-			return nil, &RunningError{}
+			return nil, &RunningError{PIDFile: pidfile}
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
@@ -66,6 +71,10 @@ func Open(pid int, startTime uint64) (*Process, error) {
 		return nil, fmt.Errorf("process %d: %w", pid, os.ErrProcessDone)
 	}
 	now, err := StartTime(pid)
+	if errors.Is(err, ErrCannotSee) { // it may well live
+		_ = p.Release()
+		return nil, fmt.Errorf("process %d: %w", pid, err)
+	}
 	if err != nil || (startTime != 0 && now != startTime) {
 		_ = p.Release()
 		return nil, fmt.Errorf("process %d: %w", pid, os.ErrProcessDone)
@@ -92,28 +101,18 @@ type Running struct {
 
 // Find returns the serving generation of the daemon that a PID file belongs
 // to. It believes the lock, then the state file, and checks the process's start
-// time: a stale PID file, or a PID that a stranger has by now, is
-// [ErrNotRunning]. It looks once; who acts on what it says calls [Await].
+// time and user: a stale PID file, or a PID that a stranger has by now, is
+// [ErrNotRunning], and files that could be anybody's are [ErrUntrusted]. It looks once; who acts on what it says calls [Await].
 func Find(pidfile string) (*Running, error) {
-	locked, err := held(pidfile)
+	r, err := ReadRecord(pidfile)
 	if err != nil {
 		return nil, err
 	}
-	if !locked {
-		return nil, notRunning(pidfile)
-	}
-	state, err := ReadState(pidfile)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%s: the daemon is starting, or somebody has removed its state file: %w", pidfile, err)
-	}
+	p, err := r.Open()
 	if err != nil {
 		return nil, err
 	}
-	p, err := Open(state.PID, state.StartTime)
-	if err != nil {
-		return nil, fmt.Errorf("%s: the daemon's lock is held, but its serving generation is gone: %w", pidfile, err)
-	}
-	return &Running{Process: p, State: state}, nil
+	return &Running{Process: p, State: r.State}, nil
 }
 
 // notRunning tells a stale PID file from none, and both from a daemon whose lock file
@@ -142,3 +141,7 @@ func RemoveFiles(pidfile string) error {
 	state := StatePath(pidfile)
 	return errors.Join(removeNew(pidfile), removeNew(state), remove(pidfile), remove(state), remove(LockPath(pidfile)))
 }
+
+// RemoveStaleState removes the state file that a daemon has left which was killed, once another has the lock: until
+// that one serves, nobody does.
+func RemoveStaleState(pidfile string) { _ = remove(StatePath(pidfile)) }

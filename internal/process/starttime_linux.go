@@ -2,7 +2,9 @@ package process
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"strconv"
 )
@@ -12,6 +14,9 @@ import (
 // for good: the number alone may belong to a stranger by now.
 func StartTime(pid int) (uint64, error) {
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if errors.Is(err, fs.ErrNotExist) && !seesProcesses() {
+		return 0, ErrCannotSee
+	}
 	if err != nil {
 		return 0, err
 	}
@@ -25,4 +30,10 @@ func StartTime(pid int) (uint64, error) {
 		return 0, fmt.Errorf("process %d: %w", pid, os.ErrProcessDone) // dead, only not waited for
 	}
 	return strconv.ParseUint(string(fields[startTime]), 10, 64)
+}
+
+// seesProcesses tells a process that is gone from a /proc that is not there.
+func seesProcesses() bool {
+	_, err := os.Stat("/proc/self/stat")
+	return err == nil
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"slices"
 	"time"
@@ -79,15 +80,23 @@ func WriteState(pidfile string, s *State) error {
 }
 
 // overwrite changes a JSON file in its place, by one write that needs no more room than the
-// file has, if it is not much longer. White space stands where it was longer before.
+// file has, if it is not much longer. White space stands where it was longer before. In a directory of another user's
+// the file could be anything: only one that is this process's own, and has no other name, is written to.
 func overwrite(path string, data []byte) error {
-	before, err := os.ReadFile(path)
+	before, info, err := readControlFile(path)
 	if err != nil {
 		return err
 	}
-	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	f, err := openUnfollowed(path, os.O_WRONLY, 0)
 	if err != nil {
 		return err
+	}
+	now, err := f.Stat()
+	if err == nil && (!os.SameFile(info, now) || !isOurs(now)) {
+		err = &fs.PathError{Op: "write", Path: path, Err: ErrUntrusted}
+	}
+	if err != nil {
+		return errors.Join(err, f.Close())
 	}
 	if n := len(before) - len(data); n > 0 {
 		data = slices.Concat(data, bytes.Repeat([]byte{'\n'}, n))
@@ -101,13 +110,18 @@ func overwrite(path string, data []byte) error {
 // ReadState reads the state file that belongs to a PID file. The error wraps
 // fs.ErrNotExist where there is none.
 func ReadState(pidfile string) (*State, error) {
-	data, err := os.ReadFile(StatePath(pidfile))
+	s, _, err := readState(pidfile)
+	return s, err
+}
+
+func readState(pidfile string) (*State, fs.FileInfo, error) {
+	data, info, err := readControlFile(StatePath(pidfile))
 	if err != nil {
-		return nil, fmt.Errorf("state file: %w", err)
+		return nil, nil, fmt.Errorf("state file: %w", err)
 	}
 	s := new(State)
 	if err := json.Unmarshal(data, s); err != nil {
-		return nil, fmt.Errorf("state file %s: %w", StatePath(pidfile), err)
+		return nil, nil, fmt.Errorf("state file %s: %w", StatePath(pidfile), err)
 	}
-	return s, nil
+	return s, info, nil
 }

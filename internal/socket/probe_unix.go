@@ -3,10 +3,10 @@
 package socket
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
 	"os"
 	"syscall"
 )
@@ -46,7 +46,9 @@ func probeFile(path string, info fs.FileInfo) error {
 	if info.Mode().Type() != fs.ModeSocket {
 		return fmt.Errorf("the file is no socket (%v): %w", info.Mode(), syscall.EADDRINUSE)
 	}
-	c, err := net.DialTimeout("unix", path, probeTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), probeTimeout)
+	defer cancel()
+	c, err := Dial(ctx, path)
 	if err == nil {
 		_ = c.Close()
 		return fmt.Errorf("another process answers on it: %w", syscall.EADDRINUSE)

@@ -77,3 +77,7 @@ func AllowSharing(ln syscall.Conn, allow bool) error {
 	}
 	return setReusePort(raw, allow)
 }
+
+func dialError(path string, err error) error {
+	return &net.OpError{Op: "dial", Net: "unix", Addr: &net.UnixAddr{Name: path, Net: "unix"}, Err: err}
+}

@@ -42,6 +42,8 @@ func bindUnix(path string, opts Options) (Listener, error) {
 	}
 	f := os.NewFile(uintptr(fd), path)
 	defer func() { _ = f.Close() }() // net.FileListener duplicates it
+	// On Linux the file's mode is the socket's, less the umask: never more than it is to be. Elsewhere this fails.
+	_ = unix.Fchmod(fd, uint32(opts.Mode.Perm()))
 	if err := unix.Bind(fd, &unix.SockaddrUnix{Name: path}); err != nil {
 		return nil, listenError(path, os.NewSyscallError("bind", err))
 	}
@@ -54,7 +56,7 @@ func bindUnix(path string, opts Options) (Listener, error) {
 }
 
 func openBound(f *os.File, path string, opts Options) (Listener, error) {
-	if err := SetAccess(path, opts); err != nil {
+	if err := SetAccess(f, path, opts); err != nil {
 		return nil, err
 	}
 	return fileListener(f)
@@ -126,25 +128,7 @@ func removeStale(path string) error {
 	if err := probeFile(path, info); err != nil {
 		return err
 	}
-	return os.Remove(path)
-}
-
-// setAccess changes what is to be changed only: a daemon that has given up its privileges
-// may not even set the mode that a file of another owner has.
-func setAccess(path string, opts Options) error {
-	now, err := Access(path)
-	if err != nil {
-		return err
-	}
-	if now.Mode != opts.Mode {
-		if err := os.Chmod(path, opts.Mode); err != nil {
-			return err
-		}
-	}
-	if (opts.UID < 0 || opts.UID == now.UID) && (opts.GID < 0 || opts.GID == now.GID) {
-		return nil
-	}
-	return os.Lchown(path, opts.UID, opts.GID)
+	return unlink(path)
 }
 
 // Access returns the mode and owner of a Unix socket's file.
@@ -160,13 +144,22 @@ func Access(path string) (Options, error) {
 	return opts, nil
 }
 
-// SetAccess gives an inherited Unix socket's file the mode and owner of opts, as
-// Listen does for a new one.
-func SetAccess(path string, opts Options) error {
+// SetAccess gives a Unix socket's file the mode and owner of opts, as
+// Listen does for a new one. bound is the socket. In a directory of another user's anything could stand at the
+// path: what is changed is the file that the socket is bound to, or at least a socket, and no link is followed.
+func SetAccess(bound syscall.Conn, path string, opts Options) error {
 	if isAbstract(path) {
 		return nil
 	}
-	return setAccess(path, opts)
+	raw, err := bound.SyscallConn()
+	if err != nil {
+		return err
+	}
+	var setErr error
+	if err := raw.Control(func(fd uintptr) { setErr = setAccess(int(fd), path, opts) }); err != nil {
+		return err
+	}
+	return setErr
 }
 
 func setReusePort(c syscall.RawConn, on bool) error {
@@ -193,7 +186,11 @@ func Exists(path string) bool {
 
 // Remove removes a Unix socket's file when its daemon has ended or has moved to
 // another address. Abstract names and files that are no sockets are left alone.
-func Remove(path string) error {
+func Remove(path string) error { return RemoveFile(path, nil) }
+
+// RemoveFile is Remove, and leaves another file than is alone, unless is is nil: somebody may have removed
+// a socket's file, and another socket may have been bound at its path.
+func RemoveFile(path string, is fs.FileInfo) error {
 	if isAbstract(path) {
 		return nil
 	}
@@ -204,8 +201,37 @@ func Remove(path string) error {
 	if err != nil {
 		return err
 	}
-	if info.Mode().Type() != fs.ModeSocket {
+	if info.Mode().Type() != fs.ModeSocket || is != nil && !os.SameFile(info, is) {
 		return nil // somebody has replaced it
 	}
-	return os.Remove(path)
+	return unlink(path)
+}
+
+// unlink is os.Remove, which would try rmdir too.
+func unlink(path string) error {
+	if err := unix.Unlink(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return &fs.PathError{Op: "remove", Path: path, Err: err}
+	}
+	return nil
+}
+
+// File is the file at the path of a Unix socket; nil if there is none, or the name is abstract.
+func File(path string) fs.FileInfo {
+	if isAbstract(path) {
+		return nil
+	}
+	info, err := os.Lstat(path)
+	if err != nil {
+		return nil
+	}
+	return info
+}
+
+// IsMissing reports whether somebody has removed a Unix socket's file: no client can find the socket any more.
+func IsMissing(path string) bool {
+	if isAbstract(path) {
+		return false
+	}
+	_, err := os.Lstat(path)
+	return errors.Is(err, fs.ErrNotExist)
 }

@@ -5,6 +5,7 @@ package socket
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"os"
 	"syscall"
@@ -39,7 +40,7 @@ func listenNet(network, address string) (Listener, error) {
 func Begin(Listener) error { return nil }
 
 // SetAccess does nothing: there are neither modes nor owners here.
-func SetAccess(string, Options) error { return nil }
+func SetAccess(syscall.Conn, string, Options) error { return nil }
 
 // Access returns nothing.
 func Access(string) (Options, error) { return Options{UID: -1, GID: -1}, nil }
@@ -48,6 +49,15 @@ func setReusePort(syscall.RawConn, bool) error { return errors.ErrUnsupported }
 
 // Remove removes a Unix socket's file.
 func Remove(path string) error { return os.Remove(path) }
+
+// RemoveFile is Remove.
+func RemoveFile(path string, _ fs.FileInfo) error { return Remove(path) }
+
+// File returns nil.
+func File(string) fs.FileInfo { return nil }
+
+// IsMissing reports false: nobody passes sockets here.
+func IsMissing(string) bool { return false }
 
 // Probe returns nil: nothing is known without listening here.
 func Probe(string, string) error { return nil }

@@ -2,17 +2,12 @@ package client
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/protocol"
 )
-
-// isGone recognises that a process has ended.
-func isGone(err error) bool { return errors.Is(err, os.ErrProcessDone) }
 
 // Status asks what the generation knows. The one that serves knows all that live, which
 // takes it half a second at most if one of them does not answer.

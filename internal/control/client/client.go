@@ -9,11 +9,13 @@ import (
 	"io/fs"
 	"net"
 	"net/http"
+	"os"
 	"syscall"
 	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/protocol"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/socket"
 )
 
 // socketWait is how long a generation that has just become ready may take to open its
@@ -32,45 +34,69 @@ type Client struct {
 	pidfile string
 	pid     int
 	path    string
-	http    *http.Client
+
+	generation int // 0 where it is not known
+
+	accept func(socket.Peer) error // says who may answer
+	http   *http.Client
 }
 
-// Dial returns a Client of the generation that serves, by the daemon's PID file. The
-// error wraps process.ErrNotRunning where no daemon runs, [ErrNoSocket] and
+// settleWait is how long the files of a daemon may name a generation that is gone, or none: while one starts, is
+// replaced, or has died.
+const settleWait = 5 * time.Second
+
+// dialInterval is how often Dial looks.
+const dialInterval = 5 * time.Millisecond
+
+// Dial returns a Client of the generation that serves, by the daemon's PID file. It asks the socket first, so that
+// a daemon is found whose processes cannot be seen from here. The
+// error wraps process.ErrNotRunning where no daemon runs, process.ErrUntrusted, [ErrNoSocket] and
 // [ErrPermission].
 func Dial(ctx context.Context, pidfile string) (*Client, error) {
+	began := time.Now()
+	tick := time.NewTicker(dialInterval)
+	defer tick.Stop()
 	for {
-		r, err := process.Await(ctx, pidfile)
-		if err != nil {
-			return nil, err
-		}
-		c, err := dialRunning(ctx, pidfile, r)
-		// It may have been replaced, and have ended, since it was found.
-		if err == nil || !isGone(err) && !isReplaced(pidfile, r.PID) {
+		c, until, err := tryDial(ctx, pidfile, began.Add(settleWait))
+		if err == nil || !time.Now().Before(until) {
 			return c, err
 		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil, fmt.Errorf("%w: %w", err, context.Cause(ctx))
+		}
 	}
 }
 
-// dialRunning closes r.
-func dialRunning(ctx context.Context, pidfile string, r *process.Running) (*Client, error) {
-	defer r.Close()
+// tryDial looks once. An error may pass until then.
+func tryDial(ctx context.Context, pidfile string, settled time.Time) (c *Client, until time.Time, err error) {
+	r, err := process.ReadRecord(pidfile)
+	if err != nil {
+		if process.IsUnsettled(err) {
+			until = settled
+		}
+		return nil, until, err
+	}
+	c, err = dialRecord(ctx, pidfile, r)
+	if !errors.Is(err, ErrNoSocket) {
+		return c, until, err
+	}
+	p, goneErr := r.Open()
+	if goneErr != nil { // it may have been replaced, and have ended, since
+		return nil, settled, goneErr
+	}
+	p.Close()
 	if !r.State.Control {
-		return nil, noSocket(protocol.SocketPath(pidfile, r.PID))
+		return nil, until, err
 	}
-	return dial(ctx, pidfile, r.PID, r.State.StartTime, r.State.Since)
+	return nil, r.State.Since.Add(socketWait), err
 }
 
-// isReplaced reports whether the state file names another generation by now.
-func isReplaced(pidfile string, pid int) bool {
-	s, err := process.ReadState(pidfile)
-	return err == nil && s.PID != pid
-}
-
-// DialPID returns a Client of the generation with that PID, be it serving, draining
-// or on probation. Where there is no socket the error wraps [ErrNoSocket], at once.
-func DialPID(ctx context.Context, pidfile string, pid int) (*Client, error) {
-	c := newClient(pidfile, pid)
+// dialRecord connects to the control socket of the generation that a daemon's files name.
+func dialRecord(ctx context.Context, pidfile string, r *process.Record) (*Client, error) {
+	c := newClient(pidfile, r.State.PID, func(p socket.Peer) error { return isGeneration(p, r) })
+	c.generation = r.State.Generation
 	if err := c.probe(ctx); err != nil {
 		c.Close()
 		return nil, err
@@ -78,53 +104,75 @@ func DialPID(ctx context.Context, pidfile string, pid int) (*Client, error) {
 	return c, nil
 }
 
-// At returns a Client of the generation with that PID, without a look whether there
+// isGeneration compares who answers with what the daemon's files say: the socket may have been put there by whoever
+// owns the directory, and lead to another daemon.
+func isGeneration(p socket.Peer, r *process.Record) error {
+	if p.UID != r.Owner {
+		return fmt.Errorf("who answers is user %d, and the daemon is user %d's: %w", p.UID, r.Owner, process.ErrUntrusted)
+	}
+	if p.PID == 0 {
+		return nil // it cannot be seen from here
+	}
+	if inside, err := process.PIDInside(p.PID); p.PID != r.State.PID && (err != nil || inside != r.State.PID) {
+		return fmt.Errorf("who answers is process %d, and the daemon is process %d: %w", p.PID, r.State.PID, process.ErrUntrusted)
+	}
+	start, err := process.StartTime(p.PID)
+	if p.PID == r.State.PID && err == nil && r.State.StartTime != 0 && start != r.State.StartTime {
+		return fmt.Errorf("who answers is another process %d than the daemon was: %w", p.PID, process.ErrUntrusted)
+	}
+	return nil
+}
+
+// DialPID returns a Client of the generation with that PID, be it serving, draining
+// or on probation. Where there is no socket the error wraps [ErrNoSocket], at once.
+func DialPID(ctx context.Context, pidfile string, pid int) (*Client, error) {
+	c := At(pidfile, pid)
+	if err := c.probe(ctx); err != nil {
+		c.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+// At returns a Client of the generation with that PID of this process's own daemon, without a look whether there
 // is one: the first call says so.
-func At(pidfile string, pid int) *Client { return newClient(pidfile, pid) }
-
-// dial is DialPID for a generation that has been ready since then: it has its socket, or is
-// about to.
-func dial(ctx context.Context, pidfile string, pid int, startTime uint64, since time.Time) (*Client, error) {
-	late := time.NewTimer(time.Until(since.Add(socketWait)))
-	defer late.Stop()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		c, err := DialPID(ctx, pidfile, pid)
-		if !errors.Is(err, ErrNoSocket) {
-			return c, err
+func At(pidfile string, pid int) *Client {
+	return newClient(pidfile, pid, func(p socket.Peer) error {
+		if p.PID != 0 && p.PID != pid || p.UID != os.Geteuid() && p.UID != 0 {
+			return fmt.Errorf("who answers is process %d of user %d, and not process %d: %w", p.PID, p.UID, pid, process.ErrUntrusted)
 		}
-		p, goneErr := process.Open(pid, startTime)
-		if goneErr != nil {
-			return nil, goneErr
-		}
-		p.Close()
-		select {
-		case <-tick.C:
-		case <-late.C:
-			return nil, err
-		case <-ctx.Done():
-			return nil, fmt.Errorf("%w: %w", err, context.Cause(ctx))
-		}
-	}
+		return nil
+	})
 }
 
-func newClient(pidfile string, pid int) *Client {
-	path := protocol.SocketPath(pidfile, pid)
-	connect := func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, "unix", path)
-	}
-	return &Client{
-		pidfile: pidfile,
-		pid:     pid,
-		path:    path,
-		http:    &http.Client{Transport: &http.Transport{DialContext: connect, MaxIdleConns: 1}},
-	}
+// newClient has accept say who may answer on the socket.
+func newClient(pidfile string, pid int, accept func(socket.Peer) error) *Client {
+	c := &Client{pidfile: pidfile, pid: pid, path: protocol.SocketPath(pidfile, pid), accept: accept}
+	connect := func(ctx context.Context, _, _ string) (net.Conn, error) { return c.connect(ctx) }
+	c.http = &http.Client{Transport: &http.Transport{DialContext: connect, MaxIdleConns: 1}}
+	return c
 }
 
-// probe finds out whether somebody answers at the path.
+// connect returns a connection to the generation, and to nobody else.
+func (c *Client) connect(ctx context.Context) (net.Conn, error) {
+	conn, err := socket.Dial(ctx, c.path)
+	if err != nil {
+		return nil, err
+	}
+	peer, err := socket.PeerOf(conn)
+	if err == nil {
+		err = c.accept(peer)
+	}
+	if err != nil {
+		_ = conn.Close()
+		return nil, fmt.Errorf("%s: %w", c.path, err)
+	}
+	return conn, nil
+}
+
+// probe finds out whether the generation answers at the path.
 func (c *Client) probe(ctx context.Context) error {
-	conn, err := new(net.Dialer).DialContext(ctx, "unix", c.path)
+	conn, err := c.connect(ctx)
 	if err != nil {
 		return c.connectError(err)
 	}
@@ -136,6 +184,8 @@ func (c *Client) connectError(err error) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
 		return noSocket(c.path)
+	case errors.Is(err, process.ErrUntrusted):
+		return fmt.Errorf("control socket: %w", err)
 	case errors.Is(err, fs.ErrPermission):
 		return fmt.Errorf("%s: %w: %w", c.path, ErrPermission, err)
 	}
@@ -146,6 +196,9 @@ func noSocket(path string) error { return fmt.Errorf("%s: %w", path, ErrNoSocket
 
 // PID returns that of the generation which is asked.
 func (c *Client) PID() int { return c.pid }
+
+// Generation returns the number of the generation which is asked, and 0 where it was dialled by its PID alone.
+func (c *Client) Generation() int { return c.generation }
 
 // Path returns the path of the control socket.
 func (c *Client) Path() string { return c.path }

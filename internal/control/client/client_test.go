@@ -85,6 +85,20 @@ func answering(status int, text string) http.HandlerFunc {
 	}
 }
 
+// serving is own for a daemon that has all its files.
+func serving(t *testing.T, h http.HandlerFunc) (c *client.Client, pidfile string) {
+	t.Helper()
+	pidfile = pidfileIn(t)
+	asDaemon(t, pidfile, process.State{Control: true, Since: time.Now(), Generation: 3})
+	serve(t, pidfile, h)
+	c, err := client.Dial(within(t), pidfile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return c, pidfile
+}
+
 // own returns a client of this process.
 func own(t *testing.T, h http.HandlerFunc) *client.Client {
 	t.Helper()
@@ -184,9 +198,6 @@ func TestUpgradeOutcomes(t *testing.T) {
 		{"drained", served + `{"event":"draining","open":1}` + "\n" + `{"event":"drained","moved":4}` + "\n", func(up *client.Upgraded, err error) bool {
 			return err == nil && up.Served.PID == 5 && up.OldPID == os.Getpid() && up.Drained.Moved == 4
 		}},
-		{"old one killed", served + `{"event":"draining","open":1}` + "\n", func(up *client.Upgraded, err error) bool {
-			return err == nil && up.Served.PID == 5 && up.Drained == nil
-		}},
 		{"failed", `{"event":"started","pid":5}` + "\n" + `{"event":"failed","pid":5,"stage":"listen","error":"in use"}` + "\n", func(_ *client.Upgraded, err error) bool {
 			var failed *client.UpgradeError
 			return errors.As(err, &failed) && failed.PID == os.Getpid() && failed.Failed == 5 && err.Error() == "upgrade failed at listen: pid 5: in use"
@@ -198,9 +209,6 @@ func TestUpgradeOutcomes(t *testing.T) {
 		{"given up", `{"event":"failed","error":"asked to end"}` + "\n", func(_ *client.Upgraded, err error) bool {
 			return err != nil && err.Error() == "upgrade given up: asked to end"
 		}},
-		{"ends early", `{"event":"started","pid":5}` + "\n", func(_ *client.Upgraded, err error) bool { return errors.Is(err, client.ErrUnknownOutcome) }},
-		{"says nothing", "", func(_ *client.Upgraded, err error) bool { return errors.Is(err, client.ErrUnknownOutcome) }},
-		{"half a line", `{"event":"ser`, func(_ *client.Upgraded, err error) bool { return errors.Is(err, client.ErrUnknownOutcome) }},
 		{"not JSON", "hello\n", func(_ *client.Upgraded, err error) bool { return errors.Is(err, client.ErrProtocol) }},
 	} {
 		seen := 0
@@ -212,28 +220,99 @@ func TestUpgradeOutcomes(t *testing.T) {
 }
 
 func TestUpgradeFollowsSuperseded(t *testing.T) {
-	start, err := process.StartTime(os.Getpid())
-	if err != nil {
-		t.Fatal(err)
-	}
 	asked := 0
-	c := own(t, func(w http.ResponseWriter, r *http.Request) {
-		if asked++; asked == 1 {
-			_, _ = fmt.Fprintf(w, `{"event":"superseded","pid":%d,"start_time":%d}`, os.Getpid(), start)
+	c, _ := serving(t, func(w http.ResponseWriter, _ *http.Request) {
+		if asked++; asked < 3 { // its files name the next one only a moment later
+			_, _ = fmt.Fprintf(w, `{"event":"superseded","pid":77}`)
 			return
 		}
 		_, _ = fmt.Fprintf(w, `{"event":"served","pid":9}`)
 	})
-	up, err := c.Upgrade(within(t), client.UpgradeOptions{NoDrain: true}, nil)
-	if err != nil || up.Served.PID != 9 || asked != 2 {
-		t.Errorf("%+v, %v after %d requests, want pid 9 after 2", up, err, asked)
+	told := 0
+	up, err := c.Upgrade(within(t), client.UpgradeOptions{NoDrain: true}, func(protocol.Event) { told++ })
+	if err != nil || up.Served.PID != 9 || asked != 3 || told != 2 {
+		t.Errorf("%+v, %v after %d requests and %d events, want pid 9 after 3 and 2", up, err, asked, told)
 	}
 }
 
-func TestSupersededByOneThatIsGone(t *testing.T) {
-	c := own(t, answering(http.StatusOK, `{"event":"superseded","pid":4194303,"start_time":1}`))
-	if up, err := c.Upgrade(within(t), client.UpgradeOptions{}, nil); !errors.Is(err, os.ErrProcessDone) {
-		t.Errorf("%+v, %v, want os.ErrProcessDone", up, err)
+// nextServes has the files of this process's daemon name another generation, which is its parent.
+func nextServes(t *testing.T, pidfile string) {
+	start, err := process.StartTime(os.Getppid())
+	if err == nil {
+		err = process.WriteState(pidfile, &process.State{PID: os.Getppid(), StartTime: start, Generation: 5})
+	}
+	if err != nil {
+		t.Error(err)
+	}
+}
+
+// The generation that is asked stops talking, because it is killed for one. What became of the upgrade is to be seen in the files.
+func TestUpgradeAfterTheStreamEnds(t *testing.T) {
+	const started, servedEvent = `{"event":"started","pid":5}` + "\n", `{"event":"served","pid":5,"generation":2}` + "\n"
+	later := func(t *testing.T, pidfile string) {
+		time.AfterFunc(300*time.Millisecond, func() { nextServes(t, pidfile) })
+	}
+	gone := func(t *testing.T, pidfile string) { // its successor holds the lock, has not come up, and ends
+		t.Helper()
+		if err := process.WriteState(pidfile, &process.State{PID: 1 << 22, StartTime: 1}); err != nil {
+			t.Error(err)
+		}
+		time.AfterFunc(300*time.Millisecond, func() { _ = process.RemoveFiles(pidfile) })
+	}
+	for _, test := range []struct {
+		name, stream string
+		then         func(t *testing.T, pidfile string)
+		check        func(up *client.Upgraded, err error) bool
+	}{
+		{"drain cut short", servedEvent, later, func(up *client.Upgraded, err error) bool {
+			return err == nil && up.Served.PID == 5 && up.Drained == nil && up.OldGeneration == 3
+		}},
+		{"successor serves a moment later", started, later, func(up *client.Upgraded, err error) bool {
+			return err == nil && up.Served.PID == os.Getppid() && up.Served.Generation == 5 && up.Served.Seconds > 0.2 && up.OldPID == os.Getpid()
+		}},
+		{"nobody serves", started, gone, func(up *client.Upgraded, err error) bool {
+			return up == nil && errors.Is(err, process.ErrNotRunning) && strings.Contains(err.Error(), "nobody serves")
+		}},
+		{"nobody serves, after it was said", servedEvent, gone, func(up *client.Upgraded, err error) bool {
+			return up == nil && errors.Is(err, process.ErrNotRunning)
+		}},
+		{"it lives", `{"event":"ser`, func(*testing.T, string) {}, func(up *client.Upgraded, err error) bool {
+			return up == nil && errors.Is(err, client.ErrUnknownOutcome)
+		}},
+		{"it lives and says nothing", "", func(*testing.T, string) {}, func(up *client.Upgraded, err error) bool {
+			return up == nil && errors.Is(err, client.ErrUnknownOutcome)
+		}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			c, pidfile := serving(t, answering(http.StatusOK, test.stream))
+			test.then(t, pidfile)
+			if up, err := c.Upgrade(within(t), client.UpgradeOptions{}, nil); !test.check(up, err) {
+				t.Errorf("Upgrade = %+v, %v", up, err)
+			}
+		})
+	}
+}
+
+// Whom another upgrade has replaced before it could be asked is not asked again: the one that serves is.
+func TestUpgradeOfOneThatIsReplaced(t *testing.T) {
+	for name, refuse := range map[string]http.HandlerFunc{
+		"hangs up":     func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
+		"waits":        answering(http.StatusOK, `{"event":"waiting"}`),
+		"does not any": answering(http.StatusConflict, `{"error":"asked to end","code":"not_serving"}`),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c, pidfile := serving(t, refuse)
+			nextServes(t, pidfile)
+			ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+			defer cancel()
+			// The parent, who is asked next, has no socket.
+			up, err := c.Upgrade(ctx, client.UpgradeOptions{}, nil)
+			if want := protocol.SocketPath(pidfile, os.Getppid()); up != nil || err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("Upgrade = %+v, %v, want that %s was tried", up, err, want)
+			}
+		})
 	}
 }
 

@@ -46,7 +46,9 @@ const (
 // UpgradeError says that an upgrade failed. Nothing has changed, and the generation that was
 // asked for it serves on, or again, unless the daemon has been asked to end meanwhile.
 type UpgradeError struct {
-	PID    int    // of the generation that was asked
+	PID        int // of the generation that was asked
+	Generation int // the same; 0 where its number is not known
+
 	Stage  string // as in upgrade.Error; empty where the upgrade was cut short by a stop
 	Failed int    // PID of the process that failed; 0 if there was none
 	Reason string // in the words of the process that failed, or refused

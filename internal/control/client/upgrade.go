@@ -33,75 +33,184 @@ func UpgradeWait(pidfile string) time.Duration {
 
 // Upgraded tells what an upgrade did.
 type Upgraded struct {
-	OldPID  int             // of the generation that was replaced
-	Served  protocol.Event  // the new one: Generation, PID, StartTime, Seconds
-	Drained *protocol.Event // how the old one ended; nil with NoDrain, or if it was killed
+	OldPID        int // of the generation that was replaced
+	OldGeneration int
+	Served        protocol.Event  // the new one: Generation, PID, StartTime, Seconds
+	Drained       *protocol.Event // how the old one ended; nil with NoDrain, or if it was killed
 }
 
 // Upgrade starts the newest binary as the next generation, and calls onEvent, if non-nil,
 // with each event as it comes, in the caller's goroutine. If another upgrade is in
 // progress it comes after that one, and is then asked of the generation which that one
-// has brought up: PID says who is asked at the beginning.
+// has brought up: PID says who is asked at the beginning. So it is if the generation that is asked has been replaced
+// before it could answer.
 //
 // The error is an *[UpgradeError] when the upgrade failed, which may be after the new generation has served: if it dies
-// while the old one drains, that one serves again. The error wraps [ErrUnknownOutcome]
-// when the stream, or ctx, ended before that was known. That does not end the upgrade.
+// while the old one drains, that one serves again. If the generation that was asked is killed, the daemon's files say
+// what became of the upgrade: its successor serves a moment later, or nobody does, and the error wraps
+// process.ErrNotRunning. The error wraps [ErrUnknownOutcome]
+// when ctx ended before that was known. That does not end the upgrade.
 func (c *Client) Upgrade(ctx context.Context, opts UpgradeOptions, onEvent func(protocol.Event)) (*Upgraded, error) {
-	up, next, err := c.upgrade(ctx, opts, onEvent)
-	for err == nil && up == nil {
-		up, next, err = followUpgrade(ctx, c.pidfile, next, opts, onEvent)
+	if onEvent == nil {
+		onEvent = func(protocol.Event) {}
+	}
+	began := time.Now()
+	a := &upgradeAttempt{Client: c, opts: opts, onEvent: onEvent}
+	up, again, err := a.run(ctx)
+	for again {
+		var next *Client
+		if next, err = Dial(ctx, c.pidfile); err != nil {
+			return nil, unknownIfOver(ctx, err)
+		}
+		a = &upgradeAttempt{Client: next, opts: opts, onEvent: onEvent, superseded: a.superseded}
+		up, again, err = a.run(ctx)
+		next.Close()
+	}
+	if up != nil && up.Served.Seconds == 0 { // nobody was there to say it
+		up.Served.Seconds = time.Since(began).Seconds()
 	}
 	return up, err
 }
 
-// followUpgrade asks the generation that an upgrade before this one has brought up.
-func followUpgrade(ctx context.Context, pidfile string, to protocol.Event, opts UpgradeOptions, onEvent func(protocol.Event)) (*Upgraded, protocol.Event, error) {
-	c, err := dial(ctx, pidfile, to.PID, to.StartTime, time.Now())
-	if err != nil {
-		return nil, protocol.Event{}, err
+// unknownIfOver marks the error of a look that ctx has ended.
+func unknownIfOver(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return fmt.Errorf("%w: %w", ErrUnknownOutcome, err)
 	}
-	defer c.Close()
-	return c.upgrade(ctx, opts, onEvent)
+	return err
 }
 
-// upgrade returns what the upgrade did, or, where both that and the error are nil, the event
-// that says whom to ask instead.
-func (c *Client) upgrade(ctx context.Context, opts UpgradeOptions, onEvent func(protocol.Event)) (*Upgraded, protocol.Event, error) {
+// upgradeAttempt asks one generation.
+type upgradeAttempt struct {
+	*Client
+	opts    UpgradeOptions
+	onEvent func(protocol.Event)
+
+	last       protocol.Event
+	up         *Upgraded
+	started    bool // a process was started for this very request
+	superseded int  // PID of the generation that has come first, as the caller knows
+}
+
+func (a *upgradeAttempt) heard(e protocol.Event) {
+	a.last = e
+	switch e.Type {
+	case protocol.Started:
+		a.started = true
+	case protocol.Served:
+		a.up = a.upgraded(e)
+	case protocol.Drained:
+		if a.up != nil {
+			a.up.Drained = &e
+		}
+	case protocol.Superseded:
+		if e.PID == a.superseded {
+			return // that generation's files do not name it yet, and the one before was asked again
+		}
+		a.superseded = e.PID
+	}
+	a.onEvent(e)
+}
+
+func (a *upgradeAttempt) upgraded(served protocol.Event) *Upgraded {
+	return &Upgraded{OldPID: a.pid, OldGeneration: a.generation, Served: served}
+}
+
+// run returns what the upgrade did, or that the generation which serves now is to be asked again.
+func (a *upgradeAttempt) run(ctx context.Context) (up *Upgraded, again bool, err error) {
 	path := protocol.PathUpgrade
-	if opts.NoDrain {
+	if a.opts.NoDrain {
 		path += "?" + protocol.QueryDrain + "=" + protocol.No
 	}
-	var up *Upgraded
-	var last protocol.Event
-	err := c.stream(ctx, http.MethodPost, path, func(e protocol.Event) {
-		last = e
-		switch e.Type {
-		case protocol.Served:
-			up = &Upgraded{OldPID: c.pid, Served: e}
-		case protocol.Drained:
-			if up != nil {
-				up.Drained = &e
-			}
-		}
-		if onEvent != nil {
-			onEvent(e)
-		}
-	})
+	err = a.stream(ctx, http.MethodPost, path, a.heard)
+	var refused *AnswerError
 	switch {
-	case last.Type == protocol.Failed: // perhaps after it has served: then the old generation serves again
-		return nil, last, c.upgradeError(last)
-	case up != nil:
-		return up, last, drainError(ctx, err)
-	case last.Type == protocol.Superseded:
-		return nil, last, nil
-	case err == nil:
-		return nil, last, fmt.Errorf("pid %d: the stream ended: %w", c.pid, ErrUnknownOutcome)
+	case a.last.Type == protocol.Failed: // perhaps after it has served: then the old generation serves again
+		return nil, false, a.upgradeError(a.last)
+	case a.up != nil && a.isOver():
+		return a.up, false, drainError(ctx, err)
+	case a.last.Type == protocol.Superseded:
+		return nil, true, pause(ctx)
+	case errors.As(err, &refused):
+		return nil, refused.Answer.Code == protocol.CodeNotServing && a.isReplaced(), err
+	case ctx.Err() != nil && a.up != nil:
+		return a.up, false, drainError(ctx, err)
+	case ctx.Err() != nil, errors.Is(err, ErrPermission), errors.Is(err, ErrProtocol), errors.Is(err, process.ErrUntrusted):
+		return nil, false, err
 	}
-	return nil, last, err
+	return a.lookAfter(ctx, err)
+}
+
+// isOver reports whether the stream has ended where it should.
+func (a *upgradeAttempt) isOver() bool { return a.opts.NoDrain || a.last.Type == protocol.Drained }
+
+// isReplaced reports whether the daemon's files name another generation by now.
+func (a *upgradeAttempt) isReplaced() bool {
+	r, err := process.ReadRecord(a.pidfile)
+	return err == nil && r.State.PID != a.pid
+}
+
+// lookAfter finds out what became of the upgrade where the generation that was asked has stopped talking in the middle:
+// it has been killed, or has ended just as it was asked. Its successor may serve a moment later, or stop too.
+func (a *upgradeAttempt) lookAfter(ctx context.Context, why error) (up *Upgraded, again bool, err error) {
+	settled := time.Now().Add(settleWait)
+	for {
+		r, err := process.ReadRecord(a.pidfile)
+		switch {
+		case errors.Is(err, process.ErrNotRunning):
+			return nil, false, fmt.Errorf("pid %d ended during the upgrade, and nobody serves: %w", a.pid, err)
+		case err != nil && !process.IsUnsettled(err):
+			return nil, false, err
+		case err == nil && r.State.PID == a.pid && isThere(r):
+			if !time.Now().Before(settled) {
+				return nil, false, why // it lives, and has stopped talking all the same
+			}
+		case err == nil && r.State.PID != a.pid && isThere(r):
+			return a.replacedBy(r.State)
+		}
+		if err := pause(ctx); err != nil {
+			return nil, false, fmt.Errorf("pid %d: %w: %w", a.pid, ErrUnknownOutcome, err)
+		}
+	}
+}
+
+// replacedBy is the outcome where another generation serves by now: the one that was started, if one was.
+func (a *upgradeAttempt) replacedBy(s *process.State) (up *Upgraded, again bool, err error) {
+	switch {
+	case a.up != nil:
+		return a.up, false, nil // only the drain was cut short
+	case !a.started:
+		return nil, true, nil
+	}
+	e := protocol.Event{Type: protocol.Served, Time: time.Now(), Generation: s.Generation, PID: s.PID, StartTime: s.StartTime}
+	a.onEvent(e)
+	return a.upgraded(e), false, nil
+}
+
+// isThere reports whether the generation that a daemon's files name lives, as far as can be seen from here.
+func isThere(r *process.Record) bool {
+	p, err := r.Open()
+	if err != nil {
+		return errors.Is(err, process.ErrCannotSee)
+	}
+	p.Close()
+	return true
+}
+
+// pause waits a moment before the next look.
+func pause(ctx context.Context) error {
+	timer := time.NewTimer(dialInterval)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 func (c *Client) upgradeError(failed protocol.Event) *UpgradeError {
-	return &UpgradeError{PID: c.pid, Stage: failed.Stage, Failed: failed.PID, Reason: failed.Error}
+	return &UpgradeError{PID: c.pid, Generation: c.generation, Stage: failed.Stage, Failed: failed.PID, Reason: failed.Error}
 }
 
 // drainError is what remains of an error once the upgrade has succeeded: only the

@@ -5,7 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"syscall"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/socket"
 )
 
 // peer is who has connected.
@@ -30,19 +31,8 @@ func peerFrom(ctx context.Context) *peer {
 }
 
 func peerOf(c net.Conn) *peer {
-	sc, ok := c.(syscall.Conn)
-	if !ok {
-		return &peer{err: fmt.Errorf("%T is no socket", c)}
-	}
-	raw, err := sc.SyscallConn()
-	if err != nil {
-		return &peer{err: err}
-	}
-	p := new(peer)
-	if err := raw.Control(func(fd uintptr) { p.uid, p.pid, p.err = identify(int(fd)) }); err != nil {
-		p.err = err
-	}
-	return p
+	p, err := socket.PeerOf(c)
+	return &peer{uid: p.UID, pid: p.PID, err: err}
 }
 
 // mayControl says, by an error, that a daemon of that user is not the peer's to control.

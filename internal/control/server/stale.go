@@ -1,9 +1,9 @@
 package server
 
 import (
+	"context"
 	"errors"
 	"io/fs"
-	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -51,7 +51,9 @@ func isGone(pid int) bool {
 // this one cannot see it, in another PID namespace. One that may not even be asked is of the user that
 // the daemon had before its configuration named another.
 func removeUnanswered(path string) {
-	c, err := net.DialTimeout("unix", path, time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	c, err := socket.Dial(ctx, path)
 	if err == nil {
 		_ = c.Close()
 		return

@@ -53,6 +53,26 @@ func TestSocketFileChangesHands(t *testing.T) {
 	c.await(t, 10)
 }
 
+// TestSocketFileIsRemoved has somebody remove the socket's file of a daemon that runs: the next upgrade binds a new one,
+// and the old generation does not take that away when it goes.
+func TestSocketFileIsRemoved(t *testing.T) {
+	d := daemontest.Prepare(t, binaries.Mixed(t), "[web]\nmode http\nlisten unix:web.sock\n")
+	path := filepath.Join(d.Dir, "web.sock")
+	if err := d.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := os.Remove(path); err != nil {
+			t.Fatal(err)
+		}
+		daemontest.UpgradeToOther(t, d)
+		wantAccess(t, path, 0o660, os.Geteuid())
+		c := call(t, targetOf(path), false)
+		c.await(t, 10)
+		c.stop()
+	}
+}
+
 // wantAccess checks mode and owner of a socket's file.
 func wantAccess(t *testing.T, path string, mode fs.FileMode, uid int) {
 	t.Helper()

@@ -1,10 +1,10 @@
 //go:build !linux && !darwin && !freebsd
 
-package server
+package socket
 
 import "errors"
 
-// canIdentify says whether identify works here.
-const canIdentify = false
+// KnowsPeers says whether PeerOf works here.
+const KnowsPeers = false
 
 func identify(int) (uid, pid int, err error) { return 0, 0, errors.ErrUnsupported }

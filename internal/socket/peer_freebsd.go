@@ -1,6 +1,4 @@
-//go:build darwin || freebsd
-
-package server
+package socket
 
 import (
 	"os"
@@ -8,8 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// canIdentify says whether identify works here.
-const canIdentify = true
+// KnowsPeers says whether PeerOf works here.
+const KnowsPeers = true
 
 // solLocal is SOL_LOCAL in sys/un.h; x/sys does not have it for all of them.
 const solLocal = 0

@@ -1,4 +1,4 @@
-package server
+package socket
 
 import (
 	"os"
@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// canIdentify says whether identify works here.
-const canIdentify = true
+// KnowsPeers says whether PeerOf works here.
+const KnowsPeers = true
 
 // identify returns who was at the other end of a Unix socket when it connected.
 func identify(fd int) (uid, pid int, err error) {

@@ -1,0 +1,73 @@
+//go:build unix
+
+package client_test
+
+import (
+	"errors"
+	"net/http"
+	"os"
+	"os/exec"
+	"testing"
+	"time"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/client"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/protocol"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
+)
+
+// victim is another daemon of the same user, by a PID file of its own: this process. It must not be asked anything.
+func victim(t *testing.T) (socket string) {
+	t.Helper()
+	pidfile := pidfileIn(t)
+	serve(t, pidfile, func(w http.ResponseWriter, r *http.Request) { t.Errorf("it was asked %s %s", r.Method, r.URL) })
+	return protocol.SocketPath(pidfile, os.Getpid())
+}
+
+// forged is a daemon whose files name a process that has no socket, and at whose socket's path something stands that the
+// owner of the directory has put there.
+func forged(t *testing.T, put func(path string) error) (pidfile string) {
+	t.Helper()
+	pidfile = pidfileIn(t)
+	asDaemon(t, pidfile, process.State{Control: true, Since: time.Now()})
+	cmd := exec.CommandContext(t.Context(), "sleep", "60")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Wait() }) // the context has killed it
+	start, err := process.StartTime(cmd.Process.Pid)
+	if err == nil {
+		err = process.WriteState(pidfile, &process.State{PID: cmd.Process.Pid, StartTime: start, Control: true, Since: time.Now()})
+	}
+	if err == nil {
+		err = put(protocol.SocketPath(pidfile, cmd.Process.Pid))
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pidfile
+}
+
+func TestForgedSockets(t *testing.T) {
+	to := victim(t)
+	for name, put := range map[string]func(path string) error{
+		"link to another daemon's":      func(path string) error { return os.Symlink(to, path) },
+		"hard link to another daemon's": func(path string) error { return os.Link(to, path) },
+		"regular file":                  func(path string) error { return os.WriteFile(path, nil, 0o600) },
+		"link to a device":              func(path string) error { return os.Symlink("/dev/zero", path) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			pidfile := forged(t, put)
+			began := time.Now()
+			c, err := client.Dial(within(t), pidfile)
+			if err == nil {
+				_, err = c.Stop(within(t))
+			}
+			if err == nil || errors.Is(err, process.ErrNotRunning) || time.Since(began) > 5*time.Second {
+				t.Errorf("Dial and Stop = %v after %v, want a refusal at once", err, time.Since(began))
+			}
+			if name == "hard link to another daemon's" && !errors.Is(err, process.ErrUntrusted) {
+				t.Errorf("Dial and Stop = %v, want ErrUntrusted", err)
+			}
+		})
+	}
+}

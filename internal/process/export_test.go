@@ -1,0 +1,7 @@
+package process
+
+// What the tests need of the inside.
+var (
+	Overwrite      = overwrite
+	OnlyRootWrites = onlyRootWrites
+)

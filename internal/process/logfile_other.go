@@ -1,0 +1,12 @@
+//go:build !unix
+
+package process
+
+import (
+	"io/fs"
+	"os"
+)
+
+func openLogFile(path string, mode fs.FileMode) (*os.File, error) {
+	return os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, mode)
+}

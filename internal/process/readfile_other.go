@@ -1,0 +1,14 @@
+//go:build !unix
+
+package process
+
+import (
+	"io/fs"
+	"os"
+)
+
+func openUnfollowed(path string, flag int, mode fs.FileMode) (*os.File, error) {
+	return os.OpenFile(path, flag, mode)
+}
+
+func unlink(path string) error { return os.Remove(path) }

@@ -1,0 +1,101 @@
+package process
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// ErrUntrusted means that a daemon's files do not prove whose they are: somebody who is neither root nor the
+// daemon's user could have written them, or has. No process is signalled or asked then. It is fs.ErrPermission too.
+var ErrUntrusted = fmt.Errorf("not to be trusted: %w", fs.ErrPermission)
+
+// Record is what the files of a daemon that runs say of it.
+//
+// Whoever may write in their directory may lie in them. So a Record is believed only as far as its owner could act
+// himself: the process that it names must be one of the user who owns the lock, and where that is root, the directory must
+// be in root's hands alone.
+type Record struct {
+	State *State
+	Owner int // uid of the user who owns the lock; -1 where the system has none
+
+	pidfile string
+}
+
+// ReadRecord returns what the files of the daemon that runs by a PID file say. The error wraps [ErrNotRunning]
+// where nobody holds the daemon's lock, [ErrUntrusted], and fs.ErrNotExist while a daemon starts. It does not look
+// at the process; see [Record.Open].
+func ReadRecord(pidfile string) (*Record, error) {
+	lock, err := held(pidfile)
+	if err != nil {
+		return nil, err
+	}
+	if lock == nil {
+		return nil, notRunning(pidfile)
+	}
+	state, info, err := readState(pidfile)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s: the daemon is starting, or somebody has removed its state file: %w", pidfile, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	r := &Record{State: state, Owner: -1, pidfile: pidfile}
+	uid, ok := owner(lock)
+	if !ok {
+		return r, nil
+	}
+	r.Owner = uid
+	if by, _ := owner(info); by != uid && by != 0 {
+		return nil, fmt.Errorf("%s: the daemon is user %d's, and its state file user %d's: %w", pidfile, uid, by, ErrUntrusted)
+	}
+	return r, r.checkDirectory()
+}
+
+// checkDirectory refuses the files of a daemon of root's that lie where another user could exchange them, to whoever could
+// do harm by them.
+func (r *Record) checkDirectory() error {
+	if r.Owner != 0 || os.Geteuid() != 0 {
+		return nil
+	}
+	if err := onlyRootWrites(filepath.Dir(r.pidfile)); err != nil {
+		return fmt.Errorf("%s: a daemon of root's, and its files could be another's: %w", r.pidfile, err)
+	}
+	return nil
+}
+
+// Open returns the process that serves. The error wraps os.ErrProcessDone where it is gone, or where this
+// process cannot see it, and [ErrUntrusted] where it is not the lock's owner's.
+func (r *Record) Open() (*Process, error) {
+	p, err := Open(r.State.PID, r.State.StartTime)
+	if errors.Is(err, os.ErrProcessDone) {
+		return nil, fmt.Errorf("%s: the daemon's lock is held, but its serving generation is gone, or runs in another PID namespace: %w", r.pidfile, err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := r.checkUser(p.PID); err != nil {
+		p.Close()
+		return nil, err
+	}
+	return p, nil
+}
+
+// checkUser compares the user of a process with the lock's owner, once its handle is held.
+func (r *Record) checkUser(pid int) error {
+	real, effective, err := userOf(pid)
+	switch {
+	case r.Owner < 0 || errors.Is(err, errors.ErrUnsupported):
+		return nil
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("process %d: %w", pid, os.ErrProcessDone)
+	case err != nil:
+		return fmt.Errorf("process %d: %w", pid, err)
+	case effective != r.Owner || real != r.Owner && r.Owner != 0:
+		return fmt.Errorf("%s: the daemon is user %d's, and process %d, which its state file names, is user %d's: %w",
+			r.pidfile, r.Owner, pid, effective, ErrUntrusted)
+	}
+	return nil
+}

@@ -1,0 +1,75 @@
+//go:build unix
+
+package process
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+)
+
+// maxLinks bounds the symbolic links on a path, as the kernel does.
+const maxLinks = 40
+
+// onlyRootWrites returns an error that wraps [ErrUntrusted] if anybody but root could put another file in the place of
+// one in dir: by writing to it, or to any directory or link on the way there.
+func onlyRootWrites(dir string) error {
+	path, err := filepath.Abs(dir)
+	if err != nil {
+		return err
+	}
+	rest := strings.Split(path, "/")[1:]
+	at, links := "/", 0
+	for {
+		info, err := os.Lstat(at)
+		if err != nil {
+			return err
+		}
+		if err := rootsOwn(at, info); err != nil {
+			return err
+		}
+		if info.Mode()&fs.ModeSymlink != 0 {
+			if links++; links > maxLinks {
+				return &fs.PathError{Op: "open", Path: dir, Err: syscall.ELOOP}
+			}
+			to, err := os.Readlink(at)
+			if err != nil {
+				return err
+			}
+			if !filepath.IsAbs(to) {
+				to = filepath.Join(filepath.Dir(at), to)
+			}
+			at, rest = "/", append(strings.Split(filepath.Clean(to), "/")[1:], rest...)
+			continue
+		}
+		for len(rest) > 0 && rest[0] == "" {
+			rest = rest[1:]
+		}
+		if len(rest) == 0 {
+			return nil
+		}
+		at, rest = filepath.Join(at, rest[0]), rest[1:]
+	}
+}
+
+// rootsOwn checks one directory or link. In a sticky directory others may add files, and not touch root's.
+func rootsOwn(path string, info fs.FileInfo) error {
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return nil
+	}
+	if st.Uid != 0 {
+		return fmt.Errorf("%s is user %d's: %w", path, st.Uid, ErrUntrusted)
+	}
+	mode := info.Mode()
+	if mode&(fs.ModeSymlink|fs.ModeSticky) != 0 {
+		return nil
+	}
+	if mode&0o002 != 0 || mode&0o020 != 0 && st.Gid != 0 {
+		return fmt.Errorf("%s can be written by others than root (%v): %w", path, mode, ErrUntrusted)
+	}
+	return nil
+}

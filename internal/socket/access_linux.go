@@ -1,0 +1,64 @@
+package socket
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"golang.org/x/sys/unix"
+)
+
+// setAccess changes what is to be changed only: a daemon that has given up its privileges
+// may not even set the mode that a file of another owner has.
+func setAccess(bound int, path string, opts Options) error {
+	file, err := openBoundFile(bound, path)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = unix.Close(file) }()
+	var now unix.Stat_t
+	if err := unix.Fstat(file, &now); err != nil {
+		return &fs.PathError{Op: "stat", Path: path, Err: err}
+	}
+	if now.Mode&unix.S_IFMT != unix.S_IFSOCK {
+		return &fs.PathError{Op: "chmod", Path: path, Err: unix.ENOTSOCK}
+	}
+	if fs.FileMode(now.Mode).Perm() != opts.Mode.Perm() {
+		if err := chmodFile(file, uint32(opts.Mode.Perm())); err != nil {
+			return &fs.PathError{Op: "chmod", Path: path, Err: err}
+		}
+	}
+	if (opts.UID < 0 || opts.UID == int(now.Uid)) && (opts.GID < 0 || opts.GID == int(now.Gid)) {
+		return nil
+	}
+	if err := unix.Fchownat(file, "", opts.UID, opts.GID, unix.AT_EMPTY_PATH); err != nil {
+		return &fs.PathError{Op: "chown", Path: path, Err: err}
+	}
+	return nil
+}
+
+// siocUnixFile is SIOCUNIXFILE of linux/un.h.
+const siocUnixFile = unix.SIOCPROTOPRIVATE
+
+// openBoundFile opens the file that a socket is bound to, wherever that is by now. The kernel tells it those who may
+// administer the network, as root may. For others it is the socket at the path: they can change only what is theirs.
+func openBoundFile(bound int, path string) (int, error) {
+	file, err := unix.IoctlRetInt(bound, siocUnixFile)
+	if err == nil {
+		return file, nil
+	}
+	return openSocketFile(path)
+}
+
+// chmodFile changes the mode of a file that is open by O_PATH. Kernels before 6.6 can do that by /proc only.
+func chmodFile(fd int, mode uint32) error {
+	err := unix.Fchmodat(fd, "", mode, unix.AT_EMPTY_PATH)
+	if err == nil {
+		return nil
+	}
+	procErr := unix.Chmod(fmt.Sprintf("/proc/self/fd/%d", fd), mode)
+	if errors.Is(procErr, fs.ErrNotExist) { // without /proc
+		return err
+	}
+	return procErr
+}
