@@ -2,6 +2,7 @@ package gozd
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"time"
@@ -107,7 +108,10 @@ var errAskedToEnd = errors.New("it has been asked to end")
 func (d *Daemon) resume(t *turn, died error, access map[string]socket.Options) {
 	d.log.Error("the successor has died: this generation serves again", "error", died)
 	<-t.left
-	err := d.askResume(t)
+	err := d.retakeLock() // first: the program may take back what a second instance would have
+	if err == nil {
+		err = d.askResume(t)
+	}
 	if err == nil {
 		err = d.takeUp(t, died, access)
 	}
@@ -122,6 +126,21 @@ func (d *Daemon) resume(t *turn, died error, access map[string]socket.Options) {
 	}
 	t.know(died)
 	d.log.Info("serving again", "failure", died.Error())
+}
+
+// retakeLock takes the daemon's lock anew where its file is gone: the successor's configuration had another PID file, and it has
+// removed those of the old one. Somebody else may have it by now, and then two instances would run.
+func (d *Daemon) retakeLock() error {
+	if d.lock.IsFor(d.PIDFile()) {
+		return nil
+	}
+	lock, err := process.Acquire(d.PIDFile())
+	if err != nil {
+		return fmt.Errorf("lock: %w", err)
+	}
+	d.lock.Leave()
+	d.setLock(lock)
+	return nil
 }
 
 // takeUp does what has to be done for that. The order is that of becomeReady: the PID file first, the state file last.
