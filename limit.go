@@ -16,10 +16,11 @@ const killWait = 10 * time.Second
 
 // makePlace ends the oldest generations where with the next one more would live than max_generations says, and waits for that. One that
 // does not end within stop_timeout, as it is stopped or hangs, is killed.
-func (d *Daemon) makePlace(a *attempt, stopped context.Context) error {
+func (d *Daemon) makePlace(a *attempt, stopped context.Context, announce func()) error {
 	alive := d.endable()
 	tooMany := max(len(alive)+2-d.conf.Daemon.MaxGenerations, 0) // this one, and the next
 	for _, old := range alive[:min(tooMany, len(alive))] {
+		announce() // this takes longer than whoever watches may expect
 		d.log.Warn("max_generations live: the oldest is ended first", "ancestor", old.PID, "max_generations", d.conf.Daemon.MaxGenerations)
 		a.tell(protocol.Event{Type: protocol.EndingOldest, Generation: old.Generation, PID: old.PID, Seconds: d.stopWait().Seconds()})
 		if err := d.endAncestor(stopped, old); err != nil {

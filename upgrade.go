@@ -43,7 +43,7 @@ func (d *Daemon) upgrade(tell func(protocol.Event)) error {
 	if err := d.askProgram(); err != nil {
 		return d.upgradeFailed(err)
 	}
-	if err := d.makePlace(a, d.now().serves); err != nil {
+	if err := d.makePlace(a, d.now().serves, announce); err != nil {
 		return d.upgradeFailed(err)
 	}
 	d.forgetReopen()
