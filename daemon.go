@@ -47,10 +47,10 @@ type Daemon struct {
 	gate     chan struct{} // closed when this generation is ready: Accept begins
 	release  chan struct{} // closed when Accept may return to a program that is to end
 	exit     chan struct{}
-	signals  chan os.Signal
-	upgrades chan struct{} // has a value when wanted may be true
-	settled  chan struct{} // closed when becomeReady has done all that it does, or has failed
-	done     chan struct{} // closed when the generation has nothing left to do
+	signals  chan os.Signal // until watchSignals
+	upgrades chan struct{}  // has a value when wanted may be true
+	settled  chan struct{}  // closed when becomeReady has done all that it does, or has failed
+	done     chan struct{}  // closed when the generation has nothing left to do
 
 	room     process.Reserve   // descriptors for upgrades
 	shadowed map[string][]byte // what env_file has replaced in the environment
@@ -85,10 +85,10 @@ type Daemon struct {
 	writing     bool            // keepWriting is at it
 	reopened    bool            // the log has been reopened since the last upgrade began
 	since       time.Time
-	wanted      bool     // an upgrade has been asked for by a signal, and has not begun
-	passed      bool     // such a request has gone to the successor
-	caughtUp    bool     // what was sent before this generation was replaced has been handled
-	attempt     *attempt // the upgrade in progress; nil if there is none
+	wanted      bool               // an upgrade has been asked for by a signal, and has not begun
+	forwarded   map[os.Signal]bool // what forwardToSuccessor has passed on
+	watched     []chan os.Signal   // of each kind of signal; see watchSignal
+	attempt     *attempt           // the upgrade in progress; nil if there is none
 	drainage    drainage
 	trial       *process.Trial // of the successor; nil if there is none
 	trialOver   chan struct{}  // closed when trial is over
@@ -165,6 +165,7 @@ func newDaemon(opts Options, endProcess bool) (*Daemon, error) {
 		done:       make(chan struct{}),
 		asking:     make(chan struct{}, 1),
 		groups:     make(map[string]*group),
+		forwarded:  make(map[os.Signal]bool),
 		entered:    processBegan,
 		turn:       newTurn(),
 	}
@@ -180,7 +181,7 @@ func newDaemon(opts Options, endProcess bool) (*Daemon, error) {
 		}
 		return nil, err
 	}
-	go d.watchSignals()
+	d.watchSignals()
 	go d.watchUpgrades()
 	go d.watchSupervisor()
 	return d, nil

@@ -3,6 +3,7 @@ package gozd
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
@@ -49,31 +50,52 @@ func (d *Daemon) callOnUpgrade(ctx context.Context) error {
 	}
 }
 
-// tellReplaced calls OnReplaced.
-func (d *Daemon) tellReplaced(t *turn) {
-	if d.opts.OnReplaced == nil {
-		t.endHook()
-		return
-	}
+// drainHookDelay is how long after a generation has stopped accepting OnDrain is called: so long it may take until the queue of a
+// socket is empty, and then, as in listen, until a client that has just been accepted has sent its first request. A server that is
+// told to shut down before drops that.
+const drainHookDelay = 2 * time.Second
+
+// callHooks calls the hooks of a drain, when nothing is accepted any more.
+func (d *Daemon) callHooks(t *turn, isReplaced bool) {
 	go func() {
-		defer close(t.hookReturned)
-		d.opts.OnReplaced()
-		t.endHook()
+		defer t.endHooks()
+		defer close(t.hooksReturned)
+		var hooks sync.WaitGroup
+		if d.opts.OnReplaced != nil && isReplaced {
+			hooks.Go(d.opts.OnReplaced)
+		}
+		if d.opts.OnDrain != nil {
+			hooks.Go(func() { d.callOnDrain(t) })
+		}
+		hooks.Wait()
 	}()
 }
 
-// askResume calls OnResume, once OnReplaced has returned.
-func (d *Daemon) askResume(t *turn) error {
-	if d.opts.OnReplaced == nil {
-		return nil
+func (d *Daemon) callOnDrain(t *turn) {
+	timer := time.NewTimer(drainHookDelay)
+	defer timer.Stop()
+	d.standAWhile(t) // a program that has shut down its server might not serve again
+	select {
+	case <-timer.C:
+	case <-t.early.Done():
 	}
+	if t.decideOnDrain() {
+		d.opts.OnDrain()
+	}
+}
+
+// askResume calls OnResume, once OnReplaced and OnDrain have returned.
+func (d *Daemon) askResume(t *turn) error {
 	limit := d.conf.Daemon.UpgradeTimeout
 	ctx, cancel := context.WithTimeoutCause(context.Background(), limit, fmt.Errorf("not after %v", limit))
 	defer cancel()
 	select {
-	case <-t.hookReturned:
+	case <-t.hooksReturned:
 	case <-ctx.Done():
-		return fmt.Errorf("OnReplaced has not returned: %w", context.Cause(ctx))
+		return fmt.Errorf("OnReplaced or OnDrain has not returned: %w", context.Cause(ctx))
+	}
+	if d.opts.OnResume == nil {
+		return nil
 	}
 	answer := make(chan error, 1)
 	go func() { answer <- d.opts.OnResume(ctx) }()
@@ -85,22 +107,22 @@ func (d *Daemon) askResume(t *turn) error {
 	}
 }
 
-// drainHook waits until OnReplaced has returned, as drainGroup does for connections:
-// of two calls the one with less time ends both.
-func (d *Daemon) drainHook(t *turn, why reason) {
-	timer := time.NewTimer(longest(d.conf, why))
-	defer timer.Stop()
+// drainHooks waits until OnReplaced and OnDrain have returned, as drainGroup does for connections.
+func (d *Daemon) drainHooks(t *turn, why reason, limit context.Context) {
 	select {
-	case <-t.hookOver.Done():
+	case <-t.hooksOver.Done():
 		return
 	default: // it is looked at first: the time may be 0
 	}
 	select {
-	case <-t.hookOver.Done():
+	case <-t.hooksOver.Done():
 	case <-t.resumed:
-	case <-timer.C:
-		d.log.Warn("OnReplaced has not returned", "reason", string(why))
-		t.endHook()
+	case <-limit.Done():
+		d.standAWhile(t)
+		if !isWithin(exitGrace, func() { <-t.hooksOver.Done() }) { // OnDrain may have been called only now
+			d.log.Warn("OnReplaced or OnDrain has not returned", "reason", string(t.reason(why)))
+			t.endHooks()
+		}
 	}
 }
 

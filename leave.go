@@ -1,7 +1,6 @@
 package gozd
 
 import (
-	"context"
 	"errors"
 	"os"
 	"os/signal"
@@ -79,7 +78,7 @@ func (d *Daemon) leave(why reason) {
 			go d.resign(t)
 		}
 		if why == stopping && !again {
-			go d.drain(t, why)
+			go d.hurryDrain(t)
 		}
 	}
 }
@@ -91,7 +90,6 @@ func (d *Daemon) finish(t *turn, why reason) {
 	d.room.Release()
 	last := why != replaced && d.endAll(why)
 	if last {
-		t.endHook()
 		d.up.Relieve(relieveWait)                    // its sockets must not be open when this process empties their queues
 		if err := d.removeAllSockets(); err != nil { // before the last of their clients are accepted
 			d.log.Warn("socket not removed", "error", err)
@@ -103,13 +101,10 @@ func (d *Daemon) finish(t *turn, why reason) {
 				g.ln.EmptyQueue()
 			}
 		}
-	} else {
-		if !d.standsBy() {
-			d.lock.Leave() // it is the successor's now
-		}
-		d.tellReplaced(t)
+	} else if !d.standsBy() {
+		d.lock.Leave() // it is the successor's now
 	}
-	d.drain(t, why)
+	d.drain(t, why, !last)
 	end := d.progress()
 	d.standAWhile(t)
 	if !d.endTurn(t) {
@@ -120,16 +115,33 @@ func (d *Daemon) finish(t *turn, why reason) {
 		d.leaveControl()
 		d.removeFiles()
 	}
-	d.passing.Wait()
-	d.up.AwaitParent()
+	isWithin(2*settledWait, d.passing.Wait) // a successor that is stopped takes nothing
+	isWithin(otherWait, d.up.AwaitParent)
 	d.awaitSuccessor()
 	d.closeControl() // until now whoever looks for the daemon may still have found this generation
-	if !last {
-		d.catchUp() // and have sent it a signal
-	}
 	d.log.Info("done", "reason", string(why))
 	close(d.done)
 	d.sayGoodbye()
+}
+
+// otherWait is how long this generation waits, when it ends, for what another one does in an instant, unless it is stopped or hangs.
+const otherWait = time.Second
+
+// isWithin calls wait, and reports whether it has returned in time.
+func isWithin(limit time.Duration, wait func()) bool {
+	returned := make(chan struct{})
+	go func() {
+		defer close(returned)
+		wait()
+	}()
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	select {
+	case <-returned:
+		return true
+	case <-timer.C:
+		return false
+	}
 }
 
 // endAll has the older generations end too, gives up an upgrade in progress, and
@@ -141,8 +153,9 @@ func (d *Daemon) endAll(why reason) (last bool) {
 		sig = sigQuit
 	}
 	// A parent that has not seen yet that this process serves would take the signal
-	// for the end of its upgrade, and kill its successor: this process.
-	d.up.AwaitParent()
+	// for the end of its upgrade, and kill its successor: this process. One that does not see it for so long is stopped,
+	// and finds out what has become of its successor when it goes on.
+	isWithin(otherWait, d.up.AwaitParent)
 	d.signalAncestors(sig)
 	d.abandonTrial()
 	d.up.Stop()
@@ -157,9 +170,9 @@ func (d *Daemon) endAll(why reason) (last bool) {
 	return pid == 0
 }
 
-// drain drains all groups, and OnReplaced, at the same time. It does nothing when this generation serves again, and returns when it
-// does.
-func (d *Daemon) drain(t *turn, why reason) {
+// drain drains all groups, and the program's hooks, at the same time. It does nothing when this generation serves again, and
+// returns when it does.
+func (d *Daemon) drain(t *turn, why reason, isReplaced bool) {
 	before := make([]listen.Stats, len(d.order)) // connections begin to move as soon as it stops
 	for i, g := range d.order {
 		before[i] = g.ln.Stats()
@@ -167,13 +180,31 @@ func (d *Daemon) drain(t *turn, why reason) {
 	if !d.stopAccepting(t, why) {
 		return
 	}
+	d.callHooks(t, isReplaced)
+	limit, cancel := t.limit(why, func(r reason) time.Duration { return longest(d.conf, r) })
+	defer cancel()
 	var wg sync.WaitGroup
 	for i, g := range d.order {
 		wg.Go(func() { d.drainGroup(t, g, why, before[i]) })
 	}
-	wg.Go(func() { d.drainHook(t, why) })
 	fault.At(fault.Draining)
 	wg.Wait()
+	t.endEarly()
+	d.drainHooks(t, why, limit)
+}
+
+// hurryDrain has a drain that has begun, or is about to, end within the time of a stop.
+func (d *Daemon) hurryDrain(t *turn) {
+	d.turning.Lock()
+	defer d.turning.Unlock()
+	if d.now() != t {
+		return
+	}
+	d.beginDrain(stopping)
+	for _, g := range d.order {
+		g.ln.Hurry()
+	}
+	t.hurry()
 }
 
 // stopAccepting reports false when it is too late: this generation serves again.
@@ -195,7 +226,7 @@ func (d *Daemon) stopAccepting(t *turn, why reason) bool {
 }
 
 func (d *Daemon) drainGroup(t *turn, g *group, why reason, before listen.Stats) {
-	ctx, cancel := context.WithTimeout(context.Background(), why.timeout(g.conf))
+	ctx, cancel := t.limit(why, func(r reason) time.Duration { return r.timeout(g.conf) })
 	defer cancel()
 	took := g.ln.AwaitDrained(ctx).Took
 	if d.now() != t {
@@ -206,7 +237,7 @@ func (d *Daemon) drainGroup(t *turn, g *group, why reason, before listen.Stats) 
 	if r.Cut > 0 {
 		log = d.log.Warn
 	}
-	log("drain finished", "group", g.conf.Name, "reason", string(why), "moved", r.Moved,
+	log("drain finished", "group", g.conf.Name, "reason", string(t.reason(why)), "moved", r.Moved,
 		"ended", r.Ended, "cut", r.Cut, "took", took.Round(time.Millisecond))
 }
 
@@ -238,8 +269,7 @@ func (d *Daemon) sayGoodbye() {
 		// them, so they are dropped.
 		signal.Notify(make(chan os.Signal, 1), sigUpgrade, sigReopen)
 	}
-	signal.Stop(d.signals)
-	close(d.signals)
+	d.unwatchSignals()
 	// The program has a moment to return from main. Only then may Serve return
 	// in its other goroutines, where log.Fatal may be waiting for it.
 	time.AfterFunc(exitGrace, func() { close(d.release) })

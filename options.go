@@ -43,19 +43,30 @@ type Options struct {
 	OnUpgrade func(ctx context.Context) error
 
 	// OnReplaced, if non-nil, is called in a goroutine of its own when the
-	// successor serves and this generation begins to drain. Here it lets go of what
+	// successor serves and this generation accepts no more. Here it lets go of what
 	// only one process can have, such as a locked file, since draining may take
 	// long. The program still has to answer what comes in on the connections that
-	// are open. It is not called at a stop. The exit channel waits for its return
+	// are open, so a server is not shut down here but in OnDrain. It is not called at a stop. The exit channel waits for its return
 	// as for a connection: for the longest drain_timeout of all groups at most, and
 	// for the longest stop_timeout once this generation is asked to stop.
 	//
 	// A generation that serves again, see OnResume, is replaced again by the next upgrade, and told again.
 	OnReplaced func()
 
-	// OnResume is the way back from OnReplaced: the successor has died without having been asked to end, while this generation
+	// OnDrain, if non-nil, is called in a goroutine of its own each time this generation drains: after an upgrade, at a stop and at
+	// a quit. Here a program shuts down its own servers, of which gozd sees only the connections: fasthttp, gRPC, plain net/http.
+	// It is called two seconds after the last client was accepted, or earlier if all connections are gone, and never before a generation has stood
+	// by for three seconds after it was replaced: a server that is told to shut
+	// down drops a request that it has not read yet. For the same reason neither OnReplaced nor Conn.Draining is the moment for it.
+	// The exit channel waits for its return as for that of OnReplaced.
+	//
+	// A Shutdown closes the group's listener. Such a generation serves again only if OnResume takes the group anew, by Listen, which
+	// returns ErrGroupInUse for a group that is not closed.
+	OnDrain func()
+
+	// OnResume is the way back from OnReplaced and OnDrain: the successor has died without having been asked to end, while this generation
 	// still drains, and this one is to serve again, so that somebody does. Here the program takes back what it has let go
-	// of. It is called in a goroutine of its own, when that process is gone and OnReplaced has returned, and before anything is
+	// of, and a group whose listener it has closed. It is called in a goroutine of its own, when that process is gone and both hooks have returned, and before anything is
 	// accepted: clients wait meanwhile. ctx ends after upgrade_timeout, which is the time for both, and nobody waits
 	// longer. With an error, or if it is late, this generation goes on to drain and ends, and nobody serves.
 	//
@@ -82,9 +93,8 @@ type Options struct {
 	HealthCheck func(ctx context.Context) error
 
 	// OnReopen, if non-nil, is called when the daemon is asked to reopen its
-	// log (SIGUSR1, or gozdctl reopen), after gozd has reopened its own. After a
-	// signal it runs in gozd's signal goroutine: while it runs no other signal is
-	// handled. There is never a second call before the first has returned.
+	// log (SIGUSR1, or gozdctl reopen), after gozd has reopened its own. There is never a second call before the first has
+	// returned; requests that come meanwhile are one more.
 	OnReopen func()
 }
 

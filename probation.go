@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os/signal"
 	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
@@ -43,7 +42,6 @@ func (d *Daemon) beginTrial(lasts time.Duration) bool {
 	d.enterLocked(onTrial)
 	d.trialUntil = d.entered.Add(lasts)
 	d.deadline.Stop()
-	signal.Notify(d.signals, sigRollback)
 	return true
 }
 
@@ -109,11 +107,9 @@ func (d *Daemon) rollBack(from phase, why error) bool {
 	}
 	d.log.Error("rolled back", "error", why)
 	d.receiver.Close()
-	t := d.now()
-	t.endHook() // it has replaced nobody
 	d.moveBack()
 	d.emptyOwnQueues()
-	d.drain(t, stopping)
+	d.drain(d.now(), stopping, false)
 	d.endDrain(d.progress())
 	d.endFailed(upgrade.StageProbation, why)
 	return true

@@ -31,6 +31,7 @@ func (d *Daemon) warm() error {
 		return d.becomeReady()
 	}
 	if d.beginTrial(trial) {
+		d.watchSignal(sigRollback)
 		go d.passTrial(trial)
 	}
 	return nil
@@ -114,6 +115,7 @@ func (d *Daemon) becomeReady() error {
 	d.tidyAfterPredecessor()
 	d.watchParent()
 	go d.keepAlive()
+	d.warnOfIgnored()
 	d.log.Info("serving", "binary", d.binary, "groups", strings.Join(d.names(), " "))
 	return nil
 }
@@ -147,7 +149,7 @@ func (d *Daemon) beginServing() bool {
 }
 
 // tidyAfterPredecessor removes what the previous generation's configuration had
-// and this one's has not, and hurries old generations that are too many.
+// and this one's has not.
 func (d *Daemon) tidyAfterPredecessor() {
 	d.removeOldSockets()
 	if old := d.up.Manifest().PIDFile; old != "" && old != d.PIDFile() {
@@ -155,7 +157,6 @@ func (d *Daemon) tidyAfterPredecessor() {
 			d.log.Warn("old PID file not removed", "pidfile", old, "error", err)
 		}
 	}
-	d.hurryOldest()
 }
 
 // heedParent has this process say why it is not ready when its parent waits no longer. The parent's clock is the one that

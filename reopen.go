@@ -42,8 +42,5 @@ func (d *Daemon) followLog() {
 	if path := d.conf.Daemon.Log; path == "" || !process.LogMoved(path) {
 		return
 	}
-	select {
-	case d.signals <- sigReopen: // as if it had been asked: the program may have files of its own
-	default: // it is asked for so much that a signal is lost on it anyway
-	}
+	go func() { _ = d.reopen() }() // as if it had been asked: the program may have files of its own
 }

@@ -2,8 +2,10 @@ package gozd
 
 import (
 	"errors"
+	"fmt"
 	"net"
 	"os"
+	"sync"
 	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/server"
@@ -39,7 +41,51 @@ func (d *Daemon) standBy(t *turn, next *upgrade.Successor, access map[string]soc
 			return
 		}
 		d.resign(t)
+	case <-d.groupClosed(t):
+		d.resign(t)
 	case <-t.decided:
+	}
+}
+
+// groupClosed returns a channel that is closed when the program has closed one of its groups, and has no way to take it again: then
+// this generation cannot serve again. The program does so by Server.Shutdown, for one.
+func (d *Daemon) groupClosed(t *turn) <-chan struct{} {
+	if d.opts.OnResume != nil {
+		return nil
+	}
+	closed := make(chan struct{})
+	var first sync.Once
+	for _, g := range d.order {
+		go func() {
+			select {
+			case <-g.ln.Closed():
+				first.Do(func() {
+					d.log.Warn("the program has closed a group: this generation would not serve again", "group", g.conf.Name)
+					close(closed)
+				})
+			case <-t.decided:
+			}
+		}()
+	}
+	return closed
+}
+
+// closedGroup returns a group that the program has closed; "" if there is none.
+func (d *Daemon) closedGroup() string {
+	for _, g := range d.order {
+		if g.isClosed() {
+			return g.conf.Name
+		}
+	}
+	return ""
+}
+
+func (g *group) isClosed() bool {
+	select {
+	case <-g.ln.Closed():
+		return true
+	default:
+		return false
 	}
 }
 
@@ -106,8 +152,12 @@ var errAskedToEnd = errors.New("it has been asked to end")
 // resume has this generation serve again, after its successor has died.
 func (d *Daemon) resume(t *turn, died error, access map[string]socket.Options) {
 	d.log.Error("the successor has died: this generation serves again", "error", died)
+	t.skipOnDrain()
 	<-t.left
-	err := d.askResume(t)
+	err := d.retakeLock() // first: the program may take back what a second instance would have
+	if err == nil {
+		err = d.askResume(t)
+	}
 	if err == nil {
 		err = d.takeUp(t, died, access)
 	}
@@ -124,6 +174,21 @@ func (d *Daemon) resume(t *turn, died error, access map[string]socket.Options) {
 	d.log.Info("serving again", "failure", died.Error())
 }
 
+// retakeLock takes the daemon's lock anew where its file is gone: the successor's configuration had another PID file, and it has
+// removed those of the old one. Somebody else may have it by now, and then two instances would run.
+func (d *Daemon) retakeLock() error {
+	if d.lock.IsFor(d.PIDFile()) {
+		return nil
+	}
+	lock, err := process.Acquire(d.PIDFile())
+	if err != nil {
+		return fmt.Errorf("lock: %w", err)
+	}
+	d.lock.Leave()
+	d.setLock(lock)
+	return nil
+}
+
 // takeUp does what has to be done for that. The order is that of becomeReady: the PID file first, the state file last.
 func (d *Daemon) takeUp(t *turn, died error, access map[string]socket.Options) error {
 	d.turning.Lock()
@@ -131,6 +196,10 @@ func (d *Daemon) takeUp(t *turn, died error, access map[string]socket.Options) e
 	sockets, err := d.reopenSockets()
 	if err != nil {
 		return err
+	}
+	if name := d.closedGroup(); name != "" {
+		closeSockets(sockets)
+		return fmt.Errorf("the program has closed group %s, and has not taken it again", name)
 	}
 	d.restoreAccess(access)
 	server.RemoveStale(d.PIDFile())
@@ -143,7 +212,8 @@ func (d *Daemon) takeUp(t *turn, died error, access map[string]socket.Options) e
 	}
 	for i, g := range d.order {
 		if err := g.ln.Resume(sockets[i]); err != nil {
-			d.log.Warn("the program accepts no more on a group", "group", g.conf.Name, "error", err)
+			d.log.Error("the program has closed a group: this generation ends", "group", g.conf.Name, "error", err)
+			go d.Quit()
 		}
 	}
 	d.tell(supervise.Event{Kind: supervise.Failed, Text: died.Error()}) // with the sockets, for systemd's store
@@ -191,7 +261,7 @@ func (d *Daemon) nextTurn(t *turn, died error) bool {
 	d.since = d.entered
 	d.why, d.standing, d.settledNext = "", false, nil
 	d.successor, d.nextStart = 0, 0
-	d.passed, d.caughtUp = false, false
+	clear(d.forwarded)
 	d.drainage = drainage{}
 	d.failures++
 	d.failure, d.died = died.Error(), died

@@ -2,43 +2,83 @@ package gozd
 
 import (
 	"os"
+	"os/signal"
 
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/early"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
 )
 
-// watchSignals handles signals until the process ends: an old generation that
-// drains must still hear that it should hurry.
+// watchSignals begins to handle signals. It goes on until the process ends: an old generation that drains must still hear
+// that it should hurry.
 func (d *Daemon) watchSignals() {
-	for sig := range d.signals {
-		if m, ok := sig.(mark); ok {
-			close(m)
-			continue
-		}
-		d.act(sig)
+	for _, sig := range early.Handled {
+		d.watchSignal(sig)
 	}
+	signal.Stop(d.signals)
+	for {
+		select {
+		case sig := <-d.signals: // it has come before
+			d.act(sig)
+		default:
+			return
+		}
+	}
+}
+
+// watchSignal handles one kind of signal in a goroutine of its own. There is a place for one that waits: any number of them that
+// come while one is handled are one more, and a stop is not lost among them, nor does it wait for the program's OnReopen.
+func (d *Daemon) watchSignal(sig os.Signal) {
+	waiting := make(chan os.Signal, 1)
+	signal.Notify(waiting, sig)
+	d.mu.Lock()
+	d.watched = append(d.watched, waiting)
+	d.mu.Unlock()
+	go func() {
+		for s := range waiting {
+			d.act(s)
+		}
+	}()
+}
+
+// warnOfIgnored says which signals do not reach this generation, since the program has called signal.Ignore. What a program does
+// by signal.Reset or by a handler of its own cannot be seen.
+func (d *Daemon) warnOfIgnored() {
+	for _, sig := range early.Handled {
+		if signal.Ignored(sig) {
+			d.log.Warn("the program ignores a signal: the daemon cannot be asked by it", "signal", sig.String())
+		}
+	}
+}
+
+// unwatchSignals ends what watchSignal has begun.
+func (d *Daemon) unwatchSignals() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, waiting := range d.watched {
+		signal.Stop(waiting)
+		close(waiting)
+	}
+	d.watched = nil
 }
 
 // act does what a signal asks this generation to do.
 func (d *Daemon) act(sig os.Signal) {
 	switch sig {
 	case sigUpgrade:
-		if d.lostTerminal() {
+		switch {
+		case d.lostTerminal():
 			d.Stop()
-			return
+		case d.phaseIs(leaving):
+			d.forwardToSuccessor(sig)
+		default:
+			d.requestUpgrade()
 		}
-		if d.phaseIs(leaving) {
-			if !d.passOnLate(sig) {
-				d.requestTooLate()
-			}
-			return
-		}
-		d.requestUpgrade()
 	case sigStop, os.Interrupt:
 		d.Stop()
 	case sigQuit:
 		if d.phaseIs(leaving) {
-			d.quitLate()
+			d.forwardToSuccessor(sig)
 			return
 		}
 		d.Quit()
@@ -49,12 +89,30 @@ func (d *Daemon) act(sig os.Signal) {
 	}
 }
 
-// reopen reopens the log file here and in the generations that still drain. The program
-// is told also where gozd's own log could not be opened.
+// forwardToSuccessor passes on what was meant for the generation that serves: whoever asks has read the PID file a moment too
+// early. A stop is not passed on: it may be a newer generation that hurries this one. Each signal is passed on once in this
+// generation's life, or a HUP from a terminal, which goes to all processes, would come to the newest one from each of them.
+func (d *Daemon) forwardToSuccessor(sig os.Signal) {
+	d.mu.Lock()
+	pid, again := d.successor, d.forwarded[sig]
+	if pid != 0 {
+		d.forwarded[sig] = true
+	}
+	d.mu.Unlock()
+	switch {
+	case pid == 0:
+		d.log.Warn("signal has no effect: this generation has been asked to end", "signal", sig.String())
+	case !again:
+		d.signalSuccessor(pid, sig)
+	}
+}
+
+// reopen reopens the log file here, and in the generation that serves it asks each of the others for the same, once. The program
+// is told even if gozd's own log could not be opened.
 func (d *Daemon) reopen() error {
 	d.reopening.Lock()
 	defer d.reopening.Unlock()
-	if !d.phaseIs(onTrial) { // or the two would ask each other for ever
+	if d.phaseIs(serving) { // no other, or the oldest would be asked by each of those that have followed it
 		d.signalAncestors(sigReopen)
 	}
 	d.passOnReopen()
@@ -100,15 +158,4 @@ func (d *Daemon) livingAncestors() []upgrade.Ancestor {
 		}
 	}
 	return alive
-}
-
-// hurryOldest stops the oldest generations, under their stop_timeout, when more
-// are alive than the configuration allows.
-func (d *Daemon) hurryOldest() {
-	alive := d.livingAncestors()
-	tooMany := len(alive) + 1 - d.conf.Daemon.MaxGenerations
-	for i := range max(tooMany, 0) {
-		d.log.Warn("too many generations: hurrying the oldest", "ancestor", alive[i].PID)
-		d.signalAncestor(alive[i], sigStop)
-	}
 }

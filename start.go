@@ -151,11 +151,17 @@ func (d *Daemon) takeLock() error {
 	if d.Generation() == 1 {
 		process.RemoveStaleState(pidfile)
 	}
-	if f := d.lock.File(); f != nil {
-		d.up.Pass(fileLock, f)
-	}
+	d.setLock(d.lock)
 	d.up.SetPIDFile(pidfile)
 	return nil
+}
+
+// setLock has the lock be this process's, and its successors'.
+func (d *Daemon) setLock(lock *process.Lock) {
+	d.lock = lock
+	if f := lock.File(); f != nil {
+		d.up.Pass(fileLock, f)
+	}
 }
 
 // abandon undoes what a start that failed has done.

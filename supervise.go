@@ -142,37 +142,23 @@ func (d *Daemon) watchSupervisor() {
 	}
 }
 
-// keepAlive has the supervisor know, time and again, that this generation is not hanging, if
+// keepAlive tells the supervisor, time and again, that this generation does not hang, if
 // somebody wants that. It takes the daemon's lock each time: one that can never be had is a hang too.
 func (d *Daemon) keepAlive() {
-	interval := d.super.WatchdogInterval()
+	interval, t := d.super.WatchdogInterval(), d.now()
 	if interval <= 0 {
 		return
 	}
 	tick := time.NewTicker(interval / 4)
 	defer tick.Stop()
-	t := d.now() // one that is replaced and serves again begins anew
-	for d.phaseIs(serving) && d.now() == t {
+	for d.phaseIs(serving) {
 		_ = d.super.Tell(d.signed(supervise.Event{Kind: supervise.Alive})) // the next one may be heard
 		select {
 		case <-tick.C:
-		case <-d.done:
+		case <-t.serves.Done(): // when it serves again there is another one
+			return
 		}
 	}
-}
-
-// passOnLate passes a signal on that the supervisor has sent to this generation while it was being
-// replaced. It reports false if there is no supervisor: who sends signals to an old generation then,
-// has read its PID long ago.
-func (d *Daemon) passOnLate(sig os.Signal) bool {
-	d.mu.Lock()
-	pid := d.successor
-	d.mu.Unlock()
-	if d.super == nil || pid == 0 {
-		return false
-	}
-	d.signalSuccessor(pid, sig)
-	return true
 }
 
 // lostTerminal reports whether a HUP means that the person's terminal has been closed: this process was started on one, and

@@ -3,6 +3,7 @@ package gozd
 import (
 	"context"
 	"sync"
+	"time"
 )
 
 // turn is one time of this generation to serve, and then to leave. There is another one only where its successor dies and it
@@ -10,31 +11,73 @@ import (
 type turn struct {
 	serves      context.Context // ends when this generation begins to leave
 	stopServing context.CancelFunc
-	hookOver    context.Context // ends when nobody waits for OnReplaced
-	endHook     context.CancelFunc
+	hooksOver   context.Context // ends when nobody waits for OnReplaced and OnDrain
+	endHooks    context.CancelFunc
+	early       context.Context // ends when OnDrain need not wait: the connections are gone
+	endEarly    context.CancelFunc
+	hurried     context.Context // ends when a drain that has begun gets the time of a stop
+	hurry       context.CancelFunc
 
-	hookReturned chan struct{} // closed when OnReplaced has returned
-	left         chan struct{} // closed when nothing is accepted any more
-	leaves       sync.Once     // closes it
-	drained      chan struct{} // closed when its connections are gone
-	resumed      chan struct{} // closed when another turn begins
-	decided      chan struct{} // closed when it is known what becomes of this generation, or that it does not stand by any more
-	decide       sync.Once     // closes it
-	err          error         // why the successor serves no longer; set before that
-	resuming     bool          // the successor has died, and it is not decided yet whether this generation serves; guarded by Daemon.mu
+	onDrain       chan struct{} // has a value when it is decided whether OnDrain is called
+	hooksReturned chan struct{} // closed when OnReplaced and OnDrain have returned
+	left          chan struct{} // closed when nothing is accepted any more
+	leaves        sync.Once     // closes it
+	drained       chan struct{} // closed when its connections are gone
+	resumed       chan struct{} // closed when another turn begins
+	decided       chan struct{} // closed when it is known what becomes of this generation, or that it does not stand by any more
+	decide        sync.Once     // closes it
+	err           error         // why the successor serves no longer; set before that
+	resuming      bool          // the successor has died, and it is not decided yet whether this generation serves; guarded by Daemon.mu
 }
 
 func newTurn() *turn {
 	t := &turn{
-		hookReturned: make(chan struct{}),
-		left:         make(chan struct{}),
-		drained:      make(chan struct{}),
-		resumed:      make(chan struct{}),
-		decided:      make(chan struct{}),
+		onDrain:       make(chan struct{}, 1),
+		hooksReturned: make(chan struct{}),
+		left:          make(chan struct{}),
+		drained:       make(chan struct{}),
+		resumed:       make(chan struct{}),
+		decided:       make(chan struct{}),
 	}
 	t.serves, t.stopServing = context.WithCancel(context.Background())
-	t.hookOver, t.endHook = context.WithCancel(context.Background())
+	t.hooksOver, t.endHooks = context.WithCancel(context.Background())
+	t.early, t.endEarly = context.WithCancel(context.Background())
+	t.hurried, t.hurry = context.WithCancel(context.Background())
 	return t
+}
+
+// limit ends after what timeout says for the reason of a drain, or, once the drain is hurried, for that of a stop.
+func (t *turn) limit(why reason, timeout func(reason) time.Duration) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithTimeout(context.Background(), timeout(why))
+	context.AfterFunc(t.hurried, func() {
+		timer := time.AfterFunc(timeout(stopping), cancel)
+		context.AfterFunc(ctx, func() { timer.Stop() })
+	})
+	return ctx, cancel
+}
+
+// reason is why a drain has as much time as it has in the end.
+func (t *turn) reason(why reason) reason {
+	if t.hurried.Err() != nil {
+		return stopping
+	}
+	return why
+}
+
+// decideOnDrain reports true to the first who asks: whether OnDrain is called is decided once.
+func (t *turn) decideOnDrain() bool {
+	select {
+	case t.onDrain <- struct{}{}:
+		return true
+	default:
+		return false
+	}
+}
+
+// skipOnDrain has OnDrain not be called any more.
+func (t *turn) skipOnDrain() {
+	t.decideOnDrain()
+	t.endEarly()
 }
 
 // now is the current turn.

@@ -46,6 +46,9 @@ func (d *Daemon) upgrade(tell func(protocol.Event)) error {
 	if err := d.askProgram(); err != nil {
 		return d.upgradeFailed(err)
 	}
+	if err := d.makePlace(a, d.now().serves, announce); err != nil {
+		return d.upgradeFailed(err)
+	}
 	d.forgetReopen()
 	d.noteHistory(a)
 	var access map[string]socket.Options
@@ -78,14 +81,15 @@ func (d *Daemon) upgrade(tell func(protocol.Event)) error {
 	}
 	d.drop(next.Dropped)
 	d.moveTo(forward)
-	d.passing.Add(2) // or the process might end before it has passed requests on
+	d.passing.Add(1) // or the process might end before it has passed requests on
 	defer d.passing.Done()
 	d.leave(replaced)
 	if next.Fate != nil {
 		go d.standBy(t, next, access)
 	}
-	d.passOnRequest(next.PID)
-	go d.passOnSent()
+	if d.setWanted(false) { // another request has come during this upgrade
+		d.forwardToSuccessor(sigUpgrade)
+	}
 	return d.tellServed(a, next, t)
 }
 
@@ -158,14 +162,6 @@ func (d *Daemon) restoreFiles() error {
 		err = process.WritePID(d.PIDFile(), os.Getpid())
 	}
 	return errors.Join(err, d.writeState())
-}
-
-// passOnRequest gives a request for another upgrade, which has come during this
-// one, to the successor.
-func (d *Daemon) passOnRequest(pid int) {
-	if d.setWanted(false) && d.passesOn() {
-		d.signalSuccessor(pid, sigUpgrade)
-	}
 }
 
 // awaitSuccessor waits until the state file names the next generation, or that one has ended: who reads it
@@ -247,8 +243,7 @@ func (d *Daemon) upgradeIfWanted() {
 
 // upgradeWait is the longest that it takes until an upgrade's outcome is known.
 func (d *Daemon) upgradeWait() time.Duration {
-	const killing = 10 * time.Second // generous: a process that is killed ends in milliseconds
-	wait := d.conf.Daemon.UpgradeTimeout + killing
+	wait := d.conf.Daemon.UpgradeTimeout + killWait + d.stopWait() + killWait // the latter for the oldest generation: see makePlace
 	if d.opts.OnUpgrade != nil {
 		wait += d.conf.Daemon.UpgradeTimeout
 	}

@@ -3,6 +3,7 @@ package cfg
 import (
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -55,6 +56,9 @@ func (o *overrides) resolve(variable, value string) (string, any) {
 		return "", nil
 	}
 	section := match[0]
+	if !slices.Contains(keysOf(section), key) && isServiceLink(rest, value) {
+		return "", nil
+	}
 	e := &Error{Variable: variable, Section: section, Key: key, Value: value}
 	switch setBy, again := o.loader.variables[keyPath{section, key}]; {
 	case len(match) > 1:
@@ -71,6 +75,22 @@ func (o *overrides) resolve(variable, value string) (string, any) {
 	}
 	o.loader.fail(e)
 	return "", nil
+}
+
+// serviceLink matches the variables that Kubernetes sets in every pod for each service of its namespace, as Docker does for a link. Those of
+// a service called gozd-web begin like those of group web.
+var serviceLink = regexp.MustCompile(`_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT_[0-9]+_(TCP|UDP|SCTP)(_PROTO|_PORT|_ADDR)?)$`)
+
+// isServiceLink reports whether a variable that is for no key of ours is such a one. GOZD_WEB_PORT might as well be meant for us, but not
+// with a value like tcp://10.0.0.1:80.
+func isServiceLink(name, value string) bool {
+	if strings.HasSuffix(name, "_PORT") {
+		network, _, ok := strings.Cut(value, "://")
+		if ok && slices.Contains([]string{"tcp", "udp", "sctp"}, network) {
+			return true
+		}
+	}
+	return serviceLink.MatchString(name)
 }
 
 // match splits the name of a variable into group and key. There may be more

@@ -41,6 +41,11 @@ func TestEnvironment(t *testing.T) {
 		{"last of two with one name", ok, environ("GOZD_OK_LISTEN=81", "GOZD_OK_LISTEN=82"), port("ok"), ":82"},
 		{"bad value that is overridden", "[ok]\nmode http\nlisten nowhere", environ("GOZD_OK_LISTEN=81"), port("ok"), ":81"},
 		{"key of two words", ok, environ("GOZD_OK_DRAIN_TIMEOUT=1s"), func(c *cfg.Config) any { return c.Groups[0].DrainTimeout }, time.Second},
+		{"Kubernetes' service of the group's name", ok, environ("GOZD_OK_LISTEN=81", "GOZD_OK_SERVICE_HOST=10.0.0.1", "GOZD_OK_SERVICE_PORT=80",
+			"GOZD_OK_SERVICE_PORT_HTTP=80", "GOZD_OK_PORT=tcp://10.0.0.1:80", "GOZD_OK_PORT_80_TCP=tcp://10.0.0.1:80", "GOZD_OK_PORT_80_TCP_PROTO=tcp",
+			"GOZD_OK_PORT_80_TCP_PORT=80", "GOZD_OK_PORT_80_TCP_ADDR=10.0.0.1"), port("ok"), ":81"},
+		{"Kubernetes' service of a longer name", ok, environ("GOZD_OK_LISTEN=81", "GOZD_OK_BLUE_SERVICE_HOST=10.0.0.1", "GOZD_OK_BLUE_PORT=tcp://10.0.0.1:80",
+			"GOZD_OK_BLUE_PORT_53_UDP_ADDR=10.0.0.1"), port("ok"), ":81"},
 		{"number in a string", ok, environ("GOZD_GOZD_MAX_FILES=9"), func(c *cfg.Config) any { return c.Daemon.MaxFiles }, uint64(9)},
 	}
 	for _, tt := range tests {
@@ -113,6 +118,8 @@ func TestEnvironmentErrors(t *testing.T) {
 		{"unknown key of a group", ok, environ("GOZD_OK_LISTNE=81"), `$GOZD_OK_LISTNE: [ok]: unknown key "listne" (did you mean "listen"?)`},
 		{"unknown key for one that is missing", "[ok]\nmode http", environ("GOZD_OK_LISTNE=81"), `$GOZD_OK_LISTNE: [ok]: unknown key "listne" (did you mean "listen"?)`},
 		{"unknown key of the daemon", ok, environ("GOZD_GOZD_PIDFLE=/a"), `$GOZD_GOZD_PIDFLE: [gozd]: unknown key "pidfle" (did you mean "pidfile"?)`},
+		{"port of no service", ok, environ("GOZD_OK_PORT=81"), `$GOZD_OK_PORT: [ok]: unknown key "port" (did you mean "cert"?)`},
+		{"almost a service", ok, environ("GOZD_OK_SERVICE_NAME=a"), `$GOZD_OK_SERVICE_NAME: [ok]: unknown key "service_name"`},
 		{"no key", ok, environ("GOZD_OK_=81"), `$GOZD_OK_: [ok]: unknown key ""`},
 		{"key of the daemon in a group", ok, environ("GOZD_OK_PIDFILE=/a"), `$GOZD_OK_PIDFILE: [ok]: unknown key "pidfile": it belongs in [gozd]`},
 		{"unknown key of the longest group", "[a]\nmode tcp\nlisten 1\n[a_b]\nmode tcp\nlisten 2", environ("GOZD_A_B_C=1"), `$GOZD_A_B_C: [a_b]: unknown key "c"`},

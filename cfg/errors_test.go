@@ -83,6 +83,9 @@ func TestGroupErrors(t *testing.T) {
 		{"spread over more than there is", "mode http\nlisten 80\ndrain_timeout 10s\nspread 11s", `app.conf:5: [web]: spread "11s" is longer than drain_timeout 10s: some clients would be cut before they are told`},
 		{"zero without unit", "mode tcp\nlisten 80\nstop_timeout 0", `app.conf:4: [web]: stop_timeout "0" needs a unit, as in "10s"`},
 		{"no duration", "mode tcp\nlisten 80\ndrain_timeout 5 minutes", `app.conf:4: [web]: drain_timeout "5 minutes" is not a duration, as in "1m30s"`},
+		{"drain for ever", "mode tcp\nlisten 80\ndrain_timeout 9000h", `app.conf:4: [web]: drain_timeout "9000h" is too long: it can be 8784h, a year, at most`},
+		{"stop for ever", "mode tcp\nlisten 80\nstop_timeout 9000h", `app.conf:4: [web]: stop_timeout "9000h" is too long: it can be 8784h, a year, at most`},
+		{"spread for ever", "mode http\nlisten 80\nspread 9000h", `app.conf:4: [web]: spread "9000h" is too long: it can be 8784h, a year, at most`},
 		{"negative duration", "mode tcp\nlisten 80\ndrain_timeout -1s", `app.conf:4: [web]: drain_timeout "-1s" is negative`},
 	}
 	for _, tt := range tests {
@@ -104,6 +107,8 @@ func TestDaemonErrors(t *testing.T) {
 		{"no time to upgrade", "upgrade_timeout 0s", `app.conf:5: [gozd]: upgrade_timeout "0s" is too short: it has to be over 0`},
 		{"negative time to upgrade", "upgrade_timeout -1m", `app.conf:5: [gozd]: upgrade_timeout "-1m" is negative`},
 		{"time to upgrade without unit", "upgrade_timeout 60", `app.conf:5: [gozd]: upgrade_timeout "60" needs a unit, as in "10s"`},
+		{"time to upgrade that overflows a sum", "upgrade_timeout 2562047h47m", `app.conf:5: [gozd]: upgrade_timeout "2562047h47m" is too long: it can be 8784h, a year, at most`},
+		{"probation for ever", "probation 8784h1ns", `app.conf:5: [gozd]: probation "8784h1ns" is too long: it can be 8784h, a year, at most`},
 		{"negative probation", "probation -1ns", `app.conf:5: [gozd]: probation "-1ns" is negative`},
 		{"unknown log format", "log_format xml", `app.conf:5: [gozd]: unknown log_format "xml", it is one of text, json`},
 		{"umask not octal", "umask 0o27", `app.conf:5: [gozd]: umask "0o27" is not an octal mode from "0000" to "0777"`},

@@ -139,6 +139,9 @@ func (s *section) choice(key string, words []string) (string, bool) {
 	return value, ok
 }
 
+// longestDuration bounds every duration: several of them are added up, and the sum must be one.
+const longestDuration = 366 * 24 * time.Hour
+
 // duration returns the value of key, which is at least least.
 func (s *section) duration(key string, def, least time.Duration) time.Duration {
 	value, ok := s.get(key)
@@ -155,6 +158,8 @@ func (s *section) duration(key string, def, least time.Duration) time.Duration {
 		s.fail(key, value, `%s %q is not a duration, as in "1m30s"`, key, value)
 	case d < 0:
 		s.fail(key, value, "%s %q is negative", key, value)
+	case d > longestDuration:
+		s.fail(key, value, "%s %q is too long: it can be %dh, a year, at most", key, value, longestDuration/time.Hour)
 	case d < least:
 		s.fail(key, value, "%s %q is too short: it has to be over 0", key, value)
 	default:

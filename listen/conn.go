@@ -20,7 +20,8 @@ type Conn interface {
 	// Draining returns a channel that is closed when this generation stops
 	// accepting: finish what is begun, then close the connection. The same
 	// channel is returned for every connection of a listener, unless that has
-	// resumed in between.
+	// resumed in between. It is about connections: a server that is told to
+	// shut down at this moment drops those that it has just accepted.
 	Draining() <-chan struct{}
 
 	// Handover gives the connection's socket to the successor, with state for

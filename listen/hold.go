@@ -33,7 +33,7 @@ func (l *Listener) resume() {
 // waitHeld waits while the listener is held.
 func (l *Listener) waitHeld() {
 	l.mu.Lock()
-	held, now := l.held, l.round
+	held, now, closed := l.held, l.round, l.closed
 	l.mu.Unlock()
 	if held == nil {
 		return
@@ -41,6 +41,6 @@ func (l *Listener) waitHeld() {
 	select {
 	case <-held:
 	case <-now.draining:
-	case <-l.closed:
+	case <-closed:
 	}
 }

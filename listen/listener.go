@@ -49,12 +49,12 @@ type Listener struct {
 
 	accepting sync.Once     // guards the call of OnAccept
 	hidden    sync.Once     // guards the call of OnHidden
-	closed    chan struct{} // closed by Close
 	arrived   chan struct{} // has a value when adopted may have a connection
 	parked    atomic.Int32  // calls of park
 
-	mu        sync.Mutex   // guards what follows, and the closing of the channels above and in round
-	inner     net.Listener // another one after Resume
+	mu        sync.Mutex    // guards what follows, and the closing of the channels above and in round
+	inner     net.Listener  // another one after Resume
+	closed    chan struct{} // closed by Close; another one after Reopen
 	round     *round
 	conns     map[socket]bool // what is open; true once it has been counted as cut
 	inAccept  int             // calls of inner.Accept whose connection is not in conns yet
@@ -114,10 +114,10 @@ func (l *Listener) Accept() (net.Conn, error) {
 		l.accepting.Do(l.opts.OnAccept)
 	}
 	for {
-		now := l.current()
-		c, err := l.accept(now)
+		now, closed := l.currentAccept()
+		c, err := l.accept(now, closed)
 		if err != nil && err != errAgain { //nolint:errorlint // it is this very error
-			c, err = l.refuse(now, err)
+			c, err = l.refuse(now, closed, err)
 		}
 		if err != errAgain { //nolint:errorlint // see above
 			return c, err
@@ -128,9 +128,16 @@ func (l *Listener) Accept() (net.Conn, error) {
 // errAgain has Accept try once more, and nobody else sees it.
 var errAgain = errors.New("try again")
 
+// currentAccept returns the listener's round, and what is closed when the program closes it.
+func (l *Listener) currentAccept() (now *round, closed <-chan struct{}) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.round, l.closed
+}
+
 // accept is one try, in a round of the listener's.
-func (l *Listener) accept(now *round) (net.Conn, error) {
-	if !l.waitGate(now) {
+func (l *Listener) accept(now *round, closed <-chan struct{}) (net.Conn, error) {
+	if !l.waitGate(now, closed) {
 		return nil, l.closedError()
 	}
 	l.waitHeld()
@@ -154,7 +161,7 @@ func (l *Listener) accept(now *round) (net.Conn, error) {
 }
 
 // waitGate reports whether the gate opened before the listener ended.
-func (l *Listener) waitGate(now *round) bool {
+func (l *Listener) waitGate(now *round, closed <-chan struct{}) bool {
 	if l.opts.Gate == nil {
 		return true
 	}
@@ -167,7 +174,7 @@ func (l *Listener) waitGate(now *round) bool {
 	case <-l.opts.Gate:
 		return true
 	case <-now.draining:
-	case <-l.closed:
+	case <-closed:
 	}
 	return false
 }
@@ -202,7 +209,7 @@ func (l *Listener) leaveAccept() {
 // refuse returns err, but late while the listener drains: the program that gets
 // it may end the process. Meanwhile it returns connections that were adopted and
 // cannot move on, and errAgain when the listener resumes.
-func (l *Listener) refuse(now *round, err error) (net.Conn, error) {
+func (l *Listener) refuse(now *round, closed <-chan struct{}, err error) (net.Conn, error) {
 	if !now.isDraining() {
 		return nil, err
 	}
@@ -223,7 +230,7 @@ func (l *Listener) refuse(now *round, err error) (net.Conn, error) {
 			return nil, errAgain
 		case <-release:
 			return nil, err
-		case <-l.closed: // http.Server.Shutdown closes and waits for this Accept
+		case <-closed: // http.Server.Shutdown closes and waits for this Accept
 			return nil, err
 		}
 	}

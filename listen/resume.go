@@ -61,6 +61,25 @@ func (l *Listener) Resume(inner net.Listener) error {
 	return nil
 }
 
+// Closed returns a channel that is closed when the program closes the listener.
+func (l *Listener) Closed() <-chan struct{} {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.closed
+}
+
+// Reopen undoes the program's own Close of a listener that drains, and reports whether it has: the program can take it again before it
+// resumes, and serve it with another server. Connections that are open stay.
+func (l *Listener) Reopen() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.shut || !l.stopped || l.emptying {
+		return false
+	}
+	l.shut, l.closed = false, make(chan struct{})
+	return true
+}
+
 // Rounds returns a channel that is closed when the listener stops accepting because its generation ends, as
 // Draining does, and one that is closed if it resumes after that. For an adapter that has to put things right then: it calls
 // Rounds again for what follows.

@@ -101,14 +101,82 @@ func TestStopReachesEveryGeneration(t *testing.T) {
 	}
 }
 
-// TestMaxGenerationsHurriesTheOldest keeps a connection in each generation.
-func TestMaxGenerationsHurriesTheOldest(t *testing.T) {
+// TestMaxGenerationsIsABound keeps a connection in each generation, for longer than the test takes. The third upgrade and those after it end the
+// oldest first, and one that is stopped is killed.
+func TestMaxGenerationsIsABound(t *testing.T) {
 	d := daemontest.Start(t, "[line]\nmode tcp\nlisten 127.0.0.1:0\nstop_timeout 100ms\n", "max_generations 3")
-	for range 4 {
+	for n := range 6 {
 		holdLine(t, d)
 		daemontest.Upgrade(t, d)
+		if alive := d.Alive(); len(alive) > 3 {
+			t.Errorf("after upgrade %d %d generations live, want 3 at most", n+1, len(alive))
+		}
 	}
-	if err := d.WaitAlive(t.Context(), 3); err != nil {
+	holdLine(t, d)
+	oldest := d.Alive()[0]
+	signal(t, &oldest, syscall.SIGSTOP)
+	daemontest.Upgrade(t, d)
+	if alive := d.Alive(); len(alive) != 3 || alive[0].PID == oldest.PID {
+		t.Errorf("%d generations live, want 3, and not the one that was stopped", len(alive))
+	}
+	daemontest.AwaitLog(t, d, `msg="the oldest generation has not ended: it is killed"`)
+}
+
+// signal sends a signal to a generation.
+func signal(t *testing.T, s *process.State, sig os.Signal) {
+	t.Helper()
+	p, err := process.Open(s.PID, s.StartTime)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	if err := p.Signal(sig); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestHurriedDrainIsOne stops a generation that drains already: its drain goes on with less time, and is told once.
+func TestHurriedDrainIsOne(t *testing.T) {
+	d := daemontest.Start(t, "[line]\nmode tcp\nlisten 127.0.0.1:0\nstop_timeout 100ms\n")
+	holdLine(t, d)
+	old, err := d.State()
+	if err != nil {
+		t.Fatal(err)
+	}
+	daemontest.Upgrade(t, d)
+	signal(t, old, syscall.SIGTERM)
+	if err := daemontest.WaitAlive(t, d, 1, 20*time.Second); err != nil {
+		t.Fatal(err)
+	}
+	const told = `msg="drain finished" generation=1 `
+	log := d.LogText()
+	if n := strings.Count(log, told); n != 1 || !strings.Contains(log, "reason=stop moved=0 ended=0 cut=1") {
+		t.Errorf("%d lines tell of the drain, want one, of a stop that has cut a connection:\n%s", n, log)
+	}
+}
+
+// TestStopBesideAStoppedParent stops a daemon whose older generation does not run and so has not seen that it was replaced.
+func TestStopBesideAStoppedParent(t *testing.T) {
+	d := daemontest.Start(t, "[line]\nmode tcp\nlisten 127.0.0.1:0\nstop_timeout 100ms\n", "probation 500ms")
+	old, err := d.State()
+	if err != nil {
+		t.Fatal(err)
+	}
+	daemontest.BeginTrial(t, d)
+	signal(t, old, syscall.SIGSTOP)
+	daemontest.Await(t, "generation 2 serves", func() bool { s, err := d.State(); return err == nil && s.Generation == 2 })
+	s, err := d.State()
+	if err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	signal(t, s, syscall.SIGTERM)
+	daemontest.AwaitEnd(t, s)
+	if took := time.Since(began); took > 20*time.Second { // upgrade_timeout is a minute
+		t.Errorf("the stop took %v", took)
+	}
+	signal(t, old, syscall.SIGCONT)
+	if err := daemontest.WaitAlive(t, d, 0, 20*time.Second); err != nil {
 		t.Error(err)
 	}
 }

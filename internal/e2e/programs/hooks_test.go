@@ -263,6 +263,6 @@ func TestReplacedHookKeepsItsGeneration(t *testing.T) {
 	if err := d.WaitAlive(t.Context(), 0); err != nil {
 		t.Error(err)
 	}
-	daemontest.AwaitLog(t, d, `msg="OnReplaced has not returned" generation=2 `)
+	daemontest.AwaitLog(t, d, `msg="OnReplaced or OnDrain has not returned" generation=2 `)
 	awaitNotes(t, d, "replaced", "1\n2\n")
 }

@@ -45,6 +45,12 @@ func Faulty(tb testing.TB) string {
 	return build(tb, "faulty", "internal/testutil/faulty", "")
 }
 
+// OwnServer returns the path of a program that shuts down its own server when it drains.
+func OwnServer(tb testing.TB) string {
+	tb.Helper()
+	return build(tb, "ownserver", "internal/testutil/ownserver", "")
+}
+
 // Spawner returns the path of a program that starts others.
 func Spawner(tb testing.TB) string {
 	tb.Helper()
