@@ -19,6 +19,7 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/binaries"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemon"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemontest"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/freeport"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/loadtest"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/require"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/shortdir"
@@ -219,18 +220,36 @@ func startSSH(t *testing.T) (config string) {
 		}
 		return conn.Close() == nil
 	})
+	wantLogin(t, clientFile, log.Name())
 	return clientFile
+}
+
+// wantLogin skips the test where the server lets this user in by no key: his account may be locked, or have no shell.
+func wantLogin(t *testing.T, config, log string) {
+	t.Helper()
+	output, err := exec.CommandContext(t.Context(), "ssh", "-F", config, fleetHosts[0], "true").CombinedOutput()
+	if err == nil {
+		return
+	}
+	said, logErr := os.ReadFile(log)
+	if logErr != nil {
+		t.Fatal(logErr)
+	}
+	for line := range strings.Lines(string(said)) {
+		if strings.Contains(line, " not allowed because ") {
+			require.Missing(t, "sshd: "+strings.TrimSpace(line))
+		}
+	}
+	if strings.Contains(string(output), "not available") { // as nologin says it
+		require.Missing(t, "this user has no shell: "+strings.TrimSpace(string(output)))
+	}
+	t.Fatalf("ssh: %v: %s", err, output)
 }
 
 // unusedPort returns a port for a program that cannot choose one itself.
 func unusedPort(t *testing.T) string {
 	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = ln.Close() }()
-	_, port, err := net.SplitHostPort(ln.Addr().String())
+	_, port, err := net.SplitHostPort(freeport.Address(t))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemontest"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/freeport"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/front"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/load"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/require"
@@ -51,7 +52,7 @@ func startApache(t *testing.T, backend load.Target) front.Server {
 	if backend.Network == "unix" {
 		url = "unix:" + backend.Address + "|fcgi://localhost/"
 	}
-	address := reservePort(t)
+	address := freeport.Address(t)
 	conf := front.WriteConf(t, dir, fmt.Sprintf(apacheConf, dir, address, apacheModules, url))
 	to := load.Target{Network: "tcp", Address: address}
 	return front.Start(t, to, filepath.Join(dir, "error.log"), apache, "-d", dir, "-f", conf, "-D", "FOREGROUND")

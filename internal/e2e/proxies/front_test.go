@@ -1,7 +1,6 @@
 package proxies
 
 import (
-	"net"
 	"os"
 	"regexp"
 	"testing"
@@ -12,28 +11,6 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/load"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/loadtest"
 )
-
-// reservePort returns an address for a program that cannot be told port 0. Until
-// the test is over nobody gets the port who asks for any: a connection has it. That
-// is in nobody's way who asks for this one, with SO_REUSEADDR as servers do.
-func reservePort(t *testing.T) string {
-	t.Helper()
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = ln.Close() }()
-	client, err := net.Dial("tcp", ln.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	held, err := ln.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _, _ = client.Close(), held.Close() })
-	return ln.Addr().String()
-}
 
 // passable lets a web server that has given up root reach the socket of a daemon
 // in dir.
