@@ -74,10 +74,20 @@ func (d *Daemon) callHooks(t *turn, isReplaced bool) {
 func (d *Daemon) callOnDrain(t *turn) {
 	timer := time.NewTimer(drainHookDelay)
 	defer timer.Stop()
-	d.standAWhile(t) // a program that has shut down its server might not serve again
+	stood := make(chan struct{})
+	go func() {
+		defer close(stood)
+		d.standAWhile(t) // a program that has shut down its server might not serve again
+	}()
+	select {
+	case <-stood:
+	case <-t.skipped.Done():
+		return
+	}
 	select {
 	case <-timer.C:
 	case <-t.early.Done():
+	case <-t.skipped.Done():
 	}
 	if t.decideOnDrain() {
 		d.opts.OnDrain()

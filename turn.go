@@ -15,6 +15,8 @@ type turn struct {
 	endHooks    context.CancelFunc
 	early       context.Context // ends when OnDrain need not wait: the connections are gone
 	endEarly    context.CancelFunc
+	skipped     context.Context // ends when OnDrain is not called any more, unless it has been
+	skip        context.CancelFunc
 	hurried     context.Context // ends when a drain that has begun gets the time of a stop
 	hurry       context.CancelFunc
 
@@ -42,6 +44,7 @@ func newTurn() *turn {
 	t.serves, t.stopServing = context.WithCancel(context.Background())
 	t.hooksOver, t.endHooks = context.WithCancel(context.Background())
 	t.early, t.endEarly = context.WithCancel(context.Background())
+	t.skipped, t.skip = context.WithCancel(context.Background())
 	t.hurried, t.hurry = context.WithCancel(context.Background())
 	return t
 }
@@ -77,7 +80,7 @@ func (t *turn) decideOnDrain() bool {
 // skipOnDrain has OnDrain not be called any more.
 func (t *turn) skipOnDrain() {
 	t.decideOnDrain()
-	t.endEarly()
+	t.skip()
 }
 
 // now is the current turn.
