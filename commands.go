@@ -21,8 +21,9 @@ var errPrinted = errors.New("printed")
 // daemonize does what the command line says. It returns a daemon in the process
 // that is to serve, and otherwise the status to exit with.
 func daemonize(arg0 string) (*Daemon, int) {
-	if supervise.IsSupervisor() {
-		return nil, runSupervisor()
+	if made.Load() { // before a process that was detached could detach again
+		printError(Defaults.Verbose, errSecond)
+		return nil, statusFailed
 	}
 	a, err := parseArguments(Defaults)
 	if err != nil {
@@ -30,32 +31,34 @@ func daemonize(arg0 string) (*Daemon, int) {
 		printError(verbose, err)
 		return nil, statusUsage
 	}
-	d, err := a.run(arg0)
+	d, status, err := a.run(arg0)
 	if err != nil {
 		if err != errPrinted { //nolint:errorlint // it is this very error
 			printError(a.verbose, err)
 		}
 		return nil, statusFailed
 	}
-	return d, statusOK
+	return d, status
 }
 
-// run returns a daemon, or nil where the command is done.
-func (a *arguments) run(arg0 string) (*Daemon, error) {
+// run returns a daemon, or nil and the status to exit with where the command is done.
+func (a *arguments) run(arg0 string) (*Daemon, int, error) {
 	switch {
 	case a.test:
-		return nil, a.testConfig()
+		return nil, statusOK, a.testConfig()
 	case a.command != "start":
-		return nil, a.control()
+		return nil, statusOK, a.control()
 	case a.foreground || process.IsDetached() || upgrade.IsSuccessor() || supervise.IsSupervised():
-		if err := a.superviseIfAsked(arg0); err != nil {
-			return nil, err
+		if conf, yes := a.wantsSupervisor(); yes {
+			status, err := a.supervise(arg0, conf)
+			return nil, status, err
 		}
 		opts := Defaults
 		opts.Config, opts.Verbose = a.config, a.verbose
-		return newDaemon(opts, true, a.hasPerson())
+		d, err := newDaemon(opts, true)
+		return d, statusOK, err
 	}
-	return nil, a.detach(arg0)
+	return nil, statusOK, a.detach(arg0)
 }
 
 // detach starts the daemon in the background, and returns when it is ready.

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
@@ -31,13 +32,12 @@ type Daemon struct {
 	conf       *cfg.Config
 	up         *upgrade.Upgrader
 	lock       *process.Lock
-	created    []upgrade.Socket    // sockets that this process has made, and not inherited
-	super      *supervise.Client   // nil without a supervisor
-	front      *supervise.Embedded // of the later generations, if this one is to be their supervisor, too
-	embed      bool                // it is, if the configuration agrees
-	onTerminal bool                // it was started with one
-	managed    bool                // the supervisor speaks to systemd
-	report     *report.Writer      // to whoever started this process; may be nil
+	created    []upgrade.Socket  // sockets that this process has made, and not inherited
+	super      *supervise.Client // nil without a supervisor
+	onTerminal bool              // it was started on one
+	managed    bool              // the supervisor speaks to systemd
+	watcher    string            // who watches this process, which has no supervisor; "" for nobody
+	report     *report.Writer    // to whoever started this process; may be nil
 
 	// endProcess has a process whose program does not take notice of its end
 	// exit by itself: that of Daemonize, not that of New.
@@ -74,8 +74,6 @@ type Daemon struct {
 	hurried     bool            // it ends under stop_timeout
 	ending      bool            // it has drained, and is about to end
 	unwilling   bool            // it has been asked to end, and will not serve again
-	retired     bool            // it is the supervisor, and no more
-	exitStatus  int             // what the process should end with
 	successor   int             // PID of the next generation, once it serves
 	nextStart   uint64          // its start time; 0 if unknown
 	standing    bool            // this generation stands by behind it
@@ -135,15 +133,23 @@ type group struct {
 // The error is a cfg.Errors for a bad configuration, and otherwise wraps the
 // cause. When it is not nil, nothing is left behind.
 //
-// A program that was started by Daemonize cannot call New.
+// A process calls New or Daemonize, and once: another call fails.
+// Where somebody watches the process, such as systemd, a daemon of New refuses to be upgraded: it has no supervisor, and the
+// service would end with it. See [ErrWatched].
 func New(opts Options) (*Daemon, error) {
-	return newDaemon(opts, false, false)
+	return newDaemon(opts, false)
 }
 
-func newDaemon(opts Options, endProcess, embed bool) (*Daemon, error) {
+// made says that this process has made a Daemon. A second one would have the first one's descriptors and signals, and a
+// process that was detached would detach again, and so on.
+var made atomic.Bool
+
+func newDaemon(opts Options, endProcess bool) (*Daemon, error) {
+	if made.Swap(true) {
+		return nil, errSecond
+	}
 	d := &Daemon{
-		embed:      embed,
-		onTerminal: supervise.HasTerminal(),
+		onTerminal: supervise.OnTerminal() && supervise.HasTerminal(),
 		opts:       opts,
 		log:        opts.Logger,
 		endProcess: endProcess,

@@ -29,3 +29,10 @@ var ErrNotServing = errors.New("gozd: this generation does not serve")
 // ErrNotSupported is returned by Upgrade on platforms that cannot pass sockets
 // to a new process, such as Windows.
 var ErrNotSupported = upgrade.ErrNotSupported
+
+// ErrWatched is wrapped by the error of Upgrade in a process that somebody watches, such as systemd or a container runtime, and
+// that has no supervisor: the service would end with it. The error's text says who, and what to do.
+var ErrWatched = errors.New("this process is watched, and the service would end with it")
+
+// errSecond is returned to a program that makes a Daemon in a process that has had one.
+var errSecond = errors.New("gozd: this process has made a Daemon before: Daemonize or New is called once")

@@ -28,19 +28,17 @@
 //
 // The channel that Daemonize returns delivers one value when this process has
 // nothing left to do, and is closed then. A program that does not receive it
-// within a second is ended with [Status]. While a generation drains, Accept on
+// within a second is ended with status 0. While a generation drains, Accept on
 // its listeners does not return, so that
 // log.Fatal(http.Serve(ln, h)) does not kill what is still being served.
 //
 // # In front
 //
 // Where somebody watches the first process, be it systemd, a container runtime or
-// a person at a terminal, that process stays through all upgrades. With -f under
-// systemd or as PID 1, and wherever the configuration says "supervise yes", it is a
-// supervisor: Daemonize does not return in it, and generation 1 is its child.
-// With -f on a terminal or in a debugger the first process is generation 1. When it has been
-// replaced and has drained it stays in front of the others, and its exit channel delivers when the last
-// generation has ended: the program cleans up once, before the shell's job ends.
+// a person at a terminal, that process stays through all upgrades. With -f, and
+// wherever the configuration says "supervise yes", it is a supervisor: Daemonize
+// does not return in it, and generation 1 is its child. "supervise no" is for
+// debuggers: the process that they hold is generation 1. All of this needs Linux.
 //
 // The package's functions act on one Daemon, which Daemonize makes. Programs with
 // flags and exit statuses of their own call [New].
@@ -51,6 +49,7 @@ import (
 	"os"
 	"sync/atomic"
 
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
 )
 
@@ -74,9 +73,11 @@ var std atomic.Pointer[Daemon]
 // -s or -t it does what these say. On a usage error it exits with status 2, and on
 // any other error it prints it and exits with status 1.
 //
-// Call it once, as early as possible in main: signals are handled from then on.
+// Call it once, as early as possible in main: signals are handled from then on. Each process of the daemon is started
+// with the arguments that the first one was started with, also where the program has changed os.Args before, to take a
+// command of its own off it for instance: it does so in each of them.
 func Daemonize() <-chan struct{} {
-	d, status := daemonize(os.Args[0])
+	d, status := daemonize(process.Arguments()[0])
 	if d == nil {
 		os.Exit(status)
 	}
@@ -116,16 +117,6 @@ func Ready() error {
 		return ErrNotDaemonized
 	}
 	return d.Ready()
-}
-
-// Status returns the status that the program should end with after the exit channel has delivered, as
-// [Daemon.Status] does.
-func Status() int {
-	d := std.Load()
-	if d == nil {
-		return 0
-	}
-	return d.Status()
 }
 
 // Generation returns the number of this process in the line of generations: 1

@@ -126,7 +126,6 @@ func (d *Daemon) finish(t *turn, why reason) {
 	d.closeControl() // until now whoever looks for the daemon may still have found this generation
 	if !last {
 		d.catchUp() // and have sent it a signal
-		d.awaitLast()
 	}
 	d.log.Info("done", "reason", string(why))
 	close(d.done)
@@ -230,11 +229,8 @@ func (d *Daemon) sayGoodbye() {
 	case d.exit <- struct{}{}:
 	case <-timer.C:
 		if d.endProcess {
-			os.Exit(d.Status())
+			os.Exit(statusOK)
 		}
-	}
-	if status := d.Status(); status != 0 && d.endProcess {
-		time.AfterFunc(2*exitGrace, func() { os.Exit(status) })
 	}
 	close(d.exit)
 	if d.replacedBy() != nil {

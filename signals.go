@@ -15,12 +15,6 @@ func (d *Daemon) watchSignals() {
 			close(m)
 			continue
 		}
-		d.handleSignal(sig)
-	}
-}
-
-func (d *Daemon) handleSignal(sig os.Signal) {
-	if !d.passToFront(sig) {
 		d.act(sig)
 	}
 }
@@ -86,9 +80,6 @@ func (d *Daemon) signalAncestors(sig os.Signal) {
 }
 
 func (d *Daemon) signalAncestor(a upgrade.Ancestor, sig os.Signal) {
-	if d.signalFront(a, sig) {
-		return
-	}
 	p, err := process.Open(a.PID, a.StartTime)
 	if err != nil {
 		return // it is gone

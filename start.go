@@ -1,7 +1,6 @@
 package gozd
 
 import (
-	"os"
 	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
@@ -28,11 +27,12 @@ func (d *Daemon) start() (stage string, err error) {
 	if stage, err = d.connect(conf); err != nil {
 		return stage, err
 	}
-	binary, err := absoluteBinary(os.Args[0]) // as late as there is somebody to tell
-	if err != nil {
+	args := process.Arguments()
+	if args[0], err = absoluteBinary(args[0]); err != nil { // as late as there is somebody to tell
 		return upgrade.StageStart, err
 	}
-	d.binary, os.Args[0] = binary, binary // tableflip starts argv[0]
+	d.binary = args[0]
+	d.up.SetArguments(args)
 	fault.At(fault.Configuration)
 	if d.restoreEnvironment() || successor && (d.hasActivated() || lacksListen(conf)) {
 		conf, confErr = d.loadConfig()
@@ -58,6 +58,7 @@ func (d *Daemon) start() (stage string, err error) {
 		return upgrade.StageListen, err
 	}
 	d.warnOfStore()
+	d.findWatcher()
 	if err := d.useTickets(); err != nil {
 		return upgrade.StageStart, err
 	}

@@ -3,14 +3,12 @@ package gozd
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
-	"slices"
-	"syscall"
 	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/activation"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/check"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/report"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/supervise"
@@ -21,31 +19,34 @@ import (
 // generation.
 const fileSupervisor = "supervisor"
 
-// runSupervisor is all that a process does that was started to be the supervisor.
-func runSupervisor() int {
-	return supervise.Run(func(verbose bool) *slog.Logger { return newLogger(os.Stderr, verbose, cfg.LogText) })
-}
-
-// maySupervise reports whether this process may become a supervisor: it is none of the generations.
-func maySupervise() bool {
-	return supervise.Supported && !upgrade.IsSuccessor() && !supervise.IsSupervised()
-}
-
-// superviseIfAsked makes this process the supervisor where somebody watches it: then it does not
-// return. A configuration with errors is for the generation to report.
-func (a *arguments) superviseIfAsked(arg0 string) error {
-	if !maySupervise() {
-		return nil
+// wantsSupervisor reports whether this process is to be the supervisor: somebody may watch it who would take its end for the
+// daemon's, as systemd, a container and a shell do, and it is none of the generations. A configuration with errors is for the
+// generation to report.
+func (a *arguments) wantsSupervisor() (conf *cfg.Config, yes bool) {
+	if !supervise.Supported || upgrade.IsSuccessor() || supervise.IsSupervised() {
+		return nil, false
 	}
 	conf, err := (&Daemon{opts: Options{Config: a.config}}).loadConfig()
-	if err != nil || !a.isWatched(conf) {
-		return nil //nolint:nilerr // see above
+	if err != nil {
+		return nil, false
 	}
+	mode := conf.Daemon.Supervise
+	return conf, mode == cfg.SuperviseYes || mode == cfg.SuperviseAuto && a.foreground
+}
+
+// supervise makes this process the supervisor, and returns with what status it is to end.
+func (a *arguments) supervise(arg0 string, conf *cfg.Config) (status int, err error) {
 	binary, err := absoluteBinary(arg0)
 	if err != nil {
-		return err
+		return statusFailed, err
 	}
-	opts := supervise.Options{Binary: binary, Dir: process.StartDir, Verbose: a.verbose}
+	opts := supervise.Options{
+		Binary: binary, Args: process.Arguments()[1:], Dir: process.StartDir,
+		Log: newLogger(os.Stderr, a.verbose, cfg.LogText),
+	}
+	if id, err := check.Identity(conf); err == nil && id != nil { // an error is for the generation to report
+		opts.User = &supervise.User{UID: id.UID, GID: id.GID}
+	}
 	starter, mark := process.Starter()
 	if starter != nil {
 		opts.Files, opts.Env = append(opts.Files, starter), append(opts.Env, mark)
@@ -54,31 +55,17 @@ func (a *arguments) superviseIfAsked(arg0 string) error {
 	files, env := activation.Pass(sockets, 3+len(opts.Files))
 	opts.Files, opts.Env = append(opts.Files, files...), append(opts.Env, env...)
 	opts.Stored = storedBefore(sockets)
-	err = supervise.Begin(opts)
-	if starter != nil {
+	opts.Started = func() {
+		activation.Close(sockets)
+		if starter != nil {
+			_ = starter.Close()
+		}
+	}
+	status, err = supervise.Run(opts)
+	if err != nil && starter != nil {
 		report.NewWriter(starter).Fail(upgrade.StageStart, err)
 	}
-	return err
-}
-
-// isWatched reports whether somebody would take the end of this process for the daemon's.
-func (a *arguments) isWatched(conf *cfg.Config) bool {
-	switch conf.Daemon.Supervise {
-	case cfg.SuperviseYes:
-		return true
-	case cfg.SuperviseNo:
-		return false
-	case cfg.SuperviseAuto:
-	}
-	byManager := os.Getpid() == 1 || os.Getenv("NOTIFY_SOCKET") != ""
-	return a.foreground && (byManager || Defaults.OnParentExit != nil && a.hasPerson())
-}
-
-// hasPerson reports whether a person has this process on a terminal or in a debugger. Then it serves,
-// and becomes the supervisor when it has been replaced and has drained. A program that waits for that process's end
-// cannot have it so.
-func (a *arguments) hasPerson() bool {
-	return maySupervise() && a.foreground && (supervise.OnTerminal() || supervise.Traced())
+	return status, err
 }
 
 // connectSupervisor finds out whether this process has a supervisor, and has it know that
@@ -86,11 +73,8 @@ func (a *arguments) hasPerson() bool {
 func (d *Daemon) connectSupervisor(conf *cfg.Config) (err error) {
 	if f := d.up.File(fileSupervisor); f != nil {
 		d.super, err = supervise.NewClient(f)
-	} else if d.super, err = supervise.Inherited(); err == nil && d.super == nil && d.embed && conf != nil && conf.Daemon.Supervise == cfg.SuperviseAuto {
-		d.front, err = supervise.Embed(d.frontLog(), d.ownSignal)
-		if err == nil {
-			d.super = d.front.Client()
-		}
+	} else {
+		d.super, err = supervise.Inherited()
 	}
 	if err != nil {
 		return err
@@ -167,7 +151,8 @@ func (d *Daemon) keepAlive() {
 	}
 	tick := time.NewTicker(interval / 4)
 	defer tick.Stop()
-	for d.phaseIs(serving) {
+	t := d.now() // one that is replaced and serves again begins anew
+	for d.phaseIs(serving) && d.now() == t {
 		_ = d.super.Tell(d.signed(supervise.Event{Kind: supervise.Alive})) // the next one may be heard
 		select {
 		case <-tick.C:
@@ -190,83 +175,6 @@ func (d *Daemon) passOnLate(sig os.Signal) bool {
 	return true
 }
 
-// frontLog is the log of a supervisor that is generation 1, too. It is made before that one's own.
-func (d *Daemon) frontLog() *slog.Logger {
-	log := d.opts.Logger
-	if log == nil {
-		log = newLogger(os.Stderr, d.opts.Verbose, cfg.LogText)
-	}
-	return log.With("supervisor", os.Getpid())
-}
-
-// passToFront reports whether a signal was for the daemon, and not for this old generation alone: this is the
-// process that whoever has started the daemon knows.
-func (d *Daemon) passToFront(sig os.Signal) bool {
-	d.mu.Lock()
-	isOld := d.phase == leaving && d.successor != 0
-	d.mu.Unlock()
-	n, ok := sig.(syscall.Signal)
-	if d.front == nil || !isOld || !ok {
-		return false
-	}
-	d.front.Signal(n)
-	return true
-}
-
-// ownSignal does what a newer generation asks this one to do, which is the supervisor, too.
-func (d *Daemon) ownSignal(sig syscall.Signal) {
-	d.mu.Lock()
-	over := d.retired && sig != sigReopen
-	d.mu.Unlock()
-	if !over {
-		d.act(sig)
-	}
-}
-
-// frontIsGeneration reports whether the supervisor is the first generation: then a person has started the daemon.
-func (d *Daemon) frontIsGeneration() bool {
-	front := d.super.PID()
-	return front != 0 && (front == os.Getpid() || slices.ContainsFunc(d.up.Manifest().Ancestors, func(a upgrade.Ancestor) bool { return a.PID == front }))
-}
-
-// lostTerminal reports whether a HUP means that the person's terminal has been closed.
-func (d *Daemon) lostTerminal() bool {
-	return d.frontIsGeneration() && d.onTerminal && !supervise.HasTerminal()
-}
-
-// signalFront has the supervisor know what it is to do as a generation, and reports whether a is that.
-func (d *Daemon) signalFront(a upgrade.Ancestor, sig os.Signal) bool {
-	n, ok := sig.(syscall.Signal)
-	if a.PID != d.super.PID() || !ok {
-		return false
-	}
-	d.tell(supervise.Event{Kind: supervise.Hurry, Signal: int(n)})
-	return true
-}
-
-// awaitLast waits until the last generation has ended, in a process that somebody takes for the daemon.
-func (d *Daemon) awaitLast() {
-	if d.front == nil {
-		return
-	}
-	d.log.Info("drained: this process stays in front of the others")
-	d.mu.Lock()
-	d.retired = true
-	d.mu.Unlock()
-	status := d.front.Drained()
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.exitStatus = status
-	if status != 0 {
-		d.err = fmt.Errorf("the last generation has ended with status %d", status)
-	}
-}
-
-// Status is what the program should end with after Exit: 0, but where this process
-// has stayed in front of others on a terminal, and the last of them has ended with another status. A process that
-// still runs two seconds after Exit was closed is then ended with it.
-func (d *Daemon) Status() int {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.exitStatus
-}
+// lostTerminal reports whether a HUP means that the person's terminal has been closed: this process was started on one, and
+// has none any more.
+func (d *Daemon) lostTerminal() bool { return d.onTerminal && !supervise.HasTerminal() }

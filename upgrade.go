@@ -35,6 +35,9 @@ func (d *Daemon) upgrade(tell func(protocol.Event)) error {
 		return ErrNotServing
 	}
 	d.setWanted(false) // whoever has asked until now gets this one
+	if err := d.refusal(); err != nil {
+		return d.upgradeFailed(err)
+	}
 	announce := sync.OnceFunc(func() { d.tell(supervise.Event{Kind: supervise.Upgrading, Within: d.upgradeWait()}) })
 	if d.opts.OnUpgrade != nil {
 		announce()

@@ -8,7 +8,6 @@ package main
 import (
 	"log"
 	"net/http"
-	"os"
 
 	"github.com/gorilla/mux"
 
@@ -27,5 +26,4 @@ func main() {
 	router.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("hello\n")) })
 	go func() { log.Print(httpx.Serve(ln, router)) }()
 	<-exit
-	os.Exit(gozd.Status())
 }

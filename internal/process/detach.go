@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strconv"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/report"
@@ -17,13 +18,23 @@ const detachedEnv = "GOZD_DETACHED"
 // detachedFD is the first of exec.Cmd.ExtraFiles.
 const detachedFD = 3
 
+// arguments are those that this process was started with. A program may change os.Args, as one does that takes a command off it
+// before it has the rest parsed.
+var arguments = slices.Clone(os.Args)
+
+// Arguments returns the command line that this process was started with, whatever the program has made of os.Args.
+func Arguments() []string { return slices.Clone(arguments) }
+
+// detached says whether this process was started by Detach. It stays so when the mark has been removed.
+var detached = os.Getenv(detachedEnv) == strconv.Itoa(detachedFD) && isPipe(detachedFD)
+
 // StartDir is the working directory that this process was started in, "" if it could
 // not be found out. The program may be elsewhere by the time it calls gozd.
 var StartDir, _ = os.Getwd()
 
 // Detach starts this program again with the same arguments, where this one was
-// started, in a session of its own and with /dev/null for its standard streams, and
-// waits until it is ready or has failed. It returns the new process's PID, or the
+// started, in a session of its own, with /dev/null for its standard streams and without any other descriptor that this
+// process has inherited, and waits until it is ready or has failed. It returns the new process's PID, or the
 // reason in its own words. binary is the program's absolute path. more, if non-nil, returns more files for the
 // new process, of which the first gets the descriptor that it is called with, and variables.
 func Detach(binary string, more func(first int) (files []*os.File, env []string)) (pid int, err error) {
@@ -33,7 +44,7 @@ func Detach(binary string, more func(first int) (files []*os.File, env []string)
 	}
 	defer func() { _ = said.Close() }()
 	cmd := exec.Command(binary)
-	cmd.Args = append([]string{binary}, os.Args[1:]...)
+	cmd.Args = append([]string{binary}, Arguments()[1:]...)
 	cmd.Dir = StartDir
 	cmd.Env = append(os.Environ(), detachedEnv+"="+strconv.Itoa(detachedFD))
 	cmd.ExtraFiles = []*os.File{tell}
@@ -42,6 +53,7 @@ func Detach(binary string, more func(first int) (files []*os.File, env []string)
 		cmd.ExtraFiles, cmd.Env = append(cmd.ExtraFiles, files...), append(cmd.Env, env...)
 	}
 	cmd.SysProcAttr = newSession()
+	closeAllOnExec() // or a pipe that a shell has open, for instance, would not end before the daemon
 	err = cmd.Start()
 	_ = tell.Close()
 	if err != nil {
@@ -66,9 +78,8 @@ func startFailure(out report.Outcome, ended error) error {
 	return errors.New("the daemon ended before it was ready: exit status 0")
 }
 
-// IsDetached reports whether this process was started by [Detach]. It says so
-// until Detached is called.
-func IsDetached() bool { return os.Getenv(detachedEnv) != "" }
+// IsDetached reports whether this process was started by [Detach].
+func IsDetached() bool { return detached }
 
 // Detached returns the pipe to the starter where this process was started by
 // [Detach], and nil otherwise. Call it once, before any process is started: it

@@ -43,7 +43,7 @@ type facts struct {
 func daemon(ready bool) {
 	f := facts{PID: os.Getpid(), Args: os.Args, Detached: process.IsDetached()}
 	w := process.Detached()
-	f.StillAfter = process.IsDetached() || process.Detached() != nil
+	f.StillAfter = process.Detached() != nil || !process.IsDetached()
 	f.Session, _ = unix.Getsid(0)
 	f.Group = unix.Getpgrp()
 	flags, err := unix.FcntlInt(3, unix.F_GETFD, 0)

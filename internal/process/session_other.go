@@ -9,3 +9,5 @@ func newSession() *syscall.SysProcAttr { return nil }
 func closeOnExec(int) {}
 
 func isPipe(int) bool { return false }
+
+func closeAllOnExec() {}

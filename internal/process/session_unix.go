@@ -3,6 +3,8 @@
 package process
 
 import (
+	"os"
+	"strconv"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -13,6 +15,28 @@ import (
 func newSession() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setsid: true} }
 
 func closeOnExec(fd int) { unix.CloseOnExec(fd) }
+
+// manyDescriptors is how far closeAllOnExec looks where it cannot know which there are: a chroot has perhaps neither directory.
+const manyDescriptors = 4096
+
+// closeAllOnExec keeps every descriptor above the standard streams from a process that is not given it.
+func closeAllOnExec() {
+	for _, dir := range []string{"/proc/self/fd", "/dev/fd"} {
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			continue
+		}
+		for _, e := range entries {
+			if fd, err := strconv.Atoi(e.Name()); err == nil && fd > 2 {
+				closeOnExec(fd)
+			}
+		}
+		return
+	}
+	for fd := 3; fd < manyDescriptors; fd++ {
+		closeOnExec(fd)
+	}
+}
 
 // isPipe looks at a descriptor without making an os.File of it, which would
 // close it one day.

@@ -4,6 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"sync/atomic"
+	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -22,65 +25,94 @@ func newChannel() (ours, theirs *os.File, err error) {
 	return os.NewFile(uintptr(fds[0]), "supervisor"), os.NewFile(uintptr(fds[1]), "generations"), nil
 }
 
-// message is what has been read. Its data is valid until the next is read.
+// message is what has been read. It is valid until it has been handled.
 type message struct {
 	data  []byte
-	pid   int   // of the sender; 0 if the kernel does not say
+	pid   int   // of the sender, as the kernel has it; 0 if it does not say
 	files []int // descriptors that came along
 }
 
-// close closes the descriptors. That is also what a sender waits for that has sent systemd's BARRIER=1.
-func (m *message) close() {
-	for _, fd := range m.files {
-		_ = unix.Close(fd)
-	}
-}
-
-// inbox reads datagrams whose sender the kernel names. Not safe for concurrent use, but for wait.
+// inbox reads messages whose sender the kernel names, in a goroutine of its own. The service's user has the other
+// end, and can have that goroutine wait for as long as he wants: a TCP connection with SO_LINGER, sent along, blocks
+// close(2), and recvmsg(2) too where there is no room for its descriptor. So nobody else reads or closes.
 type inbox struct {
-	file *os.File
-	raw  interface {
-		Read(func(fd uintptr) bool) error
-		Control(func(fd uintptr)) error
-	}
-	buf, oob []byte
-	emptied  chan struct{} // after wait: what was there has been read
-	over     bool          // nothing will ever come again
+	file     *os.File
+	raw      syscall.RawConn
+	messages chan message  // closed at the end of the socket
+	handled  chan struct{} // has a value for each message
+	busy     atomic.Bool   // a message may have been read that has not been handled
+	idle     chan struct{} // has a value when busy has become false without a message
+
+	over    bool // the loop knows that nothing will ever come again
+	stalled bool // the reader has not come forward in the time that hear had
 }
 
-func newInbox(f *os.File, size int) (*inbox, error) {
+func newInbox(f *os.File, size int, done <-chan struct{}) (*inbox, error) {
 	raw, err := f.SyscallConn()
 	if err != nil {
 		return nil, err
 	}
-	return &inbox{
-		file:    f,
-		raw:     raw,
-		buf:     make([]byte, size),
-		oob:     make([]byte, unix.CmsgSpace(unix.SizeofUcred)+unix.CmsgSpace(4*maxKept)),
-		emptied: make(chan struct{}),
-	}, nil
+	b := &inbox{file: f, raw: raw, messages: make(chan message), handled: make(chan struct{}), idle: make(chan struct{}, 1)}
+	go b.read(size, done)
+	return b, nil
 }
 
-// errEmpty means that there is nothing to read now.
-var errEmpty = errors.New("nothing to read")
+// read gives one message after the other to the loop.
+func (b *inbox) read(size int, done <-chan struct{}) {
+	defer close(b.messages)
+	buf := make([]byte, size)
+	oob := make([]byte, unix.CmsgSpace(unix.SizeofUcred)+unix.CmsgSpace(4*maxKept))
+	for {
+		m, err := b.next(buf, oob)
+		if err != nil {
+			return
+		}
+		select {
+		case b.messages <- m:
+		case <-done:
+			return
+		}
+		select {
+		case <-b.handled:
+		case <-done:
+			return
+		}
+		b.busy.Store(false)
+		closeAll(m.files) // a sender of systemd's BARRIER=1 waits for that
+	}
+}
 
-// next returns the next message, which is to be closed, or errEmpty.
-func (b *inbox) next() (m message, err error) {
+// next waits for a message. The error is that of the socket, or its end.
+func (b *inbox) next(buf, oob []byte) (m message, err error) {
 	var n, oobn int
-	ctlErr := b.raw.Control(func(fd uintptr) {
-		n, oobn, _, _, err = unix.Recvmsg(int(fd), b.buf, b.oob, unix.MSG_DONTWAIT|unix.MSG_CMSG_CLOEXEC)
+	readErr := b.raw.Read(func(fd uintptr) bool {
+		b.busy.Store(true) // before the socket can be found empty
+		for {
+			n, oobn, _, _, err = unix.Recvmsg(int(fd), buf, oob, unix.MSG_DONTWAIT|unix.MSG_CMSG_CLOEXEC)
+			if !errors.Is(err, unix.EINTR) {
+				break
+			}
+		}
+		if errors.Is(err, unix.EAGAIN) {
+			b.busy.Store(false)
+			select {
+			case b.idle <- struct{}{}:
+			default: // it has one
+			}
+			return false
+		}
+		return true
 	})
 	switch {
-	case ctlErr != nil:
-		return message{}, ctlErr
-	case errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EINTR):
-		return message{}, errEmpty
+	case readErr != nil:
+		return message{}, readErr
 	case err != nil:
 		return message{}, os.NewSyscallError("recvmsg", err)
+	case n == 0 && oobn == 0: // an empty message has credentials
+		return message{}, os.ErrClosed
 	}
-	m.data = b.buf[:n]
-	m.pid, m.files = unpack(b.oob[:oobn])
+	m.data = buf[:n]
+	m.pid, m.files = unpack(oob[:oobn])
 	return m, nil
 }
 
@@ -101,15 +133,45 @@ func unpack(oob []byte) (pid int, files []int) {
 	return pid, files
 }
 
-// wait returns when there is something to read, or the file is closed: then it is an error.
-func (b *inbox) wait() error {
-	var err error
-	readErr := b.raw.Read(func(fd uintptr) bool {
-		var ready bool
-		ready, err = readable(int(fd))
-		return ready || err != nil
-	})
-	return errors.Join(readErr, err)
+// pending reports whether something has been sent that the loop has not got. The order of the two looks matters: what the
+// reader has taken from the socket since the first one, busy tells.
+func (b *inbox) pending() bool {
+	if b.over {
+		return false
+	}
+	waits := false
+	_ = b.raw.Control(func(fd uintptr) { waits, _ = readable(int(fd)) }) // it fails for a closed one
+	return waits || b.busy.Load()
+}
+
+// drain gives handle all that has been sent until now, which the reader may take until the time is over to
+// bring: it may be blocked, see inbox, or have more to bring all the time. One that has not come forward is not waited
+// for again before it has.
+func (b *inbox) drain(atMost time.Duration, handle func(message, bool)) {
+	timer := time.NewTimer(atMost)
+	defer timer.Stop()
+	for brought := 0; !b.stalled && b.pending(); {
+		select {
+		case m, ok := <-b.messages:
+			handle(m, ok)
+			brought++
+		case <-b.idle: // look again
+		case <-timer.C:
+			b.stalled = brought == 0
+			return
+		}
+	}
+}
+
+// take does what is to be done with a message, or takes note of the socket's end.
+func (b *inbox) take(m message, ok bool, understand func(message)) {
+	if !ok {
+		b.over, b.messages = true, nil
+		return
+	}
+	b.stalled = false
+	understand(m)
+	b.handled <- struct{}{}
 }
 
 // readable looks without waiting.

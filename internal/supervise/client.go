@@ -64,7 +64,7 @@ func (c *Client) Gone() <-chan struct{} {
 	return c.gone
 }
 
-// Tell has the supervisor know. That it is gone is no error here; see Gone.
+// Tell reports an event to the supervisor. That it is gone is no error here; see Gone.
 func (c *Client) Tell(e Event) error { return c.send(e, nil) }
 
 // Socket is one that systemd is to keep, and the name under which it does.
@@ -73,7 +73,7 @@ type Socket struct {
 	Socket syscall.Conn
 }
 
-// Keep has the supervisor give these sockets to systemd, and have it let go of others that it has kept for the daemon.
+// Keep asks the supervisor to give these sockets to systemd, which lets go of others that it has kept for the daemon.
 // An event that says so follows: see Event.Keeps. The sockets stay the caller's. e has only what is signed.
 func (c *Client) Keep(e Event, sockets []Socket) error {
 	if c == nil {

@@ -8,8 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// peer is who has made the channel. A supervisor that runs a new binary in its
-// place remains that.
+// peer is who has made the channel.
 func peer(f *os.File) (pid int, err error) {
 	raw, err := f.SyscallConn()
 	if err != nil {

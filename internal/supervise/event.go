@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// protocolVersion is raised when an event or the supervisor's state changes its meaning. A
-// supervisor does not run a binary in its place that speaks another version.
+// protocolVersion is raised when an event changes its meaning. The supervisor may be older than the
+// generations, since it stays the binary that it is: it ignores kinds and fields that it does not know.
 const protocolVersion = 1
 
 // watchdogEnv is systemd's variable for how often it wants to be told that the service is alive.
@@ -25,11 +25,10 @@ const (
 	Draining  Kind = "draining"  // it accepts nothing more, since its successor serves
 	Stopping  Kind = "stopping"  // it accepts nothing more, since the daemon is to end
 	Alive     Kind = "alive"     // it is not hanging; for the watchdog
-	Hurry     Kind = "hurry"     // the generation that is the supervisor, too, is to do what Signal says
 	Keeping   Kind = "keeping"   // the sockets that come along are those to be kept; see Client.Keep
 )
 
-// Event is what a generation tells its supervisor.
+// Event is what a generation reports to its supervisor.
 type Event struct {
 	Version    int    `json:"v"`
 	Kind       Kind   `json:"kind"`
@@ -44,9 +43,6 @@ type Event struct {
 
 	// StandsBy says, with Draining, that the generation would serve again if its successor died.
 	StandsBy bool `json:"stands_by,omitempty"`
-
-	// Signal is a number, with Hurry.
-	Signal int `json:"signal,omitempty"`
 
 	// Names are those of the sockets, with Keeping.
 	Names []string `json:"names,omitempty"`
@@ -72,8 +68,8 @@ const maxEvent = 8*maxText + maxNames + 512
 
 // Stored is a socket that systemd keeps for the daemon.
 type Stored struct {
-	Name  string `json:"name"`
-	Inode uint64 `json:"inode"` // tells it from another one of the name
+	Name  string
+	Inode uint64 // tells it from another one of the name
 }
 
 func (e Event) encode() ([]byte, error) {
@@ -82,6 +78,7 @@ func (e Event) encode() ([]byte, error) {
 	return json.Marshal(e)
 }
 
+// decodeEvent reads what any process of the service's user may have written.
 func decodeEvent(data []byte) (Event, error) {
 	var e Event
 	if err := json.Unmarshal(data, &e); err != nil {
@@ -90,5 +87,6 @@ func decodeEvent(data []byte) (Event, error) {
 	if e.Version < 1 {
 		return Event{}, fmt.Errorf("supervise: event of version %d", e.Version)
 	}
+	e.Text = oneLine(e.Text)
 	return e, nil
 }

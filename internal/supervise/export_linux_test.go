@@ -15,7 +15,7 @@ func Watch(pid int) (Watched, error) {
 	if err != nil {
 		return Watched{}, err
 	}
-	w, err := openProcess(&generation{PID: pid, StartTime: start})
+	w, err := openProcess(pid, start)
 	return Watched{w}, err
 }
 

@@ -1,33 +1,37 @@
 package supervise
 
-// Line is the line of generations.
-type Line struct{ line }
+// Generations are those that live.
+type Generations struct{ generations }
 
 // Heard takes note of an event, and reports whether it means something.
-func (l *Line) Heard(pid int, e Event) bool { return l.heard(pid, e) != nil }
+func (l *Generations) Heard(pid int, e Event) bool { return l.heard(pid, e) != nil }
 
-// Born takes note of a first generation that has been started.
-func (l *Line) Born(pid int) {
-	l.Generations = append(l.Generations, &generation{PID: pid, Number: 1, Phase: isBorn})
+// Spawned takes note of a first generation that has been started.
+func (l *Generations) Spawned(pid int) {
+	l.add(&generation{PID: pid, Number: 1, Phase: isSpawned})
+}
+
+// Add takes note of a process that is a generation, unless it is known as one.
+func (l *Generations) Add(pid, number int) {
+	if l.find(pid) == nil {
+		l.add(&generation{PID: pid, Number: number, Phase: isStarting})
+	}
 }
 
 // Ended takes note of an end.
-func (l *Line) Ended(pid int) bool { return l.ended(pid) }
+func (l *Generations) Ended(pid int) bool { return l.ended(pid) }
 
 // Serves is the PID of the generation that serves; 0 if none does.
-func (l *Line) Serves() int { return pidOf(l.serving()) }
+func (l *Generations) Serves() int { return pidOf(l.serving()) }
 
-// Listens is the PID of the generation that signals go to.
-func (l *Line) Listens() int { return pidOf(l.listening()) }
+// Target is the PID of the generation that signals go to.
+func (l *Generations) Target() int { return pidOf(l.target()) }
 
 // Over reports whether the daemon has ended.
-func (l *Line) Over() bool { return l.over() }
-
-// Final reports whether the last upgrade is.
-func (l *Line) Final() bool { return l.final() }
+func (l *Generations) Over() bool { return l.over() }
 
 // Status is the line for people.
-func (l *Line) Status() string { return l.status() }
+func (l *Generations) Status() string { return l.status() }
 
 func pidOf(g *generation) int {
 	if g == nil {
@@ -35,3 +39,11 @@ func pidOf(g *generation) int {
 	}
 	return g.PID
 }
+
+// The functions that look at what others have written.
+var (
+	DecodeEvent  = decodeEvent
+	OneLine      = oneLine
+	IsSocketName = isSocketName
+	Passable     = passable
+)

@@ -2,6 +2,8 @@ package supervise
 
 import (
 	"cmp"
+	"errors"
+	"fmt"
 	"net"
 	"os"
 	"slices"
@@ -13,43 +15,65 @@ import (
 // later set it.
 const storeEnv = "FDSTORE"
 
-// keepSockets has systemd keep what a generation says that serves, or is about to. Where its unit does not allow for so
+// keepSockets gives systemd what a generation says that serves, or is about to. Where its unit does not allow for so
 // many systemd says so in the unit's journal, and nobody else needs to.
-func (s *supervisor) keepSockets(pid int, names []string, files []int) {
-	if s.Line.find(pid) == nil || len(names) != len(files) {
-		return
+//
+// The generation may send anything under any name. systemd gets listening sockets only: the next generation 1, which
+// root may start, is given them, and takes them for what their names say.
+func (s *supervisor) keepSockets(names []string, files []int) error {
+	if len(names) != len(files) {
+		return fmt.Errorf("%d names for %d sockets", len(names), len(files))
 	}
 	wanted := make([]Stored, len(names))
 	for i, name := range names {
-		var st unix.Stat_t
-		if err := unix.Fstat(files[i], &st); err != nil {
-			s.log.Warn("socket not kept", "name", name, "error", os.NewSyscallError("fstat", err))
-			return
+		if !isSocketName(name) {
+			return fmt.Errorf("systemd takes no name such as %q", name)
 		}
-		wanted[i] = Stored{name, st.Ino}
+		inode, err := listeningSocket(files[i])
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		wanted[i] = Stored{name, inode}
 	}
 	s.store(wanted, files)
+	return nil
+}
+
+// listeningSocket returns the inode of a socket that listens.
+func listeningSocket(fd int) (inode uint64, err error) {
+	listens, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN)
+	if err != nil {
+		return 0, os.NewSyscallError("getsockopt", err)
+	}
+	if listens == 0 {
+		return 0, errors.New("it does not listen")
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return 0, os.NewSyscallError("fstat", err)
+	}
+	return st.Ino, nil
 }
 
 // store changes what systemd keeps to what is wanted. What is to go goes first: systemd does not take a
 // socket a second time under another name, and knows only one number of all.
 func (s *supervisor) store(wanted []Stored, files []int) {
 	gone := make(map[string]bool) // systemd removes by name, whatever has it
-	for _, k := range s.Stored {
+	for _, k := range s.stored {
 		if !slices.Contains(wanted, k) && !gone[k.Name] {
 			gone[k.Name] = true
 			s.systemd.tell("FDSTOREREMOVE=1", "FDNAME="+k.Name)
 		}
 	}
 	for i, k := range wanted {
-		if slices.Contains(s.Stored, k) && !gone[k.Name] {
+		if slices.Contains(s.stored, k) && !gone[k.Name] {
 			continue
 		}
 		if err := s.systemd.give(files[i], "FDSTORE=1\nFDNAME="+k.Name); err != nil {
 			s.log.Warn("socket not kept", "name", k.Name, "error", err)
 		}
 	}
-	s.Stored = wanted
+	s.stored = wanted
 }
 
 // give sends a message with a descriptor, which stays open here.

@@ -1,7 +1,6 @@
 package supervise
 
 import (
-	"bytes"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -25,14 +24,4 @@ func HasTerminal() bool {
 	}
 	_ = f.Close()
 	return true
-}
-
-// Traced reports whether a debugger holds this process.
-func Traced() bool {
-	status, err := os.ReadFile("/proc/self/status")
-	if err != nil {
-		return false
-	}
-	_, rest, found := bytes.Cut(status, []byte("TracerPid:\t"))
-	return found && !bytes.HasPrefix(rest, []byte("0\n"))
 }

@@ -66,7 +66,9 @@ func (u *Upgrader) Upgrade(prepare func() []Ancestor, watch Watcher) (*Successor
 
 	fault.At(fault.BeforeFork)
 	u.box.empty() // before there is somebody who could read what an earlier successor left
-	d, err := u.tell(prepare, watch)
+	giveBack := u.lendArguments()
+	defer giveBack()
+	d, err := u.tell(prepare, lends(watch, giveBack))
 	if err != nil {
 		return nil, &Error{Stage: StageStart, Err: err}
 	}
@@ -353,7 +355,7 @@ func (u *Upgrader) explain(seen error, said report.Outcome, late bool) *Error {
 	case strings.HasSuffix(seen.Error(), " exited"):
 		e.Err = fmt.Errorf("%w with status 0 before it was ready", seen)
 	case said.PID == 0:
-		e.Err = startError(os.Args[0], seen) // argv[0] is what tableflip starts
+		e.Err = startError(u.binary(), seen)
 	}
 	return e
 }

@@ -88,6 +88,7 @@ type Upgrader struct {
 	relay    *relay // nil in a first generation
 	manifest Manifest
 	report   *report.Writer
+	args     []string            // see SetArguments
 	seen     chan struct{}       // closed when the parent knows how its upgrade went; nil in a first generation
 	late     chan struct{}       // closed when the parent's patience is over; nil in a first generation
 	files    map[string]*os.File // received from the parent

@@ -36,7 +36,6 @@ func main() {
 	go func() { log.Print(httpx.Serve(ln, http.DefaultServeMux)) }()
 	<-exit
 	fmt.Fprintf(os.Stderr, "cleanup of generation %d\n", gozd.Generation())
-	os.Exit(gozd.Status())
 }
 
 // orphans has a shell start processes in the background and end before them.

@@ -10,7 +10,7 @@ import (
 type phase string
 
 const (
-	isBorn     phase = "born" // the supervisor has started it, and it has said nothing yet
+	isSpawned  phase = "spawned" // the supervisor has started it, and it has said nothing yet
 	isStarting phase = "starting"
 	isServing  phase = "serving"
 	isReplaced phase = "replaced" // its successor says that it serves; it has not said that it drains
@@ -20,29 +20,32 @@ const (
 
 // generation is one as the supervisor knows it.
 type generation struct {
-	PID       int    `json:"pid"`
-	StartTime uint64 `json:"start_time"`
-	Number    int    `json:"number"`
-	Phase     phase  `json:"phase"`
-	Version   int    `json:"version"` // of the protocol that it speaks
+	PID       int
+	StartTime uint64
+	Number    int
+	Phase     phase
+	User      int // that it runs as; see supervisor.admit
 }
 
-// line is the line of generations, and which of them serves. It is told of
-// every event and every end, in the order in which they come. Not safe for concurrent use.
-type line struct {
-	Generations []*generation `json:"generations"`
-	Upgrading   bool          `json:"upgrading"`         // the serving one starts its successor
-	Failure     string        `json:"failure,omitempty"` // of the last upgrade; "" if that was none
-	Stopping    bool          `json:"stopping"`          // the daemon ends
+// generations are those that live, and which of them serves. They learn of every event
+// and every end, in the order in which they come. Not safe for concurrent use.
+//
+// What a generation says of itself is believed: whether the process that speaks is one is decided before, see
+// supervisor.admit.
+type generations struct {
+	all       []*generation
+	upgrading bool   // the serving one starts its successor
+	failure   string // of the last upgrade; "" if that was none
+	stopping  bool   // the daemon ends
 }
 
 // serving is the generation that serves, nil if none does.
-func (l *line) serving() *generation { return l.newest(isServing) }
+func (l *generations) serving() *generation { return l.newest(isServing) }
 
 // newest returns the newest generation in a phase, or nil.
-func (l *line) newest(p phase) *generation {
+func (l *generations) newest(p phase) *generation {
 	var found *generation
-	for _, g := range l.Generations {
+	for _, g := range l.all {
 		if g.Phase == p && (found == nil || g.Number > found.Number) {
 			found = g
 		}
@@ -50,63 +53,79 @@ func (l *line) newest(p phase) *generation {
 	return found
 }
 
-// listening is the generation that signals go to: that which serves or, before the
+// target is the generation that signals go to: that which serves or, before the
 // first one does, that which starts. It is nil as long as none handles signals.
-func (l *line) listening() *generation {
+func (l *generations) target() *generation {
 	if g := l.serving(); g != nil {
 		return g
 	}
 	return l.newest(isStarting)
 }
 
-func (l *line) find(pid int) *generation {
-	i := slices.IndexFunc(l.Generations, func(g *generation) bool { return g.PID == pid })
+func (l *generations) find(pid int) *generation {
+	i := slices.IndexFunc(l.all, func(g *generation) bool { return g.PID == pid })
 	if i < 0 {
 		return nil
 	}
-	return l.Generations[i]
+	return l.all[i]
 }
 
+// add takes note of a process that has been found to be a generation.
+func (l *generations) add(g *generation) { l.all = append(l.all, g) }
+
 // heard takes note of what the process pid has said, and returns its generation; nil for an
-// event that means nothing from that process.
-func (l *line) heard(pid int, e Event) *generation {
+// event that means nothing from that process, or nothing any more.
+func (l *generations) heard(pid int, e Event) *generation {
 	g := l.find(pid)
-	if g == nil && (e.Kind == Starting || e.Kind == Serving) {
-		g = &generation{PID: pid, StartTime: e.StartTime, Number: e.Generation, Phase: isStarting, Version: e.Version}
-		l.Generations = append(l.Generations, g)
-	}
-	if g == nil {
+	if g == nil || !mayFollow(g.Phase, e.Kind) {
 		return nil
 	}
-	g.Number, g.Version = cmp.Or(e.Generation, g.Number), e.Version
 	switch e.Kind {
 	case Starting:
 		g.Phase = isStarting
 	case Serving:
 		l.replace(g)
-		l.Upgrading, l.Failure = false, ""
+		l.upgrading, l.failure = false, ""
 	case Upgrading:
-		l.Upgrading = g.Phase == isServing
+		l.upgrading = true
 	case Failed:
 		l.replace(g)
-		l.Upgrading, l.Failure = false, e.Text
+		l.upgrading, l.failure = false, e.Text
 	case Draining:
 		g.Phase = isDraining
 		if e.StandsBy {
 			g.Phase = isStandby
 		}
 	case Stopping:
-		l.Stopping = l.Stopping || g.Phase == isServing
+		l.stopping = l.stopping || g.Phase == isServing
 		if g.Phase != isServing {
 			g.Phase = isDraining
 		}
-	case Alive, Hurry, Keeping:
+	case Alive, Keeping:
 	}
 	return g
 }
 
+// mayFollow reports whether a generation can say this where it is. One that drains has nothing to say of who serves, nor of
+// what is kept.
+func mayFollow(p phase, k Kind) bool {
+	switch k {
+	case Starting, Serving:
+		return p == isSpawned || p == isStarting
+	case Upgrading:
+		return p == isServing
+	case Failed:
+		return p == isServing || p == isReplaced || p == isStandby
+	case Keeping:
+		return p != isDraining
+	case Draining, Stopping, Alive:
+		return true
+	}
+	return false // of a newer version
+}
+
 // replace makes g the one that serves.
-func (l *line) replace(g *generation) {
+func (l *generations) replace(g *generation) {
 	if s := l.serving(); s != nil && s != g {
 		s.Phase = isReplaced
 	}
@@ -116,16 +135,16 @@ func (l *line) replace(g *generation) {
 // ended takes note of a process's end, and reports whether it was a generation's. Where the one
 // that served is gone and the one before it has not said that it drains, that one serves on:
 // its successor may have died in the moment in which it took over.
-func (l *line) ended(pid int) bool {
+func (l *generations) ended(pid int) bool {
 	g := l.find(pid)
 	if g == nil {
 		return false
 	}
-	l.Generations = slices.DeleteFunc(l.Generations, func(o *generation) bool { return o == g })
+	l.all = slices.DeleteFunc(l.all, func(o *generation) bool { return o == g })
 	if g.Phase != isServing {
 		return true
 	}
-	l.Upgrading = false
+	l.upgrading = false
 	if before := l.newest(isReplaced); before != nil {
 		before.Phase = isServing
 	}
@@ -135,20 +154,17 @@ func (l *line) ended(pid int) bool {
 // over reports whether the daemon has ended: nobody serves and nobody will. When it was
 // asked to end, those that drain are waited for too; when it has crashed, whoever is to start it
 // again must not wait, unless one stands by: that says that it serves, or that it does not stand by any more.
-func (l *line) over() bool {
-	if l.Stopping {
-		return len(l.Generations) == 0
+func (l *generations) over() bool {
+	if l.stopping {
+		return len(l.all) == 0
 	}
-	return l.listening() == nil && l.newest(isBorn) == nil && l.newest(isStandby) == nil
+	return l.target() == nil && l.newest(isSpawned) == nil && l.newest(isStandby) == nil
 }
 
-// final reports whether the last upgrade has been confirmed by both sides.
-func (l *line) final() bool { return l.serving() != nil && l.newest(isReplaced) == nil }
-
 // draining counts those that neither serve nor start.
-func (l *line) draining() int {
+func (l *generations) draining() int {
 	n := 0
-	for _, g := range l.Generations {
+	for _, g := range l.all {
 		if g.Phase == isReplaced || g.Phase == isStandby || g.Phase == isDraining {
 			n++
 		}
@@ -157,11 +173,11 @@ func (l *line) draining() int {
 }
 
 // status is one line for people: "generation 4 serving, 2 draining".
-func (l *line) status() string {
+func (l *generations) status() string {
 	serving, starting := l.serving(), l.newest(isStarting)
 	switch {
-	case l.Stopping:
-		return fmt.Sprintf("stopping, generations left: %d", len(l.Generations))
+	case l.stopping:
+		return fmt.Sprintf("stopping, generations left: %d", len(l.all))
 	case serving == nil && starting == nil:
 		return "nothing serves yet"
 	case serving == nil:
@@ -171,15 +187,15 @@ func (l *line) status() string {
 	if n := l.draining(); n > 0 {
 		text += fmt.Sprintf(", %d draining", n)
 	}
-	if l.Upgrading {
+	if l.upgrading {
 		next := serving.Number + 1
 		if starting != nil {
 			next = cmp.Or(starting.Number, next)
 		}
 		text += fmt.Sprintf(", generation %d starting", next)
 	}
-	if l.Failure != "" {
-		text += "; " + l.Failure
+	if l.failure != "" {
+		text += "; " + l.failure
 	}
 	return text
 }

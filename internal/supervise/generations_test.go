@@ -27,46 +27,46 @@ var guarded = append(upgraded[:len(upgraded)-1:len(upgraded)-1], step{101, super
 var upgraded = append(begun[:2:2], step{101, supervise.Upgrading, ""}, step{102, supervise.Starting, ""},
 	step{102, supervise.Serving, ""}, step{101, supervise.Draining, ""})
 
-func TestLine(t *testing.T) {
+func TestGenerations(t *testing.T) {
 	tests := []struct {
 		name            string
 		before          []step
 		steps           []step
-		serves, listens int
-		over, final     bool
+		serves, targets int
+		over            bool
 		status          string
 	}{
 		{name: "started, silent", status: "nothing serves yet"},
 		{
 			name: "starting", steps: []step{{101, supervise.Starting, ""}},
-			listens: 101, status: "generation 1 starting",
+			targets: 101, status: "generation 1 starting",
 		},
-		{name: "serving", before: begun, serves: 101, listens: 101, final: true, status: "generation 1 serving"},
+		{name: "serving", before: begun, serves: 101, targets: 101, status: "generation 1 serving"},
 		{name: "never served", steps: []step{{101, supervise.Starting, ""}, {pid: 101}}, over: true, status: "nothing serves yet"},
 		{name: "ended in silence", steps: []step{{pid: 101}}, over: true, status: "nothing serves yet"},
 		{
 			name: "upgrading", before: begun, steps: []step{{101, supervise.Upgrading, ""}},
-			serves: 101, listens: 101, final: true, status: "generation 1 serving, generation 2 starting",
+			serves: 101, targets: 101, status: "generation 1 serving, generation 2 starting",
 		},
 		{
 			name: "upgrade failed", before: begun,
 			steps:  []step{{101, supervise.Upgrading, ""}, {102, supervise.Starting, ""}, {pid: 102}, {101, supervise.Failed, "no good"}},
-			serves: 101, listens: 101, final: true, status: "generation 1 serving; no good",
+			serves: 101, targets: 101, status: "generation 1 serving; no good",
 		},
 		{
 			name: "not confirmed", before: begun,
 			steps:  []step{{101, supervise.Upgrading, ""}, {102, supervise.Starting, ""}, {102, supervise.Serving, ""}},
-			serves: 102, listens: 102, status: "generation 2 serving, 1 draining",
+			serves: 102, targets: 102, status: "generation 2 serving, 1 draining",
 		},
-		{name: "upgraded", before: upgraded, serves: 102, listens: 102, final: true, status: "generation 2 serving, 1 draining"},
+		{name: "upgraded", before: upgraded, serves: 102, targets: 102, status: "generation 2 serving, 1 draining"},
 		{
 			name: "drained", before: upgraded, steps: []step{{pid: 101}},
-			serves: 102, listens: 102, final: true, status: "generation 2 serving",
+			serves: 102, targets: 102, status: "generation 2 serving",
 		},
 		{
 			name: "a failure is forgotten after a success", before: begun,
 			steps:  append([]step{{101, supervise.Failed, "no good"}}, upgraded[2:]...),
-			serves: 102, listens: 102, final: true, status: "generation 2 serving, 1 draining",
+			serves: 102, targets: 102, status: "generation 2 serving, 1 draining",
 		},
 		{
 			name: "crashed while the one before drains", before: upgraded, steps: []step{{pid: 102}},
@@ -78,7 +78,7 @@ func TestLine(t *testing.T) {
 		},
 		{
 			name: "and that one serves again", before: guarded, steps: []step{{pid: 102}, {101, supervise.Failed, "it died"}},
-			serves: 101, listens: 101, final: true, status: "generation 1 serving; it died",
+			serves: 101, targets: 101, status: "generation 1 serving; it died",
 		},
 		{
 			name: "or cannot", before: guarded, steps: []step{{pid: 102}, {101, supervise.Draining, ""}},
@@ -90,7 +90,7 @@ func TestLine(t *testing.T) {
 		},
 		{
 			name: "one stands by", before: guarded,
-			serves: 102, listens: 102, final: true, status: "generation 2 serving, 1 draining",
+			serves: 102, targets: 102, status: "generation 2 serving, 1 draining",
 		},
 		{
 			name: "crashed as it took over, and the one before serves on", before: begun,
@@ -101,7 +101,7 @@ func TestLine(t *testing.T) {
 				{pid: 102},
 				{101, supervise.Failed, "it ended right after it was ready"},
 			},
-			serves: 101, listens: 101, final: true, status: "generation 1 serving; it ended right after it was ready",
+			serves: 101, targets: 101, status: "generation 1 serving; it ended right after it was ready",
 		},
 		{
 			name: "crashed as it took over, and the one before has gone", before: begun,
@@ -117,11 +117,11 @@ func TestLine(t *testing.T) {
 		{
 			name: "crashed during an upgrade, and the next carries on", before: begun,
 			steps:   []step{{101, supervise.Upgrading, ""}, {102, supervise.Starting, ""}, {pid: 101}},
-			listens: 102, status: "generation 2 starting",
+			targets: 102, status: "generation 2 starting",
 		},
 		{
 			name: "stopping", before: upgraded, steps: []step{{102, supervise.Stopping, ""}},
-			serves: 102, listens: 102, final: true, status: "stopping, generations left: 2",
+			serves: 102, targets: 102, status: "stopping, generations left: 2",
 		},
 		{
 			name: "stopped before an older one", before: upgraded, steps: []step{{102, supervise.Stopping, ""}, {pid: 102}},
@@ -133,21 +133,21 @@ func TestLine(t *testing.T) {
 		},
 		{
 			name: "an old one is asked to end", before: upgraded, steps: []step{{101, supervise.Stopping, ""}},
-			serves: 102, listens: 102, final: true, status: "generation 2 serving, 1 draining",
+			serves: 102, targets: 102, status: "generation 2 serving, 1 draining",
 		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			l := new(supervise.Line)
-			l.Born(101)
+			l := new(supervise.Generations)
+			l.Spawned(101)
 			for _, s := range slices.Concat(tt.before, tt.steps) {
 				take(t, l, s)
 			}
-			if l.Serves() != tt.serves || l.Listens() != tt.listens {
-				t.Errorf("serving %d, listening %d, want %d and %d", l.Serves(), l.Listens(), tt.serves, tt.listens)
+			if l.Serves() != tt.serves || l.Target() != tt.targets {
+				t.Errorf("serving %d, target %d, want %d and %d", l.Serves(), l.Target(), tt.serves, tt.targets)
 			}
-			if l.Over() != tt.over || l.Final() != tt.final {
-				t.Errorf("over %t, final %t, want %t and %t", l.Over(), l.Final(), tt.over, tt.final)
+			if l.Over() != tt.over {
+				t.Errorf("over %t, want %t", l.Over(), tt.over)
 			}
 			if l.Status() != tt.status {
 				t.Errorf("status %q, want %q", l.Status(), tt.status)
@@ -156,12 +156,15 @@ func TestLine(t *testing.T) {
 	}
 }
 
-func take(t *testing.T, l *supervise.Line, s step) {
+func take(t *testing.T, l *supervise.Generations, s step) {
 	t.Helper()
 	var known bool
 	if s.kind == "" {
 		known = l.Ended(s.pid)
 	} else {
+		if s.kind == supervise.Starting { // as the supervisor does when it has looked at the process
+			l.Add(s.pid, s.pid-100)
+		}
 		known = l.Heard(s.pid, supervise.Event{Version: 1, Kind: s.kind, Generation: s.pid - 100, Text: s.text, StandsBy: s.text == standsBy})
 	}
 	if !known {
@@ -170,9 +173,9 @@ func take(t *testing.T, l *supervise.Line, s step) {
 }
 
 // A process that has not said that it starts has nothing to say.
-func TestLineIgnoresStrangers(t *testing.T) {
-	l := new(supervise.Line)
-	l.Born(101)
+func TestGenerationsIgnoresStrangers(t *testing.T) {
+	l := new(supervise.Generations)
+	l.Spawned(101)
 	for _, s := range begun {
 		take(t, l, s)
 	}

@@ -1,0 +1,124 @@
+package supervise
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// maxGenerations bounds how many generations are watched, since each takes a descriptor. It is beyond any number
+// of processes that drain beside each other.
+const maxGenerations = 4096
+
+// admit takes a process that is not known yet for a generation, or says why it is none. The kernel says which process
+// has spoken; all else that it says may be a lie, and any process of the service's user can speak, see doc.go. So the
+// serving generation must have announced an upgrade, and the process must descend from this one and have that generation's
+// user: what that user could signal himself.
+func (s *supervisor) admit(pid int, e Event) error {
+	parent := s.generations.serving()
+	switch {
+	case e.Kind != Starting && e.Kind != Serving:
+		return errors.New("it is no generation")
+	case parent == nil || !s.generations.upgrading:
+		return errors.New("no generation is upgrading")
+	case e.Generation <= parent.Number:
+		return fmt.Errorf("it calls itself generation %d, and generation %d serves", e.Generation, parent.Number)
+	case len(s.watched) >= maxGenerations:
+		return fmt.Errorf("there are %d generations", len(s.watched))
+	}
+	w, err := openProcess(pid, e.StartTime) // from now on its PID cannot become another's
+	if err != nil {
+		return err
+	}
+	user, err := s.mayBeSuccessor(pid, parent)
+	if err != nil {
+		_ = w.file.Close()
+		return err
+	}
+	s.watch(&generation{PID: pid, StartTime: e.StartTime, Number: e.Generation, Phase: isStarting, User: user}, w)
+	return nil
+}
+
+// mayBeSuccessor looks at what the kernel says of a process that is held, and returns its user.
+func (s *supervisor) mayBeSuccessor(pid int, parent *generation) (user int, err error) {
+	child, err := readKin(pid)
+	if err != nil {
+		return 0, err
+	}
+	if !s.descends(child) {
+		return 0, errors.New("it does not descend from any generation")
+	}
+	if parent.User != 0 && (child.user != parent.User || child.user == nobodyKnown) {
+		return 0, fmt.Errorf("it is of user %d, and generation %d of user %d", child.user, parent.Number, parent.User)
+	}
+	return child.user, nil
+}
+
+// descends reports whether a process comes from a generation, or from one that has ended: then it is this process's child.
+func (s *supervisor) descends(child kin) bool {
+	const deep = 16 // a script or two may be between them
+	for range deep {
+		if child.parent == os.Getpid() || s.watched[child.parent] != nil {
+			return true
+		}
+		var err error
+		if child, err = readKin(child.parent); err != nil {
+			return false
+		}
+	}
+	return false
+}
+
+// noteUser takes note of a generation's user when it announces an upgrade: generation 1 has become another since
+// it was started.
+func (g *generation) noteUser() {
+	if k, err := readKin(g.PID); err == nil { // else it has ended, and stays what it was
+		g.User = k.user
+	}
+}
+
+// nobodyKnown is the user of a process whose IDs are not all the same, and of one that has not been looked at. No process
+// is admitted by it.
+const nobodyKnown = -1
+
+// kin is what the kernel says of where a process comes from.
+type kin struct {
+	parent int
+	user   int // all of its user IDs
+}
+
+func readKin(pid int) (kin, error) {
+	path := fmt.Sprintf("/proc/%d/status", pid)
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return kin{}, err
+	}
+	k := kin{user: nobodyKnown}
+	for line := range strings.Lines(string(text)) {
+		name, value, _ := strings.Cut(line, ":")
+		switch fields := strings.Fields(value); name { // a process's own name, in the first line, has no newline here
+		case "PPid":
+			if k.parent, err = strconv.Atoi(strings.TrimSpace(value)); err != nil {
+				return kin{}, fmt.Errorf("%s: %w", path, err)
+			}
+		case "Uid":
+			k.user = sameID(fields)
+		}
+	}
+	if k.parent == 0 && pid != 1 {
+		return k, fmt.Errorf("%s: its parent cannot be seen", path)
+	}
+	return k, nil
+}
+
+// sameID is the one ID that all of them are.
+func sameID(ids []string) int {
+	id, err := strconv.Atoi(strings.Join(slices.Compact(ids), " "))
+	if err != nil {
+		return nobodyKnown
+	}
+	return id
+}

@@ -1,0 +1,132 @@
+package supervise
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// notifyName is the socket's name in its directory.
+const notifyName = "notify"
+
+// longestPath is the longest path of a Unix socket (UNIX_PATH_MAX, with its final zero).
+const longestPath = 107
+
+// door is the socket on which the program speaks to systemd, as the generations' NOTIFY_SOCKET: a file, in a
+// directory of its own that only this process's user can change, and only the service's user can write to.
+// An abstract name would be open to every user. A nil door is valid.
+type door struct {
+	path   string
+	dir    *os.File // the path may lead elsewhere by now, where its parent is another user's
+	socket *os.File
+}
+
+// openDoor makes the directory where it can: not everybody has all of them.
+func openDoor(user *User) (*door, error) {
+	var errs []error
+	for _, base := range append([]string{"/run"}, append(filepath.SplitList(os.Getenv("RUNTIME_DIRECTORY")), os.TempDir())...) {
+		d, err := openDoorIn(base, user)
+		if err == nil {
+			return d, nil
+		}
+		errs = append(errs, err)
+	}
+	return nil, fmt.Errorf("supervise: %s: %w", notifyEnv, errors.Join(errs...))
+}
+
+func openDoorIn(base string, user *User) (_ *door, err error) {
+	path, err := os.MkdirTemp(base, "gozd-notify-") // 0700: nobody else gets there before all is done
+	if err != nil {
+		return nil, err
+	}
+	d := &door{path: filepath.Join(path, notifyName)}
+	defer func() {
+		if err != nil {
+			d.remove()
+		}
+	}()
+	if len(d.path) > longestPath || strings.Contains(d.path, "\n") {
+		return nil, fmt.Errorf("%s: too long for a socket", d.path)
+	}
+	fd, err := unix.Open(path, unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, &os.PathError{Op: "open", Path: path, Err: err}
+	}
+	d.dir = os.NewFile(uintptr(fd), path)
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return nil, os.NewSyscallError("fstat", err)
+	}
+	if int(st.Uid) != os.Geteuid() || st.Mode&0o077 != 0 {
+		return nil, fmt.Errorf("%s: somebody else has put another directory there", path)
+	}
+	return d, d.bind(fd, user)
+}
+
+// bind makes the socket in the directory that is open, wherever the path leads.
+func (d *door) bind(dir int, user *User) error {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return os.NewSyscallError("socket", err)
+	}
+	d.socket = os.NewFile(uintptr(fd), "notify")
+	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PASSCRED, 1); err != nil {
+		return os.NewSyscallError("setsockopt", err)
+	}
+	if err := unix.Bind(fd, &unix.SockaddrUnix{Name: fmt.Sprintf("/proc/self/fd/%d/%s", dir, notifyName)}); err != nil {
+		return &os.PathError{Op: "bind", Path: d.path, Err: err}
+	}
+	if err := unix.Fchmodat(dir, notifyName, 0o600, 0); err != nil {
+		return &os.PathError{Op: "chmod", Path: d.path, Err: err}
+	}
+	if user == nil || user.UID == os.Geteuid() {
+		return nil
+	}
+	if err := unix.Fchownat(dir, notifyName, user.UID, user.GID, unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		return &os.PathError{Op: "chown", Path: d.path, Err: err}
+	}
+	if err := unix.Fchmod(dir, 0o711); err != nil {
+		return &os.PathError{Op: "chmod", Path: filepath.Dir(d.path), Err: err}
+	}
+	return nil
+}
+
+// remove removes the files. The socket stays open.
+func (d *door) remove() {
+	if d == nil || d.path == "" {
+		return
+	}
+	if d.dir != nil {
+		if fd, err := descriptor(d.dir); err == nil {
+			_ = unix.Unlinkat(fd, notifyName, 0)
+		}
+		_ = d.dir.Close()
+	}
+	_ = unix.Rmdir(filepath.Dir(d.path)) // of no directory that has something in it
+	d.path = ""
+}
+
+// hearProgram passes on what the program in the serving generation says. The others have nothing to
+// say to systemd.
+func (s *supervisor) hearProgram(m message) {
+	if g := s.generations.serving(); g == nil || g.PID != m.pid {
+		return
+	}
+	var lines []string
+	for line := range strings.Lines(string(m.data)) {
+		line = strings.TrimSuffix(line, "\n")
+		if text, ok := strings.CutPrefix(line, "STATUS="); ok {
+			s.ownStatus = oneLine(text)
+			lines = append(lines, s.statusLine())
+		} else if passable(line) {
+			lines = append(lines, line)
+		}
+	}
+	if len(lines) > 0 {
+		s.systemd.tell(lines...)
+	}
+}

@@ -1,0 +1,93 @@
+package supervise
+
+import (
+	"errors"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// passedOn are the signals that are passed on to the generation that serves.
+var passedOn = []os.Signal{syscall.SIGTERM, syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGUSR1}
+
+// take takes note of a signal that this process has got.
+func (s *supervisor) take(sig syscall.Signal) {
+	switch sig {
+	case unix.SIGTERM, unix.SIGINT, unix.SIGQUIT:
+		s.asked = sig
+	}
+	if g := s.generations.serving(); g != nil && sig == unix.SIGUSR1 && s.generations.upgrading {
+		s.send(g, sig) // and to its successor, which may have the old file too
+	}
+	s.keep(sig)
+}
+
+// keep has a signal passed on by passPending. Two of the same kind that wait are one, as in the kernel.
+func (s *supervisor) keep(sig syscall.Signal) {
+	if !slices.Contains(s.pendingSignals, sig) {
+		s.pendingSignals = append(s.pendingSignals, sig)
+	}
+}
+
+// askAgain keeps the signal by which the daemon was asked to end for a generation that serves since then: the one before it may
+// have been replaced when it got the signal.
+func (s *supervisor) askAgain() {
+	if s.asked != 0 {
+		s.keep(s.asked)
+	}
+}
+
+// passPending passes on what can be: nothing as long as nobody handles signals, and no request for an
+// upgrade while one is in progress, since the generation that is being replaced would be too late to take it.
+func (s *supervisor) passPending() {
+	g := s.generations.target()
+	if g == nil {
+		return
+	}
+	var rest []syscall.Signal
+	for _, sig := range s.pendingSignals {
+		if s.generations.upgrading && (sig == unix.SIGHUP || sig == unix.SIGUSR1) {
+			rest = append(rest, sig)
+			continue
+		}
+		s.send(g, sig)
+	}
+	s.pendingSignals = rest
+}
+
+func (s *supervisor) send(g *generation, sig syscall.Signal) {
+	w := s.watched[g.PID]
+	if w == nil {
+		return // it has ended, and that will be heard
+	}
+	if err := w.signal(sig); err != nil && !errors.Is(err, unix.ESRCH) {
+		s.log.Warn("signal not passed on", "signal", sig.String(), "pid", g.PID, "error", err)
+		return
+	}
+	s.log.Info("signal passed on", "signal", sig.String(), "generation", g.Number, "pid", g.PID)
+}
+
+// sigaction is more than what any architecture's kernel reads; its first word is the handler.
+type sigaction [64]byte
+
+// dieOf ends this process by a signal, or returns if it cannot: PID 1 does not die of its own signals.
+func dieOf(sig syscall.Signal) {
+	_ = unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{}) // the generation may have left a core, which is worth more
+	var byDefault sigaction                              // SIG_DFL is 0
+	// signal.Reset leaves the runtime's handler there, which makes a crash of some signals.
+	_, _, _ = unix.RawSyscall6(unix.SYS_RT_SIGACTION, uintptr(sig), uintptr(unsafe.Pointer(&byDefault)), 0, kernelSet(), 0, 0)
+	_ = unix.Kill(os.Getpid(), sig)
+}
+
+// kernelSet is the size of a signal set in bytes, as the kernel has it.
+func kernelSet() uintptr {
+	if strings.HasPrefix(runtime.GOARCH, "mips") {
+		return 16 // it has 128 signals
+	}
+	return 8
+}

@@ -1,0 +1,93 @@
+package supervise
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
+)
+
+// channelEnv is the mark in the environment of generation 1: which descriptor is the channel. It is removed as soon as it
+// has been seen.
+const channelEnv = "GOZD_SUPERVISED"
+
+// startFirst starts generation 1, with the generations' end of the channel.
+func (s *supervisor) startFirst(opts Options, channel *os.File, door *door) error {
+	files := append([]*os.File{os.Stdin, os.Stdout, os.Stderr}, opts.Files...)
+	env := append(without(os.Environ(), childless...), opts.Env...)
+	env = append(env, channelEnv+"="+strconv.Itoa(len(files)))
+	if door != nil {
+		env = append(env, notifyEnv+"="+door.path)
+	}
+	attr := &syscall.ProcAttr{Dir: opts.Dir, Env: env}
+	for _, f := range append(files, channel) {
+		fd, err := descriptor(f)
+		if err != nil {
+			return fmt.Errorf("supervise: start generation 1: %w", err)
+		}
+		attr.Files = append(attr.Files, uintptr(fd))
+	}
+	pid, err := syscall.ForkExec(opts.Binary, append([]string{opts.Binary}, opts.Args...), attr)
+	if err != nil {
+		return fmt.Errorf("supervise: start generation 1: %w", err)
+	}
+	start, _ := process.StartTime(pid) // it is our child, and cannot have been collected
+	g := &generation{PID: pid, StartTime: start, Number: 1, Phase: isSpawned, User: nobodyKnown}
+	w, err := openProcess(pid, start)
+	if err != nil { // it has ended already
+		s.generations.add(g)
+		s.reap()
+		return nil
+	}
+	s.watch(g, w)
+	return nil
+}
+
+// descriptor returns f's, and leaves its mode alone.
+func descriptor(f *os.File) (fd int, err error) {
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return -1, err
+	}
+	err = raw.Control(func(n uintptr) { fd = int(n) })
+	return fd, err
+}
+
+// without returns an environment that lacks the variables of these names.
+func without(env []string, names ...string) []string {
+	return slices.DeleteFunc(slices.Clone(env), func(v string) bool {
+		name, _, _ := strings.Cut(v, "=")
+		return slices.Contains(names, name)
+	})
+}
+
+// IsSupervised reports whether this process is a generation 1 that a supervisor has started. It says so until
+// Inherited is called.
+func IsSupervised() bool { return os.Getenv(channelEnv) != "" }
+
+// Inherited returns generation 1's end of the channel where a supervisor has started this process, and nil
+// otherwise. Call it once, before any process is started: it removes the mark from the environment.
+func Inherited() (*Client, error) {
+	text := os.Getenv(channelEnv)
+	if text == "" {
+		return nil, nil
+	}
+	_ = os.Unsetenv(channelEnv)
+	fd, err := strconv.Atoi(text)
+	if err != nil || fd <= 2 || !isSocket(fd) {
+		return nil, fmt.Errorf("supervise: %s is %q, and that is no socket: another daemon has passed on its environment", channelEnv, text)
+	}
+	unix.CloseOnExec(fd)
+	return NewClient(os.NewFile(uintptr(fd), "supervisor"))
+}
+
+func isSocket(fd int) bool {
+	var st unix.Stat_t
+	return unix.Fstat(fd, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFSOCK
+}

@@ -1,0 +1,118 @@
+package supervise
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
+)
+
+// watched is a hold on a generation's process, and on no other that gets its PID later.
+type watched struct{ file *os.File }
+
+// watch takes note of g, and waits for its end.
+func (s *supervisor) watch(g *generation, w *watched) {
+	s.generations.add(g)
+	s.watched[g.PID] = w
+	go w.awaitEnd(g.PID, s.ends, s.done)
+}
+
+// openProcess takes hold of the process that has this PID and this start time.
+func openProcess(pid int, startTime uint64) (*watched, error) {
+	fd, err := unix.PidfdOpen(pid, unix.PIDFD_NONBLOCK)
+	if err != nil {
+		return nil, os.NewSyscallError("pidfd_open", err)
+	}
+	w := &watched{file: os.NewFile(uintptr(fd), fmt.Sprintf("process %d", pid))}
+	if start, err := process.StartTime(pid); err != nil || start != startTime {
+		_ = w.file.Close()
+		return nil, os.ErrProcessDone
+	}
+	return w, nil
+}
+
+// hasEnded looks without waiting.
+func (w *watched) hasEnded() bool {
+	ended := true
+	if raw, err := w.file.SyscallConn(); err == nil {
+		_ = raw.Control(func(fd uintptr) { ended, _ = readable(int(fd)) }) // it fails for a closed one: it has ended
+	}
+	return ended
+}
+
+// end is that of a process.
+type end struct {
+	pid    int
+	status *syscall.WaitStatus // nil if it is not known
+}
+
+// awaitEnd sends pid when the process has ended.
+func (w *watched) awaitEnd(pid int, ends chan<- end, done <-chan struct{}) {
+	raw, err := w.file.SyscallConn()
+	if err == nil {
+		err = raw.Read(func(fd uintptr) bool {
+			ended, err := readable(int(fd))
+			return ended || err != nil
+		})
+	}
+	if err != nil {
+		return
+	}
+	select {
+	case ends <- end{pid, w.exitStatus(raw)}:
+	case <-done:
+	}
+}
+
+// parentWait is how long the parent of a generation that has ended may take to collect it.
+const parentWait = time.Second
+
+// exitStatus returns the status of a process that another one collects. Linux 6.15 and later tell.
+func (w *watched) exitStatus(raw syscall.RawConn) (status *syscall.WaitStatus) {
+	for deadline := time.Now().Add(parentWait); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		var err error
+		if ctlErr := raw.Control(func(fd uintptr) { status, err = exitInfo(fd) }); ctlErr != nil || err != nil || status != nil {
+			return status
+		}
+	}
+	return nil
+}
+
+// exitInfo asks once (struct pidfd_info in linux/pidfd.h, as it was at first). Both are nil as long as the
+// process has not been collected. While it is being collected the kernel may find no process, and says ESRCH without
+// having written anything (pidfd_info in fs/pidfs.c); one that knows nothing of the exit says so forever.
+func exitInfo(pidfd uintptr) (*syscall.WaitStatus, error) {
+	const (
+		getInfo  = 0xC040FF0B // PIDFD_GET_INFO
+		infoExit = 1 << 3     // PIDFD_INFO_EXIT
+	)
+	info := struct {
+		mask, _ uint64
+		_       [11]uint32
+		exit    uint32
+	}{mask: infoExit}
+	_, _, errno := unix.Syscall(unix.SYS_IOCTL, pidfd, getInfo, uintptr(unsafe.Pointer(&info)))
+	switch {
+	case errno == unix.ESRCH, errno == 0 && info.mask&infoExit == 0:
+		return nil, nil
+	case errno != 0:
+		return nil, errno
+	}
+	ws := syscall.WaitStatus(info.exit)
+	return &ws, nil
+}
+
+func (w *watched) signal(sig syscall.Signal) error {
+	raw, err := w.file.SyscallConn()
+	if err != nil {
+		return err
+	}
+	ctlErr := raw.Control(func(fd uintptr) { err = unix.PidfdSendSignal(int(fd), sig, nil, 0) })
+	return errors.Join(ctlErr, err)
+}
