@@ -29,7 +29,8 @@ func onTerminal(t *testing.T, program string, options ...string) *terminal {
 	term := &terminal{t: t, tmux: require.Tool(t, "tmux", "package tmux"), Daemon: newDaemon(t, program, options...)}
 	daemon.AdoptOrphans()
 	term.socket = filepath.Join(term.Dir, "tmux")
-	term.run("-f", "/dev/null", "new-session", "-d", "-x", "200", "-y", "50", "exec bash --norc --noprofile -i")
+	// In words, it is not for the user's own shell to run, which may be none.
+	term.run("-f", "/dev/null", "new-session", "-d", "-x", "200", "-y", "50", "bash", "--norc", "--noprofile", "-i")
 	t.Cleanup(func() {
 		_ = exec.Command(term.tmux, "-S", term.socket, "kill-server").Run() // it is gone if the test has closed it
 		if s, err := process.ReadState(term.PIDFile); err == nil {
