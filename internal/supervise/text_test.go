@@ -71,22 +71,3 @@ func TestPassable(t *testing.T) {
 		}
 	}
 }
-
-// FuzzEvent has bytes of anybody's taken for an event: what goes on from it is one line.
-func FuzzEvent(f *testing.F) {
-	f.Add([]byte(`{"v":1,"kind":"failed","text":"a\nMAINPID=1"}`))
-	f.Add([]byte(`{"v":1,"kind":"keeping","names":["a\nb"],"within_ns":-9223372036854775808,"generation":-1}`))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		e, err := supervise.DecodeEvent(data)
-		if err != nil {
-			return
-		}
-		l := new(supervise.Generations)
-		l.Spawned(1)
-		l.Heard(1, supervise.Event{Kind: supervise.Serving})
-		l.Heard(1, e)
-		if status := l.Status(); strings.ContainsAny(status, "\n\r\x1b\x00") || len(status) > 4<<10 {
-			t.Errorf("the status becomes %q", status)
-		}
-	})
-}
