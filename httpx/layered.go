@@ -64,12 +64,13 @@ func (c *layeredConn) CloseWrite() error {
 }
 
 func (c *layeredConn) setState(s http.ConnState) {
-	c.reader.quiet.Store(s == http.StateNew || s == http.StateIdle)
+	c.reader.follow(s)
 	if s == http.StateHijacked {
 		c.retire()
 	}
 }
 
-func (c *layeredConn) visible() net.Conn { return c.Conn }
-func (c *layeredConn) retire()           { c.layer.Retire() }
-func (c *layeredConn) moves() bool       { return c.layer.IsClear() }
+func (c *layeredConn) visible() net.Conn    { return c.Conn }
+func (c *layeredConn) retire()              { c.layer.Retire() }
+func (c *layeredConn) moves() bool          { return c.layer.IsClear() }
+func (c *layeredConn) batch() *listen.Batch { return &c.reader.batch }

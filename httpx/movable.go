@@ -51,6 +51,7 @@ func (c *tcpConn) setState(s http.ConnState)         { c.reader.setState(s) }
 func (c *tcpConn) visible() net.Conn                 { return c }
 func (c *tcpConn) retire()                           { c.reader.Retire() }
 func (c *tcpConn) moves() bool                       { return true }
+func (c *tcpConn) batch() *listen.Batch              { return &c.reader.batch }
 
 // unixConn is tcpConn for Unix sockets.
 type unixConn struct {
@@ -65,6 +66,7 @@ func (c *unixConn) setState(s http.ConnState)         { c.reader.setState(s) }
 func (c *unixConn) visible() net.Conn                 { return c }
 func (c *unixConn) retire()                           { c.reader.Retire() }
 func (c *unixConn) moves() bool                       { return true }
+func (c *unixConn) batch() *listen.Batch              { return &c.reader.batch }
 
 // reader knows when a connection of net/http is idle: net/http says so
 // (StateIdle, or StateNew before the first byte), and asks for as many bytes as
@@ -72,10 +74,11 @@ func (c *unixConn) moves() bool                       { return true }
 // its background read during a request it asks for one.
 type reader struct {
 	listen.IdleReader
-	from  io.Reader    // nil: the IdleReader
-	quiet atomic.Bool  // idle as net/http sees it, and nothing read since
-	used  atomic.Bool  // something has been read
-	blank bool         // empty lines may come first; touched by the goroutine that reads only
+	from  io.Reader   // nil: the IdleReader
+	quiet atomic.Bool // idle as net/http sees it, and nothing read since
+	used  atomic.Bool // something has been read
+	blank bool        // empty lines may come first; touched by the goroutine that reads only
+	batch listen.Batch
 	full  atomic.Int64 // the size of net/http's buffer; 0 until it is known
 }
 
@@ -110,14 +113,24 @@ func (s *Server) firstFull() int64 {
 }
 
 func (r *reader) setState(s http.ConnState) {
-	r.quiet.Store(s == http.StateNew || s == http.StateIdle)
+	r.follow(s)
 	if s == http.StateHijacked { // io.Copy from it goes past Read, and would take a wake for an error
 		r.Retire()
 	}
 }
 
+func (r *reader) follow(s http.ConnState) {
+	r.quiet.Store(s == http.StateNew || s == http.StateIdle)
+	if s == http.StateActive {
+		r.batch.Request()
+	}
+}
+
 // Read is that of net.Conn.
 func (r *reader) Read(b []byte) (int, error) {
+	if r.quiet.Load() {
+		r.batch.Wait(false)
+	}
 	if r.full.Load() == 0 {
 		r.full.Store(int64(len(b)))
 	}
@@ -130,6 +143,7 @@ func (r *reader) Read(b []byte) (int, error) {
 		n, err = r.read(b)
 	}
 	if n > 0 {
+		r.batch.Read(n)
 		r.used.Store(true)
 		r.quiet.Store(false)
 	}

@@ -252,7 +252,7 @@ type closing struct {
 func (c *closing) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// In HTTP/2 this header would have net/http send a single GOAWAY, which
 	// refuses requests already on their way; see http2.go.
-	if p := c.server.pace.Load(); p != nil && r.ProtoMajor == 1 && !c.server.keeps(r) && p.isDue(r) {
+	if p := c.server.pace.Load(); p != nil && r.ProtoMajor == 1 && !c.server.keeps(r) && p.isDue(r) && isLast(r) {
 		w.Header().Set("Connection", "close")
 	}
 	defer c.server.hijacked.begin(r)()

@@ -37,6 +37,9 @@ func SetActivity(c net.Conn, a Activity) {
 		return
 	}
 	s.setActivity(a)
+	if a == Busy {
+		s.requests().Request()
+	}
 	if a == Idle && s.listener().closesIdle() {
 		_ = s.CloseRead()
 	}

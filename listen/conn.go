@@ -52,6 +52,7 @@ type tracked struct {
 	after  atomic.Pointer[func()]     // see AfterClose
 	read   atomic.Int64               // bytes read from the connection itself, and not by an adapter
 	below  atomic.Pointer[IdleReader] // of an adapter that reads through a layer; see Layer
+	batch  Batch                      // noted while there is an Activity
 }
 
 // Group implements Conn.
@@ -76,11 +77,16 @@ func (t *tracked) setIdleReader(r *IdleReader) { t.idle.Store(r) }
 func (t *tracked) idleReader() *IdleReader     { return t.idle.Load() }
 func (t *tracked) setActivity(a Activity)      { t.doing.Store(int32(a)) }
 func (t *tracked) activity() Activity          { return Activity(t.doing.Load()) }
+func (t *tracked) requests() *Batch            { return &t.batch }
 
 // readFrom reads for whoever has the connection in hand: a program, or a layer over it.
 func (t *tracked) readFrom(sock net.Conn, b []byte) (int, error) {
 	var n int
 	var err error
+	doing := t.activity()
+	if doing == Idle || doing == Fresh {
+		t.batch.Wait(doing == Fresh)
+	}
 	if r := t.below.Load(); r != nil {
 		n, err = r.Read(b)
 	} else {
@@ -88,6 +94,9 @@ func (t *tracked) readFrom(sock net.Conn, b []byte) (int, error) {
 	}
 	if n > 0 {
 		t.read.Add(int64(n))
+		if doing != Unknown {
+			t.batch.Read(n)
+		}
 	}
 	return n, err
 }
@@ -159,6 +168,7 @@ type socket interface {
 	afterClose(func())
 	bytesRead() int64
 	setBelow(*IdleReader)
+	requests() *Batch
 }
 
 // TCPConn is a connection of a [Listener] on TCP. It is a type of its own, so that
@@ -238,6 +248,9 @@ func (c *foreignConn) Close() error {
 	c.ended(c)
 	return err
 }
+
+// Read is that of the connection.
+func (c *foreignConn) Read(b []byte) (int, error) { return c.readFrom(c.Conn, b) }
 
 // Handover refuses: this is no socket.
 func (c *foreignConn) Handover([]byte) error { return ErrNoSuccessor }

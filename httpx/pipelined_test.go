@@ -1,0 +1,151 @@
+package httpx_test
+
+import (
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/httpx"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/loopback"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
+)
+
+const (
+	atOnce  = "GET / HTTP/1.1\r\nHost: example.com\r\n\r\n"
+	aMinute = "GET /1m HTTP/1.1\r\nHost: example.com\r\n\r\n"
+)
+
+// wantAll wants n answers, and that the connection is open after them.
+func (c *client1) wantAll(t *testing.T, n int) {
+	t.Helper()
+	for i := range n {
+		if resp := c.response(t); resp.StatusCode != http.StatusOK || (resp.Close && i < n-1) {
+			t.Fatalf("answer %d of %d: status %d, Connection: close %v", i+1, n, resp.StatusCode, resp.Close)
+		}
+	}
+}
+
+// TestPipelinedOverTLS has clients send ten requests in one record, before the drain and in it: all are answered, and a request
+// after them has an answer that says Connection: close.
+func TestPipelinedOverTLS(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		first string
+		drain time.Duration // after the first record
+		asked int           // requests before
+	}{
+		{"the first is being answered", aMinute, time.Second, 0},
+		{"the first is being answered, on a used connection", aMinute, time.Second, 1},
+		{"draining already", atOnce, -time.Second, 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newServer(t, true, &http.Server{Handler: http.HandlerFunc(slow)})
+				c := newClient1(secure(t, s.dial(t), "http/1.1"))
+				for range tt.asked {
+					c.get(t, "/", "")
+				}
+				time.AfterFunc(time.Minute/2+tt.drain, s.StopAccepting)
+				time.Sleep(time.Minute / 2)
+				if tt.drain < 0 {
+					<-s.Draining()
+					synctest.Wait()
+				}
+				c.write(tt.first + strings.Repeat(atOnce, 9))
+				c.wantAll(t, 10)
+				if resp := c.get(t, "/", ""); !resp.Close {
+					t.Error("the next answer does not say Connection: close")
+				}
+				c.wantEOF(t)
+			})
+		})
+	}
+}
+
+// TestPipelinedInSeveralRecords has the second request in a record of its own, behind a first that is being answered.
+func TestPipelinedInSeveralRecords(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newServer(t, true, &http.Server{Handler: http.HandlerFunc(slow)})
+		c := newClient1(secure(t, s.dial(t), "http/1.1"))
+		c.get(t, "/", "")
+		c.write(aMinute)
+		time.Sleep(time.Second)
+		c.write(atOnce)
+		time.Sleep(time.Second)
+		s.drain(t)
+		c.wantAll(t, 2)
+		if resp := c.get(t, "/", ""); !resp.Close {
+			t.Error("the next answer does not say Connection: close")
+		}
+		c.wantEOF(t)
+	})
+}
+
+// TestUnusualSpelling has a client whose requests are longer than others write them: what looks like another request keeps the
+// connection for one more answer only.
+func TestUnusualSpelling(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newServer(t, true, &http.Server{Handler: http.HandlerFunc(slow)})
+		c := newClient1(secure(t, s.dial(t), "http/1.1"))
+		c.get(t, "/", "")
+		s.drain(t)
+		wide := "X-Wide:" + strings.Repeat(" ", 100) + "1\r\n"
+		if resp := c.get(t, "/", wide); resp.Close {
+			t.Error("the first answer says Connection: close: it is not tried what this test is about")
+		}
+		if resp := c.get(t, "/", wide); !resp.Close {
+			t.Error("the second answer does not say Connection: close")
+		}
+		c.wantEOF(t)
+	})
+}
+
+// TestPipelinedAtStop is the same on sockets, in the clear and over TLS, with nobody who takes over: idle connections end, and others are told to close.
+func TestPipelinedAtStop(t *testing.T) {
+	for _, secured := range []bool{false, true} {
+		t.Run(fmt.Sprintf("TLS %v", secured), func(t *testing.T) {
+			began, goOn := make(chan struct{}), make(chan struct{})
+			handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if r.URL.Path != "/" {
+					close(began)
+					<-goOn
+				}
+				_, _ = io.WriteString(w, "done")
+			})
+			gozd := listen.New(loopback.Listen(t, "tcp"), listen.Options{})
+			var ln net.Listener = gozd
+			if secured {
+				ln = listen.NewTLS(gozd, serverTLS.Clone())
+			}
+			served := make(chan error, 1)
+			go func() { served <- httpx.Serve(ln, handler) }()
+			conn, err := net.Dial("tcp", ln.Addr().String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer conn.Close()
+			if secured {
+				conf := clientTLS.Clone()
+				conf.NextProtos = []string{"http/1.1"}
+				conn = tls.Client(conn, conf)
+			}
+			c := newClient1(conn)
+			if _, err := io.WriteString(c, aMinute+strings.Repeat(atOnce, 9)); err != nil {
+				t.Fatal(err)
+			}
+			<-began
+			gozd.CloseIdle()
+			gozd.StopAccepting()
+			close(goOn)
+			c.wantAll(t, 10)
+			c.wantEOF(t)
+			wantClosed(t, served)
+		})
+	}
+}
