@@ -38,7 +38,7 @@ var mayImport = map[string][]string{
 	"internal/control/server":   {"internal/control/protocol", "internal/process", "internal/socket"},
 
 	"internal/early":     {},
-	"internal/envfile":   {},
+	"internal/envfile":   {"internal/process"},
 	"internal/fault":     {},
 	"internal/handover":  {"internal/fault"},
 	"internal/printable": {},

@@ -3,6 +3,7 @@ package cfg
 import (
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -38,12 +39,20 @@ func Load(file string, opts Options) (*Config, error) {
 	return Parse(file, data, opts)
 }
 
+// readFile waits for nobody: the directory may be the service's user's, and a FIFO there would block a start by root.
 func readFile(file string) ([]byte, error) {
-	f, err := os.Open(file)
+	f, err := os.OpenFile(file, os.O_RDONLY|atOnce, 0)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if kind := info.Mode().Type(); kind != 0 && kind != fs.ModeDir { // reading a directory says what it is
+		return nil, &fs.PathError{Op: "read", Path: file, Err: fmt.Errorf("not a regular file (%v)", kind)}
+	}
 	return io.ReadAll(io.LimitReader(f, MaxSize+1)) // one more, for Parse to object to
 }
 

@@ -1,13 +1,18 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"time"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/printable"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 )
 
 // followInterval is how often a log is looked at.
@@ -17,7 +22,7 @@ const followInterval = 200 * time.Millisecond
 // ends: that is no error. When another file stands at path, or the file has
 // become shorter, it goes on at the beginning of what is there now, after the rest of the old one.
 func followFile(ctx context.Context, path string, lines int, s *screen) error {
-	f, err := os.Open(path)
+	f, err := process.OpenFile(path)
 	if err != nil {
 		return fmt.Errorf("log: %w", err)
 	}
@@ -74,15 +79,42 @@ func (t *tail) copy() error {
 	if info.Size() < t.at { // copytruncate of logrotate
 		t.at = 0
 	}
-	n, err := io.Copy(t.s.w, io.NewSectionReader(t.file, t.at, info.Size()-t.at))
+	added := io.NewSectionReader(t.file, t.at, info.Size()-t.at)
+	if t.s.terminal {
+		return t.show(added)
+	}
+	n, err := io.Copy(t.s.w, added)
 	t.at += n
 	return err
+}
+
+// show prints whole lines on a terminal, which must not obey what others have written into the log. A line that
+// has not ended waits for its end.
+func (t *tail) show(added io.Reader) error {
+	buf := make([]byte, 32<<10)
+	for {
+		n, err := io.ReadFull(added, buf)
+		whole := bytes.LastIndexByte(buf[:n], '\n') + 1
+		if whole == 0 && n == len(buf) {
+			whole = n // it is longer than anybody reads
+		}
+		if whole > 0 {
+			if _, err := io.WriteString(t.s.w, printable.Text(string(buf[:whole]))); err != nil {
+				return err
+			}
+			t.at += int64(whole)
+		}
+		if err != nil || whole == 0 {
+			return nil //nolint:nilerr // the end, or what has not ended; a failing read fails again
+		}
+		added = io.NewSectionReader(t.file, t.at, math.MaxInt64-t.at)
+	}
 }
 
 // successor opens the file that stands at the path now, if it is another one. Between the
 // two there may be none for a while.
 func (t *tail) successor() (*os.File, error) {
-	next, err := os.Open(t.path)
+	next, err := process.OpenFile(t.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}

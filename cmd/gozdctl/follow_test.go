@@ -111,3 +111,30 @@ func TestFollowNothing(t *testing.T) {
 		t.Errorf("followFile = %v, want an error that names the file", err)
 	}
 }
+
+// What stands in a log may be a stranger's, and a terminal obeys control characters.
+func TestFollowOnATerminal(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "app.log")
+	long := strings.Repeat("é", 40<<10)
+	appendTo(t, path, "\x1b]0;owned\a\x1b[31mhi\nhalf")
+	out := new(sink)
+	screen := newScreen(out, os.Getenv)
+	screen.terminal = true
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- followFile(ctx, path, 10, screen) }()
+	const first = `\x1b]0;owned\x07\x1b[31mhi` + "\n"
+	out.await(t, first)
+	appendTo(t, path, " and half\n")
+	out.await(t, first+"half and half\n")
+	appendTo(t, path, long+"\nlast\n")
+	for deadline := time.Now().Add(30 * time.Second); !strings.HasSuffix(out.String(), "\nlast\n"); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("the line after a long one is not printed")
+		}
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}

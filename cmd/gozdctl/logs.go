@@ -8,7 +8,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 )
 
 func (a *app) logsCommand() *cobra.Command {
@@ -62,22 +61,10 @@ func (a *app) logPath(ctx context.Context, args []string) (string, error) {
 		return "", err
 	case s.Log != "":
 		return s.Log, nil
-	case !a.out.Signalled:
-		return "", fmt.Errorf("%s: %w", s.Config, errNoLog)
+	case a.out.Signalled: // the state file names a configuration, but may be a hostile user's
+		return "", fmt.Errorf("%s: the daemon does not answer: name its configuration by -c", pidfile)
 	}
-	return logByState(pidfile) // the state file does not have it
-}
-
-func logByState(pidfile string) (string, error) {
-	s, err := process.ReadState(pidfile)
-	if err != nil {
-		return "", err
-	}
-	conf, err := cfg.Load(s.Config, cfg.Options{Program: s.Binary})
-	if err != nil {
-		return "", err
-	}
-	return logOf(conf)
+	return "", fmt.Errorf("%s: %w", s.Config, errNoLog)
 }
 
 func logOf(conf *cfg.Config) (string, error) {

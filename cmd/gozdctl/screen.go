@@ -11,11 +11,12 @@ import (
 
 // screen is where something is written for people, who may look at it on a terminal.
 type screen struct {
-	w      io.Writer
-	live   bool // a terminal on which the cursor moves: lines can be written anew
-	colour bool
-	size   func() (width, height int) // columns and lines; 0 where there is no limit
-	err    error                      // the first of a write
+	w        io.Writer
+	terminal bool // somebody looks at it, and control characters act
+	live     bool // a terminal on which the cursor moves: lines can be written anew
+	colour   bool
+	size     func() (width, height int) // columns and lines; 0 where there is no limit
+	err      error                      // the first of a write
 }
 
 // newScreen looks what w is, and what the environment, by getenv, says about it:
@@ -26,6 +27,7 @@ func newScreen(w io.Writer, getenv func(string) string) *screen {
 	if !ok || !term.IsTerminal(int(f.Fd())) {
 		return s
 	}
+	s.terminal = true
 	s.live = getenv("TERM") != "dumb" && getenv("TERM") != ""
 	s.colour = s.live && getenv("NO_COLOR") == ""
 	s.size = func() (int, int) {

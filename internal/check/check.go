@@ -44,11 +44,27 @@ func KeyPair(conf *cfg.Config, g *cfg.Group) (*tls.Certificate, error) {
 	if g.Mode != cfg.HTTPS {
 		return nil, nil
 	}
-	pair, err := tls.LoadX509KeyPair(g.Cert, g.Key)
+	pair, err := loadKeyPair(g.Cert, g.Key)
 	if err != nil {
 		return nil, InGroup(conf, g, fmt.Errorf("cert %s and key %s: %w", g.Cert, g.Key, err))
 	}
 	return &pair, nil
+}
+
+// maxPEM bounds a file of certificates or with a key, in bytes. A chain has some ten thousand.
+const maxPEM = 1 << 20
+
+// loadKeyPair is tls.LoadX509KeyPair, which would wait for the other end of a FIFO.
+func loadKeyPair(certFile, keyFile string) (pair tls.Certificate, err error) {
+	cert, err := process.ReadFile(certFile, maxPEM)
+	if err != nil {
+		return pair, err
+	}
+	key, err := process.ReadFile(keyFile, maxPEM)
+	if err != nil {
+		return pair, err
+	}
+	return tls.X509KeyPair(cert, key)
 }
 
 // Owner returns the numbers of the user and the group that own a group's Unix

@@ -28,7 +28,7 @@ func Rollback(ctx context.Context, pidfile string) (*process.State, error) {
 	if before.Trial == nil {
 		return nil, fmt.Errorf("pid %d: %w", before.PID, ErrNoProbation)
 	}
-	if err := signalTrial(before.Trial); err != nil {
+	if err := signalTrial(r); err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(before.StopWait)+time.Duration(before.UpgradeWait))
@@ -37,9 +37,10 @@ func Rollback(ctx context.Context, pidfile string) (*process.State, error) {
 }
 
 // signalTrial asks the generation on probation to end. One that has ended already, by itself, has
-// been rolled back or has taken over: the state file will say which.
-func signalTrial(t *process.Trial) error {
-	p, err := process.Open(t.PID, t.StartTime)
+// been rolled back or has taken over: the state file will say which. That file is the service's user's, so it
+// must not name another's process.
+func signalTrial(r *process.Running) error {
+	p, err := r.OpenTrial()
 	if err == nil {
 		defer p.Close()
 		err = p.Signal(sigRollback)

@@ -53,7 +53,7 @@ func TestReadSaysWhereTheErrorIs(t *testing.T) {
 		{"hash behind quotes", `A="b"#c`, ":1: a value with a # in it"},
 		{"gozd's own", "A=1\ngozd_web_LISTEN=80", ":2: gozd_web_LISTEN cannot be set here: variables that begin with GOZD_ are read before this file"},
 		{"long line", "A=1\nB=" + strings.Repeat("b", 1<<17), ":2: line is longer than 65536 bytes"},
-		{"long file", strings.Repeat("#\n", 1<<20), ": file is larger than 1048576 bytes"},
+		{"long file", strings.Repeat("#\n", 1<<20), ": longer than 1048576 bytes"},
 	} {
 		if err := os.WriteFile(path, []byte(tt.text), 0o600); err != nil {
 			t.Fatal(err)

@@ -4,11 +4,11 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
-	"io"
-	"os"
 	"strings"
 
 	"github.com/hashicorp/go-envparse"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 )
 
 // maxSize is how many bytes a file may have. Who gives more has named the wrong
@@ -21,17 +21,9 @@ const reserved = "GOZD_"
 // Read returns the variables in the file at path. The error names the file, and the
 // line where it is in one; it wraps that of opening or reading.
 func Read(path string) (map[string]string, error) {
-	f, err := os.Open(path)
+	data, err := process.ReadFile(path, maxSize)
 	if err != nil {
 		return nil, err
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxSize+1))
-	if err != nil {
-		return nil, err
-	}
-	if len(data) > maxSize {
-		return nil, fmt.Errorf("%s: file is larger than %d bytes", path, maxSize)
 	}
 	vars, line, err := parse(string(data))
 	if err != nil {

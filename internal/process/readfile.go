@@ -18,9 +18,36 @@ func openControlFile(path string) (*os.File, fs.FileInfo, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	return regular(f)
+}
+
+// OpenFile opens for reading a file that the operator or the configuration names. It follows symbolic links, as certificates
+// often are some. But the directory may be the service's user's: it waits for nobody, and refuses what is no regular file, since a
+// FIFO would block whoever reads it, deaf to TERM, and a device may have no end.
+func OpenFile(path string) (*os.File, error) {
+	f, err := openAtOnce(path)
+	if err != nil {
+		return nil, err
+	}
+	f, _, err = regular(f)
+	return f, err
+}
+
+// ReadFile reads the whole of a file by the rules of OpenFile. One that has more than limit bytes is an error.
+func ReadFile(path string, limit int) ([]byte, error) {
+	f, err := OpenFile(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }()
+	return readAtMost(f, limit)
+}
+
+// regular returns f and what it is, or closes it.
+func regular(f *os.File) (*os.File, fs.FileInfo, error) {
 	info, err := f.Stat()
 	if err == nil && !info.Mode().IsRegular() {
-		err = &fs.PathError{Op: "read", Path: path, Err: fmt.Errorf("not a regular file (%v)", info.Mode().Type())}
+		err = &fs.PathError{Op: "read", Path: f.Name(), Err: fmt.Errorf("not a regular file (%v)", info.Mode().Type())}
 	}
 	if err != nil {
 		_ = f.Close()
@@ -36,9 +63,14 @@ func readControlFile(path string) ([]byte, fs.FileInfo, error) {
 		return nil, nil, err
 	}
 	defer func() { _ = f.Close() }()
-	data, err := io.ReadAll(io.LimitReader(f, maxControlFile+1))
-	if err == nil && len(data) > maxControlFile {
-		err = &fs.PathError{Op: "read", Path: path, Err: fmt.Errorf("longer than %d bytes", maxControlFile)}
-	}
+	data, err := readAtMost(f, maxControlFile)
 	return data, info, err
+}
+
+func readAtMost(f *os.File, limit int) ([]byte, error) {
+	data, err := io.ReadAll(io.LimitReader(f, int64(limit)+1))
+	if err == nil && len(data) > limit {
+		err = fmt.Errorf("%s: longer than %d bytes", f.Name(), limit)
+	}
+	return data, err
 }

@@ -23,6 +23,11 @@ func openUnfollowed(path string, flag int, mode fs.FileMode) (*os.File, error) {
 	return f, err
 }
 
+// openAtOnce opens a file for reading, and does not wait for the other end of a FIFO.
+func openAtOnce(path string) (*os.File, error) {
+	return os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0)
+}
+
 // isLoop recognises what the systems say of a link that is not to be followed.
 func isLoop(err error) bool {
 	return errors.Is(err, unix.ELOOP) || errors.Is(err, unix.EMLINK)

@@ -105,7 +105,12 @@ func writeFile(t *testing.T, path, content string) {
 // sleeper is a process that ends with the test.
 func sleeper(t *testing.T) *process.Process {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "sleep", "60")
+	return started(t, exec.CommandContext(t.Context(), "sleep", "60"))
+}
+
+// started starts a command that ends with the test.
+func started(t *testing.T, cmd *exec.Cmd) *process.Process {
+	t.Helper()
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -158,6 +159,59 @@ func TestForgedState(t *testing.T) {
 				t.Errorf("Find = %+v, %v, want ErrUntrusted and %q", r, err, test.says)
 			}
 		})
+	}
+}
+
+// What a rollback would signal is named by the same file.
+func TestForgedTrial(t *testing.T) {
+	needRoot(t, "be believed by nobody")
+	serving, roots := sleeperOf(t, nobody), sleeper(t)
+	path := pidfileIn(t)
+	acquire(t, path)
+	chown(t, nobody, filepath.Dir(path), process.LockPath(path))
+	for _, trial := range []*process.Process{serving, roots} {
+		write(t, path, &process.State{PID: serving.PID, Trial: &process.Trial{PID: trial.PID}})
+		chown(t, nobody, process.StatePath(path))
+		r, err := process.Find(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p, err := r.OpenTrial()
+		if good := trial == serving; (err == nil) != good || !good && !errors.Is(err, process.ErrUntrusted) {
+			t.Errorf("OpenTrial = %v, a process of the daemon's user: %t", err, good)
+		}
+		if p != nil {
+			p.Close()
+		}
+		r.Close()
+	}
+}
+
+// sleeperOf is sleeper as a user.
+func sleeperOf(t *testing.T, uid uint32) *process.Process {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "sleep", "60")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}
+	return started(t, cmd)
+}
+
+// TestFilesThatBlock has the files that root reads for a start, in a directory of the service's user.
+func TestFilesThatBlock(t *testing.T) {
+	dir := t.TempDir()
+	fifo, good := filepath.Join(dir, "fifo"), filepath.Join(dir, "good")
+	if err := errors.Join(syscall.Mkfifo(fifo, 0o600), os.WriteFile(good, []byte("text"), 0o600), os.Symlink(good, good+".link")); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{fifo, "/dev/zero", dir} {
+		if data, err := process.ReadFile(path, 10); err == nil {
+			t.Errorf("ReadFile(%s) = %q", path, data)
+		}
+	}
+	if data, err := process.ReadFile(good+".link", 4); err != nil || string(data) != "text" {
+		t.Errorf("a link to a file: %q, %v", data, err)
+	}
+	if _, err := process.ReadFile(good, 3); err == nil {
+		t.Error("a file that is too long: no error")
 	}
 }
 

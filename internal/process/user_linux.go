@@ -9,6 +9,14 @@ import (
 
 // userOf returns the real and the effective user of a process (proc_pid_status(5)).
 func userOf(pid int) (real, effective int, err error) {
+	// /proc shows threads too. A pidfd cannot name one, so a signal could meet whoever has its number later.
+	group, err := statusField(pid, "Tgid")
+	if err != nil {
+		return 0, 0, err
+	}
+	if len(group) != 1 || group[0] != pid {
+		return 0, 0, fmt.Errorf("%d is a thread, and no process", pid)
+	}
 	ids, err := statusField(pid, "Uid")
 	if err != nil {
 		return 0, 0, err

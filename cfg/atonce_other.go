@@ -1,0 +1,5 @@
+//go:build !unix
+
+package cfg
+
+const atOnce = 0

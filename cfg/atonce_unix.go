@@ -1,0 +1,8 @@
+//go:build unix
+
+package cfg
+
+import "syscall"
+
+// atOnce is the flag by which opening a FIFO does not wait for its other end.
+const atOnce = syscall.O_NONBLOCK
