@@ -55,7 +55,7 @@ func (d *Daemon) tryControl() (err error) {
 	c := &d.control
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.over {
+	if !c.over && c.srv == nil {
 		c.srv, err = server.Open(controlled{d}, server.Options{PIDFile: d.PIDFile(), Log: d.log, Room: d.makeRoom})
 	}
 	return err

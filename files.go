@@ -44,7 +44,7 @@ func (d *Daemon) writeUntilDone() {
 func (d *Daemon) writeAgain() bool {
 	d.upgrading.Lock()
 	defer d.upgrading.Unlock()
-	if !d.phaseIs(serving) {
+	if !d.isWriting() {
 		return true
 	}
 	if d.restoreFiles() != nil {
@@ -55,6 +55,15 @@ func (d *Daemon) writeAgain() bool {
 	d.mu.Unlock()
 	d.log.Info("PID file and state file written at last")
 	return true
+}
+
+// isWriting reports false, once and for all, where this generation does not serve. If it serves again later, it may have to
+// write again.
+func (d *Daemon) isWriting() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.writing = d.phase == serving
+	return d.writing
 }
 
 // haveLastWord puts the state file right where the previous generation has written it

@@ -225,6 +225,7 @@ func (d *Daemon) takeUp(t *turn, died error, access map[string]socket.Options) e
 		d.keepWriting()
 	}
 	go d.keepAlive()
+	go d.openControl() // it may have had no room for one before
 	return nil
 }
 

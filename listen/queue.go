@@ -9,8 +9,10 @@ import (
 
 const (
 	// queuePause is how long nobody may have come until the queue counts as
-	// empty. Accept returns what waits in it at once.
-	queuePause = 10 * time.Millisecond
+	// empty. Accept returns what waits in it at once. A client whose handshake has begun believes itself connected
+	// a round trip before the server does, and would be reset: the pause has room for one around the world,
+	// and for a kernel that is busy.
+	queuePause = 200 * time.Millisecond
 
 	// queueLimit bounds the emptying of a queue that fills as fast, and of one
 	// that nobody accepts from.

@@ -13,17 +13,24 @@ type Reserve struct {
 	files []*os.File
 }
 
-// Fill holds n descriptors, but no more than half of the limit, and as many as
+// Fill holds n descriptors, but no more than it leaves for others, and as many as
 // it gets.
 func (r *Reserve) Fill(n int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	low := maxFiles() < 4*n
 	for n = min(n, maxFiles()/2); len(r.files) < n; {
 		f, err := os.Open(os.DevNull)
 		if err != nil {
-			return
+			break
 		}
 		r.files = append(r.files, f)
+	}
+	// Under a low limit most descriptors are in use already. Clients that are never accepted would be worse than
+	// an upgrade that fails.
+	for last := len(r.files) - 1; low && last >= 0 && Scarce(last+1); last-- {
+		_ = r.files[last].Close()
+		r.files = r.files[:last]
 	}
 }
 

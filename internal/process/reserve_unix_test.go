@@ -63,14 +63,15 @@ func TestReserve(t *testing.T) {
 	}
 }
 
+// Under a low limit as much is left for clients as is held.
 func TestReserveTakesHalfAtMost(t *testing.T) {
 	lowerLimit(t)
 	var r process.Reserve
 	defer r.Release()
 	r.Fill(1000)
-	takeAll(t)
+	left := takeAll(t)
 	r.Release()
-	if n := takeAll(t); n != 40 {
-		t.Errorf("the reserve had %d, want 40", n)
+	if n := takeAll(t); n == 0 || n > left {
+		t.Errorf("the reserve had %d, and has left %d", n, left)
 	}
 }
