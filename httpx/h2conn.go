@@ -39,6 +39,7 @@ type h2Conn struct {
 	linger *time.Timer // runs while the client knows, and no stream is open
 	fresh  *time.Timer // runs until the client may be sent away; nil if it need not
 	over   bool        // the server has ended
+	hurry  bool        // the drain's deadline has come: nobody lingers as long
 }
 
 // awayState is how far the client has been sent away.
@@ -96,6 +97,18 @@ func (c *h2Conn) sendAway() {
 	if first {
 		c.say(goAwayAndPing)
 	}
+}
+
+// sendAwayNow is called at the deadline of the drain, when the connection has a second left: streams that have begun are served on, and
+// without any the client need not linger as long. It may block as long as the client does not read.
+func (c *h2Conn) sendAwayNow() {
+	c.mu.Lock()
+	c.hurry = true
+	if c.linger != nil {
+		c.linger.Reset(hurriedLinger)
+	}
+	c.mu.Unlock()
+	c.sendAway()
 }
 
 // say writes frames of ours, at once or behind the frame that the server has
@@ -204,7 +217,11 @@ func (c *h2Conn) lingerLocked() {
 		c.linger.Stop()
 		c.linger = nil
 	case c.idle && c.away == known && c.linger == nil:
-		c.linger = time.AfterFunc(goAwayLinger, c.ask)
+		wait := goAwayLinger
+		if c.hurry {
+			wait = hurriedLinger
+		}
+		c.linger = time.AfterFunc(wait, c.ask)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -53,12 +54,17 @@ func (h *hijacked) begin(r *http.Request) (end func()) {
 		return func() {}
 	}
 	e, ok := r.Context().Value(exchangeKey{}).(*exchange)
-	if !ok || r.ProtoMajor != 1 { // streams of HTTP/2 share their connection, and cannot be hijacked
+	if !ok || r.ProtoMajor != 1 || isH2C(r) { // streams of HTTP/2 share their connection, and cannot be hijacked
 		return func() {}
 	}
 	e.request.Store(r)
 	return func() { e.request.Store(nil) }
 }
+
+// isH2C reports whether r asks for HTTP/2 from now on (RFC 7540, section 3.2), by which h2c.NewHandler hijacks its connection. What a
+// program writes there to say goodbye would come into the midst of the frames. (A client that knows that HTTP/2 is spoken begins with a
+// "request" of HTTP/2.0.)
+func isH2C(r *http.Request) bool { return strings.EqualFold(r.Header.Get("Upgrade"), "h2c") }
 
 // saw is told of every change of a connection's state.
 func (h *hijacked) saw(c net.Conn, state http.ConnState) {

@@ -110,6 +110,7 @@ type h2Conns struct {
 
 // follow has c sent away with the others, until the caller calls stop.
 func (h *h2Conns) follow(c *h2Conn) (stop func()) {
+	listen.AtDeadline(c.Conn, c.sendAwayNow)
 	if !h.add(c) {
 		c.sendAwaySoon()
 	}
@@ -162,3 +163,7 @@ const freshTime = time.Second
 // stream open, may take to close the connection itself. net/http and nghttp2 do
 // so at once.
 const goAwayLinger = time.Second
+
+// hurriedLinger is goAwayLinger when the whole connection has a second left. It is not nothing: the
+// server says that it is idle when its last frame is in its buffer, and a PING would overtake that.
+const hurriedLinger = goAwayLinger / 10

@@ -21,6 +21,13 @@ const (
 	aMinute = "GET /1m HTTP/1.1\r\nHost: example.com\r\n\r\n"
 )
 
+// getLater is get when the server waits for a request: before that one could come to it behind those that it answers.
+func (c *client1) getLater(t *testing.T, header string) *http.Response {
+	t.Helper()
+	synctest.Wait()
+	return c.get(t, "/", header)
+}
+
 // wantAll wants n answers, and that the connection is open after them.
 func (c *client1) wantAll(t *testing.T, n int) {
 	t.Helper()
@@ -49,7 +56,7 @@ func TestPipelinedOverTLS(t *testing.T) {
 				s := newServer(t, true, &http.Server{Handler: http.HandlerFunc(slow)})
 				c := newClient1(secure(t, s.dial(t), "http/1.1"))
 				for range tt.asked {
-					c.get(t, "/", "")
+					c.getLater(t, "")
 				}
 				time.AfterFunc(time.Minute/2+tt.drain, s.StopAccepting)
 				time.Sleep(time.Minute / 2)
@@ -59,7 +66,7 @@ func TestPipelinedOverTLS(t *testing.T) {
 				}
 				c.write(tt.first + strings.Repeat(atOnce, 9))
 				c.wantAll(t, 10)
-				if resp := c.get(t, "/", ""); !resp.Close {
+				if resp := c.getLater(t, ""); !resp.Close {
 					t.Error("the next answer does not say Connection: close")
 				}
 				c.wantEOF(t)
@@ -73,14 +80,14 @@ func TestPipelinedInSeveralRecords(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer(t, true, &http.Server{Handler: http.HandlerFunc(slow)})
 		c := newClient1(secure(t, s.dial(t), "http/1.1"))
-		c.get(t, "/", "")
+		c.getLater(t, "")
 		c.write(aMinute)
 		time.Sleep(time.Second)
 		c.write(atOnce)
 		time.Sleep(time.Second)
 		s.drain(t)
 		c.wantAll(t, 2)
-		if resp := c.get(t, "/", ""); !resp.Close {
+		if resp := c.getLater(t, ""); !resp.Close {
 			t.Error("the next answer does not say Connection: close")
 		}
 		c.wantEOF(t)
@@ -93,13 +100,13 @@ func TestUnusualSpelling(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer(t, true, &http.Server{Handler: http.HandlerFunc(slow)})
 		c := newClient1(secure(t, s.dial(t), "http/1.1"))
-		c.get(t, "/", "")
+		c.getLater(t, "")
 		s.drain(t)
 		wide := "X-Wide:" + strings.Repeat(" ", 100) + "1\r\n"
-		if resp := c.get(t, "/", wide); resp.Close {
+		if resp := c.getLater(t, wide); resp.Close {
 			t.Error("the first answer says Connection: close: it is not tried what this test is about")
 		}
-		if resp := c.get(t, "/", wide); !resp.Close {
+		if resp := c.getLater(t, wide); !resp.Close {
 			t.Error("the second answer does not say Connection: close")
 		}
 		c.wantEOF(t)

@@ -50,6 +50,7 @@ type tracked struct {
 	idle   atomic.Pointer[IdleReader] // where an adapter reads by one
 	doing  atomic.Int32               // an Activity
 	after  atomic.Pointer[func()]     // see AfterClose
+	cut    atomic.Pointer[func()]     // see AtDeadline
 	read   atomic.Int64               // bytes read from the connection itself, and not by an adapter
 	below  atomic.Pointer[IdleReader] // of an adapter that reads through a layer; see Layer
 	batch  Batch                      // noted while there is an Activity
@@ -138,6 +139,32 @@ func (t *tracked) afterClose(f func()) {
 	}
 }
 
+func (t *tracked) atDeadline(f func()) { t.cut.Store(&f) }
+
+// deadline returns what AtDeadline has left, or nil.
+func (t *tracked) deadline() func() {
+	if f := t.cut.Load(); f != nil {
+		return *f
+	}
+	return nil
+}
+
+// AtDeadline has f called, in a goroutine of its own, when the deadline of a drain comes while the connection below c is open, see
+// [FromConn]. Otherwise its receiving side is shut down then, which is right for a protocol with one request at a
+// time: what has arrived is answered. One with many can tell its client to stop, and go on. A second later the
+// connection is closed in any case. It replaces an earlier f, and reports false where there is no connection of a [Listener] below c.
+func AtDeadline(c net.Conn, f func()) bool {
+	conn, ok := FromConn(c)
+	if !ok {
+		return false
+	}
+	s, ok := conn.(socket)
+	if ok {
+		s.atDeadline(f)
+	}
+	return ok
+}
+
 // AfterClose has f called once when the connection below c, see [FromConn], is
 // closed or handed over; at once if it is already. It replaces an earlier f. It reports false where there is no
 // connection of a [Listener] below c, and then f is never called.
@@ -169,6 +196,8 @@ type socket interface {
 	bytesRead() int64
 	setBelow(*IdleReader)
 	requests() *Batch
+	atDeadline(func())
+	deadline() func()
 }
 
 // TCPConn is a connection of a [Listener] on TCP. It is a type of its own, so that

@@ -8,7 +8,7 @@ import (
 )
 
 // cutGrace is how long a connection may go on after its receiving side has been
-// shut down at the deadline: enough to answer a request that was already in the
+// shut down at the deadline, or its client told otherwise: enough to answer a request that was already in the
 // kernel's buffer. Somewhat arbitrary; a plain close would answer that request
 // with a reset.
 const cutGrace = time.Second
@@ -115,8 +115,8 @@ func (l *Listener) checkDrainedLocked() {
 
 // Drain stops accepting, waits until every connection is closed, and returns.
 // When ctx is done first, what is still open is cut: its receiving side is shut
-// down, so that a request that has already arrived is still answered, and a
-// second later it is closed. Drain may be called again, also at the same time
+// down, so that a request that has already arrived is still answered, or what an adapter has left
+// by AtDeadline is done, and a second later it is closed. Drain may be called again, also at the same time
 // with another ctx: the earlier deadline counts, and each Result covers what
 // ended while its Drain waited. It returns at once when the listener resumes.
 func (l *Listener) Drain(ctx context.Context) Result {
@@ -149,6 +149,10 @@ func (l *Listener) await(ctx context.Context, now *round, start time.Time, befor
 // cutOpen ends what is open, in two steps.
 func (l *Listener) cutOpen(now *round) {
 	for _, c := range l.cutting(now) {
+		if f := c.deadline(); f != nil {
+			go f() // it may write, and the client need not read
+			continue
+		}
 		_ = c.CloseRead() // an error means that it has just ended
 	}
 	timer := time.NewTimer(cutGrace)

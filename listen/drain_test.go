@@ -101,11 +101,12 @@ func TestStubbornConnectionIsCutOnce(t *testing.T) {
 	for range cap(results) {
 		go func() { results <- ln.Drain(expired()) }()
 	}
+	var took time.Duration // of the first of them: the other one may come any time later
 	for range cap(results) {
-		r := within(t, results, "Drain")
-		if r.Took < time.Second || r.Took > 5*time.Second {
-			t.Errorf("Drain took %v, want a second", r.Took)
-		}
+		took = max(took, within(t, results, "Drain").Took)
+	}
+	if took < time.Second || took > 5*time.Second {
+		t.Errorf("Drain took %v, want a second", took)
 	}
 	if got, want := ln.Stats(), (listen.Stats{Accepted: 1, Cut: 1}); got != want {
 		t.Errorf("Stats = %+v, want %+v", got, want)
