@@ -72,7 +72,11 @@ func (a *arguments) detach(arg0 string) error {
 	if err != nil {
 		return err
 	}
-	pid, err := process.Detach(binary, func(first int) ([]*os.File, []string) { return activation.Pass(sockets, first) })
+	log := ""
+	if conf, err := (&Daemon{opts: Options{Config: a.config}}).loadConfig(); err == nil { // or the daemon says what is wrong with it
+		log = conf.Daemon.Log
+	}
+	pid, err := process.Detach(binary, log, func(first int) ([]*os.File, []string) { return activation.Pass(sockets, first) })
 	if err != nil {
 		return err
 	}

@@ -175,6 +175,7 @@ func newDaemon(opts Options, endProcess bool) (*Daemon, error) {
 		signal.Stop(d.signals)
 		d.report.Fail(stage, err)
 		d.abandon()
+		early.RestoreStderr(false) // whoever waits for this process writes on what it has written
 		if endProcess {
 			d.printFailure(stage, err)
 			err = errPrinted

@@ -42,7 +42,7 @@ var mayImport = map[string][]string{
 	"internal/fault":     {},
 	"internal/handover":  {"internal/fault"},
 	"internal/printable": {},
-	"internal/process":   {"internal/fault", "internal/report"},
+	"internal/process":   {"internal/early", "internal/fault", "internal/report"},
 	"internal/report":    {},
 	"internal/socket":    {},
 	"internal/supervise": {"internal/early", "internal/process"},

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/early"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/fault"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/supervise"
@@ -214,6 +215,7 @@ func (d *Daemon) endFailed(stage string, err error) {
 	d.closeControl()
 	d.report.Fail(stage, err)
 	d.abandon()
+	early.RestoreStderr(false)
 	if d.endProcess {
 		d.printFailure(stage, err)
 		os.Exit(statusFailed)

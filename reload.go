@@ -9,6 +9,7 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/client"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/protocol"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
 )
 
 // reload asks the daemon's control socket, which answers when nobody is accepted by the old generation any more. A daemon
@@ -21,13 +22,22 @@ func (a *arguments) reload(ctx context.Context, pidfile string) error {
 		return a.reloadBySignal(ctx, pidfile)
 	}
 	if failed := (*client.UpgradeError)(nil); errors.As(err, &failed) && failed.Stage != "" {
-		return fmt.Errorf("reload: %w; %s", err, failed.Remains())
+		return fmt.Errorf("reload: %w; %s%s", err, failed.Remains(), inPlace(failed.Stage))
 	}
 	if err != nil {
 		return fmt.Errorf("reload: %w", err)
 	}
 	a.sayReloaded(up.Served.PID, up.OldPID, time.Since(start))
 	return nil
+}
+
+// inPlace says what a service manager would start where an upgrade has failed. One that the program has refused says nothing
+// of what is new.
+func inPlace(stage string) string {
+	if stage == upgrade.StageRefused {
+		return ""
+	}
+	return "; what has failed is still in place, and the next restart will start it"
 }
 
 // reloadByControl gives up when nothing has been heard for as long as the daemon allows an upgrade.
@@ -47,6 +57,9 @@ func reloadByControl(ctx context.Context, pidfile string) (*client.Upgraded, err
 
 func (a *arguments) reloadBySignal(ctx context.Context, pidfile string) error {
 	up, err := control.Upgrade(ctx, pidfile)
+	if errors.As(err, new(*control.FailedError)) {
+		return fmt.Errorf("reload: %w%s", err, inPlace(""))
+	}
 	if err != nil {
 		return fmt.Errorf("reload: %w", err)
 	}

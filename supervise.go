@@ -9,6 +9,7 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/activation"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/check"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/early"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/report"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/supervise"
@@ -48,9 +49,14 @@ func (a *arguments) supervise(arg0 string, conf *cfg.Config) (status int, err er
 		opts.User = &supervise.User{UID: id.UID, GID: id.GID}
 	}
 	starter, mark := process.Starter()
+	stderr := process.StarterStderr()
 	if starter != nil {
 		opts.Files, opts.Env = append(opts.Files, starter), append(opts.Env, mark)
+		if stderr != nil {
+			opts.Files = append(opts.Files, stderr)
+		}
 	}
+	early.RestoreStderr(true) // from now on it is generation 1 that is waited for
 	sockets, _ := activated() // without an error, or the configuration would have one
 	files, env := activation.Pass(sockets, 3+len(opts.Files))
 	opts.Files, opts.Env = append(opts.Files, files...), append(opts.Env, env...)
@@ -58,7 +64,7 @@ func (a *arguments) supervise(arg0 string, conf *cfg.Config) (status int, err er
 	opts.Started = func() {
 		activation.Close(sockets)
 		if starter != nil {
-			_ = starter.Close()
+			_, _ = starter.Close(), stderr.Close() // nil has it return an error
 		}
 	}
 	status, err = supervise.Run(opts)

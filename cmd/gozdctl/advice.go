@@ -64,7 +64,7 @@ func notRunningAdvice(pidfile string) string {
 }
 
 func logAdvice(pidfile string) string {
-	return fmt.Sprintf("what the new process itself has said is in its log: gozdctl logs %s", pidfile)
+	return fmt.Sprintf("what has failed is still in place, and the next restart will start it; all that it has said is in its log: gozdctl logs %s", pidfile)
 }
 
 // isConfigured reports whether an upgrade has failed where its configuration was to blame.
@@ -75,5 +75,5 @@ func configAdvice(pidfile string) string {
 	if err != nil {
 		return ""
 	}
-	return fmt.Sprintf("mend it, and look with gozdctl check %s before the next upgrade", s.Config)
+	return fmt.Sprintf("mend it, and look with gozdctl check %s before the next upgrade or restart", s.Config)
 }

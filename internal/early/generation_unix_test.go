@@ -17,6 +17,7 @@ func TestMain(m *testing.M) {
 	reexec.Main(m, map[string]func(){
 		"a generation":                    reexec.OrFail(generation),
 		"a successor that does much else": reexec.OrFail(busySuccessor),
+		"a process that talks":            reexec.OrFail(talk),
 	})
 }
 

@@ -8,12 +8,13 @@ import (
 	"slices"
 	"strconv"
 
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/early"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/report"
 )
 
 // detachedEnv tells a process that it was started by [Detach], and on which
 // descriptor its starter listens.
-const detachedEnv = "GOZD_DETACHED"
+const detachedEnv = early.DetachedEnv
 
 // detachedFD is the first of exec.Cmd.ExtraFiles.
 const detachedFD = 3
@@ -35,9 +36,10 @@ var StartDir, _ = os.Getwd()
 // Detach starts this program again with the same arguments, where this one was
 // started, in a session of its own, with /dev/null for its standard streams and without any other descriptor that this
 // process has inherited, and waits until it is ready or has failed. It returns the new process's PID, or the
-// reason in its own words. binary is the program's absolute path. more, if non-nil, returns more files for the
+// reason in its own words. binary is the program's absolute path. log, if it is not empty, is the file for what the process
+// has written to its standard error and cannot write there itself, having ended. more, if non-nil, returns more files for the
 // new process, of which the first gets the descriptor that it is called with, and variables.
-func Detach(binary string, more func(first int) (files []*os.File, env []string)) (pid int, err error) {
+func Detach(binary, log string, more func(first int) (files []*os.File, env []string)) (pid int, err error) {
 	said, tell, err := os.Pipe()
 	if err != nil {
 		return 0, err
@@ -48,8 +50,13 @@ func Detach(binary string, more func(first int) (files []*os.File, env []string)
 	cmd.Dir = StartDir
 	cmd.Env = append(os.Environ(), detachedEnv+"="+strconv.Itoa(detachedFD))
 	cmd.ExtraFiles = []*os.File{tell}
+	wrote, err := Scratch()
+	if err == nil { // without it the error has less to say
+		defer func() { _ = wrote.Close() }()
+		cmd.ExtraFiles = append(cmd.ExtraFiles, wrote) // where internal/early looks for it
+	}
 	if more != nil {
-		files, env := more(detachedFD + 1)
+		files, env := more(detachedFD + len(cmd.ExtraFiles))
 		cmd.ExtraFiles, cmd.Env = append(cmd.ExtraFiles, files...), append(cmd.Env, env...)
 	}
 	cmd.SysProcAttr = newSession()
@@ -64,18 +71,37 @@ func Detach(binary string, more func(first int) (files []*os.File, env []string)
 		pid = cmd.Process.Pid // Release forgets it
 		return pid, cmd.Process.Release()
 	}
-	return 0, startFailure(out, cmd.Wait())
+	ended := cmd.Wait()
+	return 0, startFailure(out, ended, takeWords(wrote, log))
+}
+
+// takeWords returns the end of what a process that has ended without being ready wrote to its standard error, which the log gets
+// too, if the process has made it. It may have become another user's, and so may the log: the text is believed in nothing.
+func takeWords(wrote *os.File, log string) string {
+	if wrote == nil {
+		return ""
+	}
+	text := Tail(wrote, 0, report.MaxStderr)
+	if _, err := os.Lstat(log); err != nil || text == "" {
+		return text
+	}
+	if f, err := openLogFile(log, 0o640); err == nil {
+		_, _ = f.WriteString(text)
+		_ = f.Close()
+	}
+	return text
 }
 
 // startFailure prefers the process's own words to how it ended.
-func startFailure(out report.Outcome, ended error) error {
-	switch {
-	case out.Error != "":
+func startFailure(out report.Outcome, ended error, wrote string) error {
+	if out.Error != "" {
 		return errors.New(out.Error)
-	case ended != nil:
-		return fmt.Errorf("the daemon ended before it was ready: %w", ended)
 	}
-	return errors.New("the daemon ended before it was ready: exit status 0")
+	err := errors.New("the daemon ended before it was ready: exit status 0")
+	if ended != nil {
+		err = fmt.Errorf("the daemon ended before it was ready: %w", ended)
+	}
+	return report.Explain(err, wrote)
 }
 
 // IsDetached reports whether this process was started by [Detach].
@@ -90,6 +116,16 @@ func Detached() *report.Writer {
 		return nil
 	}
 	return report.NewWriter(f)
+}
+
+// StarterStderr returns the file that the starter has for this process's standard error, for a process that has another one
+// report in its place, next to the pipe; nil for none.
+func StarterStderr() *os.File {
+	fd := early.StderrFile()
+	if fd < 0 {
+		return nil
+	}
+	return os.NewFile(uintptr(fd), "standard error")
 }
 
 // Starter is Detached for a process that has another one, with this pipe as its

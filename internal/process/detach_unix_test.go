@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/early"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/reexec"
 )
@@ -23,12 +24,21 @@ func init() {
 	roles["daemon"] = func() { daemon(true) }
 	roles["daemon that fails"] = func() { process.Detached().Fail("listen", errors.New("address in use: [web]")) }
 	roles["daemon that panics"] = func() { process.Detached(); panic("boom") }
-	roles["daemon that dies"] = func() { process.Detached(); os.Exit(7) }
+	roles["daemon that dies"] = func() { process.Detached(); os.Stderr.WriteString(inUse); os.Exit(7) }
+	roles["daemon that dies with a log"] = func() {
+		process.Detached()
+		must(os.WriteFile(os.Getenv(pathEnv), nil, 0o600))
+		os.Stderr.WriteString(inUse)
+		os.Exit(7)
+	}
 	roles["daemon that is killed"] = func() { process.Detached(); _ = unix.Kill(os.Getpid(), unix.SIGKILL); select {} }
 	roles["daemon that leaves"] = func() { process.Detached() }
 	roles["program that knows nothing of it"] = func() {}
 	roles["stranger"] = detachedByMistake
 }
+
+// inUse is what log.Fatal would write.
+const inUse = "2006/01/02 listen tcp :6060: bind: address already in use\n"
 
 // facts is what a detached process knows about itself.
 type facts struct {
@@ -47,6 +57,7 @@ func daemon(ready bool) {
 	f.Session, _ = unix.Getsid(0)
 	f.Group = unix.Getpgrp()
 	flags, err := unix.FcntlInt(3, unix.F_GETFD, 0)
+	early.RestoreStderr(true) // as who is ready does
 	f.Leaked = err != nil || flags&unix.FD_CLOEXEC == 0
 	for _, fd := range []string{"0", "1", "2"} {
 		name, _ := os.Readlink("/proc/self/fd/" + fd)
@@ -70,7 +81,7 @@ func detach(t *testing.T, role, path string) (int, error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pid, err := process.Detach(binary, nil)
+	pid, err := process.Detach(binary, path, nil)
 	if pid > 0 {
 		t.Cleanup(func() { reap(t, pid) })
 	}
@@ -116,7 +127,7 @@ func TestDetachFails(t *testing.T) {
 	tests := []struct{ role, says string }{
 		{"daemon that fails", "address in use: [web]"},
 		{"daemon that panics", "panic: boom ("},
-		{"daemon that dies", silent + "exit status 7"},
+		{"daemon that dies", silent + "exit status 7: 2006/01/02 listen tcp :6060: bind: address already in use"},
 		{"daemon that is killed", silent + "signal: killed"},
 		{"daemon that leaves", silent + "exit status 0"},
 		{"program that knows nothing of it", silent + "exit status 0"},
@@ -131,8 +142,19 @@ func TestDetachFails(t *testing.T) {
 	}
 }
 
+// TestDetachFailsWithALog looks where the words are that nobody could say.
+func TestDetachFailsWithALog(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	if _, err := detach(t, "daemon that dies with a log", path); err == nil || !strings.HasSuffix(err.Error(), strings.TrimSpace(inUse)) {
+		t.Errorf("Detach = %v, want what it wrote last", err)
+	}
+	if got := contents(t, path); got != inUse {
+		t.Errorf("the log is %q, want %q", got, inUse)
+	}
+}
+
 func TestDetachWithoutBinary(t *testing.T) {
-	if pid, err := process.Detach(filepath.Join(t.TempDir(), "missing"), nil); pid != 0 || !errors.Is(err, os.ErrNotExist) {
+	if pid, err := process.Detach(filepath.Join(t.TempDir(), "missing"), "", nil); pid != 0 || !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("Detach = %d, %v, want os.ErrNotExist", pid, err)
 	}
 }

@@ -3,7 +3,7 @@ package process
 import "fmt"
 
 // OpenLog opens the file at path for appending, with mode 0640 if it is new,
-// and makes it the process's standard output and standard error. Calling it
+// and makes it the process's standard output and, as soon as nobody waits for it to be ready, standard error. Calling it
 // again reopens the file, after logrotate has moved it away: what is written
 // meanwhile goes to one file or the other. On an error the streams stay as
 // they are. Root follows a symbolic link only if it is root's own, and its directory too.

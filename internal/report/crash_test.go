@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"runtime/debug"
 	"strings"
 	"sync"
@@ -29,6 +30,7 @@ func init() {
 	roles["crowd"] = says(crashInCrowd)
 	roles["exit"] = says(func(*report.Writer) {})
 	roles["fail"] = says(func(w *report.Writer) { w.Fail("listen", errors.New("no socket")) })
+	roles["crash into a file"] = reexec.OrFail(crashIntoFile)
 	roles["panic after ready"] = says(crashServing)
 }
 
@@ -99,6 +101,12 @@ func start(t *testing.T, role string) (int, report.Outcome) {
 	defer said.Close()
 	cmd := reexec.Command(t, role, "GOTRACEBACK=all")
 	cmd.ExtraFiles = []*os.File{tell}
+	stderr, err := os.Create(filepath.Join(t.TempDir(), "stderr"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stderr.Close()
+	cmd.Stderr = stderr
 	err = cmd.Start()
 	tell.Close()
 	if err != nil {
@@ -106,10 +114,55 @@ func start(t *testing.T, role string) (int, report.Outcome) {
 	}
 	out := report.Read(said)
 	_ = cmd.Wait() // it crashes, and how it ended is not what is tested
+	if out.Error == "" && !out.Ready {
+		text, err := os.ReadFile(stderr.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		out.Error, _ = report.LastWords(string(text[max(0, len(text)-report.MaxStderr):]))
+	}
 	return cmd.Process.Pid, out
 }
 
-func TestLastWords(t *testing.T) {
+// crashIntoFile has a program's own file for crashes, and crashes when it serves.
+func crashIntoFile() error {
+	f, err := os.Create(os.Getenv("CRASHES"))
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := debug.SetCrashOutput(f, debug.CrashOptions{}); err != nil {
+		return err
+	}
+	w := report.NewWriter(os.NewFile(3, "report"))
+	w.Ready(nil)
+	crashHere(w)
+	return nil
+}
+
+// TestCrashOutputIsTheProgram has a program whose crashes go into a file of its own.
+func TestCrashOutputIsTheProgram(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "crashes")
+	said, tell, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer said.Close()
+	cmd := reexec.Command(t, "crash into a file", "CRASHES="+path)
+	cmd.ExtraFiles = []*os.File{tell}
+	err = cmd.Start()
+	tell.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := report.Read(said)
+	_ = cmd.Wait() // it crashes, as it is meant to
+	if text, err := os.ReadFile(path); err != nil || !out.Ready || !strings.Contains(string(text), "panic: boom") {
+		t.Errorf("outcome %+v; the program's own file says %q, %v", out, text, err)
+	}
+}
+
+func TestLastWordsOfProcesses(t *testing.T) {
 	tests := []struct {
 		role       string
 		ready      bool
@@ -121,10 +174,10 @@ func TestLastWords(t *testing.T) {
 		{role: "method", start: "panic: outer: inner (", end: ".(*crasher).crash, crash_test.go:"},
 		{role: "nil map", start: "panic: assignment to entry in nil map (", end: ".writeToMap, crash_test.go:"},
 		{role: "nil pointer", start: "panic: runtime error: invalid memory address", end: ".readThrough, crash_test.go:"},
-		{role: "fatal error", start: "fatal error: goroutine 1 [running] (", end: ".Unlock, mutex.go:"},
-		{role: "stack overflow", start: "fatal error: runtime stack (", end: ".dive, crash_test.go:"},
+		{role: "fatal error", start: "fatal error: sync: unlock of unlocked mutex (", end: ".Unlock, mutex.go:"},
+		{role: "stack overflow", start: "fatal error: stack overflow (", end: ".dive, crash_test.go:"},
 		{role: "abort", start: "SIGABRT: abort"},
-		{role: "huge line", start: "panic: boom xxxx", end: "xxxx"},
+		{role: "huge line", start: "xxxx", end: ".crashHuge, crash_test.go:"},
 		{role: "crowd", start: "panic: boom (", end: ".crashHere, crash_test.go:"},
 		{role: "exit"},
 		{role: "fail", stage: "listen", start: "no socket", end: "no socket"},

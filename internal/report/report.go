@@ -1,16 +1,14 @@
 // Package report is what a starting process tells the one that started it: who
 // it is, that it is ready, or why it cannot be. It is one JSON object a line on
-// a pipe; whatever else arrives there is the runtime's own account of a crash.
+// a pipe. What it could not say is read from its standard error: see [LastWords].
 package report
 
 import (
 	"bufio"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
 	"os"
-	"runtime/debug"
 	"strconv"
 	"strings"
 	"sync"
@@ -40,15 +38,12 @@ type Writer struct {
 	file *os.File
 }
 
-// NewWriter takes over f, introduces this process, and has the runtime write
-// there too if the process crashes. A reader that is gone is no error: then
-// nobody wants to know.
+// NewWriter takes over f, and introduces this process. A reader that is gone is no error: then nobody wants to know.
 func NewWriter(f *os.File) *Writer {
 	w := &Writer{file: f}
 	// By hand: the first use of encoding/json costs a tenth of a millisecond, and
 	// who starts a process waits for it.
 	_, _ = f.WriteString(`{"pid":` + strconv.Itoa(os.Getpid()) + "}\n")
-	_ = debug.SetCrashOutput(f, debug.CrashOptions{})
 	return w
 }
 
@@ -108,7 +103,6 @@ func (w *Writer) finish(m message) {
 		return
 	}
 	w.send(m)
-	_ = debug.SetCrashOutput(nil, debug.CrashOptions{})
 	_ = w.file.Close()
 	w.file = nil
 }
@@ -118,7 +112,7 @@ type Outcome struct {
 	PID   int    // 0 if it never got as far as saying so
 	Ready bool   // it serves
 	Stage string // the step that failed; "" if it named none
-	Error string // the reason in its own words, or the crash's; "" if it gave none
+	Error string // the reason in its own words; "" if it gave none
 
 	// Probation says that it has begun to serve on probation.
 	Probation bool
@@ -129,12 +123,7 @@ type Outcome struct {
 }
 
 const (
-	// maxCrash bounds what is kept of a crash: the first goroutine is what
-	// matters, and a process with thousands of them must not fill our memory.
-	maxCrash = 16 << 10
-
-	// maxLine bounds a line. A message is never that long (see maxError), but a
-	// panic with a huge string is one line too.
+	// maxLine bounds a line. A message is never that long (see maxError).
 	maxLine = 512 << 10
 
 	// maxError bounds the text of Fail. In JSON it can become six times as long.
@@ -142,7 +131,7 @@ const (
 )
 
 // Read reads from r until the process has said that it is ready, or to the end, which is when it has said
-// why it cannot be or is gone. A line that is no message counts as part of a crash.
+// why it cannot be or is gone. A line that is no message says nothing.
 func Read(r io.Reader) Outcome { return Follow(r, Watcher{}) }
 
 // Watcher is told what the process says while it starts, in the goroutine that reads. Each
@@ -164,22 +153,16 @@ func (w *Watcher) tell(before Outcome, m message) {
 // Follow is Read, and tells watch what it reads at once.
 func Follow(r io.Reader, watch Watcher) Outcome {
 	var out Outcome
-	var crash strings.Builder
 	lines := bufio.NewReaderSize(r, 4<<10)
 	for {
 		line, err := readLine(lines)
 		before := out
 		if m, ok := out.take(line); ok {
 			watch.tell(before, m)
-		} else {
-			crash.WriteString(line[:min(len(line), maxCrash-crash.Len())])
 		}
 		if err != nil || out.Ready {
 			break
 		}
-	}
-	if out.Error == "" && !out.Ready {
-		out.Error = summarize(crash.String())
 	}
 	return out
 }
@@ -212,50 +195,4 @@ func (o *Outcome) take(line string) (m message, ok bool) {
 	}
 	o.Probation = o.Probation || m.Probation > 0
 	return m, true
-}
-
-// summarize reduces the runtime's account of a crash to what it says first and
-// the first frame of the program's own: "panic: boom (main.main, app.go:12)".
-func summarize(crash string) string {
-	lines := strings.Split(crash, "\n")
-	first := ""
-	for i, line := range lines {
-		switch {
-		case line == "" || strings.HasPrefix(line, "["):
-		case first == "":
-			first = reason(strings.TrimSpace(line))
-		case i+1 < len(lines) && isFrame(line, lines[i+1]):
-			return fmt.Sprintf("%s (%s, %s)", first, function(line), position(lines[i+1]))
-		}
-	}
-	return first
-}
-
-// reason is what the first line of a crash says. For a fatal error, which is no
-// panic, the runtime writes its text only to the standard error, and the account
-// begins with the first stack (runtime.writeErrData, go1.26).
-func reason(line string) string {
-	if strings.HasPrefix(line, "goroutine ") || line == "runtime stack:" {
-		return "fatal error: " + strings.TrimSuffix(line, ":")
-	}
-	return line
-}
-
-// isFrame recognises the two lines of a stack frame outside the runtime:
-//
-//	main.main()
-//		/src/app.go:12 +0x1d
-func isFrame(call, place string) bool {
-	return strings.HasPrefix(place, "\t") && strings.Contains(call, "(") &&
-		!strings.HasPrefix(call, "panic(") && !strings.HasPrefix(call, "runtime.") &&
-		!strings.HasPrefix(call, "internal/") && !strings.HasPrefix(call, "created by ")
-}
-
-func function(call string) string {
-	return call[:strings.LastIndex(call, "(")]
-}
-
-func position(place string) string {
-	place, _, _ = strings.Cut(strings.TrimSpace(place), " ")
-	return place[strings.LastIndex(place, "/")+1:]
 }

@@ -110,35 +110,20 @@ func TestWriterIsSafeForConcurrentUse(t *testing.T) {
 }
 
 func TestRead(t *testing.T) {
-	const stack = "panic: boom\n\ngoroutine 1 [running]:\nmain.f(...)\n\t/src/app.go:12\nmain.main()\n\t/src/app.go:20 +0x1d\n"
 	tests := []struct {
 		name, said string
 		want       report.Outcome
 	}{
 		{"nothing", "", report.Outcome{}},
-		{"garbage", "ls: not found\n", report.Outcome{Error: "ls: not found"}},
-		{"no end of line", "ls: not found", report.Outcome{Error: "ls: not found"}},
-		{"empty lines first", "\n\n  x  \n", report.Outcome{Error: "x"}},
-		{"broken message", "{\"pid\":\n", report.Outcome{Error: `{"pid":`}},
-		{"wrong type", "{\"pid\":\"7\"}\n", report.Outcome{Error: `{"pid":"7"}`}},
+		{"garbage", "ls: not found\n", report.Outcome{}},
+		{"no end of line", "ls: not found", report.Outcome{}},
+		{"empty lines first", "\n\n  x  \n", report.Outcome{}},
+		{"broken message", "{\"pid\":\n", report.Outcome{}},
+		{"wrong type", "{\"pid\":\"7\"}\n", report.Outcome{}},
 		{"negative pid", "{\"pid\":-7}\n", report.Outcome{}},
 		{"unknown fields are for later versions", "{\"pid\":7,\"colour\":\"red\"}\n", report.Outcome{PID: 7}},
 		{"message without end of line", `{"ready":true}`, report.Outcome{Ready: true}},
 		{"garbage between messages", "{\"pid\":7}\nwarning\n{\"ready\":true}\n", report.Outcome{PID: 7, Ready: true}},
-		{"words before a crash", "{\"stage\":\"listen\",\"error\":\"e\"}\n" + stack, report.Outcome{Stage: "listen", Error: "e"}},
-		{"crash", stack, report.Outcome{Error: "panic: boom (main.f, app.go:12)"}},
-		{"cut before a frame", stack[:strings.Index(stack, "main.f")], report.Outcome{Error: "panic: boom"}},
-		{"cut in a frame", stack[:strings.Index(stack, "\t/src")], report.Outcome{Error: "panic: boom"}},
-		{
-			"frames of the runtime only",
-			"SIGABRT: abort\nPC=0x1 m=0\n\ngoroutine 0 [idle]:\nruntime.futex(0x1)\n\t/go/sys_linux_amd64.s:1\n" +
-				"created by main.(*T).f in goroutine 1\n\t/src/app.go:3\n",
-			report.Outcome{Error: "SIGABRT: abort"},
-		},
-		{
-			"signal", "panic: runtime error\n[signal SIGSEGV]\n\ngoroutine 1 [running]:\nmain.(*T).f(0x0)\n\tapp.go:3 +0x1\n",
-			report.Outcome{Error: "panic: runtime error (main.(*T).f, app.go:3)"},
-		},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -198,9 +183,6 @@ func TestReadKeepsLittle(t *testing.T) {
 func FuzzRead(f *testing.F) {
 	f.Add([]byte("{\"pid\":7}\n{\"ready\":true}\n"))
 	f.Add([]byte("{\"stage\":\"listen\",\"error\":\"e\"}\n"))
-	f.Add([]byte("panic: boom\n\ngoroutine 1 [running]:\nmain.f(...)\n\t/src/app.go:12\n"))
-	f.Add([]byte("x\n(\n\t\n)(\n\t/"))
-	f.Add(bytes.Repeat([]byte("x(\n\t"), 10_000))
 	f.Fuzz(func(t *testing.T, said []byte) {
 		out := report.Read(bytes.NewReader(said))
 		if out.PID < 0 {
@@ -209,8 +191,7 @@ func FuzzRead(f *testing.F) {
 		if out.Stage != "" && out.Error == "" {
 			t.Errorf("stage %q without an error", out.Stage)
 		}
-		// A crash is bounded; so is what a message may say.
-		if len(out.Error) > max(40<<10, len(said)) {
+		if len(out.Error) > len(said) {
 			t.Errorf("an error of %d bytes from %d", len(out.Error), len(said))
 		}
 	})

@@ -73,14 +73,16 @@ func (u *Upgrader) Upgrade(prepare func() []Ancestor, watch Watcher) (*Successor
 		return nil, &Error{Stage: StageStart, Err: err}
 	}
 	defer d.end()
+	from := u.stderrSize()
 	ended := make(chan error, 1)
 	go func() { ended <- u.startSuccessor() }()
 	if late, endErr := u.decide(d, ended); endErr != nil {
 		d.standby.resign()
 		u.box.empty()   // or an unread letter would keep the report open
 		go runtime.GC() // tableflip leaves its copies of the successor's two pipes to the collector (child.go, v1.2.3)
-		return nil, u.explain(endErr, d.lastWords(), late)
+		return nil, u.explain(endErr, d.lastWords(), u.stderrSince(from), late)
 	}
+	u.leaveStderr()
 	next, err := u.committed(d)
 	if err == nil && u.standsBy() != nil {
 		next.Fate = u.follow(d, next.PID, ended)
@@ -185,6 +187,7 @@ func (u *Upgrader) follow(d *dialogue, pid int, ended <-chan error) <-chan error
 		}
 		<-d.settled // its last words
 		u.survive()
+		u.copyStderr(u.stderrSize())
 		fate <- diedError(pid, died, d.rest.Error)
 	}()
 	return fate
@@ -334,18 +337,20 @@ func (u *Upgrader) message(ancestors []Ancestor) (Manifest, map[string]*os.File)
 	}, files
 }
 
-// explain makes one error of what tableflip saw and what the process said.
-func (u *Upgrader) explain(seen error, said report.Outcome, late bool) *Error {
-	e := &Error{Stage: StageStart, PID: said.PID, Err: seen}
+// explain makes one error of what tableflip saw, what the process said, and what it wrote last to its standard error.
+func (u *Upgrader) explain(seen error, said report.Outcome, wrote string, late bool) *Error {
+	e := &Error{Stage: StageStart, PID: said.PID}
 	if said.Probation {
 		e.Stage = StageProbation
 	}
-	switch {
-	case said.Error != "":
+	if said.Error != "" {
 		e.Err = errors.New(said.Error)
 		if said.Stage != "" {
 			e.Stage = said.Stage
 		}
+		return e
+	}
+	switch {
 	case said.Probation && late:
 		e.Err = fmt.Errorf("no verdict after %v: %w", u.opts.limit(), seen)
 	case late:
@@ -356,6 +361,9 @@ func (u *Upgrader) explain(seen error, said report.Outcome, late bool) *Error {
 		e.Err = fmt.Errorf("%w with status 0 before it was ready", seen)
 	case said.PID == 0:
 		e.Err = startError(u.binary(), seen)
+	default:
+		e.Err = seen
 	}
+	e.Err = report.Explain(e.Err, wrote)
 	return e
 }

@@ -22,7 +22,9 @@ func TestFailedUpgrade(t *testing.T) {
 	}{
 		{"exit", upgrade.StageStart, false, "exited: exit status 3"},
 		{"clean", upgrade.StageStart, false, "exited with status 0 before it was ready"},
-		{"panic", upgrade.StageStart, false, "exited: exit status 2"},
+		{"panic", upgrade.StageStart, false, "panic: boom ("},
+		{"fatal", upgrade.StageStart, false, inUse},
+		{"fail", upgrade.StageStart, true, inUse},
 		{"leave", upgrade.StageStart, true, "exited: exit status 4"},
 		{"crash", upgrade.StageStart, true, "panic: boom (bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade_test.crash, generation_unix_test.go:"},
 		{"refuse", upgrade.StageConfiguration, true, "app.conf:1: [web]: no"},

@@ -5,6 +5,7 @@ package upgrade_test
 import (
 	"errors"
 	"fmt"
+	"log"
 	"os"
 	"strings"
 	"time"
@@ -59,12 +60,14 @@ var successors = map[string]func(limit string){
 
 	// Those that have not read the parent's message, and whose PID nobody knows.
 	"exit":  func(string) { os.Exit(3) },
+	"fatal": func(string) { log.Fatal(inUse) },
 	"clean": func(string) { os.Exit(0) },
 	"panic": func(string) { crash() },
 	"sleep": func(string) { sayPID(); time.Sleep(lifetime) },
 
 	// Those that have.
 	"leave": func(string) { inherit(); os.Exit(4) },
+	"fail":  func(string) { inherit(); log.Fatal(inUse) },
 	"crash": func(string) { inherit(); crash() },
 	"hang":  func(string) { inherit(); sayPID(); time.Sleep(lifetime) },
 	"refuse": func(string) {
@@ -137,6 +140,8 @@ func heir(limit string) {
 	}
 	s.begin().serve()
 }
+
+const inUse = "listen tcp :6060: bind: address already in use"
 
 func crash() { panic("boom") }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/cloudflare/tableflip"
 
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/early"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/fault"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/report"
@@ -85,7 +86,8 @@ type Upgrader struct {
 	opts     Options
 	tf       *tableflip.Upgrader // nil where tableflip is not supported
 	box      *mailbox
-	relay    *relay // nil in a first generation
+	stderr   *os.File // see fileStderr; nil for none
+	relay    *relay   // nil in a first generation
 	manifest Manifest
 	report   *report.Writer
 	args     []string            // see SetArguments
@@ -110,11 +112,12 @@ type Upgrader struct {
 	managed bool
 	storing bool
 	ready   bool
-	last    int      // the newest generation that has taken over from this one; 0 for none
-	stopped bool     // Stop was called
-	pending bool     // tableflip waits for a successor that has taken over: it must not be stopped
-	standby *standby // behind the successor; nil if this process does not stand by
-	behind  *behind  // who stands by behind this process; nil for nobody
+	last    int           // the newest generation that has taken over from this one; 0 for none
+	stopped bool          // Stop was called
+	pending bool          // tableflip waits for a successor that has taken over: it must not be stopped
+	standby *standby      // behind the successor; nil if this process does not stand by
+	copier  *stderrCopier // nil where a successor copies, or nobody
+	behind  *behind       // who stands by behind this process; nil for nobody
 }
 
 // IsSuccessor reports whether this process was started by an older generation. It
@@ -161,24 +164,33 @@ func (u *Upgrader) openFirst() error {
 	if err != nil {
 		return err
 	}
+	u.openStderr()
 	return u.keepMailbox(post, fetch)
 }
 
-// keepMailbox has tableflip pass the mailbox on to every successor. Nothing else ever goes that way.
+// keepMailbox has tableflip pass the mailbox on to every successor, and the file for its standard error. Nothing else ever goes
+// that way.
 func (u *Upgrader) keepMailbox(post, fetch *os.File) error {
 	u.box = &mailbox{post: post, fetch: fetch}
 	if err := errors.Join(u.tf.AddFile(filePost, post), u.tf.AddFile(fileFetch, fetch)); err != nil {
 		return fmt.Errorf("upgrade: mailbox: %w", err)
+	}
+	if u.stderr == nil {
+		return nil
+	}
+	if err := u.tf.AddFile(fileStderr, u.stderr); err != nil {
+		return fmt.Errorf("upgrade: standard error: %w", err)
 	}
 	return nil
 }
 
 // openInherited reads the letter in the parent's mailbox. It has been there since before this process was started.
 func (u *Upgrader) openInherited() error {
-	post, fetch, err := inheritedMailbox(tableflipFilesFD, tableflipFilesFD+1)
+	post, fetch, err := inheritedMailbox(mailboxDescriptors())
 	if err != nil {
 		return err
 	}
+	u.openStderr()
 	if err := u.keepMailbox(post, fetch); err != nil {
 		return err
 	}
@@ -199,6 +211,18 @@ func (u *Upgrader) openInherited() error {
 		go u.watchParent(f)
 	}
 	return nil
+}
+
+// mailboxDescriptors returns the two of the inherited files that are not the file for the standard error.
+func mailboxDescriptors() (one, other int) {
+	one, other = tableflipFilesFD, tableflipFilesFD+1
+	switch early.StderrFile() {
+	case one:
+		one = other + 1
+	case other:
+		other++
+	}
+	return one, other
 }
 
 // takeStandby takes what concerns those who stand by out of the letter.
@@ -333,7 +357,8 @@ func (u *Upgrader) Ready() {
 	u.ready = true
 	u.mu.Unlock()
 	fault.At(fault.Reported)
-	_ = u.tf.Ready() // that it cannot write is an error, and what it writes goes to nobody
+	u.copyStderr(early.RestoreStderr(u.relay == nil || u.isOrphan())) // a parent that lives writes on what is there already
+	_ = u.tf.Ready()                                                  // that it cannot write is an error, and what it writes goes to nobody
 	if u.relay == nil {
 		return
 	}
@@ -347,6 +372,15 @@ func (u *Upgrader) Ready() {
 	if u.older != nil {
 		_, _ = u.older.Write([]byte{saysRelieved})
 		_ = u.older.Close()
+	}
+}
+
+func (u *Upgrader) isOrphan() bool {
+	select {
+	case <-u.relay.exited:
+		return true
+	default:
+		return false
 	}
 }
 

@@ -34,7 +34,9 @@ func TestBadBinaryLeavesTheOldOneServing(t *testing.T) {
 	}{
 		{"exits before gozd", daemontest.Fault("exit early"), []string{"start", "exit status 3"}},
 		{"exits", daemontest.Fault("exit"), []string{"exit status 4"}},
-		{"panics before gozd", daemontest.Fault("panic early"), []string{"exit status 2"}},
+		{"panics before gozd", daemontest.Fault("panic early"), []string{"start", "panic: early fault (main.early, main.go:"}},
+		{"cannot bind a port of its own before gozd", daemontest.Fault("fatal early"), []string{"start", "exit status 1: ", inUse}},
+		{"cannot bind a port of its own", daemontest.Fault("fatal"), []string{"start", "exit status 1: ", inUse}},
 		{"panics", daemontest.Fault("panic"), []string{"panic: late fault", "main.late", "main.go:"}},
 		{"panics in a goroutine", daemontest.Fault("panic in a goroutine"), []string{"panic: fault elsewhere", "main.late.func1"}},
 		{"hangs before gozd", daemontest.Fault("hang early"), []string{"ready", "not ready after 2s"}},

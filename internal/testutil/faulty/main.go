@@ -37,6 +37,9 @@ func readFault(args []string) string {
 	return ""
 }
 
+// inUse is what a program says whose own port is taken.
+const inUse = "listen tcp :6060: bind: address already in use"
+
 // early fails before gozd has been called.
 func early(fault string) {
 	switch fault {
@@ -44,6 +47,8 @@ func early(fault string) {
 		os.Exit(3)
 	case "panic early":
 		panic("early fault")
+	case "fatal early":
+		log.Fatal(inUse)
 	case "hang early":
 		time.Sleep(time.Hour)
 	case "elsewhere early":
@@ -79,6 +84,8 @@ func late(fault string) {
 	case "panic in a goroutine":
 		go func() { panic("fault elsewhere") }()
 		time.Sleep(time.Hour)
+	case "fatal":
+		log.Fatal(inUse)
 	case "hang":
 		time.Sleep(time.Hour)
 	case "dawdle":
@@ -93,7 +100,7 @@ func late(fault string) {
 	if length, ok := strings.CutPrefix(fault, "serve for "); ok {
 		serveWeb()
 		runFor(length)
-		log.Fatal("listen tcp :6060: bind: address already in use")
+		log.Fatal(inUse)
 	}
 }
 

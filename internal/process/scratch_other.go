@@ -1,0 +1,21 @@
+//go:build !linux
+
+package process
+
+import "os"
+
+// Scratch returns a new file without a name, to which every write appends.
+func Scratch() (*os.File, error) {
+	f, err := os.CreateTemp("", "gozd-stderr")
+	if err != nil {
+		return nil, err
+	}
+	name := f.Name()
+	_ = f.Close()
+	f, err = os.OpenFile(name, os.O_RDWR|os.O_APPEND, 0)
+	_ = os.Remove(name)
+	return f, err
+}
+
+// FreeScratch does nothing: the file is on a disk.
+func FreeScratch(*os.File, int64) {}
