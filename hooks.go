@@ -118,7 +118,7 @@ func (d *Daemon) askResume(t *turn) error {
 }
 
 // drainHooks waits until OnReplaced and OnDrain have returned, as drainGroup does for connections.
-func (d *Daemon) drainHooks(t *turn, why reason, limit context.Context) {
+func (d *Daemon) drainHooks(limit context.Context, t *turn, why reason) {
 	select {
 	case <-t.hooksOver.Done():
 		return

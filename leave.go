@@ -190,7 +190,7 @@ func (d *Daemon) drain(t *turn, why reason, isReplaced bool) {
 	fault.At(fault.Draining)
 	wg.Wait()
 	t.endEarly()
-	d.drainHooks(t, why, limit)
+	d.drainHooks(limit, t, why)
 }
 
 // hurryDrain has a drain that has begun, or is about to, end within the time of a stop.

@@ -16,7 +16,7 @@ const killWait = 10 * time.Second
 
 // makePlace ends the oldest generations where with the next one more would live than max_generations says, and waits for that. One that
 // does not end within stop_timeout, as it is stopped or hangs, is killed.
-func (d *Daemon) makePlace(a *attempt, stopped context.Context, announce func()) error {
+func (d *Daemon) makePlace(stopped context.Context, a *attempt, announce func()) error {
 	alive := d.endable()
 	tooMany := max(len(alive)+2-d.conf.Daemon.MaxGenerations, 0) // this one, and the next
 	for _, old := range alive[:min(tooMany, len(alive))] {

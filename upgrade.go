@@ -46,7 +46,7 @@ func (d *Daemon) upgrade(tell func(protocol.Event)) error {
 	if err := d.askProgram(); err != nil {
 		return d.upgradeFailed(err)
 	}
-	if err := d.makePlace(a, d.now().serves, announce); err != nil {
+	if err := d.makePlace(d.now().serves, a, announce); err != nil {
 		return d.upgradeFailed(err)
 	}
 	d.forgetReopen()

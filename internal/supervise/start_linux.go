@@ -43,7 +43,7 @@ func (s *supervisor) startFirst(opts Options, channel *os.File, door *door) erro
 	if err != nil { // it has ended already
 		s.generations.add(g)
 		s.reap()
-		return nil
+		return nil //nolint:nilerr // how it has ended is known, and becomes the supervisor's status
 	}
 	s.watch(g, w)
 	return nil

@@ -181,7 +181,7 @@ func (s *supervisor) complain(pid int, what string, err error) {
 		return
 	}
 	s.complained = time.Now()
-	s.log.Warn(what, "pid", pid, "error", err)
+	s.log.Warn("a message on the channel is dropped", "pid", pid, "error", fmt.Errorf("%s: %w", what, err))
 }
 
 var errOutOfTurn = errors.New("a generation does not say that where it is")

@@ -37,15 +37,6 @@ func openProcess(pid int, startTime uint64) (*watched, error) {
 	return w, nil
 }
 
-// hasEnded looks without waiting.
-func (w *watched) hasEnded() bool {
-	ended := true
-	if raw, err := w.file.SyscallConn(); err == nil {
-		_ = raw.Control(func(fd uintptr) { ended, _ = readable(int(fd)) }) // it fails for a closed one: it has ended
-	}
-	return ended
-}
-
 // end is that of a process.
 type end struct {
 	pid    int

@@ -197,7 +197,7 @@ func wantOwned(t *testing.T, d *daemon.Daemon, id *process.Identity) {
 	wantFile(t, filepath.Dir(d.PIDFile), fs.ModeDir|0o755, id)
 	wantFile(t, d.PIDFile, 0o644, id)
 	wantFile(t, process.StatePath(d.PIDFile), 0o644, id)
-	wantFile(t, process.LockPath(d.PIDFile), 0o644, id)
+	wantFile(t, process.LockPath(d.PIDFile), 0o600, id) // whoever can read it can take the lock
 	wantFile(t, filepath.Dir(d.Log), fs.ModeDir|0o750, id)
 	wantFile(t, d.Log, 0o640, id)
 	wantFile(t, filepath.Join(d.Dir, "sockets"), fs.ModeDir|0o755, id)

@@ -27,7 +27,7 @@ func must(tb testing.TB, err error) {
 }
 
 // runnable are those that a daemon here can run.
-var runnable = map[string]func(testing.TB) string{"mixed": binaries.Mixed, "watched": binaries.Watched}
+var runnable = map[string]func(testing.TB) string{"mixed": binaries.Mixed, "watched": binaries.Watched, "owncommands": binaries.OwnCommands}
 
 // newDaemon prepares a daemon with a group web that runs one of the programs.
 func newDaemon(t *testing.T, program string, options ...string) *daemon.Daemon {

@@ -29,6 +29,12 @@ type container struct {
 // contain starts the daemon as PID 1.
 func contain(t *testing.T, program string) *container {
 	t.Helper()
+	return containCommand(t, program, nil, "-f", "-v")
+}
+
+// containCommand is contain for a program with an environment and arguments of its own, before those of the configuration.
+func containCommand(t *testing.T, program string, env []string, args ...string) *container {
+	t.Helper()
 	if os.Getuid() != 0 {
 		require.Missing(t, "a PID namespace needs root")
 	}
@@ -36,8 +42,9 @@ func contain(t *testing.T, program string) *container {
 	require.Tool(t, "nsenter", "package util-linux")
 	d := newDaemon(t, program)
 	daemon.AdoptOrphans() // PID 1 may become one of this process
-	cmd := exec.Command(unshare, "--pid", "--fork", "--kill-child", "--mount-proc", d.Binary, "-f", "-v", "-c", d.Conf)
-	cmd.Dir = d.Dir
+	cmd := exec.Command(unshare, "--pid", "--fork", "--kill-child", "--mount-proc", d.Binary)
+	cmd.Args = append(append(cmd.Args, args...), "-c", d.Conf)
+	cmd.Dir, cmd.Env = d.Dir, append(os.Environ(), env...)
 	out, err := os.Create(filepath.Join(d.Dir, "output"))
 	must(t, err)
 	t.Cleanup(func() { _ = out.Close() })

@@ -203,14 +203,3 @@ func TestTerminalClosed(t *testing.T) {
 		t.Error("the closed terminal was taken for a request to upgrade")
 	}
 }
-
-// tellsStatus reports whether the kernel tells the status of a process that another one has collected: Linux 6.15.
-func tellsStatus(t *testing.T) bool {
-	t.Helper()
-	text, err := os.ReadFile("/proc/sys/kernel/osrelease")
-	must(t, err)
-	var major, minor int
-	_, err = fmt.Sscanf(string(text), "%d.%d", &major, &minor)
-	must(t, err)
-	return major > 6 || major == 6 && minor >= 15
-}

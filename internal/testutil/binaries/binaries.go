@@ -51,6 +51,12 @@ func OwnServer(tb testing.TB) string {
 	return build(tb, "ownserver", "internal/testutil/ownserver", "")
 }
 
+// OwnCommands returns the path of a program with a command line of its own, which it changes before gozd sees it.
+func OwnCommands(tb testing.TB) string {
+	tb.Helper()
+	return build(tb, "owncommands", "internal/testutil/owncommands", "")
+}
+
 // Spawner returns the path of a program that starts others.
 func Spawner(tb testing.TB) string {
 	tb.Helper()
