@@ -117,14 +117,17 @@ func (s *supervisor) hearProgram(m message) {
 		return
 	}
 	var lines []string
+	said := false
 	for line := range strings.Lines(string(m.data)) {
 		line = strings.TrimSuffix(line, "\n")
 		if text, ok := strings.CutPrefix(line, "STATUS="); ok {
-			s.ownStatus = oneLine(text)
-			lines = append(lines, s.statusLine())
+			s.ownStatus, said = oneLine(text), true
 		} else if passable(line) {
 			lines = append(lines, line)
 		}
+	}
+	if said { // for itself: it is longer than what has come, and a message has an end
+		s.reportStatus()
 	}
 	if len(lines) > 0 {
 		s.systemd.tell(lines...)

@@ -92,5 +92,5 @@ func (s *supervisor) statusLine() string {
 	if s.ownStatus != "" {
 		text += "; " + s.ownStatus
 	}
-	return "STATUS=" + text
+	return "STATUS=" + shorten(text, maxStatus)
 }

@@ -20,10 +20,19 @@ func oneLine(text string) string {
 		}
 		return r
 	}, text)
-	if len(text) > maxText {
-		text = strings.ToValidUTF8(text[:maxText], "") // it may have been cut within a character
+	return shorten(text, maxText)
+}
+
+// maxStatus bounds the status, of which others have written two parts: with what is said beside it, it has to fit into one
+// message, or systemd gets none of that.
+const maxStatus = 3 << 10
+
+// shorten cuts a text, and no character in two.
+func shorten(text string, most int) string {
+	if len(text) <= most {
+		return text
 	}
-	return text
+	return strings.ToValidUTF8(text[:most], "")
 }
 
 // maxName is the longest name of a socket that systemd takes (FDNAME_MAX).

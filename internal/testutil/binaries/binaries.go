@@ -75,6 +75,18 @@ func Watched(tb testing.TB) string {
 	return build(tb, "watched", "internal/testutil/watched", "")
 }
 
+// Hostile returns the path of a program that attacks daemons and root, on Linux.
+func Hostile(tb testing.TB) string {
+	tb.Helper()
+	return build(tb, "hostile", "internal/testutil/hostile", "")
+}
+
+// Turncoat returns the path of a daemon that turns against its supervisor, on Linux.
+func Turncoat(tb testing.TB) string {
+	tb.Helper()
+	return build(tb, "turncoat", "internal/testutil/turncoat", "")
+}
+
 // Gozdctl returns the path of the operator's tool.
 func Gozdctl(tb testing.TB) string { tb.Helper(); return build(tb, "gozdctl", "cmd/gozdctl", "") }
 
