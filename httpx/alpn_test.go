@@ -2,6 +2,7 @@ package httpx_test
 
 import (
 	"crypto/tls"
+	"errors"
 	"io"
 	"net/http"
 	"strings"
@@ -111,7 +112,9 @@ func TestServerIsServedTwice(t *testing.T) {
 			t.Errorf("status %s, want 404", resp.Status)
 		}
 		s.http.Close()
-		<-served
+		if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+			t.Errorf("Serve = %v, want ErrServerClosed", err)
+		}
 	})
 }
 

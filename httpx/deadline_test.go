@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"golang.org/x/net/http2"
-	"golang.org/x/net/http2/h2c"
+	"golang.org/x/net/http2/h2c" //nolint:staticcheck // programs have it
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/httpx"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"

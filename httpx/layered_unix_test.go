@@ -113,7 +113,7 @@ func TestLayers(t *testing.T) {
 						b[i] ^= 0xff
 					}
 				}
-				_, _ = c.Conn.Write(b)
+				_, _ = c.Write(b)
 			}
 			ask("body")
 			c.wantBy(t, "old", "body")

@@ -45,7 +45,7 @@ func below(c net.Conn) net.Conn {
 	if !ok || !f.Anonymous || len(f.Index) != 1 {
 		return nil
 	}
-	inner, _ := v.FieldByIndex(f.Index).Interface().(net.Conn)
+	inner, _ := reflect.TypeAssert[net.Conn](v.FieldByIndex(f.Index))
 	return inner
 }
 
@@ -99,6 +99,6 @@ func ownAddr(a net.Addr) net.Addr {
 	}
 	own := reflect.New(v.Type())
 	own.Elem().Set(v)
-	copied, _ := own.Interface().(net.Addr)
+	copied, _ := reflect.TypeAssert[net.Addr](own)
 	return copied
 }

@@ -50,7 +50,7 @@ func statusField(pid int, name string) ([]int, error) {
 			continue
 		}
 		var ids []int
-		for _, text := range bytes.Fields(value) {
+		for text := range bytes.FieldsSeq(value) {
 			id, err := strconv.Atoi(string(text))
 			if err != nil {
 				return nil, fmt.Errorf("%s: %s: %w", path, name, err)

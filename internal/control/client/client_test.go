@@ -237,6 +237,7 @@ func TestUpgradeFollowsSuperseded(t *testing.T) {
 
 // nextServes has the files of this process's daemon name another generation, which is its parent.
 func nextServes(t *testing.T, pidfile string) {
+	t.Helper()
 	start, err := process.StartTime(os.Getppid())
 	if err == nil {
 		err = process.WriteState(pidfile, &process.State{PID: os.Getppid(), StartTime: start, Generation: 5})
@@ -250,6 +251,7 @@ func nextServes(t *testing.T, pidfile string) {
 func TestUpgradeAfterTheStreamEnds(t *testing.T) {
 	const started, servedEvent = `{"event":"started","pid":5}` + "\n", `{"event":"served","pid":5,"generation":2}` + "\n"
 	later := func(t *testing.T, pidfile string) {
+		t.Helper()
 		time.AfterFunc(300*time.Millisecond, func() { nextServes(t, pidfile) })
 	}
 	gone := func(t *testing.T, pidfile string) { // its successor holds the lock, has not come up, and ends

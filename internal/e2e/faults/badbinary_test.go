@@ -14,6 +14,9 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/loadtest"
 )
 
+// inUse is what the program says in these tests, by log.Fatal.
+const inUse = "listen tcp :6060: bind: address already in use"
+
 // TestBadBinaryLeavesTheOldOneServing installs binaries that fail in every way at
 // the start, one after the other on one daemon, under load.
 func TestBadBinaryLeavesTheOldOneServing(t *testing.T) {

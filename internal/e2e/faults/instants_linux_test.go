@@ -97,7 +97,7 @@ func watchForChild(ctx context.Context, parent int) <-chan int {
 		paths, _ := filepath.Glob(lists)
 		for _, path := range paths {
 			data, _ := os.ReadFile(path) // of a thread that has ended
-			for _, field := range strings.Fields(string(data)) {
+			for field := range strings.FieldsSeq(string(data)) {
 				pid, _ := strconv.Atoi(field)
 				all[pid] = true
 			}

@@ -12,9 +12,6 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemontest"
 )
 
-// inUse is what the program says in these tests, by log.Fatal.
-const inUse = "listen tcp :6060: bind: address already in use"
-
 // fatal are the programs that end with it.
 var fatal = []string{"fatal early", "fatal"}
 

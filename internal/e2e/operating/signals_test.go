@@ -101,27 +101,6 @@ func TestStopReachesEveryGeneration(t *testing.T) {
 	}
 }
 
-// TestMaxGenerationsIsABound keeps a connection in each generation, for longer than the test takes. The third upgrade and those after it end the
-// oldest first, and one that is stopped is killed.
-func TestMaxGenerationsIsABound(t *testing.T) {
-	d := daemontest.Start(t, "[line]\nmode tcp\nlisten 127.0.0.1:0\nstop_timeout 100ms\n", "max_generations 3")
-	for n := range 6 {
-		holdLine(t, d)
-		daemontest.Upgrade(t, d)
-		if alive := d.Alive(); len(alive) > 3 {
-			t.Errorf("after upgrade %d %d generations live, want 3 at most", n+1, len(alive))
-		}
-	}
-	holdLine(t, d)
-	oldest := d.Alive()[0]
-	signal(t, &oldest, syscall.SIGSTOP)
-	daemontest.Upgrade(t, d)
-	if alive := d.Alive(); len(alive) != 3 || alive[0].PID == oldest.PID {
-		t.Errorf("%d generations live, want 3, and not the one that was stopped", len(alive))
-	}
-	daemontest.AwaitLog(t, d, `msg="the oldest generation has not ended: it is killed"`)
-}
-
 // signal sends a signal to a generation.
 func signal(t *testing.T, s *process.State, sig os.Signal) {
 	t.Helper()
@@ -152,32 +131,6 @@ func TestHurriedDrainIsOne(t *testing.T) {
 	log := d.LogText()
 	if n := strings.Count(log, told); n != 1 || !strings.Contains(log, "reason=stop moved=0 ended=0 cut=1") {
 		t.Errorf("%d lines tell of the drain, want one, of a stop that has cut a connection:\n%s", n, log)
-	}
-}
-
-// TestStopBesideAStoppedParent stops a daemon whose older generation does not run and so has not seen that it was replaced.
-func TestStopBesideAStoppedParent(t *testing.T) {
-	d := daemontest.Start(t, "[line]\nmode tcp\nlisten 127.0.0.1:0\nstop_timeout 100ms\n", "probation 500ms")
-	old, err := d.State()
-	if err != nil {
-		t.Fatal(err)
-	}
-	daemontest.BeginTrial(t, d)
-	signal(t, old, syscall.SIGSTOP)
-	daemontest.Await(t, "generation 2 serves", func() bool { s, err := d.State(); return err == nil && s.Generation == 2 })
-	s, err := d.State()
-	if err != nil {
-		t.Fatal(err)
-	}
-	began := time.Now()
-	signal(t, s, syscall.SIGTERM)
-	daemontest.AwaitEnd(t, s)
-	if took := time.Since(began); took > 20*time.Second { // upgrade_timeout is a minute
-		t.Errorf("the stop took %v", took)
-	}
-	signal(t, old, syscall.SIGCONT)
-	if err := daemontest.WaitAlive(t, d, 0, 20*time.Second); err != nil {
-		t.Error(err)
 	}
 }
 
