@@ -108,6 +108,7 @@ func TestTakeDir(t *testing.T) {
 		{"sticky", nil, 0o777 | os.ModeSticky, 0, false},
 		{"open to all", nil, 0o777, 0, false},
 		{"another user's", nil, 0o755, nobody + 5, false},
+		{"ours, of the user before", []string{"app.pid.lock"}, 0o755, nobody + 5, true},
 	} {
 		dir := filepath.Join(top, test.name)
 		err := os.Mkdir(dir, 0o755)

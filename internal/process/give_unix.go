@@ -72,10 +72,10 @@ func openDir(path string) (*os.File, error) {
 	return os.OpenFile(path, os.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
 }
 
-// TakeDir makes a directory id's that is there already: the default directory of a daemon's own, in which root's daemon
-// of the same name has left its files. Only one of root's is given away in which there is nothing but files whose names begin with
-// ours, and into which only root can put any: the program may have the name of a directory that others use, as lock and user
-// in /run.
+// TakeDir makes a directory id's that is there already: the default directory of a daemon's own, in which a daemon
+// of the same name has left its files, of root's or of the user that it had before. It is given away only if there is nothing in it but
+// files whose names begin with ours, and, where it is not root's, at least one: the program may have the name of a
+// directory that others use, as lock and user in /run.
 func (id *Identity) TakeDir(path, ours string) error {
 	if !id.gives() {
 		return nil
@@ -103,9 +103,6 @@ func (id *Identity) TakeDir(path, ours string) error {
 
 // mayGive says, by an error, why a directory must stay whose it is.
 func mayGive(dir *os.File, info fs.FileInfo, ours string) error {
-	if uid, ok := owner(info); ok && uid != 0 {
-		return fmt.Errorf("it is user %d's: %w", uid, fs.ErrPermission)
-	}
 	if info.Mode()&fs.ModeSticky != 0 || info.Mode().Perm()&0o002 != 0 {
 		return fmt.Errorf("everybody can write to it (%v): %w", info.Mode(), fs.ErrPermission)
 	}
@@ -117,6 +114,9 @@ func mayGive(dir *os.File, info fs.FileInfo, ours string) error {
 		if !strings.HasPrefix(strings.TrimPrefix(name, "."), ours) {
 			return fmt.Errorf("it has files of others, such as %q: %w", name, fs.ErrPermission)
 		}
+	}
+	if uid, ok := owner(info); ok && uid != 0 && len(names) == 0 {
+		return fmt.Errorf("it is user %d's: %w", uid, fs.ErrPermission)
 	}
 	return nil
 }
