@@ -2,12 +2,15 @@ package gozd
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"slices"
 	"strings"
+	"syscall"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/activation"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/check"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/socket"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/supervise"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
@@ -61,7 +64,8 @@ func (d *Daemon) storeSockets() bool {
 
 // storedSockets are those of an earlier life of the daemon that this process may take, as a successor knows
 // inherited ones: ID is the name. One that a socket unit passes, too, is not among them, nor one whose file is gone: nobody
-// would find it.
+// would find it. The service's user can have systemd keep any descriptor of his under any name: of a Unix socket the
+// name is believed only where the kernel says that it is bound to that very file.
 func storedSockets() []upgrade.Socket {
 	sockets, err := activated()
 	if err != nil {
@@ -75,11 +79,55 @@ func storedSockets() []upgrade.Socket {
 		}
 		bound := addressOf(s.Listener)
 		isNew := !slices.ContainsFunc(stored, func(o upgrade.Socket) bool { return o.ID == s.Name })
-		if isNew && (bound.Network != "unix" || socket.Exists(bound.Address)) {
+		if isNew && (bound.Network != "unix" || isBound(s.Listener, address)) {
 			stored = append(stored, upgrade.Socket{ID: s.Name, Group: group, Network: bound.Network, Address: address, Bound: bound.Address})
 		}
 	}
 	return stored
+}
+
+// isBound reports whether clients find the socket of a listener at path.
+func isBound(ln net.Listener, path string) bool {
+	conn, ok := ln.(syscall.Conn)
+	return ok && ln.Addr().String() == path && socket.IsBound(conn, path)
+}
+
+// refuseStored takes from the groups the stored sockets that are not theirs to take: systemd has a socket for the group in
+// a unit, or the file is neither the configured user's, who is all that a stored socket comes from, nor that of socket_owner. Root
+// would give such a file away.
+func (d *Daemon) refuseStored(matches []*upgrade.Socket) error {
+	for i, m := range matches {
+		if m == nil {
+			continue
+		}
+		g := &d.conf.Groups[i]
+		mine := m.Network != "unix"
+		if !mine {
+			uid, _, err := check.Owner(d.conf, g)
+			if err == nil {
+				mine, err = d.isUsers(m.Bound, uid)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		if fromSystemd(g.Name) != nil || !mine {
+			d.log.Warn("a stored socket is not the group's", "group", g.Name, "name", m.ID)
+			matches[i] = nil
+		}
+	}
+	return nil
+}
+
+// isUsers reports whether a socket's file belongs to whom this process is going to be, or to or, whose it is to be. Where it stays who it is, nobody
+// but itself has had systemd keep the socket.
+func (d *Daemon) isUsers(path string, or int) (bool, error) {
+	id, err := check.Identity(d.conf)
+	if err != nil || id == nil || os.Geteuid() != 0 || strings.HasPrefix(path, "@") {
+		return err == nil, err
+	}
+	now, err := socket.Access(path)
+	return err == nil && (now.UID == id.UID || now.UID == or), nil
 }
 
 // takeStored makes the socket of an earlier life this daemon's. An upgrade may have been in progress when that ended.
@@ -140,13 +188,18 @@ func (d *Daemon) discardStored(matches []*upgrade.Socket) {
 	}
 }
 
+// discard ends a stored socket. Its file goes with it only if it is the one that the socket is bound to, and the
+// user's: he has made up the name.
 func (d *Daemon) discard(s activation.Socket) {
 	_, address, _ := s.Stored()
-	s.Discard()
 	isOurs := slices.ContainsFunc(d.conf.Groups, func(g cfg.Group) bool { return g.Listen.Address == address })
-	if strings.HasPrefix(address, "/") && !isOurs {
-		_ = socket.Remove(address)
+	if strings.HasPrefix(address, "/") && !isOurs && s.Listener != nil && isBound(s.Listener, address) {
+		file := socket.File(address)
+		if users, err := d.isUsers(address, -1); err == nil && users && file != nil {
+			_ = socket.RemoveFile(address, file)
+		}
 	}
+	s.Discard()
 	d.log.Info("a socket of an earlier life is not needed any more", "name", s.Name)
 }
 

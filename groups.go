@@ -36,6 +36,9 @@ func (d *Daemon) claimGroups() error {
 	matches := matchSockets(d.conf.Groups, inherited)
 	d.forgetLostSockets(matches)
 	if d.Generation() == 1 {
+		if err := d.refuseStored(matches); err != nil {
+			return err
+		}
 		d.discardStored(matches)
 	}
 	for i := range d.conf.Groups {

@@ -8,6 +8,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// isBound reports whether there is a socket at path: whose, the systems do not tell.
+func isBound(_ int, path string) bool {
+	info, err := os.Lstat(path)
+	return err == nil && info.Mode().Type() == os.ModeSocket
+}
+
 // setAccess changes what is to be changed only: a daemon that has given up its privileges
 // may not even set the mode that a file of another owner has. It follows no link; that what it changes is a socket
 // is known a moment before only.

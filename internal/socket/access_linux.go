@@ -11,7 +11,7 @@ import (
 // setAccess changes what is to be changed only: a daemon that has given up its privileges
 // may not even set the mode that a file of another owner has.
 func setAccess(bound int, path string, opts Options) error {
-	file, err := openBoundFile(bound, path)
+	file, err := openBoundFile(bound, path, opts.UID)
 	if err != nil {
 		return err
 	}
@@ -42,12 +42,41 @@ const siocUnixFile = unix.SIOCPROTOPRIVATE
 
 // openBoundFile opens the file that a socket is bound to, wherever that is by now. The kernel tells it those who may
 // administer the network, as root may. For others it is the socket at the path: they can change only what is theirs.
-func openBoundFile(bound int, path string) (int, error) {
+// A root who may not administer the network takes only a file that he has just made, or that need not change: whoever owns
+// the directory could have put another socket there.
+func openBoundFile(bound int, path string, uid int) (int, error) {
 	file, err := unix.IoctlRetInt(bound, siocUnixFile)
 	if err == nil {
 		return file, nil
 	}
-	return openSocketFile(path)
+	file, err = openSocketFile(path)
+	if err != nil || unix.Geteuid() != 0 {
+		return file, err
+	}
+	var st unix.Stat_t
+	if err = unix.Fstat(file, &st); err == nil && (st.Nlink != 1 || st.Uid != 0 && int(st.Uid) != uid) {
+		err = fmt.Errorf("it is user %d's, with %d names: %w", st.Uid, st.Nlink, fs.ErrPermission)
+	}
+	if err != nil {
+		_ = unix.Close(file)
+		return -1, &fs.PathError{Op: "chown", Path: path, Err: err}
+	}
+	return file, nil
+}
+
+// isBound compares the file at path with the one that the socket is bound to, where the kernel tells it. Elsewhere any
+// socket will do.
+func isBound(bound int, path string) bool {
+	var is, there unix.Stat_t
+	if err := unix.Lstat(path, &there); err != nil || there.Mode&unix.S_IFMT != unix.S_IFSOCK {
+		return false
+	}
+	file, err := unix.IoctlRetInt(bound, siocUnixFile)
+	if err != nil {
+		return true
+	}
+	defer func() { _ = unix.Close(file) }()
+	return unix.Fstat(file, &is) == nil && is.Dev == there.Dev && is.Ino == there.Ino
 }
 
 // chmodFile changes the mode of a file that is open by O_PATH. Kernels before 6.6 can do that by /proc only.

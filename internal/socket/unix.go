@@ -162,6 +162,15 @@ func SetAccess(bound syscall.Conn, path string, opts Options) error {
 	return setErr
 }
 
+// IsBound reports whether clients find the Unix socket bound at path: by an abstract name always.
+func IsBound(bound syscall.Conn, path string) (is bool) {
+	if isAbstract(path) {
+		return true
+	}
+	raw, err := bound.SyscallConn()
+	return err == nil && raw.Control(func(fd uintptr) { is = isBound(int(fd), path) }) == nil && is
+}
+
 func setReusePort(c syscall.RawConn, on bool) error {
 	value := 0
 	if on {
@@ -172,16 +181,6 @@ func setReusePort(c syscall.RawConn, on bool) error {
 		setErr = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, value)
 	})
 	return errors.Join(err, setErr)
-}
-
-// Exists reports whether clients can find a Unix socket: by an abstract name always, by a path if there is a
-// socket, though not whose.
-func Exists(path string) bool {
-	if isAbstract(path) {
-		return true
-	}
-	info, err := os.Lstat(path)
-	return err == nil && info.Mode().Type() == fs.ModeSocket
 }
 
 // Remove removes a Unix socket's file when its daemon has ended or has moved to

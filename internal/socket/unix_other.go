@@ -62,5 +62,5 @@ func IsMissing(string) bool { return false }
 // Probe returns nil: nothing is known without listening here.
 func Probe(string, string) error { return nil }
 
-// Exists reports false: nobody passes sockets here.
-func Exists(string) bool { return false }
+// IsBound reports false: nobody passes sockets here.
+func IsBound(syscall.Conn, string) bool { return false }
