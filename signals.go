@@ -118,7 +118,7 @@ func (d *Daemon) reopen() error {
 	d.passOnReopen()
 	var err error
 	if path := d.conf.Daemon.Log; path != "" {
-		if err = process.OpenLog(path); err != nil {
+		if err = process.OpenLog(path, nil); err != nil {
 			d.log.Error("log file not reopened", "error", err)
 		}
 	}

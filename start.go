@@ -112,7 +112,11 @@ func (d *Daemon) prepareProcess() error {
 
 func (d *Daemon) openLog() error {
 	if d.conf.Daemon.Log != "" {
-		if err := process.OpenLog(d.conf.Daemon.Log); err != nil {
+		id, err := check.Identity(d.conf)
+		if err != nil {
+			return err
+		}
+		if err := process.OpenLog(d.conf.Daemon.Log, id); err != nil {
 			return err
 		}
 	}

@@ -85,7 +85,7 @@ func takeWords(wrote *os.File, log string) string {
 	if _, err := os.Lstat(log); err != nil || text == "" {
 		return text
 	}
-	if f, err := openLogFile(log, 0o640); err == nil {
+	if f, err := openLogFile(log, -1, 0o640); err == nil {
 		_, _ = f.WriteString(text)
 		_ = f.Close()
 	}

@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/safepath"
 )
 
 // gives reports whether what this process makes would belong to somebody else than id.
@@ -39,7 +41,7 @@ func (id *Identity) MakeFile(path string, mode fs.FileMode) error {
 // belongs to id, or to this process if id is nil. One that is there is left alone. In a directory of another user's
 // something else could stand at the path a moment later: what is changed is an empty directory of this process's user.
 func (id *Identity) MakeDir(path string, mode fs.FileMode) error {
-	err := os.Mkdir(path, mode&0o700)
+	err := safepath.Mkdir(path, mode&0o700)
 	if errors.Is(err, fs.ErrExist) {
 		return nil
 	}
@@ -69,7 +71,7 @@ func (id *Identity) MakeDir(path string, mode fs.FileMode) error {
 
 // openDir opens a directory, and follows no link to one.
 func openDir(path string) (*os.File, error) {
-	return os.OpenFile(path, os.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
+	return safepath.OpenFile(path, os.O_RDONLY|unix.O_DIRECTORY, 0)
 }
 
 // TakeDir makes a directory id's that is there already: the default directory of a daemon's own, in which a daemon

@@ -7,6 +7,6 @@ import (
 	"os"
 )
 
-func openLogFile(path string, mode fs.FileMode) (*os.File, error) {
+func openLogFile(path string, _ int, mode fs.FileMode) (*os.File, error) {
 	return os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, mode)
 }

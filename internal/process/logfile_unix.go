@@ -7,9 +7,10 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 
 	"golang.org/x/sys/unix"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/safepath"
 )
 
 const logFlags = os.O_WRONLY | os.O_APPEND | os.O_CREATE
@@ -17,38 +18,32 @@ const logFlags = os.O_WRONLY | os.O_APPEND | os.O_CREATE
 // openLogFile opens the file at path for appending. Whoever owns the directory can put a link there, or another
 // name for any file: where that is not root, root opens only a regular file with one name, and follows only a link that none but root
 // could have put there. A FIFO or device that an operator has chosen is as good as a file elsewhere.
-func openLogFile(path string, mode fs.FileMode) (*os.File, error) {
+func openLogFile(path string, uid int, mode fs.FileMode) (*os.File, error) {
 	if unix.Geteuid() != 0 {
 		return os.OpenFile(path, logFlags, mode)
 	}
-	if onlyRootWrites(filepath.Dir(path)) == nil {
-		return openRootsLog(path, mode)
-	}
-	f, err := openUnfollowed(path, logFlags, mode)
+	dir, err := safepath.Walk(path, true)
 	if err != nil {
 		return nil, err
 	}
-	if err := isPlain(f); err != nil {
+	defer dir.Close()
+	if !dir.Shared {
+		return dir.OpenFile(logFlags, mode)
+	}
+	f, err := dir.OpenFile(logFlags|unix.O_NONBLOCK, mode)
+	if err != nil {
+		return nil, err
+	}
+	if err := isPlain(f, uid, dir.Owner); err != nil {
 		_ = f.Close()
 		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
 	}
 	return f, nil
 }
 
-// openRootsLog opens a log in a directory of root's. A link is followed if it is root's own, to where root has it lead.
-func openRootsLog(path string, mode fs.FileMode) (*os.File, error) {
-	info, err := os.Lstat(path)
-	if err != nil || info.Mode()&fs.ModeSymlink == 0 {
-		return os.OpenFile(path, logFlags|unix.O_NOFOLLOW, mode)
-	}
-	if uid, ok := owner(info); ok && uid != 0 {
-		return nil, fmt.Errorf("%s is a link of user %d: %w", path, uid, fs.ErrPermission)
-	}
-	return os.OpenFile(path, logFlags, mode)
-}
-
-// isPlain checks a file that another user may have put where it is.
-func isPlain(f *os.File) error {
+// isPlain checks a file that another user may have put where it is: it has to be root's, or of the user uid, or of whom
+// the directory belongs to.
+func isPlain(f *os.File, uid, dirOwner int) error {
 	var st unix.Stat_t
 	err := control(f, func(fd int) error { return unix.Fstat(fd, &st) })
 	switch {
@@ -58,6 +53,8 @@ func isPlain(f *os.File) error {
 		return errors.New("not a regular file, in a directory that is not root's alone")
 	case st.Nlink != 1:
 		return fmt.Errorf("it has %d names, in a directory that is not root's alone: %w", st.Nlink, ErrUntrusted)
+	case st.Uid != 0 && int(st.Uid) != uid && int(st.Uid) != dirOwner:
+		return fmt.Errorf("it is user %d's, in a directory that is not root's alone: %w", st.Uid, ErrUntrusted)
 	}
 	return control(f, func(fd int) error { return unix.SetNonblock(fd, false) })
 }

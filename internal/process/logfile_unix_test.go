@@ -25,7 +25,7 @@ func writeLog() {
 	openLog(path)
 	fmt.Println("stdout after reopening")
 	fmt.Fprintln(os.Stderr, "stderr after reopening")
-	if err := process.OpenLog(filepath.Join(path, "missing")); err == nil {
+	if err := process.OpenLog(filepath.Join(path, "missing"), nil); err == nil {
 		fmt.Println("OpenLog of a path below a file succeeded")
 	}
 	fmt.Println("stdout after a failure")
@@ -35,7 +35,7 @@ func writeLog() {
 	panic("the crash")
 }
 
-func openLog(path string) { must(process.OpenLog(path)) }
+func openLog(path string) { must(process.OpenLog(path, nil)) }
 
 func must(err error) {
 	if err != nil {
@@ -78,7 +78,7 @@ func contents(t *testing.T, path string) string {
 
 func TestOpenLogFails(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "missing", "app.log")
-	if err := process.OpenLog(path); err == nil || !strings.Contains(err.Error(), path) {
+	if err := process.OpenLog(path, nil); err == nil || !strings.Contains(err.Error(), path) {
 		t.Errorf("OpenLog = %v, want an error that names %s", err, path)
 	}
 }

@@ -25,7 +25,7 @@ func nextPIDPath(path string, generation int) string {
 func PrepareNextPID(path string, generation int) (*os.File, error) {
 	name := nextPIDPath(path, generation)
 	_ = remove(name) // of somebody who was killed; or what follows fails
-	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	f, err := openFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
 		return nil, fmt.Errorf("PID file: %w", err)
 	}
@@ -37,7 +37,7 @@ func PrepareNextPID(path string, generation int) (*os.File, error) {
 	}
 	if err != nil {
 		_ = f.Close()
-		_ = os.Remove(name)
+		_ = unlink(name)
 		return nil, fmt.Errorf("PID file: %w", err)
 	}
 	return f, nil
@@ -52,7 +52,7 @@ func CommitNextPID(f *os.File, path string, generation, pid int) error {
 		err = isFile(f, name)
 	}
 	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(name, path)
+		err = rename(name, path)
 	}
 	if err != nil {
 		return fmt.Errorf("PID file: %w", err)

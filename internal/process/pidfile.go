@@ -49,13 +49,13 @@ func clip(text string) string {
 // create makes a new file with just this mode, whatever the umask is. The error wraps
 // fs.ErrExist where there is anything, a symbolic link included.
 func create(path string, flag int, mode fs.FileMode) (*os.File, error) {
-	f, err := os.OpenFile(path, flag|os.O_CREATE|os.O_EXCL, mode)
+	f, err := openFile(path, flag|os.O_CREATE|os.O_EXCL, mode)
 	if err != nil {
 		return nil, err
 	}
 	if err := f.Chmod(mode); err != nil {
 		_ = f.Close()
-		_ = os.Remove(path)
+		_ = unlink(path)
 		return nil, err
 	}
 	return f, nil

@@ -8,6 +8,8 @@ import (
 	"net"
 
 	"golang.org/x/sys/unix"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/safepath"
 )
 
 // Dial connects to the Unix socket at path, and to no other by a symbolic link in its place: in a directory of another
@@ -31,9 +33,9 @@ func Dial(ctx context.Context, path string) (net.Conn, error) {
 // openSocketFile opens the very file at path, which must be a socket. It cannot be read or written so, only named
 // by its descriptor, whatever stands at the path afterwards.
 func openSocketFile(path string) (int, error) {
-	fd, err := unix.Open(path, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	fd, err := safepath.OpenPath(path)
 	if err != nil {
-		return -1, &fs.PathError{Op: "open", Path: path, Err: err}
+		return -1, err
 	}
 	var st unix.Stat_t
 	if err = unix.Fstat(fd, &st); err == nil && st.Mode&unix.S_IFMT != unix.S_IFSOCK {

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/safepath"
 )
 
 const (
@@ -32,6 +34,11 @@ const (
 // file would have, for a moment, what the umask leaves.
 func bindUnix(path string, opts Options) (Listener, error) {
 	if !isAbstract(path) {
+		dir, err := safepath.Walk(path, false) // or a link leads root's bind elsewhere
+		if err != nil {
+			return nil, listenError(path, err)
+		}
+		defer dir.Close()
 		if err := removeStale(path); err != nil {
 			return nil, listenError(path, err)
 		}
@@ -208,8 +215,8 @@ func RemoveFile(path string, is fs.FileInfo) error {
 
 // unlink is os.Remove, which would try rmdir too.
 func unlink(path string) error {
-	if err := unix.Unlink(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return &fs.PathError{Op: "remove", Path: path, Err: err}
+	if err := safepath.Unlink(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
 	}
 	return nil
 }

@@ -1,0 +1,189 @@
+package safepath
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+const openFlags = unix.O_LARGEFILE
+
+// maxLinks bounds the symbolic links on a path, as the kernel does.
+const maxLinks = 40
+
+// Walk opens the directory of the file at path. With follow, a link at the end of it is followed as others
+// are; without, it is the file. Errors wrap the system's, or [ErrLink].
+func Walk(path string, follow bool) (*Parent, error) {
+	if unix.Geteuid() != 0 {
+		return &Parent{path: path, fd: unix.AT_FDCWD, name: path, follow: follow}, nil
+	}
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
+	w := &walk{dir: -1, rest: elements(abs), follow: follow}
+	if err = w.enterRoot(); err == nil {
+		err = w.run()
+	}
+	if err != nil {
+		w.close()
+		return nil, pathError("open", path, err)
+	}
+	return &Parent{
+		path: path, fd: w.dir, name: w.name, follow: w.last,
+		Shared: w.foreign || othersWrite(&w.at), Owner: int(w.at.Uid),
+	}, nil
+}
+
+// OpenPath opens the very file at path by O_PATH, which only names it.
+func OpenPath(path string) (fd int, err error) {
+	p, err := Walk(path, false)
+	if err != nil {
+		return -1, err
+	}
+	defer p.Close()
+	fd, err = unix.Openat(p.fd, p.name, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return -1, pathError("open", path, err)
+	}
+	return fd, nil
+}
+
+// walk is on its way to a file.
+type walk struct {
+	dir     int         // where it is, open by O_PATH
+	at      unix.Stat_t // of dir
+	foreign bool        // another user could have put something else where it is
+	rest    []string
+	links   int
+	follow  bool
+	name    string // of the file, at the end
+	last    bool   // the file is a link that the kernel has to follow
+}
+
+func (w *walk) run() error {
+	for {
+		w.name, w.rest = w.rest[0], w.rest[1:]
+		isLast := len(w.rest) == 0
+		if isLast && !w.follow {
+			return nil
+		}
+		if w.name == ".." && w.foreign {
+			return ErrLink // a directory that others can move has no parent for sure
+		}
+		fd, err := unix.Openat(w.dir, w.name, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+		if err == unix.ENOENT && isLast {
+			return nil // it can be made
+		}
+		if err != nil {
+			return err
+		}
+		var st unix.Stat_t
+		if err := unix.Fstat(fd, &st); err != nil {
+			_ = unix.Close(fd)
+			return err
+		}
+		if st.Mode&unix.S_IFMT == unix.S_IFLNK {
+			done, err := w.link(fd, &st, isLast)
+			if done || err != nil {
+				return err
+			}
+			continue
+		}
+		if isLast {
+			_ = unix.Close(fd)
+			return nil
+		}
+		if err := w.enter(fd, &st); err != nil {
+			return err
+		}
+	}
+}
+
+// link follows a link of root's. It closes fd.
+func (w *walk) link(fd int, st *unix.Stat_t, isLast bool) (done bool, err error) {
+	defer func() { _ = unix.Close(fd) }()
+	if w.links++; w.links > maxLinks {
+		return false, unix.ELOOP
+	}
+	if w.foreign || st.Uid != 0 {
+		return false, ErrLink
+	}
+	if w.isProc() { // what such a link leads to has no path, perhaps
+		if isLast {
+			w.last = true
+			return true, nil
+		}
+		return false, w.open(w.dir, w.name)
+	}
+	buf := make([]byte, unix.PathMax)
+	n, err := unix.Readlinkat(fd, "", buf)
+	if err != nil {
+		return false, err
+	}
+	target := string(buf[:n])
+	w.rest = append(elements(target), w.rest...)
+	if filepath.IsAbs(target) {
+		return false, w.enterRoot()
+	}
+	return false, nil
+}
+
+func (w *walk) isProc() bool {
+	var st unix.Statfs_t
+	return unix.Fstatfs(w.dir, &st) == nil && st.Type == unix.PROC_SUPER_MAGIC
+}
+
+func (w *walk) enterRoot() error { return w.open(unix.AT_FDCWD, "/") }
+
+func (w *walk) open(dir int, name string) error {
+	fd, err := unix.Openat(dir, name, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		_ = unix.Close(fd)
+		return err
+	}
+	return w.enter(fd, &st)
+}
+
+func (w *walk) enter(fd int, st *unix.Stat_t) error {
+	if st.Mode&unix.S_IFMT != unix.S_IFDIR {
+		_ = unix.Close(fd)
+		return unix.ENOTDIR
+	}
+	w.close()
+	w.dir, w.at = fd, *st
+	// In a sticky directory others can add files, and not touch root's.
+	w.foreign = w.foreign || st.Uid != 0 || othersWrite(st) && st.Mode&unix.S_ISVTX == 0
+	return nil
+}
+
+func (w *walk) close() {
+	if w.dir >= 0 {
+		_ = unix.Close(w.dir)
+		w.dir = -1
+	}
+}
+
+func othersWrite(st *unix.Stat_t) bool {
+	return st.Uid != 0 || st.Mode&0o002 != 0 || st.Mode&0o020 != 0 && st.Gid != 0
+}
+
+// elements are the parts of a path, at least one.
+func elements(path string) []string {
+	var parts []string
+	for part := range strings.SplitSeq(path, string(os.PathSeparator)) {
+		if part != "" && part != "." {
+			parts = append(parts, part)
+		}
+	}
+	if len(parts) == 0 {
+		parts = []string{"."}
+	}
+	return parts
+}
