@@ -124,3 +124,33 @@ func TestHealthAfterResume(t *testing.T) {
 		}
 	}
 }
+
+// TestServeThatReturnsWhileDraining has a program close one of two listeners of a server that drains. When the other one resumes, before or
+// after that, its clients stay.
+func TestServeThatReturnsWhileDraining(t *testing.T) {
+	for _, before := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			s := serve(t, false, &httpx.Server{Server: &http.Server{Handler: http.HandlerFunc(slow)}}, held(t))
+			other := listen.New(memnet.Listen(), held(t))
+			served := make(chan error, 1)
+			go func() { served <- s.http.Serve(other) }()
+			c := newClient1(s.dial(t))
+			synctest.Wait()
+			s.drain(t)
+			other.StopAccepting()
+			synctest.Wait()
+			if !before {
+				s.resume(t)
+			}
+			_ = other.Close()
+			<-served
+			synctest.Wait()
+			if before {
+				s.resume(t)
+			}
+			if c.get(t, "/", "").Close {
+				t.Errorf("closed before the other resumes %v: its client is sent away", before)
+			}
+		})
+	}
+}

@@ -60,8 +60,9 @@ type Server struct {
 	h2       h2Conns
 	hijacked hijacked
 
-	turning  sync.Mutex // held while a drain begins or is called off; guards draining
-	draining int        // listeners that drain
+	turning  sync.Mutex // held while a drain begins or is called off; guards what follows
+	serving  int        // calls of Serve
+	draining int        // of them, those whose listener drains
 
 	mu    sync.Mutex         // guards what follows
 	all   []*listen.Listener // those of gozd
@@ -175,6 +176,9 @@ func (s *Server) attach(ln *listen.Listener) (stop func()) {
 	s.mu.Lock()
 	s.all = append(s.all, ln)
 	s.mu.Unlock()
+	s.turning.Lock()
+	s.serving++
+	s.turning.Unlock()
 	done := make(chan struct{})
 	go s.watch(ln, done)
 	return func() { close(done) }
@@ -199,12 +203,14 @@ func (s *Server) watch(ln *listen.Listener, done <-chan struct{}) {
 		case <-draining:
 			s.beginDrain(ln, done)
 		case <-done:
+			s.leave(0)
 			return
 		}
 		select {
 		case <-resumed:
 			s.endDrain()
 		case <-done:
+			s.leave(1)
 			return
 		}
 	}
@@ -233,7 +239,22 @@ func (s *Server) beginDrain(ln *listen.Listener, done <-chan struct{}) {
 func (s *Server) endDrain() {
 	s.turning.Lock()
 	defer s.turning.Unlock()
-	if s.draining--; s.draining > 0 {
+	s.draining--
+	s.callOffLocked()
+}
+
+// leave is called when a Serve has returned whose listener drained, or not. The others may have resumed already, or yet do so.
+func (s *Server) leave(drained int) {
+	s.turning.Lock()
+	defer s.turning.Unlock()
+	s.serving--
+	s.draining -= drained
+	s.callOffLocked()
+}
+
+// callOffLocked calls the drain off if no listener drains any more. Where nobody serves the generation ends, and clients go.
+func (s *Server) callOffLocked() {
+	if s.draining > 0 || s.serving == 0 || s.pace.Load() == nil {
 		return
 	}
 	close(s.pace.Swap(nil).calledOff)
