@@ -147,6 +147,8 @@ func TestKilled(t *testing.T) {
 					main := u.mainPID()
 					k := knock(t, addr)
 					k.await(100)
+					// As long as generation 1 stands by, it would serve again, and nothing would be restarted.
+					u.await("alone", func() bool { return u.show("StatusText") == "generation 2 serving" })
 					victim, _ := u.serving()
 					if whom == "supervisor" {
 						victim = main
