@@ -48,6 +48,12 @@ func (p *Parent) OpenFile(flag int, mode fs.FileMode) (*os.File, error) {
 	}
 }
 
+// Lstat looks at the file.
+func (p *Parent) Lstat() (st unix.Stat_t, err error) {
+	err = unix.Fstatat(p.fd, p.name, &st, unix.AT_SYMLINK_NOFOLLOW)
+	return st, err
+}
+
 // do walks to path and calls f.
 func do(op, path string, f func(p *Parent) error) error {
 	p, err := Walk(path, false)

@@ -6,6 +6,8 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/safepath"
 )
 
 // isBound reports whether there is a socket at path: whose, the systems do not tell.
@@ -13,6 +15,9 @@ func isBound(_ int, path string) bool {
 	info, err := os.Lstat(path)
 	return err == nil && info.Mode().Type() == os.ModeSocket
 }
+
+// isBoundIn reports true: the systems do not tell.
+func isBoundIn(int, *safepath.Parent) bool { return true }
 
 // setAccess changes what is to be changed only: a daemon that has given up its privileges
 // may not even set the mode that a file of another owner has. It follows no link; that what it changes is a socket

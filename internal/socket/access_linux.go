@@ -6,6 +6,8 @@ import (
 	"io/fs"
 
 	"golang.org/x/sys/unix"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/safepath"
 )
 
 // setAccess changes what is to be changed only: a daemon that has given up its privileges
@@ -67,8 +69,17 @@ func openBoundFile(bound int, path string, uid int) (int, error) {
 // isBound compares the file at path with the one that the socket is bound to, where the kernel tells it. Elsewhere any
 // socket will do.
 func isBound(bound int, path string) bool {
-	var is, there unix.Stat_t
-	if err := unix.Lstat(path, &there); err != nil || there.Mode&unix.S_IFMT != unix.S_IFSOCK {
+	dir, err := safepath.Walk(path, false)
+	if err != nil {
+		return false
+	}
+	defer dir.Close()
+	return isBoundIn(bound, dir)
+}
+
+func isBoundIn(bound int, dir *safepath.Parent) bool {
+	there, err := dir.Lstat()
+	if err != nil || there.Mode&unix.S_IFMT != unix.S_IFSOCK {
 		return false
 	}
 	file, err := unix.IoctlRetInt(bound, siocUnixFile)
@@ -76,6 +87,7 @@ func isBound(bound int, path string) bool {
 		return true
 	}
 	defer func() { _ = unix.Close(file) }()
+	var is unix.Stat_t
 	return unix.Fstat(file, &is) == nil && is.Dev == there.Dev && is.Ino == there.Ino
 }
 

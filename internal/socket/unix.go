@@ -33,8 +33,10 @@ const (
 // file gets its mode and owner, and nobody can connect. With net.Listen the
 // file would have, for a moment, what the umask leaves.
 func bindUnix(path string, opts Options) (Listener, error) {
+	var dir *safepath.Parent
 	if !isAbstract(path) {
-		dir, err := safepath.Walk(path, false) // or a link leads root's bind elsewhere
+		var err error
+		dir, err = safepath.Walk(path, false) // or a link leads root's bind elsewhere
 		if err != nil {
 			return nil, listenError(path, err)
 		}
@@ -53,6 +55,9 @@ func bindUnix(path string, opts Options) (Listener, error) {
 	_ = unix.Fchmod(fd, uint32(opts.Mode.Perm()))
 	if err := unix.Bind(fd, &unix.SockaddrUnix{Name: path}); err != nil {
 		return nil, listenError(path, os.NewSyscallError("bind", err))
+	}
+	if dir != nil && unix.Geteuid() == 0 && !isBoundIn(fd, dir) { // the kernel knows no bind in a directory
+		return nil, listenError(path, fmt.Errorf("bound elsewhere: %w", safepath.ErrLink))
 	}
 	ln, err := openBound(f, path, opts)
 	if err != nil {
