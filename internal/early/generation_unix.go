@@ -8,9 +8,6 @@ import (
 	"syscall"
 )
 
-// SuccessorEnv is the variable by which tableflip's child knows what it is (parent.go, v1.2.3).
-const SuccessorEnv = "TABLEFLIP_HAS_PARENT_7DIU3"
-
 // Handled are the signals that a generation handles.
 var Handled = []os.Signal{syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGUSR1}
 
@@ -21,7 +18,7 @@ var Generation = catchGeneration()
 
 func catchGeneration() chan os.Signal {
 	signals := make(chan os.Signal, 16)
-	if os.Getenv(SuccessorEnv) != "" {
+	if Successor.Text() != "" {
 		signal.Notify(signals, Handled...)
 	}
 	return signals

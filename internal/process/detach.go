@@ -26,8 +26,11 @@ var arguments = slices.Clone(os.Args)
 // Arguments returns the command line that this process was started with, whatever the program has made of os.Args.
 func Arguments() []string { return slices.Clone(arguments) }
 
+// starterMark is detachedEnv as it was when this process was started.
+var starterMark = early.NoteMark(detachedEnv)
+
 // detached says whether this process was started by Detach. It stays so when the mark has been removed.
-var detached = os.Getenv(detachedEnv) == strconv.Itoa(detachedFD) && isPipe(detachedFD)
+var detached = starterMark.Text() == strconv.Itoa(detachedFD) && isPipe(detachedFD)
 
 // StartDir is the working directory that this process was started in, "" if it could
 // not be found out. The program may be elsewhere by the time it calls gozd.
@@ -131,11 +134,7 @@ func StarterStderr() *os.File {
 // Starter is Detached for a process that has another one, with this pipe as its
 // descriptor 3 and mark in its environment, report in its place. f is nil where nobody listens.
 func Starter() (f *os.File, mark string) {
-	text := os.Getenv(detachedEnv)
-	if text == "" {
-		return nil, ""
-	}
-	_ = os.Unsetenv(detachedEnv)
+	text := starterMark.Take()
 	if text != strconv.Itoa(detachedFD) || !isPipe(detachedFD) {
 		return nil, "" // not ours
 	}

@@ -15,17 +15,17 @@ const maxGenerations = 4096
 
 // admit takes a process that is not known yet for a generation, or says why it is none. The kernel says which process
 // has spoken; all else that it says may be a lie, and any process of the service's user can speak, see doc.go. So the
-// serving generation must have announced an upgrade, and the process must descend from this one and have that generation's
-// user: what that user could signal himself.
+// serving generation, or one that has ended since and has no successor yet, must have announced an upgrade, and the process must
+// descend from this one and have that generation's user: what that user could signal himself.
 func (s *supervisor) admit(pid int, e Event) error {
-	parent := s.generations.serving()
+	parent := s.generations.parent()
 	switch {
 	case e.Kind != Starting && e.Kind != Serving:
 		return errors.New("it is no generation")
-	case parent == nil || !s.generations.upgrading:
+	case parent == nil:
 		return errors.New("no generation is upgrading")
 	case e.Generation <= parent.Number:
-		return fmt.Errorf("it calls itself generation %d, and generation %d serves", e.Generation, parent.Number)
+		return fmt.Errorf("it calls itself generation %d, and generation %d is upgrading", e.Generation, parent.Number)
 	case len(s.watched) >= maxGenerations:
 		return fmt.Errorf("there are %d generations", len(s.watched))
 	}
@@ -72,12 +72,36 @@ func (s *supervisor) descends(child kin) bool {
 	return false
 }
 
-// noteUser takes note of a generation's user when it announces an upgrade: generation 1 has become another since
-// it was started.
-func (g *generation) noteUser() {
+// noteUser takes note of a generation's user when it serves, since it may have been started as root, and when it announces an
+// upgrade. Who is not root becomes no other by himself: where a process is another's since, it has executed a set-user-ID
+// program, and is no generation any more.
+func (s *supervisor) noteUser(g *generation) {
+	if g.User > 0 {
+		return
+	}
+	if g.Number == 1 && s.user != nil {
+		g.User = s.user.UID
+		return
+	}
 	if k, err := readKin(g.PID); err == nil { // else it has ended, and stays what it was
 		g.User = k.user
 	}
+}
+
+// errOtherUser is why a generation is not signalled.
+var errOtherUser = errors.New("the process is another user's by now: it has executed another program")
+
+// maySignal refuses what the generation's user could not do himself, if that is known and not root. This process may be root, and
+// the generation may have become another's process since it was found to be one.
+func (g *generation) maySignal() error {
+	if g.User <= 0 {
+		return nil
+	}
+	k, err := readKin(g.PID)
+	if err == nil && k.real != g.User {
+		err = errOtherUser
+	}
+	return err
 }
 
 // nobodyKnown is the user of a process whose IDs are not all the same, and of one that has not been looked at. No process
@@ -88,6 +112,7 @@ const nobodyKnown = -1
 type kin struct {
 	parent int
 	user   int // all of its user IDs
+	real   int // the first of them
 }
 
 func readKin(pid int) (kin, error) {
@@ -96,7 +121,7 @@ func readKin(pid int) (kin, error) {
 	if err != nil {
 		return kin{}, err
 	}
-	k := kin{user: nobodyKnown}
+	k := kin{user: nobodyKnown, real: nobodyKnown}
 	for line := range strings.Lines(string(text)) {
 		name, value, _ := strings.Cut(line, ":")
 		switch fields := strings.Fields(value); name { // a process's own name, in the first line, has no newline here
@@ -105,7 +130,7 @@ func readKin(pid int) (kin, error) {
 				return kin{}, fmt.Errorf("%s: %w", path, err)
 			}
 		case "Uid":
-			k.user = sameID(fields)
+			k.user, k.real = sameID(fields), sameID(fields[:min(len(fields), 1)])
 		}
 	}
 	if k.parent == 0 && pid != 1 {

@@ -20,7 +20,8 @@
 //   - The supervisor executes nothing but generation 1, before anybody else can speak.
 //   - It takes a process for a generation only if that descends from the one that serves, during an
 //     upgrade that this one has announced, and has the same user in all its IDs: see admit. So it
-//     watches and signals only processes that this user could signal himself.
+//     watches and signals only processes that this user could signal himself, and looks again before
+//     each signal. Of an announced upgrade the end of the generation that serves changes nothing.
 //   - Names and texts go to systemd only if they cannot be taken for another line: see text.go.
 //   - It never waits for what a sender does. Another goroutine reads each socket and closes the
 //     descriptors that come along, which can take as long as their sender wants.

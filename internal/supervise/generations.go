@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"time"
 )
 
 // phase is what a generation has last said of itself.
@@ -34,9 +35,11 @@ type generation struct {
 // supervisor.admit.
 type generations struct {
 	all       []*generation
-	upgrading bool   // the serving one starts its successor
-	failure   string // of the last upgrade; "" if that was none
-	stopping  bool   // the daemon ends
+	upgrading bool          // the serving one starts its successor
+	within    time.Duration // how long that may take
+	lost      *generation   // it has ended while it started its successor, which carries on alone; nil if there can be none
+	failure   string        // of the last upgrade; "" if that was none
+	stopping  bool          // the daemon ends
 }
 
 // serving is the generation that serves, nil if none does.
@@ -85,9 +88,9 @@ func (l *generations) heard(pid int, e Event) *generation {
 		g.Phase = isStarting
 	case Serving:
 		l.replace(g)
-		l.upgrading, l.failure = false, ""
+		l.upgrading, l.failure, l.lost = false, "", nil
 	case Upgrading:
-		l.upgrading = true
+		l.upgrading, l.within, l.lost = true, e.Within, nil
 	case Failed:
 		l.replace(g)
 		l.upgrading, l.failure = false, e.Text
@@ -144,6 +147,9 @@ func (l *generations) ended(pid int) bool {
 	if g.Phase != isServing {
 		return true
 	}
+	if l.upgrading {
+		l.lost = g
+	}
 	l.upgrading = false
 	if before := l.newest(isReplaced); before != nil {
 		before.Phase = isServing
@@ -151,7 +157,16 @@ func (l *generations) ended(pid int) bool {
 	return true
 }
 
-// over reports whether the daemon has ended: nobody serves and nobody will. When it was
+// parent is the generation whose successor may come: that which serves and has announced one, or the last that did. It is nil
+// if nobody is upgrading.
+func (l *generations) parent() *generation {
+	if g := l.serving(); g != nil && l.upgrading {
+		return g
+	}
+	return l.lost
+}
+
+// over reports whether the daemon has ended: nobody serves and nobody will, but a successor that has not spoken yet. When it was
 // asked to end, those that drain are waited for too; when it has crashed, whoever is to start it
 // again must not wait, unless one stands by: that says that it serves, or that it does not stand by any more.
 func (l *generations) over() bool {

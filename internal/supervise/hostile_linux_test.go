@@ -2,6 +2,7 @@ package supervise_test
 
 import (
 	"bufio"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -51,6 +52,7 @@ func runSupervisor() error {
 	status, err := supervise.Run(supervise.Options{
 		Binary:  self,
 		Env:     []string{reexec.Env + "=generation"},
+		User:    users[os.Getenv(partEnv)],
 		Log:     slog.New(slog.NewTextHandler(os.Stderr, nil)),
 		Started: func() {},
 	})
@@ -75,12 +77,15 @@ func runGeneration() error {
 	if err := c.Tell(signed(supervise.Starting, 1)); err != nil {
 		return err
 	}
-	parts := map[string]func(*supervise.Client) error{"liar": lie, "host": host, "blocker": block}
+	parts := map[string]func(*supervise.Client) error{"liar": lie, "host": host, "blocker": block, "again": superviseAgain, "riser": rise, "crowd": gather, "server": serve}
 	if err := parts[os.Getenv(partEnv)](c); err != nil {
 		return err
 	}
-	<-stop
-	fmt.Println("generation 1 stops")
+	select {
+	case <-stop:
+		fmt.Println("generation 1 stops")
+	case <-c.Gone():
+	}
 	return nil
 }
 
@@ -157,8 +162,12 @@ func speak() error {
 }
 
 // sayServing says that this process is a generation, and serves.
-func sayServing(channel *os.File) error {
-	for _, kind := range []supervise.Kind{supervise.Starting, supervise.Serving} {
+func sayServing(channel *os.File) error { return say(channel, supervise.Starting, supervise.Serving) }
+
+func sayStarting(channel *os.File) error { return say(channel, supervise.Starting) }
+
+func say(channel *os.File, kinds ...supervise.Kind) error {
+	for _, kind := range kinds {
 		e := signed(kind, 2)
 		e.Version = 1
 		data, err := json.Marshal(e)
@@ -182,12 +191,18 @@ type front struct {
 
 func start(t *testing.T, part string, env ...string) *front {
 	t.Helper()
+	return startLogging(t, part, nil, env...)
+}
+
+// startLogging has its log go elsewhere, unless that is nil.
+func startLogging(t *testing.T, part string, log *os.File, env ...string) *front {
+	t.Helper()
 	f := &front{t: t, cmd: reexec.Command(t, "supervisor", append(env, partEnv+"="+part)...), lines: make(chan string, 64)}
 	out, theirs, err := os.Pipe()
 	must(t, err)
 	f.log, err = os.Create(filepath.Join(t.TempDir(), "log"))
 	must(t, err)
-	f.cmd.Stdout, f.cmd.Stderr = theirs, f.log
+	f.cmd.Stdout, f.cmd.Stderr = theirs, cmp.Or(log, f.log)
 	must(t, f.cmd.Start())
 	must(t, theirs.Close())
 	read := make(chan struct{})

@@ -65,7 +65,11 @@ func (s *supervisor) send(g *generation, sig syscall.Signal) {
 	if w == nil {
 		return // it has ended, and that will be heard
 	}
-	if err := w.signal(sig); err != nil && !errors.Is(err, unix.ESRCH) {
+	err := g.maySignal()
+	if err == nil {
+		err = w.signal(sig)
+	}
+	if err != nil && !errors.Is(err, unix.ESRCH) && !errors.Is(err, os.ErrNotExist) {
 		s.log.Warn("signal not passed on", "signal", sig.String(), "pid", g.PID, "error", err)
 		return
 	}

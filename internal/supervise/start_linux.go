@@ -10,12 +10,16 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/early"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 )
 
 // channelEnv is the mark in the environment of generation 1: which descriptor is the channel. It is removed as soon as it
 // has been seen.
 const channelEnv = "GOZD_SUPERVISED"
+
+// channelMark is that mark as it was when this process was started.
+var channelMark = early.NoteMark(channelEnv)
 
 // startFirst starts generation 1, with the generations' end of the channel.
 func (s *supervisor) startFirst(opts Options, channel *os.File, door *door) error {
@@ -69,22 +73,39 @@ func without(env []string, names ...string) []string {
 
 // IsSupervised reports whether this process is a generation 1 that a supervisor has started. It says so until
 // Inherited is called.
-func IsSupervised() bool { return os.Getenv(channelEnv) != "" }
+func IsSupervised() bool { return channelMark.Text() != "" }
 
 // Inherited returns generation 1's end of the channel where a supervisor has started this process, and nil
 // otherwise. Call it once, before any process is started: it removes the mark from the environment.
 func Inherited() (*Client, error) {
-	text := os.Getenv(channelEnv)
+	text := channelMark.Take()
 	if text == "" {
 		return nil, nil
 	}
-	_ = os.Unsetenv(channelEnv)
 	fd, err := strconv.Atoi(text)
 	if err != nil || fd <= 2 || !isSocket(fd) {
 		return nil, fmt.Errorf("supervise: %s is %q, and that is no socket: another daemon has passed on its environment", channelEnv, text)
 	}
 	unix.CloseOnExec(fd)
 	return NewClient(os.NewFile(uintptr(fd), "supervisor"))
+}
+
+// hasChannel reports whether this process has a socket that its parent has made for its generations, and no mark that says so:
+// the program has removed that before gozd could see it. Such a process must not supervise another like it, without end.
+func hasChannel() bool {
+	descriptors, _ := os.ReadDir("/proc/self/fd") // without it the mark has to do
+	for _, d := range descriptors {
+		fd, err := strconv.Atoi(d.Name())
+		if err != nil || !isSocket(fd) {
+			continue
+		}
+		kind, _ := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE)
+		maker, err := unix.GetsockoptUcred(fd, unix.SOL_SOCKET, unix.SO_PEERCRED)
+		if err == nil && kind == unix.SOCK_SEQPACKET && int(maker.Pid) == os.Getppid() {
+			return true
+		}
+	}
+	return false
 }
 
 func isSocket(fd int) bool {

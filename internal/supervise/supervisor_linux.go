@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"slices"
 	"syscall"
 	"time"
 
@@ -29,6 +30,8 @@ type supervisor struct {
 	systemd     systemd
 	ownStatus   string // the program's, behind ours
 	stored      []Stored
+	user        *User            // whom the generations become
+	tooLate     <-chan time.Time // when nobody can succeed a generation any more that has ended; nil for never
 
 	channel *inbox
 	notify  *inbox // nil without systemd
@@ -51,8 +54,12 @@ const Supported = true
 // the process is to end, or ends it by the signal that ended the last generation. The error is that generation 1 could not be
 // started. The caller closes what it holds of the daemon's sockets in Options.Started.
 func Run(opts Options) (status int, err error) {
+	if hasChannel() {
+		return 1, errors.New("supervise: this process has a supervisor, and the program has removed what says so from its environment")
+	}
 	s := &supervisor{
 		log:      opts.Log.With("supervisor", os.Getpid()),
+		user:     opts.User,
 		watched:  make(map[int]*watched),
 		stored:   opts.Stored,
 		signals:  make(chan os.Signal, 64),
@@ -62,6 +69,9 @@ func Run(opts Options) (status int, err error) {
 	}
 	signal.Notify(s.signals, passedOn...)
 	signal.Notify(s.children, unix.SIGCHLD)
+	// The generations share stderr, and may shut it down where it is a socket: then a line of the log must not end this process.
+	// Ignored, it would be ignored by their children too.
+	signal.Notify(make(chan os.Signal, 1), unix.SIGPIPE)
 	s.systemd = newSystemd()
 	var door *door
 	if s.systemd.watches {
@@ -128,23 +138,23 @@ func (s *supervisor) loop() {
 		case m, ok := <-s.fromProgram():
 			s.notify.take(m, ok, s.hearProgram)
 		case <-s.children:
-			s.hear(hearWait)
 			s.reap()
 		case e := <-s.ends:
-			s.hear(hearWait)
 			s.reap() // it may have been a child, and then there is a status for sure
-			s.ended(e.pid, e.status)
+			s.bury(e)
+		case <-s.tooLate:
+			s.generations.lost, s.tooLate = nil, nil
 		}
 	}
 }
 
 // over reports whether the daemon has ended, when all has been heard.
 func (s *supervisor) over() bool {
-	if !s.generations.over() {
+	if !s.generations.over() || s.awaitsHeir() {
 		return false
 	}
 	s.hear(lastWait)
-	return s.generations.over()
+	return s.generations.over() && !s.awaitsHeir()
 }
 
 // fromProgram is nil, of which nothing comes, without systemd.
@@ -195,12 +205,14 @@ func (s *supervisor) heard(m message, e Event) {
 	}
 	switch e.Kind {
 	case Upgrading:
-		g.noteUser()
+		s.noteUser(g)
 	case Keeping:
 		if err := s.keepSockets(e.Names, m.files); err != nil {
 			s.complain(m.pid, "sockets not kept", err)
 		}
 	case Serving:
+		s.noteUser(g)  // it has given up what rights it had to give up
+		s.status = nil // those that have ended before it were not the last
 		s.askAgain()
 	case Failed:
 		if before.Phase == isStandby {
@@ -217,7 +229,10 @@ func (s *supervisor) heard(m message, e Event) {
 // reap collects children that have ended: generations, and orphans of theirs. Where there are many at once it leaves
 // the rest for another turn.
 func (s *supervisor) reap() {
+	s.hear(hearWait) // as long as those who speak can be looked at
 	const atOnce = 256
+	var all []end
+	defer func() { s.bury(all...) }()
 	for range atOnce {
 		var ws syscall.WaitStatus
 		pid, err := syscall.Wait4(-1, &ws, syscall.WNOHANG, nil)
@@ -227,7 +242,7 @@ func (s *supervisor) reap() {
 		if err != nil || pid <= 0 {
 			return
 		}
-		s.ended(pid, &ws)
+		all = append(all, end{pid, &ws})
 	}
 	select {
 	case s.children <- unix.SIGCHLD:
@@ -235,19 +250,29 @@ func (s *supervisor) reap() {
 	}
 }
 
-// ended takes note of the end of a process. Its status is not known where its parent lives, and has it.
+// bury takes note of the ends of processes.
 //
 // What has been said before is heard first, however the end was found out: a generation that is replaced and
-// gone while this process has no processor would else be the one that served, with nobody after it.
-func (s *supervisor) ended(pid int, ws *syscall.WaitStatus) {
-	if s.generations.find(pid) == nil {
-		return // an orphan, of which there may be many
+// gone while this process has no processor would else be the one that served, with nobody after it. It is heard once for
+// all of them: who floods the channel has it take its whole time, and a signal may wait.
+func (s *supervisor) bury(all ...end) {
+	all = slices.DeleteFunc(all, func(e end) bool { return s.generations.find(e.pid) == nil }) // orphans, of which there may be many
+	if len(all) == 0 {
+		return
 	}
 	s.hear(hearWait)
+	for _, e := range all {
+		s.ended(e.pid, e.status)
+	}
+}
+
+// ended takes note of the end of a generation. Its status is not known where its parent lives, and has it.
+func (s *supervisor) ended(pid int, ws *syscall.WaitStatus) {
 	served := s.generations.serving()
 	s.generations.ended(pid)
 	if served != nil && served.PID == pid {
 		s.askAgain()
+		s.expectHeir()
 	}
 	if w := s.watched[pid]; w != nil {
 		_ = w.file.Close()

@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/early"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/fault"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/report"
@@ -152,7 +153,7 @@ func (u *Upgrader) commit(s *standby) bool {
 // kill kills a successor whose time is over. One that has not said who it is is looked for: it is not found before it runs its
 // program, so kill is called until it has ended. As a last resort tableflip kills it, and will start no other.
 func (u *Upgrader) kill(d *dialogue, last bool) {
-	find := func() (*process.Process, error) { return process.FindChild(tableflipEnv) }
+	find := func() (*process.Process, error) { return process.FindChild(early.SuccessorEnv) }
 	if pid := int(d.pid.Load()); pid != 0 {
 		find = func() (*process.Process, error) { return process.Open(pid, d.startTime.Load()) }
 	}

@@ -3,7 +3,6 @@
 package upgrade
 
 const (
-	tableflipEnv     = "TABLEFLIP_HAS_PARENT_7DIU3"
 	tableflipFilesFD = 5
 )
 

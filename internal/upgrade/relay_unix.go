@@ -14,11 +14,10 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/early"
 )
 
-// tableflip's two pipes and its mark in the environment (parent.go, v1.2.3).
+// tableflip's two pipes (parent.go, v1.2.3).
 // The version is pinned, and a test upgrades a daemon whose ancestors live on:
 // it fails when these facts change.
 const (
-	tableflipEnv     = early.SuccessorEnv
 	tableflipReadyFD = 3 // written when the child is ready
 	tableflipNamesFD = 4 // names of the inherited files, then open until the parent's death
 	tableflipFilesFD = 5 // the first of the inherited files (child.go, v1.2.3)
@@ -52,7 +51,7 @@ type relay struct {
 func newRelay() (*relay, error) {
 	if !isPipe(tableflipReadyFD) || !isPipe(tableflipNamesFD) {
 		return nil, fmt.Errorf("upgrade: %s is set, but descriptors %d and %d are no pipes: another daemon has passed on its environment",
-			tableflipEnv, tableflipReadyFD, tableflipNamesFD)
+			early.SuccessorEnv, tableflipReadyFD, tableflipNamesFD)
 	}
 	from, err := dupDescriptor(tableflipNamesFD)
 	if err != nil {

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/early"
 )
 
 func init() {
@@ -126,7 +128,7 @@ func TestRelayWithoutAParent(t *testing.T) {
 	for _, files := range [][]*os.File{nil, {file, file}, {pipe, file}, {pipe}} {
 		_, stdout := play(t, "relay without a parent", files...)
 		got, err := stdout.ReadString('\n')
-		if !strings.Contains(got, tableflipEnv+" is set, but ") {
+		if !strings.Contains(got, early.SuccessorEnv+" is set, but ") {
 			t.Errorf("with %d files: %q, %v", len(files), got, err)
 		}
 	}

@@ -122,7 +122,7 @@ type Upgrader struct {
 
 // IsSuccessor reports whether this process was started by an older generation. It
 // says so until New is called.
-func IsSuccessor() bool { return os.Getenv(tableflipEnv) != "" }
+func IsSuccessor() bool { return early.Successor.Text() != "" }
 
 // New finds out whether this process was started by an older generation, and
 // takes over what that one passed on. It can be called once a process. It
@@ -138,8 +138,7 @@ func New(opts Options) (*Upgrader, error) {
 			return nil, err
 		}
 	}
-	tf, err := tableflip.New(tableflip.Options{UpgradeTimeout: opts.killTime()})
-	_ = os.Unsetenv(tableflipEnv)
+	tf, err := newTableflip(tableflip.Options{UpgradeTimeout: opts.killTime()})
 	if errors.Is(err, tableflip.ErrNotSupported) {
 		return u, nil
 	}
@@ -151,6 +150,18 @@ func New(opts Options) (*Upgrader, error) {
 		return u, u.openInherited()
 	}
 	return u, u.openFirst()
+}
+
+// newTableflip has tableflip see in the environment what was there when this process was started, and nothing of it later.
+func newTableflip(opts tableflip.Options) (*tableflip.Upgrader, error) {
+	mark := early.Successor.Take()
+	if mark != "" {
+		if err := os.Setenv(early.SuccessorEnv, mark); err != nil {
+			return nil, err
+		}
+		defer func() { _ = os.Unsetenv(early.SuccessorEnv) }()
+	}
+	return tableflip.New(opts)
 }
 
 func (u *Upgrader) standBetween() (err error) {

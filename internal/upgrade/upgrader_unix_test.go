@@ -178,10 +178,10 @@ func TestListenerThatNobodyTakesIsClosed(t *testing.T) {
 
 // playToEnd has this binary play a role that ends by itself, and returns what it
 // prints.
-func playToEnd(t *testing.T, role string) string {
+func playToEnd(t *testing.T, role string, env ...string) string {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), os.Args[0])
-	cmd.Env = append(os.Environ(), upgrade.RoleEnv+"="+role, "GORACE=atexit_sleep_ms=0")
+	cmd.Env = append(append(os.Environ(), upgrade.RoleEnv+"="+role, "GORACE=atexit_sleep_ms=0"), env...)
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v: %s", err, out)
@@ -192,7 +192,7 @@ func playToEnd(t *testing.T, role string) string {
 // The variable has come from a daemon of somebody else's, and descriptors 3 and 4
 // are the runtime's or none.
 func TestNewWithoutAParent(t *testing.T) {
-	out := playToEnd(t, "stray successor")
+	out := playToEnd(t, "stray successor", tableflipEnv+"=yes")
 	if !strings.Contains(out, tableflipEnv+" is set, but descriptors 3 and 4 are no pipes") {
 		t.Errorf("New says %q", out)
 	}

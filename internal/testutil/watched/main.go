@@ -23,6 +23,7 @@ import (
 )
 
 func main() {
+	forget()
 	exit := gozd.Daemonize()
 	ln, err := gozd.Listen("web")
 	if err != nil {
@@ -36,6 +37,21 @@ func main() {
 	go func() { log.Print(httpx.Serve(ln, http.DefaultServeMux)) }()
 	<-exit
 	fmt.Fprintf(os.Stderr, "cleanup of generation %d\n", gozd.Generation())
+}
+
+// forget clears the environment, as a careful program does first of all, where a file says so. It counts there how often, and
+// ends a program that starts itself time and again.
+func forget() {
+	f, err := os.OpenFile("forget", os.O_APPEND|os.O_RDWR, 0)
+	if err != nil {
+		return
+	}
+	os.Clearenv()
+	_, _ = f.WriteString(".")
+	if info, err := f.Stat(); err != nil || info.Size() > 5 {
+		os.Exit(3)
+	}
+	_ = f.Close()
 }
 
 // orphans has a shell start processes in the background and end before them.

@@ -1,0 +1,180 @@
+package supervise_test
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/supervise"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/reexec"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/require"
+)
+
+// users are those that the supervisor of a part is told of.
+var users = map[string]*supervise.User{"riser": {UID: nobody, GID: nobody}}
+
+// crowd is how many processes of the service end at once. Under a flood each took a fifth of a second.
+const crowd = 24
+
+func init() {
+	roles["crowd"] = reexec.OrFail(startCrowd)
+	roles["member"] = reexec.OrFail(join)
+}
+
+func serve(c *supervise.Client) error {
+	err := c.Tell(signed(supervise.Serving, 1))
+	fmt.Println("serves")
+	return err
+}
+
+// superviseAgain is what a program does whose mark was gone when gozd looked. Its generation 1 would end at once.
+func superviseAgain(*supervise.Client) error {
+	_, err := supervise.Run(supervise.Options{Binary: "/bin/true", Log: slog.New(slog.DiscardHandler), Started: func() {}})
+	fmt.Println("Run says:", err)
+	return nil
+}
+
+// Who has a supervisor does not become one, or each process would start another.
+func TestSupervisorIsNotSupervised(t *testing.T) {
+	f := start(t, "again")
+	if said := f.line("Run says: "); !strings.Contains(said, "this process has a supervisor") {
+		t.Errorf("Run says %q", said)
+	}
+}
+
+// rise serves as a user without rights, and becomes root's as by a set-user-ID program.
+func rise(c *supervise.Client) error {
+	if err := syscall.Setresuid(nobody, nobody, 0); err != nil {
+		return err
+	}
+	if err := c.Tell(signed(supervise.Serving, 1)); err != nil {
+		return err
+	}
+	if err := syscall.Setresuid(0, 0, 0); err != nil {
+		return err
+	}
+	fmt.Println("is root")
+	return nil
+}
+
+// The supervisor, which is root, signals no process that the service's user could not signal.
+func TestRootIsNotSignalled(t *testing.T) {
+	require.Root(t)
+	f := start(t, "riser")
+	f.line("is root")
+	must(t, f.cmd.Process.Signal(syscall.SIGTERM))
+	f.logs("signal not passed on")
+	select {
+	case said := <-f.lines:
+		t.Errorf("root's process says %q", said)
+	default:
+	}
+}
+
+// gather announces an upgrade and has many processes adopted by the supervisor that say that they are generations.
+func gather(c *supervise.Client) error {
+	upgrading := signed(supervise.Upgrading, 1)
+	upgrading.Within = limit
+	if err := c.Tell(signed(supervise.Serving, 1)); err != nil {
+		return err
+	}
+	if err := c.Tell(upgrading); err != nil {
+		return err
+	}
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Env = append(os.Environ(), reexec.Env+"=crowd")
+	cmd.Stdout, cmd.Stderr, cmd.ExtraFiles = os.Stdout, os.Stderr, []*os.File{c.File()}
+	if err := cmd.Run(); err != nil {
+		return err
+	}
+	fmt.Println("gathered")
+	for range 2 {
+		go func() {
+			for c.Tell(signed(supervise.Alive, 1)) == nil {
+			}
+		}()
+	}
+	return nil
+}
+
+func startCrowd() error {
+	for range crowd {
+		cmd := exec.Command("/proc/self/exe")
+		cmd.Env = append(os.Environ(), reexec.Env+"=member")
+		cmd.Stdout, cmd.Stderr, cmd.ExtraFiles = os.Stdout, os.Stderr, []*os.File{os.NewFile(3, "channel")}
+		if err := cmd.Start(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func join() error {
+	if err := sayStarting(os.NewFile(3, "channel")); err != nil {
+		return err
+	}
+	fmt.Println("pid", os.Getpid(), "member")
+	time.Sleep(limit)
+	return nil
+}
+
+// A stop is passed on within a second, also where many generations have ended at once and the channel is flooded.
+func TestManyEndsDoNotKeepTheSupervisorFromItsWork(t *testing.T) {
+	f := start(t, "crowd")
+	var members []int
+	for gathered := false; len(members) < crowd || !gathered; {
+		said := f.line("")
+		if gathered = gathered || said == "gathered"; said == "gathered" {
+			continue
+		}
+		pid, err := strconv.Atoi(strings.Fields(said)[1])
+		must(t, err)
+		members = append(members, pid)
+	}
+	for _, pid := range members { // it is adopted when its parent has ended
+		for parentOf(t, pid) != f.cmd.Process.Pid {
+			time.Sleep(time.Millisecond)
+		}
+	}
+	must(t, f.cmd.Process.Signal(syscall.SIGSTOP))
+	for _, pid := range members {
+		must(t, syscall.Kill(pid, syscall.SIGKILL))
+	}
+	must(t, f.cmd.Process.Signal(syscall.SIGCONT))
+	f.logs("a generation has ended")
+	began := time.Now()
+	must(t, f.cmd.Process.Signal(syscall.SIGTERM))
+	f.line("generation 1 stops")
+	if took := time.Since(began); took > 2*time.Second { // one for the supervisor, one for a machine that is busy
+		t.Errorf("the stop has been passed on after %v", took)
+	}
+}
+
+// A log that nobody takes any more, as where a generation has shut it down, does not end the supervisor; nor do its children
+// ignore what it survives.
+func TestSupervisorSurvivesItsLog(t *testing.T) {
+	r, w, err := os.Pipe()
+	must(t, err)
+	f := startLogging(t, "server", w)
+	must(t, w.Close())
+	must(t, r.Close())
+	f.line("serves")
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", f.cmd.Process.Pid))
+	must(t, err)
+	_, ignored, _ := strings.Cut(string(status), "SigIgn:")
+	mask, err := strconv.ParseUint(strings.Fields(ignored)[0], 16, 64)
+	if err != nil || mask&(1<<(syscall.SIGPIPE-1)) != 0 {
+		t.Errorf("the supervisor ignores the signals %x, %v, and so would its children", mask, err)
+	}
+	must(t, f.cmd.Process.Signal(syscall.SIGTERM)) // is logged
+	f.line("generation 1 stops")
+	if err := f.cmd.Wait(); err != nil {
+		t.Errorf("the supervisor has ended with %v", err)
+	}
+}

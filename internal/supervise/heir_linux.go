@@ -1,0 +1,50 @@
+package supervise
+
+import (
+	"os"
+	"path/filepath"
+	"strconv"
+	"time"
+)
+
+// A generation may be killed when it has just started its successor, which carries on alone. That one has not spoken yet, so all
+// that is known of it is whose successor it will be.
+
+// expectHeir bounds how long one may come: that is what the generation which has ended had said that its upgrade may take.
+func (s *supervisor) expectHeir() {
+	if s.generations.lost != nil {
+		s.tooLate = time.After(s.generations.within)
+	}
+}
+
+// awaitsHeir reports whether one may still come.
+func (s *supervisor) awaitsHeir() bool {
+	lost := s.generations.lost
+	if lost == nil || s.generations.stopping {
+		return false
+	}
+	if s.mayHaveHeir(lost) {
+		return true
+	}
+	s.generations.lost = nil
+	return false
+}
+
+// mayHaveHeir reports whether a process lives that could be the successor of a generation that has ended. It or a script before it is
+// an orphan then, which this process has adopted. What else the program has started may be taken for it, until time is over.
+func (s *supervisor) mayHaveHeir(lost *generation) bool {
+	paths, _ := filepath.Glob("/proc/[0-9]*") // the pattern is good
+	for _, path := range paths {
+		pid, err := strconv.Atoi(filepath.Base(path))
+		if err != nil || s.generations.find(pid) != nil {
+			continue
+		}
+		if k, err := readKin(pid); err != nil || k.parent != os.Getpid() {
+			continue
+		}
+		if _, err := s.mayBeSuccessor(pid, lost); err == nil {
+			return true
+		}
+	}
+	return false
+}
