@@ -321,13 +321,13 @@ func TestWhoIsBelieved(t *testing.T) {
 	channel := takeChannel(t, generation, supervisor)
 	must(t, sayServing(channel))
 	must(t, channel.Close())
-	f.logs(fmt.Sprintf(`pid=%d error="it does not descend from any generation"`, os.Getpid()))
+	f.logs(fmt.Sprintf(`pid=%d error="not believed: it does not descend from any generation"`, os.Getpid()))
 
 	if another != 0 {
 		time.Sleep(time.Second) // the log says at most one such thing in it
 		must(t, syscall.Kill(another, syscall.SIGUSR2))
 		f.line("said another user's")
-		f.logs(fmt.Sprintf(`pid=%d error="it is of user 1, and generation 1 of user 65534"`, another))
+		f.logs(fmt.Sprintf(`pid=%d error="not believed: it is of user 1, and generation 1 of user 65534"`, another))
 	}
 	if now, err := os.Stat(exe); err != nil || !os.SameFile(before, now) {
 		t.Errorf("the supervisor runs another binary: %v", err)
