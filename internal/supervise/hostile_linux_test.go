@@ -456,6 +456,10 @@ func block(c *supervise.Client) error {
 	if err != nil {
 		return err
 	}
+	// The supervisor must be the last to close them: meanwhile it reads nothing.
+	if err := stop(os.Getppid()); err != nil {
+		return err
+	}
 	for i, to := range []syscall.Conn{notify.(syscall.Conn), c.File()} {
 		if err := sendWith(to, `{"v":1,"kind":"alive"}`, conns[i]); err != nil {
 			return err
@@ -463,6 +467,9 @@ func block(c *supervise.Client) error {
 		// In this process the descriptor goes: the one on its way is the last, and whoever gets it closes the connection.
 		fd := descriptorOf(conns[i])
 		_ = unix.Dup3(int(os.Stdin.Fd()), fd, unix.O_CLOEXEC)
+	}
+	if err := syscall.Kill(os.Getppid(), syscall.SIGCONT); err != nil {
+		return err
 	}
 	for _, text := range []string{"", "x", strings.Repeat("{", 60<<10), `{"v":1,"kind":"alive"}`} {
 		for _, to := range []io.Writer{notify, c.File()} {
@@ -477,6 +484,26 @@ func block(c *supervise.Client) error {
 	}
 	fmt.Println("floods")
 	return nil
+}
+
+// stop stops all threads of a process, of which the kernel tells each by itself.
+func stop(pid int) error {
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		return err
+	}
+	for {
+		stopped := true
+		threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+		for _, path := range threads {
+			text, readErr := os.ReadFile(path)
+			err = errors.Join(err, readErr)
+			stopped = stopped && strings.Contains(string(text), ") T ")
+		}
+		if stopped || err != nil {
+			return err
+		}
+		time.Sleep(time.Millisecond)
+	}
 }
 
 func descriptorOf(c syscall.Conn) (n int) {

@@ -179,7 +179,7 @@ func (s *soak) crash() {
 		{"exit early", daemontest.Fault("exit early"), "exit status 3"},
 		{"exit", daemontest.Fault("exit"), "exit status 4"},
 		{"exit with the PID file", daemontest.Fault("exit with the PID file"), "exit status 4"},
-		{"panic early", daemontest.Fault("panic early"), "exit status 2"},
+		{"panic early", daemontest.Fault("panic early"), "panic: early fault"},
 		{"panic", daemontest.Fault("panic"), "panic: late fault"},
 		{"panic in a goroutine", daemontest.Fault("panic in a goroutine"), "panic: fault elsewhere"},
 	})
