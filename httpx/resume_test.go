@@ -143,7 +143,9 @@ func TestServeThatReturnsWhileDraining(t *testing.T) {
 				s.resume(t)
 			}
 			_ = other.Close()
-			<-served
+			if err := <-served; err == nil {
+				t.Error("Serve = nil, want why it has returned")
+			}
 			synctest.Wait()
 			if before {
 				s.resume(t)

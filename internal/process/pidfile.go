@@ -1,6 +1,7 @@
 package process
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -65,26 +66,38 @@ func create(path string, flag int, mode fs.FileMode) (*os.File, error) {
 func newPrefix(path string) string { return "." + filepath.Base(path) + ".new." }
 
 // replaceFile writes a new file and renames it over path, so that a reader sees
-// the old content or the new.
+// the old content or the new. Its mode is 0644: monitoring reads it as another user. In a directory
+// of another user's it is made, renamed and removed as safepath does that.
 func replaceFile(path string, data []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(path), newPrefix(path)+"*")
+	f, name, err := createBeside(path)
 	if err != nil {
 		return err
 	}
 	if err = fault.Disk(); err == nil {
 		_, err = f.Write(data)
 	}
-	if err == nil {
-		err = f.Chmod(0o644) // CreateTemp makes it 0600, and monitoring reads it as another user
-	}
 	err = errors.Join(err, f.Close())
 	if err == nil {
-		err = os.Rename(f.Name(), path)
+		err = rename(name, path)
 	}
 	if err != nil {
-		_ = os.Remove(f.Name())
+		_ = unlink(name)
 	}
 	return err
+}
+
+// createBeside makes a file under a name that nobody has. Another user whose directory that is could be there first every
+// time, if he knew the name.
+func createBeside(path string) (f *os.File, name string, err error) {
+	const tries = 100
+	for range tries {
+		name = filepath.Join(filepath.Dir(path), newPrefix(path)+rand.Text())
+		f, err = create(name, os.O_WRONLY, 0o644)
+		if !errors.Is(err, fs.ErrExist) {
+			break
+		}
+	}
+	return f, name, err
 }
 
 // remove removes a file that may be missing.

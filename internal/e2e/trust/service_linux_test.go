@@ -1,7 +1,6 @@
 package trust
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -98,6 +97,11 @@ func (s *service) start(t *testing.T) {
 // end kills every process that runs the daemon's program, and shows the log of a test that failed.
 func (s *service) end(t *testing.T) {
 	t.Helper()
+	_ = s.front.Process.Signal(syscall.SIGTERM) // one that is killed leaves its notify socket
+	select {
+	case <-s.ended:
+	case <-time.After(termLimit):
+	}
 	_ = s.front.Process.Kill()
 	<-s.ended
 	endAll(t, s.dir)
@@ -231,7 +235,6 @@ func (s *service) logText() string {
 type attacker struct {
 	cmd   *exec.Cmd
 	stdin io.Closer
-	out   *bytes.Buffer
 	ready chan string // what it says until it is ready, or has ended
 	read  chan struct{}
 }

@@ -32,7 +32,7 @@ func childOf(t *testing.T, pid int) (child int) {
 		must(t, err)
 		for _, path := range paths {
 			text, _ := os.ReadFile(path) // the thread may have ended
-			for _, field := range strings.Fields(string(text)) {
+			for field := range strings.FieldsSeq(string(text)) {
 				child, err = strconv.Atoi(field)
 				must(t, err)
 			}
@@ -102,6 +102,7 @@ func TestKilledGenerationWithoutSuccessor(t *testing.T) {
 // A program that clears its environment before it calls gozd is no other daemon by that: each process knows what it is.
 func TestClearedEnvironment(t *testing.T) {
 	forgetful := func(t *testing.T) *daemon.Daemon {
+		t.Helper()
 		d := newDaemon(t, "watched", "supervise yes")
 		must(t, os.WriteFile(filepath.Join(d.Dir, "forget"), nil, 0o644))
 		return d

@@ -42,7 +42,7 @@ func imitate(args []string) error {
 func lockAndWrite(pidfile string) error {
 	lock, err := os.OpenFile(process.LockPath(pidfile), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err == nil {
-		lockFile = lock
+		held = append(held, lock)
 		err = unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 	}
 	if err != nil && !os.IsExist(err) {
@@ -64,9 +64,6 @@ func lockAndWrite(pidfile string) error {
 	}
 	return writeNew(pidfile, []byte(strconv.Itoa(os.Getpid())+"\n"))
 }
-
-// lockFile keeps the lock.
-var lockFile *os.File
 
 func writeNew(path string, data []byte) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)

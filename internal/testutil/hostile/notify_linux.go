@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"strings"
 
@@ -106,5 +107,5 @@ func lingering() (int, error) {
 	return fd, nil
 }
 
-// held are listeners that must not be collected.
-var held []net.Listener
+// held is what must not be collected.
+var held []io.Closer
