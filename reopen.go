@@ -1,6 +1,10 @@
 package gozd
 
-import "bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
+import (
+	"time"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
+)
 
 // Whoever rotates the log asks the process that the PID file names to reopen it. During an upgrade
 // that is the old generation, while the new one may have opened the file just before it was
@@ -36,10 +40,27 @@ func (d *Daemon) reopenSuccessor(pid int) {
 	}
 }
 
+// justReplaced is how long a request to reopen the log may take from whoever has read in the PID file that this generation
+// serves.
+const justReplaced = time.Second
+
+// isReplacedNow reports whether this generation served a moment ago. Whoever rotates the log may still take it for the one that
+// serves, and only that one asks the others, such as those that have been replaced long ago.
+func (d *Daemon) isReplacedNow() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.phase == leaving && d.successor != 0 && time.Since(d.entered) < justReplaced
+}
+
+// logMoved reports whether another file stands where this process has opened its log.
+func (d *Daemon) logMoved() bool {
+	return d.conf.Daemon.Log != "" && process.LogMoved(d.conf.Daemon.Log)
+}
+
 // followLog reopens a log file that has been moved away since this process opened it. It is called
 // when the PID file and the state file name this process: who moves the file later will ask it.
 func (d *Daemon) followLog() {
-	if path := d.conf.Daemon.Log; path == "" || !process.LogMoved(path) {
+	if !d.logMoved() {
 		return
 	}
 	go func() { _ = d.reopen() }() // as if it had been asked: the program may have files of its own

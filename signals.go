@@ -83,7 +83,11 @@ func (d *Daemon) act(sig os.Signal) {
 		}
 		d.Quit()
 	case sigReopen:
-		_ = d.reopen() // it has been logged
+		meant := d.isReplacedNow() && d.logMoved() // for the daemon
+		_ = d.reopen()                             // it has been logged
+		if meant {
+			d.forwardToSuccessor(sig)
+		}
 	case sigRollback:
 		go d.rollBack(onTrial, errRolledBack)
 	}
