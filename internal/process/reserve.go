@@ -18,7 +18,7 @@ type Reserve struct {
 func (r *Reserve) Fill(n int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	low := maxFiles() < 2*n
+	low := maxFiles() < n
 	for n = min(n, maxFiles()/2); len(r.files) < n; {
 		f, err := os.Open(os.DevNull)
 		if err != nil {
