@@ -64,7 +64,7 @@ func (m *matrixTable) row(w *tabwriter.Writer, first string, column func(fault s
 var (
 	anyPID  = regexp.MustCompile(`\bpid([ =])\d+`)
 	anyPath = regexp.MustCompile(`(/[\w.-]+)+/`)
-	anyTemp = regexp.MustCompile(`\.new\.\d+`)
+	anyTemp = regexp.MustCompile(`\.new\.\w+`)
 )
 
 // words are what an operator reads, without what differs from run to run.

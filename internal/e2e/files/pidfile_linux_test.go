@@ -80,7 +80,7 @@ func TestPIDDirectoryNotWritable(t *testing.T) {
 	if err := d.Configure(daemontest.OnlyWeb, "user nobody"); err != nil { // root takes the lock, and cannot come back
 		t.Fatal(err)
 	}
-	wantFailure(t, d.Command(t.Context()), `PID file: open .*/\.app\.pid\.new\.\d+: permission denied`)
+	wantFailure(t, d.Command(t.Context()), `PID file: open .*/\.app\.pid\.new\.\w+: permission denied`)
 
 	if err := d.Configure(daemontest.OnlyWeb); err != nil {
 		t.Fatal(err)
@@ -93,7 +93,7 @@ func TestPIDDirectoryNotWritable(t *testing.T) {
 	}
 	l := loadtest.StartLight(t, d)
 	chmod(t, d.Dir, 0o555)
-	wantFailure(t, gozdctl(t, d, "upgrade"), fmt.Sprintf(`upgrade failed at ready: pid \d+: PID file: open .*/\.app\.pid\.new\.\d+: permission denied; pid %d serves on`, s.PID))
+	wantFailure(t, gozdctl(t, d, "upgrade"), fmt.Sprintf(`upgrade failed at ready: pid \d+: PID file: open .*/\.app\.pid\.new\.\w+: permission denied; pid %d serves on`, s.PID))
 	wantServesOn(t, d, s, 1)
 	chmod(t, d.Dir, 0o755)
 	daemontest.Upgrade(t, d)

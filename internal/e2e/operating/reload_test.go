@@ -33,7 +33,7 @@ func TestReload(t *testing.T) {
 		t.Fatal(err)
 	}
 	daemontest.Fault("exit")(t, d)
-	wantReload(t, d, 1, fmt.Sprintf(`\[GOZDERR\] reload: upgrade failed at .+; pid %d serves on`, serving.PID))
+	wantReload(t, d, 1, fmt.Sprintf(`\[GOZDERR\] reload: upgrade failed at .+; pid %d serves on; what has failed is still in place, and the next restart will start it`, serving.PID))
 }
 
 // TestReloadBySignal is of a daemon whose control socket somebody has removed.
