@@ -68,6 +68,9 @@ func (g *generation) replaceBy(t *testing.T, next *generation) {
 	g.succession.ReplaceBy(t, next.succession)
 }
 
+// exchangeLimit is how long a client waits for an answer.
+const exchangeLimit = 30 * time.Second
+
 // client dials g, and fails instead of waiting for ever.
 func (g *generation) client(t *testing.T) *client1 {
 	t.Helper()
@@ -76,7 +79,7 @@ func (g *generation) client(t *testing.T) *client1 {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { c.Close() })
-	c.SetDeadline(time.Now().Add(30 * time.Second))
+	c.SetDeadline(time.Now().Add(exchangeLimit))
 	return newClient1(c)
 }
 
@@ -110,6 +113,9 @@ func by(name string) http.Handler {
 // post sends a request and returns the body of its answer, which must not close
 // the connection.
 func (c *client1) post(body string) (string, error) {
+	if err := c.SetDeadline(time.Now().Add(exchangeLimit)); err != nil {
+		return "", err
+	}
 	if _, err := fmt.Fprintf(c, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", len(body), body); err != nil {
 		return "", err
 	}

@@ -285,7 +285,7 @@ func hangUp(t *testing.T, s *process.State) {
 // times: one serves, and the other says which.
 func TestTwoStarts(t *testing.T) {
 	d := daemontest.Prepare(t, binaries.Mixed(t), daemontest.OnlyWeb)
-	for n := range 100 {
+	for n := range 25 {
 		said := startTwo(t, d)
 		s, err := d.State()
 		if err != nil {
