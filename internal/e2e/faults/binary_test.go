@@ -140,7 +140,7 @@ func TestTruncatedBinary(t *testing.T) {
 	loadtest.End(t, l)
 }
 
-// TestManyFailedUpgrades has an upgrade fail and another succeed, a hundred times:
+// TestManyFailedUpgrades has an upgrade fail and another succeed, again and again:
 // failures leave nothing behind, neither in the daemon nor in its successors.
 func TestManyFailedUpgrades(t *testing.T) {
 	require.Linux(t)

@@ -281,8 +281,8 @@ func hangUp(t *testing.T, s *process.State) {
 	}
 }
 
-// TestTwoStarts starts two daemons on one configuration at the same time, a hundred
-// times: one serves, and the other says which.
+// TestTwoStarts starts two daemons on one configuration at the same time, again and
+// again: one serves, and the other says which.
 func TestTwoStarts(t *testing.T) {
 	d := daemontest.Prepare(t, binaries.Mixed(t), daemontest.OnlyWeb)
 	for n := range 25 {
