@@ -83,7 +83,7 @@ func (d *Daemon) becomeReady() error {
 	}
 	defer close(d.settled) // a stop that comes meanwhile removes these files after they are written
 	fault.At(fault.BeforeReady)
-	if err := d.writePID(); err != nil {
+	if err := process.WritePID(d.PIDFile(), os.Getpid()); err != nil {
 		return err
 	}
 	if err := d.receiveConnections(); err != nil {

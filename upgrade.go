@@ -54,20 +54,17 @@ func (d *Daemon) upgrade(tell func(protocol.Event)) error {
 	var access map[string]socket.Options
 	var forward *channel
 	var back *returnChannel
-	var pidfile *os.File
 	next, err := d.up.Upgrade(func() []upgrade.Ancestor { // while the successor starts, which takes longer
 		announce()
 		access = d.socketAccess()
 		d.allowSharing(true)
 		forward, back = d.offerChannel(), d.offerReturn()
-		pidfile = d.offerPID(a.generation)
 		return append(d.livingAncestors(), d.self())
 	}, d.watch(a))
 	d.trialEnded(err == nil)
 	d.allowSharing(false)
 	d.withdraw(forward, err != nil)
 	d.closeReturn(back)
-	d.withdrawPID(pidfile, a.generation)
 	if err != nil {
 		d.restoreAccess(access)
 		return d.upgradeFailed(err)

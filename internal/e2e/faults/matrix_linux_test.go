@@ -109,8 +109,8 @@ var matrixFaults = []struct {
 	}},
 	{name: "HUP again", inject: (*cell).hangUp, expect: always(upgraded)},
 	{name: "TERM", inject: (*cell).terminate, expect: always(ended)},
-	{name: "disk full", inject: (*cell).fillDisk, expect: failsBefore(points.Told), smallDisk: true},
-	{name: "no descriptors", inject: (*cell).takeDescriptors, expect: failsBefore(points.BeforeReady)},
+	{name: "disk full", inject: (*cell).fillDisk, expect: failsBefore(points.PIDWritten), smallDisk: true},
+	{name: "no descriptors", inject: (*cell).takeDescriptors, expect: failsBefore(points.PIDWritten)},
 	{name: "binary deleted", inject: (*cell).deleteBinary, expect: failsBefore(points.Configuration)},
 }
 

@@ -14,7 +14,6 @@ import (
 	points "bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/fault"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemon"
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemontest"
 )
 
 // other returns the other process, or 0 if there is none.
@@ -92,16 +91,9 @@ func mountSmall(t *testing.T, dir string) bool {
 	return true
 }
 
-// fillDisk leaves no room on the file system of the PID file. The parent has taken what the
-// child needs there while it starts it.
+// fillDisk leaves no room on the file system of the PID file.
 func (c *cell) fillDisk() {
 	c.t.Helper()
-	if c.pids[child] != 0 && c.step.before(points.PIDWritten) {
-		daemontest.Await(c.t, "the child's PID file", func() bool {
-			found, err := filepath.Glob(filepath.Join(c.runDir, ".app.pid.new.*"))
-			return err == nil && len(found) > 0
-		})
-	}
 	if !c.small {
 		c.touch(points.DiskFull)
 		c.undo = append(c.undo, func() { _ = os.Remove(filepath.Join(c.faults, points.DiskFull)) })
