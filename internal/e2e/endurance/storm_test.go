@@ -18,7 +18,7 @@ const (
 	stormEnv = "GOZD_STORM"
 
 	// stormDefault keeps ordinary runs of the tests short.
-	stormDefault = 40
+	stormDefault = 20
 
 	// stormRhythm is the time from one upgrade to the next. If one takes longer,
 	// the next follows at once.

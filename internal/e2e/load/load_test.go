@@ -11,9 +11,9 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/loadtest"
 )
 
-// TestLoadOverTwentyUpgrades upgrades each mode twenty times on each kind of
+// TestLoadOverUpgrades upgrades each mode several times on each kind of
 // socket, and nobody notices.
-func TestLoadOverTwentyUpgrades(t *testing.T) {
+func TestLoadOverUpgrades(t *testing.T) {
 	upgrades := upgrades()
 	for _, mode := range []struct {
 		group, options string

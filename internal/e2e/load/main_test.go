@@ -14,5 +14,5 @@ func upgrades() int {
 	if testing.Short() {
 		return 4
 	}
-	return 20
+	return 8
 }

@@ -193,7 +193,7 @@ func waitMoved(t *testing.T, d *daemon.Daemon) {
 // upgraded. All of them hear every line of their room once and in order, whichever
 // generation its speaker is in, and nobody is disconnected.
 func TestChatOverManyUpgrades(t *testing.T) {
-	const upgrades = 12
+	const upgrades = 6
 	for _, listen := range []string{"127.0.0.1:0", "unix:x.sock"} {
 		t.Run(listen, func(t *testing.T) {
 			d := startChat(t, binaries.Chat(t), listen)

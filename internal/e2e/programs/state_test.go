@@ -14,7 +14,7 @@ import (
 // lines are counted over all generations: each keeps its one connection, no line is
 // lost, and none is counted twice.
 func TestHandlersHandTheirStateOver(t *testing.T) {
-	const upgrades, clients = 20, 8
+	const upgrades, clients = 8, 8
 	for _, listen := range []string{"127.0.0.1:0", "unix:x.sock"} {
 		t.Run(listen, func(t *testing.T) {
 			d := daemontest.Start(t, "[state]\nmode tcp\nlisten "+listen+"\n"+daemontest.Asking)

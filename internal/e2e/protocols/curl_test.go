@@ -14,7 +14,7 @@ import (
 )
 
 // TestHTTP2ByCurl has curl, with an HTTP/2 of its own, send request after request
-// on one connection through twenty upgrades.
+// on one connection through several upgrades.
 func TestHTTP2ByCurl(t *testing.T) {
 	curl := require.Tool(t, "curl", "package curl")
 	if features, err := exec.Command(curl, "--version").Output(); err != nil || !bytes.Contains(features, []byte("HTTP2")) {
@@ -34,7 +34,7 @@ func TestHTTP2ByCurl(t *testing.T) {
 			}
 		})
 	}
-	for range 20 {
+	for range 8 {
 		before := runs.Load()
 		for runs.Load() == before && !t.Failed() {
 			daemontest.Upgrade(t, d) // while they run

@@ -110,11 +110,11 @@ func clientPorts(t *testing.T, to load.Target) map[string]bool {
 	return ports
 }
 
-// upgradeUnderH2load runs h2load with HTTP/1.1, as often as twenty upgrades take, and
+// upgradeUnderH2load runs h2load with HTTP/1.1, as often as ten upgrades take, and
 // calls look before and after each upgrade. No answer is missing or bad.
 func upgradeUnderH2load(t *testing.T, d *daemon.Daemon, url string, clients int, look func(run int)) {
 	t.Helper()
-	const requests, upgrades = 10_000, 20
+	const requests, upgrades = 10_000, 10
 	want := map[string]int{
 		"total": requests, "started": requests, "done": requests, "succeeded": requests, "2xx": requests,
 		"failed": 0, "errored": 0, "timeout": 0, "3xx": 0, "4xx": 0, "5xx": 0,

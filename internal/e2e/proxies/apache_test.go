@@ -58,7 +58,7 @@ func startApache(t *testing.T, backend load.Target) front.Server {
 	return front.Start(t, to, filepath.Join(dir, "error.log"), apache, "-d", dir, "-f", conf, "-D", "FOREGROUND")
 }
 
-// TestFastCGIBehindApache upgrades a FastCGI daemon twenty times while Apache's
+// TestFastCGIBehindApache upgrades a FastCGI daemon several times while Apache's
 // mod_proxy_fcgi passes requests to it on connections that it keeps.
 func TestFastCGIBehindApache(t *testing.T) {
 	for _, listen := range []string{"127.0.0.1:0", "unix:app.sock\nsocket_mode 0666"} {

@@ -21,12 +21,12 @@ func passable(t *testing.T, dir string) {
 	}
 }
 
-// upgradeBehind upgrades a daemon twenty times while keep-alive clients post to it
+// upgradeBehind upgrades a daemon several times while keep-alive clients post to it
 // through a web server, with pauses and without. Every generation has to answer,
 // and none may fail.
 func upgradeBehind(t *testing.T, d *daemon.Daemon, f front.Server) {
 	t.Helper()
-	const upgrades = 20
+	const upgrades = 8
 	l := load.New(nil)
 	for name, size := range map[string]int{"0": load.NoBody, "1": 1, "200,000": 200_000} {
 		l.Add("POST of "+name+" bytes", 2, func() (load.Client, error) {

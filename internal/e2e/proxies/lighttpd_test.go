@@ -46,7 +46,7 @@ func startLighttpd(t *testing.T, backend load.Target) front.Server {
 	return front.Start(t, to, filepath.Join(dir, "error.log"), lighttpd, "-D", "-f", conf)
 }
 
-// TestFastCGIBehindLighttpd upgrades a FastCGI daemon twenty times while lighttpd's
+// TestFastCGIBehindLighttpd upgrades a FastCGI daemon several times while lighttpd's
 // mod_fastcgi passes requests to it.
 func TestFastCGIBehindLighttpd(t *testing.T) {
 	for _, listen := range []string{"127.0.0.1:0", "unix:app.sock"} {

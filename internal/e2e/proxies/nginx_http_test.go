@@ -17,7 +17,7 @@ const passHTTP = `
 			proxy_next_upstream off;
 `
 
-// TestHTTPBehindNginx upgrades a daemon twenty times while nginx, as a reverse
+// TestHTTPBehindNginx upgrades a daemon several times while nginx, as a reverse
 // proxy, passes POSTs to it on connections that it keeps.
 func TestHTTPBehindNginx(t *testing.T) {
 	for _, listen := range []string{"127.0.0.1:0", "unix:web.sock"} {

@@ -9,7 +9,7 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/front"
 )
 
-// TestFastCGIBehindNginx upgrades a FastCGI daemon twenty times while nginx passes
+// TestFastCGIBehindNginx upgrades a FastCGI daemon several times while nginx passes
 // requests to it, on fresh connections and on kept ones.
 func TestFastCGIBehindNginx(t *testing.T) {
 	for _, listen := range []string{"127.0.0.1:0", "unix:app.sock"} {
