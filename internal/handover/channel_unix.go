@@ -20,6 +20,7 @@ type channel struct {
 	conn     *net.UnixConn
 	writing  sync.Mutex
 	stopping atomic.Bool // interrupt was called
+	until    time.Time   // a frame that is begun may take that long; set before stopping
 }
 
 // Pair makes the two ends of a channel, one for this process and one to be passed
@@ -55,22 +56,50 @@ func open(f *os.File) (*channel, error) {
 
 func (c *channel) close() { _ = c.conn.Close() }
 
-// write sends a frame, with a descriptor if fd is not negative.
-func (c *channel) write(f frame, fd int) error {
-	var oob []byte
-	if fd >= 0 {
-		oob = syscall.UnixRights(fd)
-	}
-	data := f.append(make([]byte, 0, headerLen+len(f.payload)))
+// write sends a frame without a descriptor.
+func (c *channel) write(f frame) error {
 	c.writing.Lock()
 	defer c.writing.Unlock()
-	// The descriptor leaves with the first byte; the rest may need several
-	// writes when the other side is slow.
-	n, _, err := c.conn.WriteMsgUnix(data, oob, nil)
-	if err == nil && n < len(data) {
-		_, err = c.conn.Write(data[n:])
-	}
+	_, err := c.conn.Write(f.append(nil))
 	return err
+}
+
+// writeWith sends a frame with the descriptor of conn. That is held for an instant at a time, and not while the
+// other side is awaited, or its Close would wait too. After a Close the frame is not sent, and err says so;
+// writeErr is the channel's.
+func (c *channel) writeWith(f frame, conn syscall.RawConn) (writeErr, err error) {
+	raw, err := c.conn.SyscallConn()
+	if err != nil {
+		return err, nil
+	}
+	data := f.append(nil)
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	var n int
+	waitErr := raw.Write(func(to uintptr) (done bool) {
+		err = conn.Control(func(fd uintptr) { n, writeErr = sendWith(int(to), data, int(fd)) })
+		return err != nil || !errors.Is(writeErr, syscall.EAGAIN)
+	})
+	if err == nil && waitErr != nil {
+		writeErr = waitErr
+	}
+	if err != nil || writeErr != nil || n == len(data) {
+		return writeErr, err
+	}
+	// The descriptor has left with the first byte. The rest may need several
+	// writes when the other side is slow.
+	_, writeErr = c.conn.Write(data[n:])
+	return writeErr, nil
+}
+
+// sendWith sends what there is room for, and fd with it; or EAGAIN, and nothing.
+func sendWith(to int, data []byte, fd int) (n int, err error) {
+	for {
+		n, err = syscall.SendmsgN(to, data, syscall.UnixRights(fd), nil, 0)
+		if !errors.Is(err, syscall.EINTR) {
+			return n, err
+		}
+	}
 }
 
 // read returns the next frame and the descriptor that came with it, or -1. lost
@@ -113,19 +142,29 @@ func (c *channel) readRest(header [headerLen]byte, n int) (frame, error) {
 	return f, c.readFull(f.payload)
 }
 
-// readFull fills b, also after interrupt: a frame that is begun is read whole.
+// errHalf is for a frame whose rest does not come.
+var errHalf = errors.New("handover: the rest of a frame is missing")
+
+// readFull fills b, also after interrupt: a frame that is begun is read whole, if its rest comes soon.
 func (c *channel) readFull(b []byte) error {
 	for len(b) > 0 {
 		n, err := c.conn.Read(b)
 		b = b[n:]
 		if errors.Is(err, os.ErrDeadlineExceeded) && c.stopping.Load() {
-			err = c.conn.SetReadDeadline(time.Time{})
+			err = c.awaitRest()
 		}
 		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func (c *channel) awaitRest() error {
+	if !time.Now().Before(c.until) {
+		return errHalf
+	}
+	return c.conn.SetReadDeadline(c.until)
 }
 
 // received returns the descriptor in a control message, closed on exec, or -1.
@@ -158,8 +197,13 @@ func closeFD(fd int) {
 	}
 }
 
+// restWait is how long a frame may take that is begun when its channel is passed on. Whoever writes one does so at
+// once, but can be stopped in between.
+const restWait = 5 * time.Second
+
 // interrupt has read return between two frames, at once and from then on.
 func (c *channel) interrupt() {
+	c.until = time.Now().Add(restWait)
 	c.stopping.Store(true)
 	_ = c.conn.SetReadDeadline(time.Unix(1, 0))
 }

@@ -166,3 +166,61 @@ func wantOnce(t *testing.T, n int, all ...[]taken) {
 		t.Errorf("%d connections were taken, want %d", len(times), n)
 	}
 }
+
+// A connection is closed while its move waits for a receiver that does not read: Close does not wait with it, and
+// what has not left yet stays here.
+func TestCloseOfAConnectionDuringItsMove(t *testing.T) {
+	s, r := fake(t)
+	half, _, halfResult := moves(t, s, 1, func(int) []byte { return make([]byte, handover.MaxState) })
+	first := make([]byte, 1)
+	if _, err := io.ReadFull(r, first); err != nil { // it has begun, and does not fit
+		t.Fatal(err)
+	}
+	behind, clients, results := moves(t, s, 5, name)
+	for _, c := range append(half, behind...) {
+		closed := make(chan error, 1)
+		go func() { closed <- c.Close() }()
+		if err := within(t, closed, "Close"); err != nil {
+			t.Errorf("Close = %v", err)
+		}
+	}
+	if _, err := clients[0].Read(first); !errors.Is(err, io.EOF) {
+		t.Errorf("the client reads %v, want EOF", err)
+	}
+	if _, err := io.CopyN(io.Discard, r, handover.HeaderLen+int64(len("\x03web"))+handover.MaxState-1); err != nil {
+		t.Fatal(err)
+	}
+	for range behind {
+		if err := within(t, results, "Move"); !errors.Is(err, net.ErrClosed) {
+			t.Errorf("Move of what is closed = %v, want net.ErrClosed", err)
+		}
+	}
+	r.say(t, handover.KindTaken, 1, "")
+	if err := within(t, halfResult, "Move"); err != nil {
+		t.Errorf("Move of what had left = %v", err)
+	}
+}
+
+// A sender is stopped in the midst of a frame: whoever passes its channel on does not wait for it, and the connection stays with it.
+func TestPassOnInTheMidstOfAFrame(t *testing.T) {
+	ours, theirs := channel(t)
+	got := newShelf(t)
+	r := receiver(t, got.take)
+	if err := r.Add(theirs); err != nil {
+		t.Fatal(err)
+	}
+	frame := handover.AppendFrame(nil, handover.KindConn, 1, make([]byte, handover.MaxState))
+	// More than the channel holds, so that some has been read when all but the end is written.
+	if _, err := ours.Write(frame[:len(frame)-1]); err != nil {
+		t.Fatal(err)
+	}
+	passed := make(chan struct{})
+	go func() {
+		r.PassOn(nil)
+		close(passed)
+	}()
+	within(t, passed, "PassOn")
+	if _, err := io.ReadAll(ours); err != nil { // the greeting, and the end
+		t.Error(err)
+	}
+}

@@ -46,7 +46,7 @@ func (r *Receiver) Add(f *os.File) error {
 	if err != nil {
 		return err
 	}
-	if err := ch.write(frame{kind: kindGroups, payload: r.groups}, -1); err != nil {
+	if err := ch.write(frame{kind: kindGroups, payload: r.groups}); err != nil {
 		ch.close()
 		return fmt.Errorf("handover: greet the predecessor: %w", err)
 	}
@@ -62,7 +62,7 @@ func (r *Receiver) Add(f *os.File) error {
 	return nil
 }
 
-// receive reads from one channel. It stops between two frames only.
+// receive reads from one channel. It stops between two frames, or drops the channel.
 func (r *Receiver) receive(ch *channel, done chan<- struct{}) {
 	defer close(done)
 	for {
@@ -72,7 +72,7 @@ func (r *Receiver) receive(ch *channel, done chan<- struct{}) {
 		}
 		if err == nil {
 			fault.At(fault.HandingOver)
-			err = ch.write(r.answer(f, fd, lost), -1)
+			err = ch.write(r.answer(f, fd, lost))
 		}
 		if err != nil {
 			r.drop(ch)
@@ -149,7 +149,8 @@ func (r *Receiver) acceptChannel(file *os.File) error {
 
 // PassOn gives all channels to this process's own successor, so that older
 // generations go on moving connections, and stops reading. What cannot be passed
-// on is closed: then the older generation keeps its connections.
+// on is closed, as is a channel with half a frame whose rest does not come: then
+// the older generation keeps its connections.
 func (r *Receiver) PassOn(to *Sender) {
 	for {
 		ch, done := r.nextChannel()

@@ -86,7 +86,8 @@ func (s *Sender) Takes(group string) bool {
 // or written meanwhile. An error wraps ErrRefused or ErrGone, or says what is wrong
 // with the state; the connection is as before. It may take as long as the
 // successor is busy: taking a connection back from one that has not answered
-// could give it two owners.
+// could give it two owners. A connection that is closed before the successor has
+// room for it is not sent.
 func (s *Sender) Move(group string, state []byte, conn syscall.Conn) error {
 	payload, err := connPayload(group, state)
 	if err != nil {
@@ -130,10 +131,10 @@ const inFlightWait = 5 * time.Second
 
 // write sends a frame with the descriptor of conn. The kernel counts the descriptors of a user that are on their way, in all
 // processes, and refuses more than RLIMIT_NOFILE with ETOOMANYREFS (unix(7)): nothing has been sent then, and there is room again when the
-// successor has read some. The socket is not held while that is awaited, or its Close would wait too.
+// successor has read some.
 func (s *Sender) write(f frame, conn syscall.RawConn) (writeErr, err error) {
 	for deadline, wait := time.Now().Add(inFlightWait), time.Millisecond; ; wait = min(2*wait, 50*time.Millisecond) {
-		err = conn.Control(func(fd uintptr) { writeErr = s.ch.write(f, int(fd)) })
+		writeErr, err = s.ch.writeWith(f, conn)
 		if err != nil || !errors.Is(writeErr, syscall.ETOOMANYREFS) || time.Now().After(deadline) {
 			return writeErr, err
 		}
