@@ -6,7 +6,6 @@ import (
 	"os"
 	"time"
 
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/protocol"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
 )
@@ -14,20 +13,32 @@ import (
 // killWait is how long a process that is killed may take to be gone. It takes milliseconds, unless the kernel is busy with it.
 const killWait = 10 * time.Second
 
-// makePlace ends the oldest generations where with the next one more would live than max_generations says, and waits for that. One that
-// does not end within stop_timeout, as it is stopped or hangs, is killed.
-func (d *Daemon) makePlace(stopped context.Context, a *attempt, announce func()) error {
+// keepBound ends the oldest generations where more live than max_generations says, and waits for that. One that
+// does not end within stop_timeout, as it is stopped or hangs, is killed. A generation does so when it serves, and not before: one that
+// does not come up costs nobody anything. It does so again before it starts the next, should one have been in the way.
+func (d *Daemon) keepBound(stopped context.Context) error {
 	alive := d.endable()
-	tooMany := max(len(alive)+2-d.conf.Daemon.MaxGenerations, 0) // this one, and the next
+	tooMany := max(len(alive)+1-d.conf.Daemon.MaxGenerations, 0) // with this one
 	for _, old := range alive[:min(tooMany, len(alive))] {
-		announce() // this takes longer than whoever watches may expect
-		d.log.Warn("max_generations live: the oldest is ended first", "ancestor", old.PID, "max_generations", d.conf.Daemon.MaxGenerations)
-		a.tell(protocol.Event{Type: protocol.EndingOldest, Generation: old.Generation, PID: old.PID, Seconds: d.stopWait().Seconds()})
+		d.log.Warn("more than max_generations live: the oldest is ended", "ancestor", old.PID, "max_generations", d.conf.Daemon.MaxGenerations)
 		if err := d.endAncestor(stopped, old); err != nil {
 			return &upgrade.Error{Stage: upgrade.StageRefused, Err: err}
 		}
 	}
 	return nil
+}
+
+// keepBoundNow is keepBound for a generation that has just begun to serve; the next upgrade waits for it.
+func (d *Daemon) keepBoundNow() {
+	d.upgrading.Lock()
+	defer d.upgrading.Unlock()
+	if !d.phaseIs(serving) {
+		return
+	}
+	t := d.now()
+	if err := d.keepBound(t.serves); err != nil && t.serves.Err() == nil {
+		d.log.Warn("too many generations", "error", err)
+	}
 }
 
 // endable are the older generations that can be ended: not one that is the supervisor, too.
@@ -52,7 +63,7 @@ func (d *Daemon) endAncestor(ctx context.Context, a upgrade.Ancestor) error {
 	if isGone(ctx, a, killWait) {
 		return nil
 	}
-	return fmt.Errorf("max_generations %d live, and generation %d (pid %d) does not end", d.conf.Daemon.MaxGenerations, a.Generation, a.PID)
+	return fmt.Errorf("more than max_generations %d live, and generation %d (pid %d) does not end", d.conf.Daemon.MaxGenerations, a.Generation, a.PID)
 }
 
 // isGone waits until the process is gone, and reports whether it is.

@@ -46,7 +46,7 @@ func (d *Daemon) upgrade(tell func(protocol.Event)) error {
 	if err := d.askProgram(); err != nil {
 		return d.upgradeFailed(err)
 	}
-	if err := d.makePlace(d.now().serves, a, announce); err != nil {
+	if err := d.keepBound(d.now().serves); err != nil {
 		return d.upgradeFailed(err)
 	}
 	d.forgetReopen()
@@ -217,6 +217,7 @@ func (d *Daemon) watchUpgrades() {
 	case <-d.done:
 		return
 	}
+	d.keepBoundNow()
 	for {
 		select {
 		case <-d.upgrades:
@@ -240,7 +241,7 @@ func (d *Daemon) upgradeIfWanted() {
 
 // upgradeWait is the longest that it takes until an upgrade's outcome is known.
 func (d *Daemon) upgradeWait() time.Duration {
-	wait := d.conf.Daemon.UpgradeTimeout + killWait + d.stopWait() + killWait // the latter for the oldest generation: see makePlace
+	wait := d.conf.Daemon.UpgradeTimeout + killWait + d.stopWait() + killWait // the latter for the oldest generation: see keepBound
 	if d.opts.OnUpgrade != nil {
 		wait += d.conf.Daemon.UpgradeTimeout
 	}

@@ -117,8 +117,6 @@ func (t *upgradeTeller) tell(e protocol.Event) {
 	switch e.Type {
 	case protocol.Waiting:
 		p.step("another upgrade is in progress: waiting for it", "…")
-	case protocol.EndingOldest:
-		p.step(fmt.Sprintf("max_generations live: ending generation %d (pid %d) first", e.Generation, e.PID), "…")
 	case protocol.Superseded:
 		p.step(fmt.Sprintf("it has brought up generation %d (pid %d)", e.Generation, e.PID), ";")
 		t.began = t.app.now()
