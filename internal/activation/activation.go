@@ -13,6 +13,8 @@ import (
 	"syscall"
 
 	systemd "github.com/coreos/go-systemd/v22/activation"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/fdpass"
 )
 
 // mark names the sockets that a process has from one that has taken them: the first
@@ -74,7 +76,7 @@ func files() []*os.File {
 	}
 	var files []*os.File
 	for i, name := range strings.Split(names, ":") {
-		closeOnExec(fd + i)
+		fdpass.CloseOnExec(fd + i)
 		files = append(files, os.NewFile(uintptr(fd+i), name))
 	}
 	return files

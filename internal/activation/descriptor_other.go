@@ -2,8 +2,6 @@
 
 package activation
 
-func closeOnExec(int) {}
-
 func shutDown(uintptr) {}
 
 func inode(uintptr) uint64 { return 0 }

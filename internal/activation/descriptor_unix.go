@@ -4,8 +4,6 @@ package activation
 
 import "golang.org/x/sys/unix"
 
-func closeOnExec(fd int) { unix.CloseOnExec(fd) }
-
 // shutDown ends a listening socket for all who have it: clients are refused, those in its queue too, and
 // others can have its address. systemd drops one that it keeps.
 func shutDown(fd uintptr) { _ = unix.Shutdown(int(fd), unix.SHUT_RDWR) }

@@ -12,6 +12,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/fdpass"
 )
 
 // channel is one end of the socket pair. Frames are written by any goroutine,
@@ -26,17 +28,7 @@ type channel struct {
 // Pair makes the two ends of a channel, one for this process and one to be passed
 // to the successor. Both are closed on exec.
 func Pair() (ours, theirs *os.File, err error) {
-	syscall.ForkLock.RLock() // SOCK_CLOEXEC does not exist on macOS
-	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
-	if err == nil {
-		syscall.CloseOnExec(fds[0])
-		syscall.CloseOnExec(fds[1])
-	}
-	syscall.ForkLock.RUnlock()
-	if err != nil {
-		return nil, nil, fmt.Errorf("handover: socketpair: %w", err)
-	}
-	return os.NewFile(uintptr(fds[0]), "handover"), os.NewFile(uintptr(fds[1]), "handover"), nil
+	return fdpass.Pair(syscall.SOCK_STREAM, "handover")
 }
 
 // open takes over f.
@@ -167,28 +159,14 @@ func (c *channel) awaitRest() error {
 	return c.conn.SetReadDeadline(c.until)
 }
 
-// received returns the descriptor in a control message, closed on exec, or -1.
+// received returns the descriptor in a control message, or -1: one a frame, anything else is not ours.
 func received(oob []byte) int {
-	messages, err := syscall.ParseSocketControlMessage(oob)
-	if err != nil {
+	_, fds, err := fdpass.Parse(oob)
+	if err != nil || len(fds) == 0 {
 		return -1
 	}
-	found := -1
-	for i := range messages {
-		fds, err := syscall.ParseUnixRights(&messages[i])
-		if err != nil {
-			continue
-		}
-		for _, fd := range fds {
-			syscall.CloseOnExec(fd) // where the net package cannot ask for it at once
-			if found >= 0 {
-				closeFD(fd) // one a frame; anything else is not ours
-				continue
-			}
-			found = fd
-		}
-	}
-	return found
+	fdpass.Close(fds[1:])
+	return fds[0]
 }
 
 func closeFD(fd int) {

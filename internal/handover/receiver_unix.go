@@ -12,6 +12,7 @@ import (
 	"syscall"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/fault"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/fdpass"
 )
 
 // Taker takes a connection that an older generation hands over, for good: after
@@ -184,25 +185,9 @@ func (r *Receiver) nextChannel() (*channel, chan struct{}) {
 func (r *Receiver) Close() { r.PassOn(nil) }
 
 func dupFile(f *os.File) (*os.File, error) {
-	raw, err := f.SyscallConn()
+	dup, err := fdpass.Dup(f)
 	if err != nil {
 		return nil, err
 	}
-	var dup int
-	var dupErr error
-	err = raw.Control(func(fd uintptr) { dup, dupErr = dupCloseOnExec(int(fd)) })
-	if err = errors.Join(err, dupErr); err != nil {
-		return nil, err
-	}
 	return os.NewFile(uintptr(dup), f.Name()), nil
-}
-
-func dupCloseOnExec(fd int) (int, error) {
-	syscall.ForkLock.RLock()
-	defer syscall.ForkLock.RUnlock()
-	dup, err := syscall.Dup(fd)
-	if err == nil {
-		syscall.CloseOnExec(dup)
-	}
-	return dup, err
 }

@@ -9,6 +9,7 @@ import (
 	"strconv"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/early"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/fdpass"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/report"
 )
 
@@ -138,6 +139,6 @@ func Starter() (f *os.File, mark string) {
 	if text != strconv.Itoa(detachedFD) || !isPipe(detachedFD) {
 		return nil, "" // not ours
 	}
-	closeOnExec(detachedFD)
+	fdpass.CloseOnExec(detachedFD)
 	return os.NewFile(detachedFD, "starter"), detachedEnv + "=" + text
 }

@@ -8,13 +8,13 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/fdpass"
 )
 
 // newSession has a child leave its starter's session, process group and
 // terminal.
 func newSession() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setsid: true} }
-
-func closeOnExec(fd int) { unix.CloseOnExec(fd) }
 
 // manyDescriptors is how far closeAllOnExec looks where it cannot know which there are: a chroot has perhaps neither directory.
 const manyDescriptors = 4096
@@ -28,13 +28,13 @@ func closeAllOnExec() {
 		}
 		for _, e := range entries {
 			if fd, err := strconv.Atoi(e.Name()); err == nil && fd > 2 {
-				closeOnExec(fd)
+				fdpass.CloseOnExec(fd)
 			}
 		}
 		return
 	}
 	for fd := 3; fd < manyDescriptors; fd++ {
-		closeOnExec(fd)
+		fdpass.CloseOnExec(fd)
 	}
 }
 

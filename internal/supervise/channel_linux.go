@@ -9,20 +9,26 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/fdpass"
 )
 
 // newChannel returns the supervisor's end, and the one that all generations share.
 func newChannel() (ours, theirs *os.File, err error) {
 	// Of the kinds of sockets only this one keeps messages apart and has an end.
-	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	ours, theirs, err = fdpass.Pair(unix.SOCK_SEQPACKET, "supervise: channel")
 	if err != nil {
-		return nil, nil, fmt.Errorf("supervise: channel: %w", os.NewSyscallError("socketpair", err))
+		return nil, nil, err
 	}
-	if err := unix.SetsockoptInt(fds[0], unix.SOL_SOCKET, unix.SO_PASSCRED, 1); err != nil {
-		_, _ = unix.Close(fds[0]), unix.Close(fds[1])
-		return nil, nil, fmt.Errorf("supervise: channel: %w", os.NewSyscallError("setsockopt", err))
+	fd, err := fdpass.Number(ours)
+	if err == nil {
+		err = os.NewSyscallError("setsockopt", unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PASSCRED, 1))
 	}
-	return os.NewFile(uintptr(fds[0]), "supervisor"), os.NewFile(uintptr(fds[1]), "generations"), nil
+	if err != nil {
+		_, _ = ours.Close(), theirs.Close()
+		return nil, nil, fmt.Errorf("supervise: channel: %w", err)
+	}
+	return ours, theirs, nil
 }
 
 // message is what has been read. It is valid until it has been handled.
@@ -78,7 +84,7 @@ func (b *inbox) read(size int, done <-chan struct{}) {
 			return
 		}
 		b.busy.Store(false)
-		closeAll(m.files) // a sender of systemd's BARRIER=1 waits for that
+		fdpass.Close(m.files) // a sender of systemd's BARRIER=1 waits for that
 	}
 }
 
@@ -112,25 +118,8 @@ func (b *inbox) next(buf, oob []byte) (m message, err error) {
 		return message{}, os.ErrClosed
 	}
 	m.data = buf[:n]
-	m.pid, m.files = unpack(oob[:oobn])
+	m.pid, m.files, _ = fdpass.Parse(oob[:oobn]) // without a PID nobody is believed
 	return m, nil
-}
-
-// unpack returns the PID in the credentials, 0 without, and descriptors.
-func unpack(oob []byte) (pid int, files []int) {
-	controls, err := unix.ParseSocketControlMessage(oob)
-	if err != nil {
-		return 0, nil
-	}
-	for i := range controls {
-		if cred, err := unix.ParseUnixCredentials(&controls[i]); err == nil {
-			pid = int(cred.Pid)
-			continue
-		}
-		fds, _ := unix.ParseUnixRights(&controls[i]) // of another kind there are none
-		files = append(files, fds...)
-	}
-	return pid, files
 }
 
 // pending reports whether something has been sent that the loop has not got. The order of the two looks matters: what the

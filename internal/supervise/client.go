@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"syscall"
 	"time"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/fdpass"
 )
 
 // patience is how long a generation waits for a supervisor that reads nothing, because it
@@ -81,10 +83,10 @@ func (c *Client) Keep(e Event, sockets []Socket) error {
 	}
 	e.Kind = Keeping
 	var files []int
-	defer func() { closeAll(files) }()
+	defer func() { fdpass.Close(files) }()
 	size := 0
 	for _, s := range sockets {
-		fd, err := duplicate(s.Socket)
+		fd, err := fdpass.Dup(s.Socket)
 		if err != nil {
 			return fmt.Errorf("supervise: %s: %w", s.Name, err)
 		}

@@ -41,19 +41,3 @@ func write(to syscall.Conn, data []byte, files []int) error {
 	})
 	return errors.Join(writeErr, os.NewSyscallError("sendmsg", err))
 }
-
-// duplicate returns another descriptor of a socket, since the message is sent while the socket may be closed.
-func duplicate(c syscall.Conn) (fd int, err error) {
-	raw, err := c.SyscallConn()
-	if err != nil {
-		return -1, err
-	}
-	ctlErr := raw.Control(func(n uintptr) { fd, err = unix.FcntlInt(n, unix.F_DUPFD_CLOEXEC, 3) })
-	return fd, errors.Join(ctlErr, os.NewSyscallError("fcntl", err))
-}
-
-func closeAll(files []int) {
-	for _, fd := range files {
-		_ = unix.Close(fd)
-	}
-}

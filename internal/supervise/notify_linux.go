@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/fdpass"
 )
 
 // notifyName is the socket's name in its directory.
@@ -101,7 +103,7 @@ func (d *door) remove() {
 		return
 	}
 	if d.dir != nil {
-		if fd, err := descriptor(d.dir); err == nil {
+		if fd, err := fdpass.Number(d.dir); err == nil {
 			_ = unix.Unlinkat(fd, notifyName, 0)
 		}
 		_ = d.dir.Close()

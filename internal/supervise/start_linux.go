@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/early"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/fdpass"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 )
 
@@ -31,7 +32,7 @@ func (s *supervisor) startFirst(opts Options, channel *os.File, door *door) erro
 	}
 	attr := &syscall.ProcAttr{Dir: opts.Dir, Env: env}
 	for _, f := range append(files, channel) {
-		fd, err := descriptor(f)
+		fd, err := fdpass.Number(f)
 		if err != nil {
 			return fmt.Errorf("supervise: start generation 1: %w", err)
 		}
@@ -51,16 +52,6 @@ func (s *supervisor) startFirst(opts Options, channel *os.File, door *door) erro
 	}
 	s.watch(g, w)
 	return nil
-}
-
-// descriptor returns f's, and leaves its mode alone.
-func descriptor(f *os.File) (fd int, err error) {
-	raw, err := f.SyscallConn()
-	if err != nil {
-		return -1, err
-	}
-	err = raw.Control(func(n uintptr) { fd = int(n) })
-	return fd, err
 }
 
 // without returns an environment that lacks the variables of these names.
@@ -86,7 +77,7 @@ func Inherited() (*Client, error) {
 	if err != nil || fd <= 2 || !isSocket(fd) {
 		return nil, fmt.Errorf("supervise: %s is %q, and that is no socket: another daemon has passed on its environment", channelEnv, text)
 	}
-	unix.CloseOnExec(fd)
+	fdpass.CloseOnExec(fd)
 	return NewClient(os.NewFile(uintptr(fd), "supervisor"))
 }
 

@@ -8,9 +8,10 @@ import (
 	"fmt"
 	"os"
 	"slices"
-	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/fdpass"
 )
 
 // mailbox carries one message from a generation to the next: the manifest and,
@@ -37,15 +38,17 @@ const (
 
 // newMailbox makes the pair for a first generation.
 func newMailbox() (post, fetch *os.File, err error) {
-	fds, err := socketPair(unix.SOCK_DGRAM)
-	if err != nil {
-		return nil, nil, err
+	if post, fetch, err = fdpass.Pair(unix.SOCK_DGRAM, "mailbox"); err != nil {
+		return nil, nil, fmt.Errorf("upgrade: %w", err)
 	}
 	// macOS gives a datagram pair 2 KiB. Where the size is refused, a message
 	// that does not fit fails the upgrade with the system's own error.
-	_ = unix.SetsockoptInt(fds[0], unix.SOL_SOCKET, unix.SO_SNDBUF, mailboxSize)
-	_ = unix.SetsockoptInt(fds[1], unix.SOL_SOCKET, unix.SO_RCVBUF, mailboxSize)
-	return os.NewFile(uintptr(fds[0]), "mailbox"), os.NewFile(uintptr(fds[1]), "mailbox"), nil
+	for f, option := range map[*os.File]int{post: unix.SO_SNDBUF, fetch: unix.SO_RCVBUF} {
+		if fd, err := fdpass.Number(f); err == nil {
+			_ = unix.SetsockoptInt(fd, unix.SOL_SOCKET, option, mailboxSize)
+		}
+	}
+	return post, fetch, nil
 }
 
 // inheritedMailbox makes files of the two descriptors, in whatever order they are: the letter says which end is which.
@@ -60,8 +63,8 @@ func inheritedMailbox(one, other int) (post, fetch *os.File, err error) {
 	if !hasLetter(other) {
 		return nil, nil, errors.New("upgrade: no manifest from the previous generation")
 	}
-	unix.CloseOnExec(one)
-	unix.CloseOnExec(other)
+	fdpass.CloseOnExec(one)
+	fdpass.CloseOnExec(other)
 	return os.NewFile(uintptr(one), "mailbox"), os.NewFile(uintptr(other), "mailbox"), nil
 }
 
@@ -81,26 +84,12 @@ func hasLetter(fd int) bool {
 	return err == nil
 }
 
-// socketPair makes a pair of one kind, both ends closed on exec.
-func socketPair(kind int) ([2]int, error) {
-	// SOCK_CLOEXEC and SOCK_NONBLOCK do not exist on macOS.
-	syscall.ForkLock.RLock()
-	defer syscall.ForkLock.RUnlock()
-	fds, err := unix.Socketpair(unix.AF_UNIX, kind, 0)
-	if err != nil {
-		return fds, fmt.Errorf("upgrade: socketpair: %w", err)
-	}
-	unix.CloseOnExec(fds[0])
-	unix.CloseOnExec(fds[1])
-	return fds, nil
-}
-
 // send puts a message into the mailbox, which must be empty. Files and sockets stay the
 // caller's, and nobody may close them meanwhile.
 func (m *mailbox) send(manifest Manifest, files map[string]*os.File, sockets map[string]int) error {
 	all := make([]enclosure, 0, len(files)+len(sockets))
 	for name, f := range files {
-		fd, err := descriptor(f)
+		fd, err := fdpass.Number(f)
 		if err != nil {
 			return fmt.Errorf("upgrade: pass %s: %w", name, err)
 		}
@@ -135,9 +124,9 @@ func (m *mailbox) enclose(data []byte, part []enclosure) error {
 	for i, e := range part {
 		fds[i] = e.fd
 	}
-	post, err := descriptor(m.post)
+	post, err := fdpass.Number(m.post)
 	if err == nil {
-		err = unix.Sendmsg(post, data, unix.UnixRights(fds...), nil, unix.MSG_DONTWAIT)
+		err = fdpass.Send(post, data, fds)
 	}
 	if err != nil {
 		return fmt.Errorf("upgrade: send manifest of %d bytes: %w", len(data), err)
@@ -147,20 +136,8 @@ func (m *mailbox) enclose(data []byte, part []enclosure) error {
 
 // isUnread reports whether nobody has begun to read the message.
 func (m *mailbox) isUnread() bool {
-	fetch, err := descriptor(m.fetch)
+	fetch, err := fdpass.Number(m.fetch)
 	return err == nil && hasLetter(fetch)
-}
-
-// descriptor returns f's number without putting it into blocking mode, as
-// f.Fd would.
-func descriptor(f *os.File) (int, error) {
-	raw, err := f.SyscallConn()
-	if err != nil {
-		return 0, err
-	}
-	fd := -1
-	err = raw.Control(func(n uintptr) { fd = int(n) })
-	return fd, err
 }
 
 // receive reads the message. Files and sockets in it are the caller's to close.
@@ -171,7 +148,7 @@ func (m *mailbox) receive() (*letter, error) {
 	}
 	l, more, err := openLetter(data, fds)
 	if err != nil {
-		closeAll(fds)
+		fdpass.Close(fds)
 		return nil, err
 	}
 	for range more {
@@ -191,7 +168,7 @@ func (m *mailbox) receiveMore(l *letter) error {
 	}
 	env, err := openEnvelope(data, fds)
 	if err != nil {
-		closeAll(fds)
+		fdpass.Close(fds)
 		return err
 	}
 	l.take(env.Files, fds)
@@ -200,73 +177,26 @@ func (m *mailbox) receiveMore(l *letter) error {
 
 // read returns a message with its descriptors, which are closed on exec.
 func (m *mailbox) read() (data []byte, fds []int, err error) {
-	fetch, err := descriptor(m.fetch)
+	fetch, err := fdpass.Number(m.fetch)
 	if err != nil {
 		return nil, nil, err
 	}
-	return receiveMessage(fetch)
-}
-
-// receiveMessage reads a message without waiting for one, and returns it with its descriptors, which are closed
-// on exec.
-func receiveMessage(fd int) ([]byte, []int, error) {
-	syscall.ForkLock.RLock() // until they are closed on exec, a fork would copy the descriptors
-	defer syscall.ForkLock.RUnlock()
-	data, oob := make([]byte, mailboxSize), make([]byte, unix.CmsgSpace(4*mailboxFiles))
-	n, oobn, _, _, err := unix.Recvmsg(fd, data, oob, unix.MSG_DONTWAIT)
-	if err != nil {
-		return nil, nil, err
-	}
-	fds, err := rights(oob[:oobn])
+	data = make([]byte, mailboxSize)
+	n, fds, err := fdpass.Recv(fetch, data, mailboxFiles)
 	return data[:n], fds, err
-}
-
-func rights(oob []byte) ([]int, error) {
-	messages, err := unix.ParseSocketControlMessage(oob)
-	if err != nil {
-		return nil, err
-	}
-	var all []int
-	for i := range messages {
-		fds, err := unix.ParseUnixRights(&messages[i])
-		if err != nil {
-			closeAll(all)
-			return nil, err
-		}
-		for _, fd := range fds {
-			unix.CloseOnExec(fd)
-		}
-		all = append(all, fds...)
-	}
-	return all, nil
 }
 
 // empty throws away what nobody read: a successor that died early leaves its
 // message, and the descriptors in it, in the socket.
 func (m *mailbox) empty() {
-	fetch, err := descriptor(m.fetch)
+	fetch, err := fdpass.Number(m.fetch)
 	for err == nil && discardMessage(fetch) {
 	}
 }
 
-// discardMessage reads a message without waiting for one, closes the
-// descriptors in it, and reports whether there was one.
+// discardMessage throws a message away, and reports whether there was one.
 func discardMessage(fd int) bool {
-	syscall.ForkLock.RLock() // until closed, a fork would copy the descriptors
-	defer syscall.ForkLock.RUnlock()
-	// The rest of a datagram that does not fit is gone with it.
-	data, oob := make([]byte, 1), make([]byte, unix.CmsgSpace(4*mailboxFiles))
-	_, oobn, _, _, err := unix.Recvmsg(fd, data, oob, unix.MSG_DONTWAIT)
-	if err != nil {
-		return false
-	}
-	fds, _ := rights(oob[:oobn])
-	closeAll(fds)
-	return true
-}
-
-func closeAll(fds []int) {
-	for _, fd := range fds {
-		_ = unix.Close(fd)
-	}
+	_, fds, err := fdpass.Recv(fd, make([]byte, 1), mailboxFiles) // the rest of a datagram that does not fit is gone with it
+	fdpass.Close(fds)
+	return err == nil
 }

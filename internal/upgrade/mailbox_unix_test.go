@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/fdpass"
 )
 
 // newTestMailbox is a mailbox as two generations share it.
@@ -29,7 +31,7 @@ func newTestMailbox(t *testing.T) *mailbox {
 // write puts a message into the mailbox that no generation would write.
 func (m *mailbox) write(t *testing.T, data string, fds ...int) {
 	t.Helper()
-	post, err := descriptor(m.post)
+	post, err := fdpass.Number(m.post)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,7 +87,7 @@ func TestMailboxCarriesManifestAndFiles(t *testing.T) {
 // checkReceived checks that f, received under a name, is the write end of r.
 func checkReceived(t *testing.T, name string, f, r *os.File) {
 	t.Helper()
-	fd, err := descriptor(f)
+	fd, err := fdpass.Number(f)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -182,10 +184,7 @@ func TestInheritedMailbox(t *testing.T) {
 
 func dupOf(t *testing.T, f *os.File) int {
 	t.Helper()
-	fd, err := descriptor(f)
-	if err == nil {
-		fd, err = dupDescriptor(fd)
-	}
+	fd, err := fdpass.Dup(f)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -199,18 +198,19 @@ func TestInheritedMailboxOfOthers(t *testing.T) {
 		t.Fatal(err)
 	}
 	r, w := newPipe(t)
-	streams, err := socketPair(unix.SOCK_STREAM)
+	one, other, err := fdpass.Pair(unix.SOCK_STREAM, "streams")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer closeAll(streams[:])
+	defer one.Close()
+	defer other.Close()
 	udp, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer unix.Close(udp)
 	fd := func(f *os.File) int {
-		n, err := descriptor(f)
+		n, err := fdpass.Number(f)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -219,7 +219,7 @@ func TestInheritedMailboxOfOthers(t *testing.T) {
 	for name, pair := range map[string][2]int{
 		"no letter":      {fd(empty.post), fd(empty.fetch)},
 		"pipes":          {fd(r), fd(w)},
-		"stream sockets": {streams[0], streams[1]},
+		"stream sockets": {fd(one), fd(other)},
 		"half a mailbox": {fd(full.fetch), udp},
 		"nothing":        {-1, -1},
 	} {
@@ -321,7 +321,7 @@ func TestMailboxTakesItsLimits(t *testing.T) {
 func TestMailboxCarriesMoreThanOneDatagram(t *testing.T) {
 	m := newTestMailbox(t)
 	r, w := newPipe(t)
-	fd, err := descriptor(w)
+	fd, err := fdpass.Number(w)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -350,7 +350,7 @@ func TestMailboxCarriesMoreThanOneDatagram(t *testing.T) {
 func TestReceiveClosesHalfAMessage(t *testing.T) {
 	m := newTestMailbox(t)
 	r, w := newPipe(t)
-	fd, err := descriptor(w)
+	fd, err := fdpass.Number(w)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -382,7 +382,7 @@ func TestReceiveClosesWhatItCannotUse(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			m := newTestMailbox(t)
 			r, w := newPipe(t)
-			fd, err := descriptor(w)
+			fd, err := fdpass.Number(w)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -398,12 +398,6 @@ func TestReceiveClosesWhatItCannotUse(t *testing.T) {
 	}
 }
 
-func TestRightsOfGarbage(t *testing.T) {
-	if fds, err := rights(make([]byte, unix.CmsgSpace(4))); err == nil {
-		t.Errorf("rights of zeros = %v", fds)
-	}
-}
-
 func FuzzLetter(f *testing.F) {
 	good := encode(f, letterTo)
 	f.Add(encode(f, envelope{Manifest: good}), uint8(0))
@@ -415,7 +409,7 @@ func FuzzLetter(f *testing.F) {
 		fds := openSome(t, int(n%4))
 		l, _, err := openLetter(data, fds)
 		if err != nil {
-			closeAll(fds) // as receive does; they must still be open
+			fdpass.Close(fds) // as receive does; they must still be open
 			return
 		}
 		if got := len(l.files) + len(l.sockets.fds); got > len(fds) {

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/early"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/fdpass"
 )
 
 // tableflip's two pipes (parent.go, v1.2.3).
@@ -53,11 +54,11 @@ func newRelay() (*relay, error) {
 		return nil, fmt.Errorf("upgrade: %s is set, but descriptors %d and %d are no pipes: another daemon has passed on its environment",
 			early.SuccessorEnv, tableflipReadyFD, tableflipNamesFD)
 	}
-	from, err := dupDescriptor(tableflipNamesFD)
+	from, err := fdpass.DupNumber(tableflipNamesFD)
 	if err != nil {
 		return nil, fmt.Errorf("upgrade: descriptor %d is not the parent's: %w", tableflipNamesFD, err)
 	}
-	ready, err := dupDescriptor(tableflipReadyFD)
+	ready, err := fdpass.DupNumber(tableflipReadyFD)
 	if err != nil {
 		_ = unix.Close(from)
 		return nil, fmt.Errorf("upgrade: descriptor %d is not the parent's: %w", tableflipReadyFD, err)
@@ -89,7 +90,7 @@ func standInPipe() (*os.File, error) {
 }
 
 func replaceBy(f *os.File, fd int) error {
-	with, err := descriptor(f)
+	with, err := fdpass.Number(f)
 	if err != nil {
 		return err
 	}

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"sync"
 	"syscall"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/fdpass"
 )
 
 // Listener can be passed to another process.
@@ -109,7 +111,7 @@ func (u *Upgrader) Add(s Socket, ln Listener) error {
 	if file, ok := ln.(interface{ SetUnlinkOnClose(unlink bool) }); ok {
 		file.SetUnlinkOnClose(false)
 	}
-	fd, err := dupListener(ln)
+	fd, err := fdpass.Dup(ln)
 	if err != nil {
 		return fmt.Errorf("upgrade: group %s: %w", s.Group, err)
 	}

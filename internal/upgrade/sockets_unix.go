@@ -3,32 +3,17 @@
 package upgrade
 
 import (
-	"errors"
 	"net"
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/fdpass"
 )
-
-// dupListener returns a duplicate of ln's descriptor, closed on exec.
-func dupListener(ln Listener) (fd int, err error) {
-	raw, err := ln.SyscallConn()
-	if err != nil {
-		return -1, err
-	}
-	var dupErr error
-	err = raw.Control(func(n uintptr) { fd, dupErr = dupDescriptor(int(n)) })
-	return fd, errors.Join(err, dupErr)
-}
-
-func dupDescriptor(fd int) (int, error) {
-	dup, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
-	return dup, os.NewSyscallError("fcntl", err)
-}
 
 // listenerOf returns a listener on the socket, and leaves fd alone.
 func listenerOf(fd int) (net.Listener, error) {
-	dup, err := dupDescriptor(fd)
+	dup, err := fdpass.DupNumber(fd)
 	if err != nil {
 		return nil, err
 	}
