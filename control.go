@@ -34,7 +34,7 @@ func (d *Daemon) openControl() {
 	if err == nil || errors.Is(err, errors.ErrUnsupported) {
 		return
 	}
-	d.log.Warn("no control socket: gozdctl is left to signals", "error", err)
+	d.log.Warn("no control socket: gozdctl cannot ask this generation", "error", err)
 	tick := time.NewTicker(filesAgain)
 	defer tick.Stop()
 	for isShort(err) {

@@ -90,11 +90,11 @@ type Daemon struct {
 	watched     []chan os.Signal   // of each kind of signal; see watchSignal
 	attempt     *attempt           // the upgrade in progress; nil if there is none
 	drainage    drainage
-	trial       *process.Trial // of the successor; nil if there is none
-	trialOver   chan struct{}  // closed when trial is over
-	trialUntil  time.Time      // the end of this generation's own
-	passedTrial bool           // an upgrade of this generation has succeeded
-	lastSeconds *float64       // that the last upgrade took which succeeded; nil if there was none
+	trial       *trial        // of the successor; nil if there is none
+	trialOver   chan struct{} // closed when trial is over
+	trialUntil  time.Time     // the end of this generation's own
+	passedTrial bool          // an upgrade of this generation has succeeded
+	lastSeconds *float64      // that the last upgrade took which succeeded; nil if there was none
 	err         error
 	deadline    *time.Timer // for becoming ready
 	tickets     []tickets.Secret

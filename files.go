@@ -1,19 +1,14 @@
 package gozd
 
-import (
-	"os"
-	"time"
-
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
-)
+import "time"
 
 // filesAgain is how long after PID file and state file could not be written it is tried
 // again.
 const filesAgain = 500 * time.Millisecond
 
 // keepWriting writes PID file and state file as soon as that is possible again: the disk
-// was full, or there were no descriptors. Who asks for an upgrade learns its outcome from
-// nothing else, and who wants to stop the daemon finds it by nothing else.
+// was full, or there were no descriptors. Whoever wants to ask the daemon or to stop it finds it by
+// nothing else.
 func (d *Daemon) keepWriting() {
 	d.mu.Lock()
 	begun := d.writing
@@ -64,25 +59,4 @@ func (d *Daemon) isWriting() bool {
 	defer d.mu.Unlock()
 	d.writing = d.phase == serving
 	return d.writing
-}
-
-// haveLastWord puts the state file right where the previous generation has written it
-// after this one: it says there that its successor is on probation, and may come to that
-// so late that the probation is over. It has said all when it knows the outcome.
-// upgrade.Successor.Settled does not make this needless: it delays what that generation tells, and not
-// what it writes (TestParentThatLooksLateAtAProbation).
-func (d *Daemon) haveLastWord() {
-	d.up.AwaitParent()
-	d.upgrading.Lock()
-	defer d.upgrading.Unlock()
-	if !d.phaseIs(serving) {
-		return // the file may be the successor's by now
-	}
-	if s, err := process.ReadState(d.PIDFile()); err == nil && s.PID == os.Getpid() {
-		return
-	}
-	if err := d.saveState(); err != nil {
-		d.log.Error("state file not written", "error", err)
-		d.keepWriting()
-	}
 }

@@ -104,9 +104,6 @@ func (d *Daemon) becomeReady() error {
 	}
 	d.followLog()
 	d.report.Ready(d.up.Kept())
-	if d.up.Manifest().Probation > 0 {
-		go d.haveLastWord()
-	}
 	if err := d.up.Check([]upgrade.Ancestor{d.self()}); err != nil {
 		d.log.Warn("upgrades will fail", "error", err)
 	}
@@ -240,9 +237,6 @@ func (d *Daemon) writeState() error {
 		UpgradeWait: process.Duration(d.upgradeWait()),
 		StopWait:    process.Duration(d.stopWait()),
 		Control:     d.up.Supported(),
-		Trial:       d.trial,
-		Failures:    d.failures,
-		LastFailure: d.failure,
 	}
 	d.mu.Unlock()
 	return process.WriteState(d.PIDFile(), s)

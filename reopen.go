@@ -16,10 +16,10 @@ import (
 func (d *Daemon) passOnReopen() {
 	d.mu.Lock()
 	d.reopened = true
-	trial := d.trial
+	next := d.trial
 	d.mu.Unlock()
-	if trial != nil {
-		d.signalProcess(trial.PID, trial.StartTime, sigReopen)
+	if next != nil {
+		d.signalProcess(next.pid, next.startTime, sigReopen)
 	}
 }
 

@@ -19,6 +19,7 @@ const fileLock = "lock"
 // an error it returns the stage too.
 func (d *Daemon) start() (stage string, err error) {
 	fault.At(fault.AfterFork)
+	startTime() // later there may be no descriptor for it, and it would be unknown for good
 	// The configuration has the time limit for upgrades, which tableflip wants
 	// to know first; what is wrong with it is told afterwards, when there is
 	// somebody to tell.

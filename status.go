@@ -111,7 +111,7 @@ func (d *Daemon) others() (older, newer []relative) {
 	}}
 	if d.trial != nil {
 		next.pidfile, next.known.State = d.PIDFile(), protocol.Unresponsive
-		next.known.Since, next.known.Until = time.Time{}, d.trial.Until
+		next.known.Since, next.known.Until = time.Time{}, d.trial.until
 	}
 	return older, []relative{next}
 }

@@ -9,6 +9,13 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 )
 
+// trial is a successor that serves beside this generation, on probation.
+type trial struct {
+	pid       int
+	startTime uint64
+	until     time.Time // then its health check begins
+}
+
 // fileReturn is the name under which the channel goes to the next generation by which it
 // gives connections back if it is rolled back.
 const fileReturn = "return"
@@ -20,11 +27,11 @@ var ErrNoProbation = errors.New("gozd: no upgrade is on probation")
 // new generation accepts nothing more, its idle connections come back, and it ends. It returns when that is so,
 // and nil then. The error is [ErrNoProbation] if there is none, or not any more.
 func (d *Daemon) Rollback() error {
-	trial, over := d.currentTrial()
-	if trial == nil {
+	next, over := d.currentTrial()
+	if next == nil {
 		return ErrNoProbation
 	}
-	d.signalTrial(trial)
+	d.signalTrial(next)
 	<-over
 	if d.trialPassed() || !d.phaseIs(serving) {
 		return ErrNoProbation
@@ -40,21 +47,21 @@ func (d *Daemon) trialPassed() bool {
 	return d.passedTrial
 }
 
-func (d *Daemon) currentTrial() (*process.Trial, <-chan struct{}) {
+func (d *Daemon) currentTrial() (*trial, <-chan struct{}) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.trial, d.trialOver
 }
 
 // signalTrial asks the generation on probation to roll back.
-func (d *Daemon) signalTrial(trial *process.Trial) {
-	p, err := process.Open(trial.PID, trial.StartTime)
+func (d *Daemon) signalTrial(next *trial) {
+	p, err := process.Open(next.pid, next.startTime)
 	if err != nil {
 		return // it has ended
 	}
 	defer p.Close()
 	if err := p.Signal(sigRollback); err != nil {
-		d.log.Warn("generation on probation not signalled", "pid", trial.PID, "error", err)
+		d.log.Warn("generation on probation not signalled", "pid", next.pid, "error", err)
 	}
 }
 
@@ -62,13 +69,10 @@ func (d *Daemon) signalTrial(trial *process.Trial) {
 func (d *Daemon) trialBegan(pid int, lasts time.Duration) {
 	start, _ := process.StartTime(pid) // 0 is a valid answer: unknown
 	d.mu.Lock()
-	d.trial = &process.Trial{PID: pid, StartTime: start, Until: time.Now().Add(lasts)}
+	d.trial = &trial{pid: pid, startTime: start, until: time.Now().Add(lasts)}
 	d.trialOver = make(chan struct{})
 	d.mu.Unlock()
 	d.log.Info("successor on probation", "successor", pid, "for", lasts)
-	if err := d.saveState(); err != nil {
-		d.log.Error("state file not written", "error", err)
-	}
 }
 
 // trialEnded is called when the outcome of an upgrade is known.
@@ -85,11 +89,11 @@ func (d *Daemon) trialEnded(passed bool) {
 // abandonTrial has the generation on probation end before this one does. It is not
 // killed, and so clients that it serves are not either.
 func (d *Daemon) abandonTrial() {
-	trial, over := d.currentTrial()
-	if trial == nil {
+	next, over := d.currentTrial()
+	if next == nil {
 		return
 	}
-	d.signalTrial(trial)
+	d.signalTrial(next)
 	timer := time.NewTimer(d.stopWait())
 	defer timer.Stop()
 	select {

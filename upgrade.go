@@ -128,8 +128,7 @@ func (d *Daemon) self() upgrade.Ancestor {
 	return upgrade.Ancestor{Generation: d.Generation(), PID: os.Getpid(), StartTime: startTime(), PIDFile: d.PIDFile()}
 }
 
-// upgradeFailed puts everything back and says what happened to whoever watches
-// the state file.
+// upgradeFailed puts everything back, and returns the error for whoever has asked.
 func (d *Daemon) upgradeFailed(err error) error {
 	if !d.phaseIs(serving) {
 		return ErrNotServing // the upgrade was cut short by a stop

@@ -8,7 +8,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/client"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 )
@@ -25,11 +24,13 @@ func (a *app) advice(cmd *cobra.Command, err error) string {
 		return permissionAdvice(file)
 	case status == statusNotRunning:
 		return notRunningAdvice(file)
+	case errors.Is(err, client.ErrNoSocket):
+		return noSocketAdvice(file)
 	case a.out.Upgrade != nil && a.out.Upgrade.Stage == "refused":
 		return "" // the program has said what there is to say
 	case a.out.Upgrade != nil && isConfigured(a.out.Upgrade.Stage):
 		return configAdvice(file)
-	case errors.As(err, new(*client.UpgradeError)), errors.As(err, new(*control.FailedError)):
+	case errors.As(err, new(*client.UpgradeError)):
 		return logAdvice(file)
 	}
 	return ""
@@ -61,6 +62,18 @@ func notRunningAdvice(pidfile string) string {
 		return fmt.Sprintf("if %s is a configuration, say -c %[1]s", pidfile)
 	}
 	return fmt.Sprintf("%s is in nobody's way: start the daemon with gozdctl start -- PROGRAM ARGUMENTS", pidfile)
+}
+
+// noSocketAdvice says what can be done without an answer. The PID is that of the process which serves, by the lock
+// and the state file: a PID file may name anybody.
+func noSocketAdvice(pidfile string) string {
+	const logSays = "the daemon's log says why: gozdctl logs -c CONFIG"
+	r, err := process.Find(pidfile)
+	if err != nil {
+		return logSays
+	}
+	defer r.Close()
+	return fmt.Sprintf("%s; kill -HUP %d upgrades, and nobody tells the outcome; kill -TERM %[2]d stops", logSays, r.PID)
 }
 
 func logAdvice(pidfile string) string {

@@ -8,7 +8,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/client"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 )
@@ -29,6 +28,7 @@ const aboutExitStatus = `The exit status of gozdctl says what has happened:
     1  it failed, and nothing has changed: a daemon that served still serves, and
        standard error has the reason in the daemon's own words. After check: the
        configuration would not start. After rollback: there was nothing to roll back.
+       So it is where the daemon has no control socket: nobody was asked.
     2  usage: the command line makes no sense, and nothing was tried.
     3  the daemon is not running, or has ended meanwhile. A PID file may still be there.
     4  the time was over, or gozdctl was interrupted, before the outcome was known: it
@@ -85,7 +85,7 @@ func statusOf(err error) int {
 		return statusFailed
 	case is(process.ErrNotRunning):
 		return statusNotRunning
-	case is(errPatience, client.ErrUnknownOutcome, control.ErrUnknownOutcome, context.DeadlineExceeded, context.Canceled):
+	case is(errPatience, client.ErrUnknownOutcome, context.DeadlineExceeded, context.Canceled):
 		return statusUnknown
 	case is(client.ErrPermission, fs.ErrPermission):
 		return statusPermission

@@ -56,15 +56,13 @@ func (a *app) logPath(ctx context.Context, args []string) (string, error) {
 		return "", err
 	}
 	s, err := a.askStatus(ctx, pidfile)
-	switch {
-	case err != nil:
+	if err != nil {
 		return "", err
-	case s.Log != "":
-		return s.Log, nil
-	case a.out.Signalled: // the state file names a configuration, but may be a hostile user's
-		return "", fmt.Errorf("%s: the daemon does not answer: name its configuration by -c", pidfile)
 	}
-	return "", fmt.Errorf("%s: %w", s.Config, errNoLog)
+	if s.Log == "" {
+		return "", fmt.Errorf("%s: %w", s.Config, errNoLog)
+	}
+	return s.Log, nil
 }
 
 func logOf(conf *cfg.Config) (string, error) {

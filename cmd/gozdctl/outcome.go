@@ -32,9 +32,6 @@ type outcome struct {
 	Log     string           `json:"log,omitempty"`
 	Version *protocol.Build  `json:"version,omitempty"`
 
-	// Signalled says that the daemon has no control socket, and was asked by signals.
-	Signalled bool `json:"signalled,omitempty"`
-
 	acted bool // something was done that standard output cannot undo
 }
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 )
 
 // patience bounds how long an answer is waited for.
@@ -55,4 +57,14 @@ func impatient(ctx context.Context, what string, err error) error {
 		return err
 	}
 	return fmt.Errorf("%s: %w", what, context.Cause(ctx))
+}
+
+// stopWait is how long the daemon may take to end.
+func stopWait(pidfile string) time.Duration {
+	const unsaid = 30 * time.Second
+	s, err := process.ReadState(pidfile)
+	if err != nil || s.StopWait <= 0 {
+		return unsaid
+	}
+	return time.Duration(s.StopWait)
 }

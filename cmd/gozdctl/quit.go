@@ -6,7 +6,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/client"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/protocol"
 )
@@ -40,8 +39,6 @@ func (a *app) quit(ctx context.Context, pidfile string) error {
 			}
 			return answer, err
 		},
-		instead:  "sending SIGQUIT",
-		bySignal: bySignal(control.Quit),
 	})
 	if err != nil {
 		return err

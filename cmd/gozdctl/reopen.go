@@ -5,7 +5,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/client"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/protocol"
 )
@@ -33,8 +32,6 @@ func (a *app) reopen(ctx context.Context, pidfile string) error {
 		ask: func(ctx context.Context, c *client.Client) (*protocol.Answer, error) {
 			return c.Reopen(ctx)
 		},
-		instead:  "sending SIGUSR1",
-		bySignal: bySignal(control.Reopen),
 	})
 	if err != nil {
 		return err

@@ -7,7 +7,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/client"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/protocol"
 )
@@ -38,14 +37,6 @@ func (a *app) rollback(ctx context.Context, pidfile string) error {
 		ask: func(ctx context.Context, c *client.Client) (*protocol.Answer, error) {
 			return c.Rollback(ctx)
 		},
-		instead: "sending SIGUSR2",
-		bySignal: func(ctx context.Context, pidfile string) (generation, error) {
-			s, err := control.Rollback(ctx, pidfile)
-			if err != nil {
-				return generation{}, err
-			}
-			return generation{s.Generation, s.PID}, nil
-		},
 	})
 	if err != nil {
 		return noProbation(err)
@@ -58,9 +49,7 @@ func (a *app) rollback(ctx context.Context, pidfile string) error {
 // noProbation completes the refusal by what there is to do.
 func noProbation(err error) error {
 	var refused *client.AnswerError
-	nothing := errors.Is(err, control.ErrNoProbation) ||
-		errors.As(err, &refused) && refused.Answer.Code == protocol.CodeNoProbation
-	if !nothing {
+	if !errors.As(err, &refused) || refused.Answer.Code != protocol.CodeNoProbation {
 		return err
 	}
 	return fmt.Errorf("%w: to go back, install the previous binary and upgrade", err)

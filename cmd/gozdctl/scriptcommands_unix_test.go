@@ -66,6 +66,7 @@ var unsteady = []struct {
 }{
 	{regexp.MustCompile(`app\.pid\.\d+\.sock`), "app.pid.PID.sock"},
 	{regexp.MustCompile(`\bpid[ =]\d+`), "pid PID"},
+	{regexp.MustCompile(`\bkill -([A-Z]+) \d+`), "kill -$1 PID"},
 	{regexp.MustCompile(`"pid":\d+`), `"pid":PID`},
 	{regexp.MustCompile(`"(seconds|start_time)":[0-9.e-]+`), `"$1":NUMBER`},
 	{regexp.MustCompile(`"\d{4}-\d\d-\d\dT[^"]+"`), `"CLOCK"`},
@@ -107,9 +108,9 @@ func scriptInstall(ts *testscript.TestScript, neg bool, args []string) {
 // scriptSignal is "signal NAME PIDFILE": to the generation that serves. For STOP and CONT a third
 // argument can name another generation.
 func scriptSignal(ts *testscript.TestScript, neg bool, args []string) {
-	signals := map[string]syscall.Signal{"STOP": syscall.SIGSTOP, "CONT": syscall.SIGCONT, "KILL": syscall.SIGKILL}
+	signals := map[string]syscall.Signal{"STOP": syscall.SIGSTOP, "CONT": syscall.SIGCONT, "KILL": syscall.SIGKILL, "HUP": syscall.SIGHUP}
 	if neg || len(args) < 2 || len(args) > 3 || signals[args[0]] == 0 {
-		ts.Fatalf("usage: signal STOP|CONT|KILL PIDFILE [GENERATION]")
+		ts.Fatalf("usage: signal STOP|CONT|KILL|HUP PIDFILE [GENERATION]")
 	}
 	r := openGeneration(ts, ts.MkAbs(args[1]), args[2:]...)
 	defer r.Close()
@@ -194,7 +195,7 @@ func scriptFault(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // scriptRemoveSocket is "removesocket PIDFILE": the generation that serves has no control socket any
-// more, as one of an older version.
+// more, and does not say that it is about to have one.
 func scriptRemoveSocket(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: removesocket PIDFILE")

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -49,17 +48,11 @@ func (a *app) status(ctx context.Context, pidfile string) error {
 	return nil
 }
 
-// askStatus asks the daemon, or its state file where it has no control socket.
+// askStatus asks the daemon.
 func (a *app) askStatus(ctx context.Context, pidfile string) (*protocol.Status, error) {
 	ctx, p := a.newPatience(ctx, askTimeout)
 	defer p.end()
 	c, err := client.Dial(ctx, pidfile)
-	if errors.Is(err, client.ErrNoSocket) {
-		if !a.out.Signalled { // a watch says it once
-			a.fallBack(err, "showing what the state file says")
-		}
-		return statusByFile(ctx, pidfile)
-	}
 	if err != nil {
 		return nil, err
 	}

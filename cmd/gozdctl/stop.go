@@ -44,11 +44,6 @@ func (a *app) stop(ctx context.Context, pidfile string) error {
 			a.out.Asked = &generation{answer.Generation, answer.PID}
 			return answer, control.AwaitEnd(ctx, pidfile, answer.PID, processes(all)...)
 		},
-		instead: "sending SIGTERM",
-		bySignal: func(ctx context.Context, pidfile string) (generation, error) {
-			pid, err := control.Stop(ctx, pidfile)
-			return generation{PID: pid}, err
-		},
 	})
 	if err != nil {
 		return err

@@ -47,9 +47,6 @@ func (a *app) upgrade(ctx context.Context, pidfile string, noDrain bool) error {
 	ctx, p := a.newPatience(ctx, wait)
 	defer p.end()
 	c, err := client.Dial(ctx, pidfile)
-	if errors.Is(err, client.ErrNoSocket) {
-		return a.upgradeBySignal(ctx, pidfile, err)
-	}
 	if err != nil {
 		return err
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/client"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/protocol"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/printable"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
@@ -72,12 +73,12 @@ func (w *watcher) look(ctx context.Context) error {
 
 // isChanging reports whether the daemon was met between two generations.
 func isChanging(err error) bool {
-	return !errors.Is(err, process.ErrNotRunning) && statusOf(err) == statusFailed
+	return statusOf(err) == statusFailed && !errors.Is(err, process.ErrNotRunning) && !errors.Is(err, client.ErrNoSocket)
 }
 
 // printJSON prints a line like that of status without --watch.
 func (w *watcher) printJSON(s *protocol.Status, err error) error {
-	out := outcome{Command: "status", ExitStatus: statusOf(err), PIDFile: w.pidfile, Status: s, Signalled: w.app.out.Signalled}
+	out := outcome{Command: "status", ExitStatus: statusOf(err), PIDFile: w.pidfile, Status: s}
 	if err != nil {
 		out.Error = err.Error()
 	}

@@ -136,8 +136,9 @@ func upgradeOften(ctx context.Context, d *daemon.Daemon, rec *load.Recorder, ver
 		if err != nil {
 			return err
 		}
-		fmt.Printf("SIGHUP: generation %d, pid %d, is ready after %v; %d generations live\n",
-			up.New.Generation, up.New.PID, up.Took.Round(time.Millisecond), len(d.Alive()))
+		took := time.Duration(up.Served.Seconds * float64(time.Second))
+		fmt.Printf("upgrade: generation %d, pid %d, is ready after %v; %d generations live\n",
+			up.Served.Generation, up.Served.PID, took.Round(time.Millisecond), len(d.Alive()))
 	}
 	return progress(ctx, rec, every)
 }

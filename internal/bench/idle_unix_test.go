@@ -97,7 +97,11 @@ func replace(b *testing.B, d *daemon.Daemon) (took time.Duration, rss int) {
 	if err := d.WaitAlive(b.Context(), 1); err != nil {
 		b.Fatal(err)
 	}
-	return time.Since(up.New.Since), residentSet(b, up.New.PID)
+	s, err := d.State()
+	if err != nil {
+		b.Fatal(err)
+	}
+	return time.Since(s.Since), residentSet(b, up.Served.PID)
 }
 
 func generation(b *testing.B, d *daemon.Daemon) int {

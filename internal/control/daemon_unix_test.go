@@ -25,7 +25,7 @@ import (
 const (
 	pidfileEnv = "GOZD_TEST_PIDFILE"
 	scriptEnv  = "GOZD_TEST_SCRIPT" // what it does when it is signalled
-	waitEnv    = "GOZD_TEST_WAIT"   // how long an upgrade or a stop may take
+	waitEnv    = "GOZD_TEST_WAIT"   // how long a stop may take
 	lifetime   = time.Minute        // of a daemon that nobody ends
 	patience   = 30 * time.Second
 )
@@ -44,53 +44,36 @@ func must(err error) {
 	}
 }
 
-// stateOf is a state file that names a live process.
-func stateOf(pid, generation int) *process.State {
+// ownState is a state file that names this process.
+func ownState() *process.State {
+	pid := os.Getpid()
 	start, err := process.StartTime(pid)
 	must(err)
 	wait, err := time.ParseDuration(os.Getenv(waitEnv))
 	must(err)
-	return &process.State{
-		PID: pid, StartTime: start, Generation: generation, Failures: 3, LastFailure: "an older one",
-		UpgradeWait: process.Duration(wait), StopWait: process.Duration(wait),
-	}
+	return &process.State{PID: pid, StartTime: start, Generation: 1, StopWait: process.Duration(wait)}
 }
 
 func fakeDaemon(pidfile string) {
 	time.AfterFunc(lifetime, func() { os.Exit(9) }) // when the test itself was killed
 	signals := make(chan os.Signal, 8)
-	signal.Notify(signals, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGQUIT, syscall.SIGUSR1)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGQUIT, syscall.SIGUSR1)
 	l, err := process.Acquire(pidfile)
 	must(err)
-	s := stateOf(os.Getpid(), 1)
+	s := ownState()
 	must(process.WritePID(pidfile, s.PID))
 	must(process.WriteState(pidfile, s))
 	fmt.Println("ready")
 	for sig := range signals {
 		fmt.Println(sig)
-		act(os.Getenv(scriptEnv), pidfile, s)
+		act(os.Getenv(scriptEnv), pidfile)
 	}
 	l.Leave() // never reached, but the lock must not be collected before
 }
 
-// act plays a daemon's part. The one that started this process is its successor.
-func act(script, pidfile string, s *process.State) {
+// act plays a daemon's part.
+func act(script, pidfile string) {
 	switch script {
-	case "succeed":
-		must(process.WriteState(pidfile, stateOf(os.Getppid(), 2)))
-	case "succeed and end":
-		must(process.WriteState(pidfile, stateOf(os.Getppid(), 2)))
-		os.Exit(0)
-	case "succeed and lose the successor":
-		gone := stateOf(os.Getppid(), 2)
-		gone.StartTime--
-		must(process.WriteState(pidfile, gone))
-	case "fail":
-		s.Failures++
-		s.LastFailure = "upgrade failed at listen: address in use"
-		must(process.WriteState(pidfile, s))
-	case "touch":
-		must(process.WriteState(pidfile, s))
 	case "die":
 		os.Exit(3)
 	case "end":

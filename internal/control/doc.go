@@ -1,6 +1,6 @@
-// Package control acts on a running daemon from outside by signals, and learns the
-// outcome from the state file. A program's own -s flag uses it, and gozdctl for a daemon
-// that has no control socket; on that, package client says more.
+// Package control has a running daemon end or reopen its log, by signals. A program's own -s flag uses it, and gozdctl
+// waits by it for the end of a daemon. Whoever wants to know what became of an upgrade asks the control socket, by
+// package client.
 //
 // Every function takes the path of a PID file. Their errors wrap
 // process.ErrNotRunning where no daemon runs, and no process but the daemon is ever

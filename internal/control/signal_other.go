@@ -9,12 +9,9 @@ import (
 
 // No signal but the kill reaches another process here.
 var (
-	sigUpgrade = os.Kill
-	sigStop    = os.Kill
-	sigQuit    = os.Kill
-	sigReopen  = os.Kill
-
-	sigRollback = os.Kill
+	sigStop   = os.Kill
+	sigQuit   = os.Kill
+	sigReopen = os.Kill
 )
 
 func signal(string, os.Signal) (int, error) { return 0, errors.ErrUnsupported }

@@ -10,12 +10,9 @@ import (
 
 // What a daemon does when it is signalled so.
 const (
-	sigUpgrade = syscall.SIGHUP
-	sigStop    = syscall.SIGTERM
-	sigQuit    = syscall.SIGQUIT
-	sigReopen  = syscall.SIGUSR1
-
-	sigRollback = syscall.SIGUSR2 // ignored where there is nothing to roll back
+	sigStop   = syscall.SIGTERM
+	sigQuit   = syscall.SIGQUIT
+	sigReopen = syscall.SIGUSR1
 )
 
 func signal(pidfile string, sig os.Signal) (int, error) {

@@ -9,6 +9,9 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 )
 
+// pollInterval is how often it is looked whether a process has ended.
+const pollInterval = 10 * time.Millisecond
+
 // Stop asks the daemon to stop, and waits until it has ended: at most for ctx, or
 // for as long as the daemon's configuration allows a stop to take. It returns the
 // PID of the generation that served.

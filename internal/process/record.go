@@ -69,25 +69,16 @@ func (r *Record) checkDirectory() error {
 // Open returns the process that serves. The error wraps os.ErrProcessDone where it is gone, or where this
 // process cannot see it, and [ErrUntrusted] where it is not the lock's owner's.
 func (r *Record) Open() (*Process, error) {
-	p, err := r.open(r.State.PID, r.State.StartTime)
+	p, err := r.open()
 	if errors.Is(err, os.ErrProcessDone) {
 		return nil, fmt.Errorf("%s: the daemon's lock is held, but its serving generation is gone, or runs in another PID namespace: %w", r.pidfile, err)
 	}
 	return p, err
 }
 
-// OpenTrial is Open for the generation on probation. The error wraps os.ErrProcessDone where there is none, too.
-func (r *Record) OpenTrial() (*Process, error) {
-	t := r.State.Trial
-	if t == nil {
-		return nil, fmt.Errorf("%s: no generation on probation: %w", r.pidfile, os.ErrProcessDone)
-	}
-	return r.open(t.PID, t.StartTime)
-}
-
-// open returns a process that the state file names, if it is the lock's owner's.
-func (r *Record) open(pid int, startTime uint64) (*Process, error) {
-	p, err := Open(pid, startTime)
+// open returns the process that the state file names, if it is the lock's owner's.
+func (r *Record) open() (*Process, error) {
+	p, err := Open(r.State.PID, r.State.StartTime)
 	if err != nil {
 		return nil, err
 	}

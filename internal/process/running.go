@@ -97,12 +97,7 @@ func (p *Process) Close() { _ = p.os.Release() }
 type Running struct {
 	*Process
 	State *State
-
-	record *Record
 }
-
-// OpenTrial returns the generation on probation, which the caller closes. The error is that of [Record.OpenTrial].
-func (r *Running) OpenTrial() (*Process, error) { return r.record.OpenTrial() }
 
 // Find returns the serving generation of the daemon that a PID file belongs
 // to. It believes the lock, then the state file, and checks the process's start
@@ -117,7 +112,7 @@ func Find(pidfile string) (*Running, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Running{Process: p, State: r.State, record: r}, nil
+	return &Running{Process: p, State: r.State}, nil
 }
 
 // notRunning tells a stale PID file from none, and both from a daemon whose lock file

@@ -11,9 +11,8 @@ import (
 	"time"
 )
 
-// State describes the serving generation. It is written when a generation has
-// become ready, and when an upgrade has failed, so whoever asked for an upgrade
-// by a signal can see what became of it.
+// State describes the serving generation. It is written when a generation has become ready, and again when its
+// successor has come to nothing.
 type State struct {
 	PID         int               `json:"pid"`
 	StartTime   uint64            `json:"start_time"` // as StartTime(PID) had it; 0 where that is not supported
@@ -25,25 +24,9 @@ type State struct {
 	UpgradeWait Duration          `json:"upgrade_wait"` // the longest that an upgrade may take until its outcome is known
 	StopWait    Duration          `json:"stop_wait"`    // the longest that the daemon may take to end when asked to stop
 
-	// Control says that the generation has a control socket, or is about to open it. A version
-	// of gozd without one does not say so.
+	// Control says that the generation has a control socket, or is about to open it. Where the platform
+	// has none, it does not say so.
 	Control bool `json:"control,omitempty"`
-
-	// Trial is the upgrade that is on probation, if there is one.
-	Trial *Trial `json:"trial,omitempty"`
-
-	// Failures counts the upgrades that failed in this generation, and
-	// LastFailure is the reason of the last.
-	Failures    int    `json:"failures"`
-	LastFailure string `json:"last_failure,omitempty"`
-}
-
-// Trial is a successor that serves beside the generation that started it, on
-// probation.
-type Trial struct {
-	PID       int       `json:"pid"`
-	StartTime uint64    `json:"start_time"`
-	Until     time.Time `json:"until"` // then its health check begins
 }
 
 // Duration is a time.Duration that JSON holds as "1m0s".
@@ -63,8 +46,8 @@ func (d *Duration) UnmarshalText(text []byte) error {
 func StatePath(pidfile string) string { return pidfile + ".state" }
 
 // WriteState writes the state file that belongs to a PID file, atomically. Where there is
-// no room, or no right, for a new file, the old one is overwritten: somebody may
-// be waiting for what it is to say, and that the disk is full is one of these things.
+// no room, or no right, for a new file, the old one is overwritten: whoever looks for the
+// daemon believes it.
 func WriteState(pidfile string, s *State) error {
 	data, err := json.MarshalIndent(s, "", "  ")
 	if err == nil {

@@ -22,11 +22,9 @@ func TestStateRoundTrip(t *testing.T) {
 		Since:       time.Date(2024, 2, 29, 12, 0, 0, 5, time.UTC),
 		Binary:      "/opt/app/current/app",
 		Listen:      map[string]string{"web": "tcp 127.0.0.1:80", "unix": "unix /run/x.sock"},
-		Config:      "/etc/app.conf",
+		Config:      "/etc/\"x\"\nü.conf",
 		UpgradeWait: process.Duration(70 * time.Second),
 		StopWait:    process.Duration(1500 * time.Millisecond),
-		Failures:    2,
-		LastFailure: "upgrade failed at listen: \"x\"\nü",
 	}
 	if err := process.WriteState(path, want); err != nil {
 		t.Fatal(err)
@@ -73,12 +71,12 @@ func TestWriteStateInPlace(t *testing.T) {
 	if err := os.WriteFile(process.StatePath(path), []byte("{}"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, reason := range []string{strings.Repeat("long ", 100), "short"} {
-		if err := process.WriteState(path, &process.State{PID: 7, LastFailure: reason}); err != nil {
+	for _, binary := range []string{"/" + strings.Repeat("long/", 100), "/short"} {
+		if err := process.WriteState(path, &process.State{PID: 7, Binary: binary}); err != nil {
 			t.Fatal(err)
 		}
-		if got, err := process.ReadState(path); err != nil || got.PID != 7 || got.LastFailure != reason {
-			t.Errorf("ReadState = %+v, %v, want pid 7 and %q", got, err, reason)
+		if got, err := process.ReadState(path); err != nil || got.PID != 7 || got.Binary != binary {
+			t.Errorf("ReadState = %+v, %v, want pid 7 and %q", got, err, binary)
 		}
 	}
 }
@@ -87,9 +85,8 @@ func TestWriteStateInPlace(t *testing.T) {
 // is written and read as the same again, and never a number by which a signal would reach many processes.
 func FuzzReadState(f *testing.F) {
 	f.Add([]byte(`{"pid":7,"start_time":9,"generation":3,"since":"2024-02-29T12:00:00Z","listen":{"web":"tcp 127.0.0.1:80"},"upgrade_wait":"1m0s"}`))
-	f.Add([]byte(`{"pid":7,"trial":{"pid":8,"start_time":1,"until":"2024-02-29T12:00:00Z"}}`))
+	f.Add([]byte(`{"pid":7,"stop_wait":"1s","control":true}`))
 	f.Add([]byte(`{"pid":-1}`))
-	f.Add([]byte(`{"pid":7,"trial":{}}`))
 	f.Add([]byte("{\"pid\":7}\n\n\n"))
 	path := pidfileIn(f)
 	f.Fuzz(func(t *testing.T, data []byte) {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -160,39 +159,6 @@ func TestForgedState(t *testing.T) {
 			}
 		})
 	}
-}
-
-// What a rollback would signal is named by the same file.
-func TestForgedTrial(t *testing.T) {
-	needRoot(t, "be believed by nobody")
-	serving, roots := sleeperOf(t, nobody), sleeper(t)
-	path := pidfileIn(t)
-	acquire(t, path)
-	chown(t, nobody, filepath.Dir(path), process.LockPath(path))
-	for _, trial := range []*process.Process{serving, roots} {
-		write(t, path, &process.State{PID: serving.PID, Trial: &process.Trial{PID: trial.PID}})
-		chown(t, nobody, process.StatePath(path))
-		r, err := process.Find(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		p, err := r.OpenTrial()
-		if good := trial == serving; (err == nil) != good || !good && !errors.Is(err, process.ErrUntrusted) {
-			t.Errorf("OpenTrial = %v, a process of the daemon's user: %t", err, good)
-		}
-		if p != nil {
-			p.Close()
-		}
-		r.Close()
-	}
-}
-
-// sleeperOf is sleeper as a user.
-func sleeperOf(t *testing.T, uid uint32) *process.Process {
-	t.Helper()
-	cmd := exec.CommandContext(t.Context(), "sleep", "60")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: uid}}
-	return started(t, cmd)
 }
 
 // TestFilesThatBlock has the files that root reads for a start, in a directory of the service's user.

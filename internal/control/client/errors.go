@@ -7,9 +7,8 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/protocol"
 )
 
-// ErrNoSocket means that the daemon runs, and has no control socket: it was built
-// with an older version, its platform has none, or it could not make one. Its log says so
-// then. The error's text has the path at which the socket would be.
+// ErrNoSocket means that the daemon runs, and has no control socket: its platform has none, it could not make one, which
+// its log says, or somebody has removed it. The error's text has the path at which the socket would be.
 var ErrNoSocket = errors.New("no control socket")
 
 // ErrPermission means that the daemon is another user's.

@@ -12,7 +12,7 @@ import (
 	"syscall"
 	"testing"
 
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/client"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/binaries"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemontest"
@@ -108,7 +108,7 @@ func TestSocketOfAnotherOwner(t *testing.T) {
 	}
 	_, err := d.Upgrade(t.Context())
 	want := "[web]: chmod " + path + ": operation not permitted"
-	if failed := new(control.FailedError); !errors.As(err, &failed) || !strings.Contains(failed.Reason, want) {
+	if failed := new(client.UpgradeError); !errors.As(err, &failed) || !strings.Contains(failed.Reason, want) {
 		t.Errorf("upgrade to another mode = %v, want %q in it", err, want)
 	}
 	wantAccess(t, path, 0o640, 54321)

@@ -9,7 +9,6 @@ import (
 	"syscall"
 	"testing"
 
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/binaries"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemon"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemontest"
@@ -80,7 +79,7 @@ func TestNewAddressIsRolledBack(t *testing.T) {
 			for range 5 {
 				trial, outcome := daemontest.BeginTrial(t, d)
 				fresh.await(t, 10)
-				if _, err := control.Rollback(t.Context(), d.PIDFile); err != nil {
+				if _, err := d.Rollback(t.Context()); err != nil {
 					t.Fatal(err)
 				}
 				daemontest.WantRolledBack(t, d, trial, outcome, "rolled back on request")

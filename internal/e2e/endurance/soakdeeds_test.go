@@ -1,7 +1,6 @@
 package endurance
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -15,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/client"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/binaries"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemon"
@@ -98,11 +97,11 @@ func (s *soak) upgradeTo(c soakConf) {
 	if err != nil {
 		s.t.Fatalf("upgrade from generation %d: %v", before.Generation, err)
 	}
-	if up.New.Generation != before.Generation+1 {
-		s.t.Errorf("generation %d follows generation %d", up.New.Generation, before.Generation)
+	if up.Served.Generation != before.Generation+1 {
+		s.t.Errorf("generation %d follows generation %d", up.Served.Generation, before.Generation)
 	}
 	s.tally.upgrades++
-	s.tally.longest = max(s.tally.longest, up.Took)
+	s.tally.longest = max(s.tally.longest, time.Duration(up.Served.Seconds*float64(time.Second)))
 	s.wantGroups(c)
 	s.conf = c
 }
@@ -147,15 +146,19 @@ func (s *soak) wantRefused(kind, words string) {
 // wantFailure checks that an upgrade has failed and that nothing has changed.
 func (s *soak) wantFailure(before *process.State, err error, kind, words string) {
 	s.t.Helper()
-	refused := new(control.FailedError)
-	if !errors.As(err, &refused) || refused.PID != before.PID || !strings.Contains(refused.Reason, words) {
+	refused := new(client.UpgradeError)
+	if !errors.As(err, &refused) || refused.PID != before.PID || !strings.Contains(refused.Error(), words) {
 		s.t.Fatalf("%s: upgrade returned %v, want %q and that pid %d serves on", kind, err, words, before.PID)
 	}
 	if pid, err := process.ReadPID(s.d.PIDFile); err != nil || pid != before.PID {
 		s.t.Errorf("%s: the PID file names %d, %v, want %d", kind, pid, err, before.PID)
 	}
-	if now := s.state(); now.PID != before.PID || now.Failures != before.Failures+1 || now.Trial != nil {
-		s.t.Errorf("%s: the state is %+v, want pid %d and a failure more than %d", kind, now, before.PID, before.Failures)
+	if now := s.state(); now.PID != before.PID {
+		s.t.Errorf("%s: the state is %+v, want pid %d", kind, now, before.PID)
+	}
+	now, err := s.d.Status(s.t.Context())
+	if err != nil || now.Upgrades.InProgress || now.Upgrades.LastFailure != refused.Error() {
+		s.t.Errorf("%s: the status is %+v, %v, want the failure %q", kind, now, err, refused)
 	}
 }
 
@@ -271,14 +274,14 @@ func (s *soak) rollBack() {
 	defer s.crowd.door.Unlock()
 	before, asks := s.state(), s.rng.IntN(4)
 	s.install()
-	outcome := s.beginTrial()
+	_, outcome := daemontest.BeginTrial(s.t, s.d)
 	time.Sleep(upTo(s.rng, soakRhythm))
 	s.configure(then)
 	for range asks {
 		daemontest.SignalServing(s.t, s.d, syscall.SIGHUP)
 	}
 	asked := time.Now()
-	_, err := control.Rollback(s.t.Context(), s.d.PIDFile)
+	_, err := s.d.Rollback(s.t.Context())
 	told := <-outcome
 	s.tally.count("rollback", 1, time.Since(asked))
 	if asks > 0 { // these two may have met the upgrade that follows at once
@@ -303,18 +306,6 @@ func (s *soak) awaitNext(before *process.State, c soakConf) {
 	s.tally.upgrades++
 	s.wantGroups(c)
 	s.conf = c
-}
-
-// beginTrial asks for an upgrade, and returns when it is on probation.
-func (s *soak) beginTrial() <-chan error {
-	s.t.Helper()
-	outcome := make(chan error, 1)
-	go func() {
-		_, err := s.d.Upgrade(context.WithoutCancel(s.t.Context()))
-		outcome <- err
-	}()
-	daemontest.Await(s.t, "upgrade on probation", func() bool { return s.state().Trial != nil })
-	return outcome
 }
 
 // hurry has the daemon do with few generations: old ones must be quicker than they
@@ -358,8 +349,8 @@ func (s *soak) askAtOnce(n int) {
 		operators.Go(func() {
 			if up, err := s.d.Upgrade(s.t.Context()); err != nil {
 				s.t.Errorf("one of %d who ask at once: %v", n, err)
-			} else if up.New.Generation <= before.Generation {
-				s.t.Errorf("generation %d follows generation %d", up.New.Generation, before.Generation)
+			} else if up.Served.Generation <= before.Generation {
+				s.t.Errorf("generation %d follows generation %d", up.Served.Generation, before.Generation)
 			}
 		})
 	}

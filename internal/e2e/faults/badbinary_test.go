@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/client"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemon"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemontest"
@@ -54,14 +54,14 @@ func TestBadBinaryLeavesTheOldOneServing(t *testing.T) {
 	} {
 		tt.damage(t, d)
 		_, err := d.Upgrade(t.Context())
-		failed := new(control.FailedError)
+		failed := new(client.UpgradeError)
 		if !errors.As(err, &failed) || failed.PID != before.PID {
 			t.Errorf("%s: upgrade returned %v, want a failure that pid %d outlives", tt.name, err, before.PID)
 			continue
 		}
 		for _, words := range tt.want {
-			if !strings.Contains(failed.Reason, words) {
-				t.Errorf("%s: the reason is %q, want %q in it", tt.name, failed.Reason, words)
+			if !strings.Contains(failed.Error(), words) {
+				t.Errorf("%s: the reason is %q, want %q in it", tt.name, failed, words)
 			}
 		}
 		if pid, err := process.ReadPID(d.PIDFile); err != nil || pid != before.PID {

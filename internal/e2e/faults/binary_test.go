@@ -12,7 +12,7 @@ import (
 	"strings"
 	"testing"
 
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/client"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/binaries"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemon"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemontest"
@@ -130,8 +130,8 @@ func TestTruncatedBinary(t *testing.T) {
 	for _, percent := range []int{1, 20, 50} {
 		program(0o755, func(b []byte) []byte { return b[:len(b)*percent/100] })(t, d)
 		_, err := d.Upgrade(t.Context())
-		failed := new(control.FailedError)
-		if !errors.As(err, &failed) || !want.MatchString(failed.Reason) {
+		failed := new(client.UpgradeError)
+		if !errors.As(err, &failed) || !want.MatchString(failed.Error()) {
 			t.Errorf("%d%%: upgrade = %v, want a reason that matches %v", percent, err, want)
 		}
 		loadtest.AwaitExchanges(t, l.Recorder(), 1)
@@ -155,7 +155,7 @@ func TestManyFailedUpgrades(t *testing.T) {
 			end := unusable[i-len(daemontest.Crashes)].place(t, d)
 			_, err := d.Upgrade(t.Context())
 			end()
-			if failed := new(control.FailedError); !errors.As(err, &failed) {
+			if failed := new(client.UpgradeError); !errors.As(err, &failed) {
 				t.Fatalf("upgrade to what is %s: %v", unusable[i-len(daemontest.Crashes)].name, err)
 			}
 		}

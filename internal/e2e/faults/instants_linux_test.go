@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/client"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/binaries"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemon"
@@ -44,9 +44,9 @@ func TestChildThatComesUpAsItsTimeEnds(t *testing.T) {
 		late := 970*time.Millisecond + time.Duration(i)*15*time.Millisecond
 		daemontest.Fault("late "+late.String())(t, d)
 		up, err := d.Upgrade(t.Context())
-		failed := new(control.FailedError)
+		failed := new(client.UpgradeError)
 		switch {
-		case err == nil && up.Old.PID == before.PID:
+		case err == nil && up.OldPID == before.PID:
 		case errors.As(err, &failed) && failed.PID == before.PID && strings.Contains(failed.Reason, "not ready after 1s"):
 		default:
 			t.Fatalf("a child that comes up after %v: the asker is told %+v, %v", late, up, err)
@@ -176,7 +176,7 @@ func TestHUPInTheFirstMillisecond(t *testing.T) {
 		if err := daemon.Install(binaries.Mixed2(t), d.Binary); err != nil {
 			t.Fatal(err)
 		}
-		if up, err := d.Upgrade(t.Context()); err != nil || up.New.PID == before.PID {
+		if up, err := d.Upgrade(t.Context()); err != nil || up.Served.PID == before.PID {
 			t.Errorf("%v to a child that has just been started: the asker is told %+v, %v", sig, up, err)
 		}
 		cancel()
@@ -197,7 +197,7 @@ func TestSuccessorThatDiesAMomentLater(t *testing.T) {
 	}
 	for _, after := range []string{"0s", "10ms", "200ms", "1s"} {
 		daemontest.Fault("serve for "+after)(t, d)
-		if _, err := d.Upgrade(t.Context()); err != nil && !errors.As(err, new(*control.FailedError)) { // it may die even before
+		if _, err := d.Upgrade(t.Context()); err != nil && !errors.As(err, new(*client.UpgradeError)) { // it may die even before
 			t.Fatalf("a program that serves for %s: %v", after, err)
 		}
 		daemontest.Await(t, "the old process as the one that serves again", func() bool {
@@ -210,7 +210,7 @@ func TestSuccessorThatDiesAMomentLater(t *testing.T) {
 		t.Fatal(err)
 	}
 	up, err := d.Upgrade(t.Context())
-	if err != nil || up.Old.PID != before.PID {
+	if err != nil || up.OldPID != before.PID {
 		t.Fatalf("the next upgrade: %+v, %v", up, err)
 	}
 	wantServed(t, d, true, before.PID)

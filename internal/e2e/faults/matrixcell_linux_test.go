@@ -5,12 +5,16 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/client"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/protocol"
 	points "bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/fault"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemon"
@@ -46,11 +50,15 @@ type cell struct {
 	killed bool         // that is because the only one that served was killed
 	pauses bool         // the fault was that a process stood still
 	again  bool         // more upgrades than one have been asked for
+	scarce bool         // files could not be written for a while
+
+	mu     sync.Mutex // guards events
+	events []protocol.Event
 }
 
 // answer is what the operator is told.
 type answer struct {
-	up  *control.Upgraded
+	up  *client.Upgraded
 	err error
 }
 
@@ -86,6 +94,11 @@ func (c *cell) variable() string { return points.Dir + "=" + c.faults }
 func (c *cell) rescue() {
 	c.release()
 	c.restore()
+	if c.t.Failed() {
+		c.mu.Lock()
+		c.t.Logf("the asker has heard %+v", c.events)
+		c.mu.Unlock()
+	}
 	for _, pid := range processesWith(c.t, c.variable()) {
 		if c.t.Failed() {
 			p, err := os.FindProcess(pid)
@@ -145,7 +158,7 @@ func (c *cell) askAndHold() {
 	c.touch(c.step.point)
 	asked := make(chan answer, 1)
 	go func() {
-		up, err := control.Upgrade(context.WithoutCancel(c.t.Context()), c.d.PIDFile)
+		up, err := client.Reload(context.WithoutCancel(c.t.Context()), c.d.PIDFile, c.note)
 		asked <- answer{up, err}
 	}()
 	c.asked = asked
@@ -162,6 +175,22 @@ func (c *cell) askAndHold() {
 	if c.step.point == points.OnProbation {
 		c.boardChild()
 	}
+	if !c.step.before(points.Configuration) { // the child has said who it is
+		daemontest.Await(c.t, "word to the asker that the child runs", func() bool { return c.hasHeard(protocol.Started) })
+	}
+}
+
+// note is called with each event that the asker hears.
+func (c *cell) note(e protocol.Event) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.events = append(c.events, e)
+}
+
+func (c *cell) hasHeard(kind protocol.EventType) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.ContainsFunc(c.events, func(e protocol.Event) bool { return e.Type == kind })
 }
 
 // boardChild has clients come until one has a connection to the child, which it keeps.

@@ -39,6 +39,8 @@ func (c *cell) kill(victim role) {
 	if survivor == 0 {
 		c.killed, c.since = true, time.Now()
 	}
+	// Whoever asked does not know yet that a child was started for him, and asks the child too.
+	c.again = victim == parent && c.step.before(points.Configuration)
 	signalTo(c.t, pid, syscall.SIGKILL)
 	awaitGone(c.t, pid)
 }
@@ -94,6 +96,7 @@ func mountSmall(t *testing.T, dir string) bool {
 // fillDisk leaves no room on the file system of the PID file.
 func (c *cell) fillDisk() {
 	c.t.Helper()
+	c.scarce = true
 	if !c.small {
 		c.touch(points.DiskFull)
 		c.undo = append(c.undo, func() { _ = os.Remove(filepath.Join(c.faults, points.DiskFull)) })
@@ -114,6 +117,7 @@ const fewestFiles = 3
 // takeDescriptors leaves the processes none but those that they have.
 func (c *cell) takeDescriptors() {
 	c.t.Helper()
+	c.scarce = true
 	for _, pid := range c.pids {
 		before := limitFiles(c.t, pid, fewestFiles)
 		c.undo = append(c.undo, func() {

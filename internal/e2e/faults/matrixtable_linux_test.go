@@ -1,11 +1,14 @@
 package faults
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"strings"
 	"sync"
 	"text/tabwriter"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/client"
 )
 
 // result is what a cell shows.
@@ -72,6 +75,10 @@ func words(a answer) string {
 	if a.err == nil {
 		return "upgraded"
 	}
-	text := anyPID.ReplaceAllString(a.err.Error(), "pid${1}N")
+	text := a.err.Error()
+	if failed := (*client.UpgradeError)(nil); errors.As(a.err, &failed) && failed.Remains() != "" {
+		text += "; " + failed.Remains()
+	}
+	text = anyPID.ReplaceAllString(text, "pid${1}N")
 	return anyTemp.ReplaceAllString(anyPath.ReplaceAllString(text, ""), ".new.N")
 }

@@ -2,54 +2,86 @@ package faults
 
 import (
 	"errors"
-	"os"
 	"strings"
 	"time"
 
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/client"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/protocol"
 	points "bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/fault"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemontest"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/loadtest"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
 )
 
-// hear checks that who asked for the upgrade is told the truth, and returns the words.
+// hear checks that whoever asked for the upgrade is told what has become of it, and returns the words.
 func (c *cell) hear(expected outcome) string {
 	c.t.Helper()
 	a := <-c.asked // it has a time limit of its own
-	if errors.Is(a.err, control.ErrUnknownOutcome) {
-		c.t.Errorf("who asked is told: %v", a.err)
-	}
-	refusal := new(control.FailedError)
-	switch expected {
-	case upgraded:
-		if a.err != nil {
-			c.t.Fatalf("who asked is told %q, but the upgrade has succeeded", a.err)
+	failed := new(client.UpgradeError)
+	switch {
+	case a.err == nil:
+		c.wantUpgraded(a.up, expected)
+	case errors.As(a.err, &failed):
+		c.wantFailure(failed, expected)
+	case isDown(a.err):
+		if expected != down && expected != ended {
+			c.t.Errorf("the asker is told that nobody serves: %v; the daemon has %s", a.err, expected)
 		}
-		if a.up.Old.PID != c.before.PID || a.up.New.Generation != 2 && !c.again {
-			c.t.Errorf("who asked is told that pid %d is replaced by generation %d", a.up.Old.PID, a.up.New.Generation)
-		}
-	case failed:
-		if !errors.As(a.err, &refusal) || refusal.PID != c.before.PID {
-			c.t.Fatalf("who asked is told %v, want a failure that pid %d outlives", a.err, c.before.PID)
-		}
-	case resumed: // he may have been told before that the child served, which it did
-		if a.err != nil && (!errors.As(a.err, &refusal) || refusal.PID != c.before.PID) {
-			c.t.Fatalf("who asked is told %v, want a failure that pid %d outlives", a.err, c.before.PID)
-		}
-		if c.step.point == points.TookOver && a.err == nil {
-			c.t.Error("who asked is told that the child serves, which nobody could know before it was killed")
-		}
-	case down:
-		if c.step.before(points.HandingOver) && !errors.Is(a.err, process.ErrNotRunning) {
-			c.t.Errorf("who asked is told %v, want %v", a.err, process.ErrNotRunning)
-		}
-	case ended:
-		if a.err != nil && !errors.Is(a.err, process.ErrNotRunning) && !errors.Is(a.err, os.ErrProcessDone) {
-			c.t.Errorf("who asked is told %v, want that it has ended", a.err)
-		}
+	default:
+		c.t.Errorf("the asker is not told the outcome: %v", a.err)
 	}
 	return words(a)
+}
+
+// isDown reports whether an error says that nobody serves, or that the generation that was asked will not any more.
+func isDown(err error) bool {
+	refused := new(client.AnswerError)
+	return errors.Is(err, process.ErrNotRunning) || errors.As(err, &refused) && refused.Answer.Code == protocol.CodeNotServing
+}
+
+// wantUpgraded checks what the asker of a successful upgrade is told. The child serves then, or has served: it may have
+// been killed or asked to end since.
+func (c *cell) wantUpgraded(up *client.Upgraded, expected outcome) {
+	c.t.Helper()
+	switch {
+	case expected == failed, expected == down:
+		c.t.Errorf("the asker is told that pid %d serves; the daemon has %s", up.Served.PID, expected)
+	case expected == resumed && c.step.point == points.TookOver:
+		c.t.Error("the asker is told that the child serves, which nobody could know before it was killed")
+	case expected == ended:
+		c.awaitLog("msg=serving generation=2")
+	}
+	if c.again { // another generation may have come since, by one of the other requests
+		return
+	}
+	if child := c.pids[child]; up.OldPID != c.before.PID || up.Served.Generation != 2 || child != 0 && up.Served.PID != child {
+		c.t.Errorf("the asker is told that pid %d, generation %d, replaces pid %d; want pid %d, generation 2, and pid %d",
+			up.Served.PID, up.Served.Generation, up.OldPID, child, c.before.PID)
+	}
+	if expected == upgraded {
+		r := c.find()
+		defer r.Close()
+		if r.PID != up.Served.PID || r.State.StartTime != up.Served.StartTime {
+			c.t.Errorf("the asker is told that pid %d serves, and pid %d does", up.Served.PID, r.PID)
+		}
+	}
+}
+
+// wantFailure checks what the asker of an upgrade that has failed is told: that the parent serves on or again, or that
+// the upgrade was given up for a stop.
+func (c *cell) wantFailure(told *client.UpgradeError, expected outcome) {
+	c.t.Helper()
+	is := failed
+	switch told.Stage {
+	case "":
+		is = ended
+	case upgrade.StageServing:
+		is = resumed
+	}
+	if is != expected || told.PID != c.before.PID {
+		c.t.Errorf("the asker of pid %d is told: %v; the daemon has %s, and pid %d was asked", told.PID, told, expected, c.before.PID)
+	}
 }
 
 // revive starts the daemon again, after its serving generation was killed.
@@ -91,7 +123,8 @@ func (c *cell) wantNamed(expected outcome) {
 
 // find returns the generation that the lock and the state file name, which must be the one
 // that the PID file names too. Where more upgrades than one have been asked for it may be
-// replaced just now: then it is waited for that they agree.
+// replaced just now, and where files could not be written they come when there is room: then it is waited for that
+// they agree.
 func (c *cell) find() *process.Running {
 	c.t.Helper()
 	for deadline := time.Now().Add(cellPatience); ; time.Sleep(time.Millisecond) {
@@ -100,7 +133,7 @@ func (c *cell) find() *process.Running {
 		if err == nil && pid == r.PID {
 			return r
 		}
-		if !c.again || time.Now().After(deadline) {
+		if !c.again && !c.scarce || time.Now().After(deadline) {
 			c.t.Fatalf("the PID file names %d, %v; lock and state file %+v, %v", pid, pidErr, r, err)
 		}
 		if err == nil {
@@ -124,9 +157,9 @@ func (c *cell) upgradeAgain(expected outcome) {
 	if expected == resumed {
 		next++ // the child had that number
 	}
-	if !c.again && (up.New.Generation != next || up.Old.PID != before.PID) {
+	if !c.again && (up.Served.Generation != next || up.OldPID != before.PID) {
 		c.t.Errorf("pid %d, generation %d, has replaced pid %d, want generation %d and pid %d",
-			up.New.PID, up.New.Generation, up.Old.PID, next, before.PID)
+			up.Served.PID, up.Served.Generation, up.OldPID, next, before.PID)
 	}
 }
 

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/client"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/protocol"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemon"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemontest"
@@ -97,12 +99,13 @@ func TestHealthCheckFails(t *testing.T) {
 // TestRollback has an operator end the probation.
 func TestRollback(t *testing.T) {
 	d, l := startOnProbation(t, "1m")
-	if _, err := control.Rollback(t.Context(), d.PIDFile); !errors.Is(err, control.ErrNoProbation) {
-		t.Errorf("rollback without an upgrade: %v, want ErrNoProbation", err)
+	refused := new(client.AnswerError)
+	if _, err := d.Rollback(t.Context()); !errors.As(err, &refused) || refused.Answer.Code != protocol.CodeNoProbation {
+		t.Errorf("rollback without an upgrade: %v, want code %s", err, protocol.CodeNoProbation)
 	}
 	trial, outcome := daemontest.BeginTrial(t, d)
 	awaitAnswers(t, l.Recorder(), "new connections", 2)
-	if s, err := control.Rollback(t.Context(), d.PIDFile); err != nil || s.Generation != 1 {
+	if s, err := d.Rollback(t.Context()); err != nil || s.Generation != 1 {
 		t.Errorf("rollback: %+v, %v, want generation 1", s, err)
 	}
 	daemontest.WantRolledBack(t, d, trial, outcome, "rolled back on request")

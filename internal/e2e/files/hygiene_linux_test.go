@@ -46,11 +46,12 @@ func TestProgramsInheritNothing(t *testing.T) {
 		daemontest.Begin(t, d, d.Command(t.Context()), foreground)
 		for generation := range 3 {
 			if generation > 0 {
-				before, err := d.Upgrade(t.Context())
+				old, err := d.State()
 				if err != nil {
 					t.Fatal(err)
 				}
-				daemontest.AwaitEnd(t, before.Old)
+				daemontest.Upgrade(t, d)
+				daemontest.AwaitEnd(t, old)
 			}
 			wantNothingInherited(t, d, spawn(t, d), fmt.Sprintf("foreground %v, generation %d", foreground, generation+1))
 		}

@@ -111,19 +111,6 @@ func TestPIDDirectoryNotWritable(t *testing.T) {
 	daemontest.Begin(t, d, asNobody(t, d), false)
 }
 
-// wantServesOn checks that nothing has changed for a generation but the number of
-// upgrades that have failed.
-func wantServesOn(t *testing.T, d *daemon.Daemon, s *process.State, failures int) {
-	t.Helper()
-	now, err := d.State()
-	if err != nil || now.PID != s.PID || now.Failures != failures {
-		t.Errorf("the state is %+v, %v, want pid %d and %d failures", now, err, s.PID, failures)
-	}
-	if pid, err := process.ReadPID(d.PIDFile); err != nil || pid != s.PID {
-		t.Errorf("the PID file names %d, %v, want %d", pid, err, s.PID)
-	}
-}
-
 // TestFullDisk upgrades and starts daemons that have no room for their files.
 func TestFullDisk(t *testing.T) {
 	d := daemontest.PrepareBare(t, daemontest.OnlyWeb, []string{"pidfile run/app.pid", "log app.log"})

@@ -57,7 +57,7 @@ func TestPIDFileIsAlwaysWhole(t *testing.T) {
 			t.Error(err)
 			break
 		}
-		served[up.New.PID] = true
+		served[up.Served.PID] = true
 	}
 	close(stop)
 	<-stopped
@@ -81,10 +81,23 @@ func TestPIDFileIsRestored(t *testing.T) {
 		t.Fatal(err)
 	}
 	daemontest.UpgradeToCrash(t, d, "exit early")
-	if now, err := d.State(); err != nil || now.PID != s.PID || now.Failures != 2 {
-		t.Errorf("the state is %+v, %v, want pid %d and two failures", now, err, s.PID)
-	}
+	wantServesOn(t, d, s, 2)
 	daemontest.UpgradeToOther(t, d)
+}
+
+// wantServesOn checks that nothing has changed for a generation but the number of
+// upgrades that have failed.
+func wantServesOn(t *testing.T, d *daemon.Daemon, s *process.State, failures int) {
+	t.Helper()
+	if now, err := d.State(); err != nil || now.PID != s.PID {
+		t.Errorf("the state is %+v, %v, want pid %d", now, err, s.PID)
+	}
+	if now, err := d.Status(t.Context()); err != nil || now.Generation != s.Generation || now.Upgrades.Failed != failures {
+		t.Errorf("the status is %+v, %v, want generation %d and %d failures", now, err, s.Generation, failures)
+	}
+	if pid, err := process.ReadPID(d.PIDFile); err != nil || pid != s.PID {
+		t.Errorf("the PID file names %d, %v, want %d", pid, err, s.PID)
+	}
 }
 
 // operate returns the commands that an operator has, by what they say before an error.

@@ -17,7 +17,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/client"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/binaries"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemon"
@@ -226,7 +226,7 @@ func wantNewPortRefused(t *testing.T, d *daemon.Daemon, port int, config string)
 	_, err := d.Upgrade(t.Context())
 	want := fmt.Sprintf("[app]: listen tcp 127.0.0.1:%d: bind: permission denied: the port is privileged, and user %d needs CAP_NET_BIND_SERVICE for it",
 		other, nobody(t).UID)
-	if failed := new(control.FailedError); !errors.As(err, &failed) || !strings.Contains(failed.Reason, want) {
+	if failed := new(client.UpgradeError); !errors.As(err, &failed) || !strings.Contains(failed.Reason, want) {
 		t.Errorf("upgrade to a new privileged port: %v\nwant %s", err, want)
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/binaries"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemontest"
 )
 
 // TestReopenOnProbation moves the log away while a new generation is on probation: who asks for a new file knows the old
@@ -16,23 +17,17 @@ import (
 func TestReopenOnProbation(t *testing.T) {
 	d := prepare(t, binaries.Logging(t), "app.pid", "app.log", "[gozd]\npidfile PIDFILE\nlog LOG\nprobation 1m\n[web]\nmode http\nlisten 127.0.0.1:0\n")
 	start(t, d)
-	upgraded := make(chan error, 1)
-	go func() {
-		_, err := d.Upgrade(t.Context())
-		upgraded <- err
-	}()
-	var s *process.State
-	eventually(t, "a generation is on probation", func() bool {
-		var err error
-		s, err = d.State()
-		return err == nil && s.Trial != nil
-	})
+	s, err := d.State()
+	if err != nil {
+		t.Fatal(err)
+	}
+	trial, upgraded := daemontest.BeginTrial(t, d)
 	if err := os.Rename(d.Log, d.Log+".1"); err != nil {
 		t.Fatal(err)
 	}
 	signal(t, s.PID, s.StartTime, syscall.SIGUSR1)
 	eventually(t, "both have told the program", func() bool { return reopened(d.LogText(), 1) && reopened(d.LogText(), 2) })
-	for _, pid := range []int{s.PID, s.Trial.PID} {
+	for _, pid := range []int{s.PID, trial.PID} {
 		if to, err := os.Readlink(fmt.Sprintf("/proc/%d/fd/1", pid)); err != nil || to != d.Log {
 			t.Errorf("process %d writes to %s, %v, want %s", pid, to, err, d.Log)
 		}

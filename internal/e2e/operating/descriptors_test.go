@@ -43,12 +43,12 @@ func TestSuccessorHasNoRoomForAll(t *testing.T) {
 	}
 	askAll(held)
 	by := askAll(held)
-	if len(by) != 2 || len(by[up.Old.PID]) == 0 || len(by[up.New.PID]) == 0 {
+	if len(by) != 2 || len(by[up.OldPID]) == 0 || len(by[up.Served.PID]) == 0 {
 		t.Fatalf("%d processes serve, want the old and the new one", len(by))
 	}
-	t.Logf("%d of %d have moved", len(by[up.New.PID]), clients)
+	t.Logf("%d of %d have moved", len(by[up.Served.PID]), clients)
 
-	here, gone := by[up.Old.PID][:5], append(by[up.Old.PID][5:], by[up.New.PID]...)
+	here, gone := by[up.OldPID][:5], append(by[up.OldPID][5:], by[up.Served.PID]...)
 	for _, k := range gone {
 		k.Close()
 	}
@@ -59,7 +59,7 @@ func TestSuccessorHasNoRoomForAll(t *testing.T) {
 		t.Fatal(err)
 	}
 	// Each moves after an answer, unless its next request has begun to arrive by then.
-	for deadline := time.Now().Add(30 * time.Second); len(askAll(here)[up.New.PID]) < len(here); {
+	for deadline := time.Now().Add(30 * time.Second); len(askAll(here)[up.Served.PID]) < len(here); {
 		if time.Now().After(deadline) {
 			t.Fatal("the connections that had no room do not move when there is some")
 		}

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control"
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/client"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/binaries"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemon"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemontest"
@@ -31,7 +31,7 @@ func TestRequestsDuringAnUpgradeAreOneMore(t *testing.T) {
 		t.Fatal(err)
 	}
 	daemontest.Await(t, "generation 3", func() bool { s, err := d.State(); return err == nil && s.Generation == 3 })
-	if up, err := d.Upgrade(t.Context()); err != nil || up.New.Generation != 4 {
+	if up, err := d.Upgrade(t.Context()); err != nil || up.Served.Generation != 4 {
 		t.Errorf("upgrade = %+v, %v, want generation 4", up, err)
 	}
 }
@@ -50,8 +50,9 @@ func TestStopDuringAnUpgrade(t *testing.T) {
 		if err := daemontest.WaitAlive(t, d, 0, 30*time.Second); err != nil {
 			t.Fatal(err)
 		}
-		if err := <-outcome; !errors.Is(err, process.ErrNotRunning) {
-			t.Errorf("%v: upgrade = %v, want ErrNotRunning", sig, err)
+		failed := new(client.UpgradeError)
+		if err := <-outcome; !errors.As(err, &failed) || failed.Stage != "" {
+			t.Errorf("%v: upgrade = %v, want that it was given up", sig, err)
 		}
 		if pids := daemontest.ProcessesOf(t, d); len(pids) > 0 {
 			t.Errorf("%v: processes %v have not ended", sig, pids)

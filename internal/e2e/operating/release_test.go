@@ -55,19 +55,30 @@ func TestLinkToAnotherRelease(t *testing.T) {
 			}
 			for _, release := range []struct{ name, version string }{{"42", "2"}, {"41", "1"}, {"42", "2"}} {
 				point(t, filepath.Join(d.Dir, tt.link), tt.to(release.name))
-				up, err := d.Upgrade(t.Context())
+				old, err := d.State()
 				if err != nil {
 					t.Fatal(err)
 				}
-				if up.New.Binary != d.Binary {
-					t.Errorf("the binary is %s, want %s", up.New.Binary, d.Binary)
-				}
-				daemontest.AwaitEnd(t, up.Old)
+				upgradeToBinary(t, d)
+				daemontest.AwaitEnd(t, old)
 				if got := version(t, daemontest.Target(t, d, "web")); got != release.version {
 					t.Errorf("release %s: version %s serves, want %s", release.name, got, release.version)
 				}
 			}
 		})
+	}
+}
+
+// upgradeToBinary upgrades, and checks that the new generation names the daemon's binary.
+func upgradeToBinary(t *testing.T, d *daemon.Daemon) {
+	t.Helper()
+	daemontest.Upgrade(t, d)
+	s, err := d.State()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.Binary != d.Binary {
+		t.Errorf("the binary is %s, want %s", s.Binary, d.Binary)
 	}
 }
 
@@ -98,13 +109,7 @@ func TestRelativeBinary(t *testing.T) {
 				cmd.Env = append(os.Environ(), "PATH="+d.Dir)
 				daemontest.Begin(t, d, cmd, foreground)
 				for range 2 {
-					up, err := d.Upgrade(t.Context())
-					if err != nil {
-						t.Fatal(err)
-					}
-					if up.New.Binary != d.Binary {
-						t.Errorf("the binary is %s, want %s", up.New.Binary, d.Binary)
-					}
+					upgradeToBinary(t, d)
 				}
 			})
 		}

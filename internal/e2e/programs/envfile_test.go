@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/client"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/binaries"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemon"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemontest"
@@ -94,8 +94,8 @@ func TestBadEnvFileChangesNothing(t *testing.T) {
 		}
 		refuse(tt.want)
 		_, err := d.Upgrade(t.Context())
-		if failed := new(control.FailedError); !errors.As(err, &failed) ||
-			!strings.HasPrefix(failed.Reason, "upgrade failed at configuration: pid ") || !strings.Contains(failed.Reason, tt.want) {
+		if failed := new(client.UpgradeError); !errors.As(err, &failed) ||
+			failed.Stage != "configuration" || !strings.Contains(failed.Reason, tt.want) {
 			t.Errorf("upgrade with %q: %v, want %q", tt.file, err, tt.want)
 		}
 		wantValues(t, d, "1 1 -")

@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/client"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/binaries"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemon"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemontest"
@@ -121,16 +121,16 @@ func wantRefusal(t *testing.T, d *daemon.Daemon, reason string) {
 		t.Fatal(err)
 	}
 	_, err = d.Upgrade(t.Context())
-	failed := new(control.FailedError)
-	if !errors.As(err, &failed) || failed.PID != before.PID || failed.Reason != reason {
+	failed := new(client.UpgradeError)
+	if !errors.As(err, &failed) || failed.PID != before.PID || failed.Error() != reason {
 		t.Fatalf("upgrade returned %v, want %q and that pid %d serves on", err, reason, before.PID)
 	}
-	after, err := d.State()
+	after, err := d.Status(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if after.PID != before.PID || after.Failures != before.Failures+1 || after.LastFailure != reason {
-		t.Errorf("the state is %+v, was %+v", after, before)
+	if u := after.Upgrades; after.Generation != before.Generation || u.LastFailure != reason || u.InProgress {
+		t.Errorf("generation %d says %+v, want generation %d and the failure %q", after.Generation, u, before.Generation, reason)
 	}
 	dialLine(t, d)
 }

@@ -162,8 +162,8 @@ func TestAddressesChangeAtUpgrade(t *testing.T) {
 		}
 		for _, to := range []load.Target{{Network: "tcp", Address: web.Address}, daemontest.Target(t, d, "web"), daemontest.Target(t, d, "plain")} {
 			// The old generation may have accepted it just before it stopped.
-			if pid := loadtest.DialKeepAlive(t, to).Get(); pid != up.New.PID && pid != up.Old.PID {
-				t.Errorf("%s is served by %d, want %d; configuration\n%s", to, pid, up.New.PID, groups)
+			if pid := loadtest.DialKeepAlive(t, to).Get(); pid != up.Served.PID && pid != up.OldPID {
+				t.Errorf("%s is served by %d, want %d; configuration\n%s", to, pid, up.Served.PID, groups)
 			}
 		}
 	}

@@ -149,7 +149,7 @@ func upgradeAndMove(t *testing.T, d *daemon.Daemon) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	daemontest.AwaitLog(t, d, fmt.Sprintf("msg=done generation=%d ", up.Old.Generation))
+	daemontest.AwaitLog(t, d, fmt.Sprintf("msg=done generation=%d ", up.OldGeneration))
 }
 
 // wantAnswered checks that all answers in raw are those of a generation.

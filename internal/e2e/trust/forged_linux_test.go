@@ -102,7 +102,7 @@ func (f *forger) names(path string, st state) error {
 		var err error
 		data, err = json.Marshal(map[string]any{
 			"pid": st.PID, "start_time": st.StartTime, "generation": 1, "since": time.Now(), "binary": "/bin/sleep", "listen": map[string]string{},
-			"upgrade_wait": "1s", "stop_wait": "1s", "trial": map[string]any{"pid": st.PID, "start_time": st.StartTime, "until": time.Now().Add(time.Hour)},
+			"upgrade_wait": "1s", "stop_wait": "1s",
 		})
 		if err != nil {
 			return err

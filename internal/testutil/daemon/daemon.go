@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/client"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/protocol"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/load"
 )
@@ -103,15 +105,40 @@ func (d *Daemon) remember(s *process.State) {
 	d.seen = append(d.seen, *s)
 }
 
-// Upgrade sends SIGHUP to the serving generation and waits until the next one is
-// ready, as gozdctl does.
-func (d *Daemon) Upgrade(ctx context.Context) (*control.Upgraded, error) {
-	up, err := control.Upgrade(ctx, d.PIDFile)
+// Upgrade asks the serving generation for an upgrade on its control socket, and waits until the next one serves, as
+// -s reload does.
+func (d *Daemon) Upgrade(ctx context.Context) (*client.Upgraded, error) {
+	return d.UpgradeTelling(ctx, nil)
+}
+
+// UpgradeTelling is Upgrade, and calls onEvent, if non-nil, with each event as it comes.
+func (d *Daemon) UpgradeTelling(ctx context.Context, onEvent func(protocol.Event)) (*client.Upgraded, error) {
+	up, err := client.Reload(ctx, d.PIDFile, onEvent)
 	if err != nil {
 		return nil, err
 	}
-	d.remember(up.New)
+	d.remember(&process.State{PID: up.Served.PID, StartTime: up.Served.StartTime, Generation: up.Served.Generation})
 	return up, nil
+}
+
+// Rollback ends the upgrade that is on probation, and waits until the generation before serves alone again.
+func (d *Daemon) Rollback(ctx context.Context) (*protocol.Answer, error) {
+	c, err := client.Dial(ctx, d.PIDFile)
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	return c.Rollback(ctx)
+}
+
+// Status asks the serving generation what it knows.
+func (d *Daemon) Status(ctx context.Context) (*protocol.Status, error) {
+	c, err := client.Dial(ctx, d.PIDFile)
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	return c.Status(ctx)
 }
 
 // Target is where a group can be reached.

@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -101,6 +102,23 @@ func Target(t *testing.T, d *daemon.Daemon, group string) load.Target {
 		t.Fatal(err)
 	}
 	return tg
+}
+
+// UpgradeByHUP is [Upgrade] as kill -HUP does it, which is told nothing: it waits until the next generation says that it serves.
+func UpgradeByHUP(t *testing.T, d *daemon.Daemon) {
+	t.Helper()
+	before, err := d.State()
+	if err != nil {
+		t.Fatal(err)
+	}
+	SignalServing(t, d, syscall.SIGHUP)
+	Await(t, "next generation that serves", func() bool {
+		s, err := d.Status(t.Context())
+		return err == nil && s.Generation == before.Generation+1
+	})
+	if _, err := d.State(); err != nil { // it ends with the test
+		t.Fatal(err)
+	}
 }
 
 // Upgrade upgrades to the binary that is in place.

@@ -4,9 +4,10 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/client"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/binaries"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemon"
@@ -53,15 +54,29 @@ func InstallGood(t *testing.T, d *daemon.Daemon) {
 // Dawdle begins an upgrade whose process is being started until goOn is called.
 func Dawdle(t *testing.T, d *daemon.Daemon) (goOn func(), outcome <-chan error) {
 	t.Helper()
-	Fault("dawdle")(t, d)
 	result := make(chan error, 1)
-	go func() {
-		_, err := d.Upgrade(t.Context())
-		result <- err
-	}()
+	goOn = dawdle(t, d, func() {
+		go func() {
+			_, err := d.Upgrade(t.Context())
+			result <- err
+		}()
+	})
+	return goOn, result
+}
+
+// DawdleBySignal is [Dawdle] for an upgrade that SIGHUP asks for: nobody is told of its outcome.
+func DawdleBySignal(t *testing.T, d *daemon.Daemon) (goOn func()) {
+	t.Helper()
+	return dawdle(t, d, func() { SignalServing(t, d, syscall.SIGHUP) })
+}
+
+func dawdle(t *testing.T, d *daemon.Daemon, ask func()) (goOn func()) {
+	t.Helper()
+	Fault("dawdle")(t, d)
+	ask()
 	dawdles := filepath.Join(d.Dir, "dawdles")
 	Await(t, "process that is being started", func() bool { _, err := os.Stat(dawdles); return err == nil })
-	return func() { _ = os.Remove(dawdles) }, result
+	return func() { _ = os.Remove(dawdles) }
 }
 
 // Crashes are the faults with which a program ends by itself. One that hangs would
@@ -83,8 +98,8 @@ func UpgradeToOther(t *testing.T, d *daemon.Daemon) {
 	if err != nil {
 		t.Fatalf("upgrade from generation %d: %v", before.Generation, err)
 	}
-	if up.New.Generation != before.Generation+1 {
-		t.Errorf("generation %d follows generation %d", up.New.Generation, before.Generation)
+	if up.Served.Generation != before.Generation+1 {
+		t.Errorf("generation %d follows generation %d", up.Served.Generation, before.Generation)
 	}
 }
 
@@ -97,7 +112,7 @@ func UpgradeToCrash(t *testing.T, d *daemon.Daemon, name string) {
 	}
 	Fault(name)(t, d)
 	_, err = d.Upgrade(t.Context())
-	failed := new(control.FailedError)
+	failed := new(client.UpgradeError)
 	if !errors.As(err, &failed) || failed.PID != before.PID {
 		t.Fatalf("%s: upgrade returned %v, want a failure that pid %d outlives", name, err, before.PID)
 	}

@@ -34,7 +34,7 @@ func End(t *testing.T, l *load.Load) {
 	WantNoneFailed(t, l.Recorder())
 }
 
-// UpgradeUnderLoad upgrades a new daemon n times, and waits before each and at the end until the
+// UpgradeUnderLoad upgrades a new daemon n times, every other time by SIGHUP, and waits before each and at the end until the
 // serving generation has answered every kind of client a number of times: so the load and not
 // the clock says when it is time.
 func UpgradeUnderLoad(t *testing.T, d *daemon.Daemon, l *load.Load, n int) {
@@ -45,7 +45,11 @@ func UpgradeUnderLoad(t *testing.T, d *daemon.Daemon, l *load.Load, n int) {
 		if generation > n {
 			break
 		}
-		daemontest.Upgrade(t, d)
+		if generation%2 == 0 {
+			daemontest.UpgradeByHUP(t, d)
+		} else {
+			daemontest.Upgrade(t, d)
+		}
 	}
 	End(t, l)
 }
