@@ -67,7 +67,7 @@ var onlyIn = []struct {
 	{"github.com/santhosh-tekuri/jsonschema", []string{"cmd/gozdctl"}, "only its output has a schema"},
 	{"golang.org/x/term", []string{"cmd/gozdctl"}, "nothing else is looked at on a terminal"},
 	{"go.etcd.io/bbolt", []string{"examples"}, "a database is the program's choice"},
-	{"github.com/coreos/go-systemd", []string{"internal/activation", "internal/supervise"}, "the supervisor alone speaks to systemd, and the first process takes its sockets"},
+	{"github.com/coreos/go-systemd", []string{"internal/supervise"}, "the supervisor alone speaks to systemd"},
 	{"github.com/hashicorp/go-envparse", []string{"internal/envfile"}, "one package reads env_file"},
 }
 

@@ -12,8 +12,6 @@ import (
 	"strings"
 	"syscall"
 
-	systemd "github.com/coreos/go-systemd/v22/activation"
-
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/fdpass"
 )
 
@@ -35,7 +33,11 @@ type Socket struct {
 func Take() ([]Socket, error) {
 	var sockets []Socket
 	var errs []error
-	for _, f := range files() {
+	files, err := files()
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range files {
 		s, err := newSocket(f)
 		if err != nil {
 			_ = f.Close()
@@ -63,23 +65,17 @@ func Take() ([]Socket, error) {
 	return sockets, nil
 }
 
-func files() []*os.File {
-	text := os.Getenv(mark)
-	_ = os.Unsetenv(mark)
-	first, names, ok := strings.Cut(text, ":")
-	if !ok {
-		return systemd.Files(true)
-	}
-	fd, err := strconv.Atoi(first)
-	if err != nil || fd < 3 {
-		return nil
+func files() ([]*os.File, error) {
+	first, names, err := announced(os.Getenv, os.Getpid())
+	for _, name := range []string{mark, listenPID, listenFDs, listenNames} {
+		_ = os.Unsetenv(name)
 	}
 	var files []*os.File
-	for i, name := range strings.Split(names, ":") {
-		fdpass.CloseOnExec(fd + i)
-		files = append(files, os.NewFile(uintptr(fd+i), name))
+	for i, name := range names {
+		fdpass.CloseOnExec(first + i)
+		files = append(files, os.NewFile(uintptr(first+i), name))
 	}
-	return files
+	return files, err
 }
 
 func newSocket(f *os.File) (Socket, error) {

@@ -48,14 +48,9 @@ func childrenWith(variable string) map[int]uint64 {
 	return found
 }
 
-// isChild looks at the fourth field of /proc/PID/stat (proc(5)).
 func isChild(path string) bool {
-	data, err := os.ReadFile(filepath.Join(path, "stat"))
-	if err != nil {
-		return false
-	}
-	fields := bytes.Fields(data[bytes.LastIndexByte(data, ')')+1:])
-	return len(fields) > 1 && string(fields[1]) == strconv.Itoa(os.Getpid())
+	s, err := readStat(filepath.Base(path))
+	return err == nil && s.parent == os.Getpid()
 }
 
 func hasVariable(path, variable string) bool {

@@ -3,5 +3,6 @@ package process
 // What the tests need of the inside.
 var (
 	Overwrite      = overwrite
+	ParsePID       = parsePID
 	OnlyRootWrites = onlyRootWrites
 )

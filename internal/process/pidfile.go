@@ -30,12 +30,20 @@ func ReadPID(path string) (int, error) {
 	if err != nil {
 		return 0, fmt.Errorf("PID file: %w", err)
 	}
-	text := strings.TrimSpace(string(data))
-	pid, err := strconv.Atoi(text)
-	if err != nil || pid <= 0 {
-		return 0, fmt.Errorf("PID file %s: %q is no process ID", path, clip(text))
+	pid, err := parsePID(data)
+	if err != nil {
+		return 0, fmt.Errorf("PID file %s: %w", path, err)
 	}
 	return pid, nil
+}
+
+func parsePID(data []byte) (int, error) {
+	text := strings.TrimSpace(string(data))
+	pid, err := strconv.ParseInt(text, 10, 32)
+	if err != nil || pid <= 0 {
+		return 0, fmt.Errorf("%q is no process ID", clip(text))
+	}
+	return int(pid), nil
 }
 
 // clip keeps an error message short, whatever file was named by mistake.

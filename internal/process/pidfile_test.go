@@ -3,6 +3,7 @@ package process_test
 import (
 	"errors"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -165,4 +166,21 @@ func TestRemoveFilesGoesOnAfterAnError(t *testing.T) {
 	if got := names(t, path); !slices.Equal(got, []string{"app.pid"}) {
 		t.Errorf("RemoveFiles left %v", got)
 	}
+}
+
+// What somebody has left in a PID file is never a number by which a signal would reach many processes, and an error
+// is short whatever it is.
+func FuzzReadPID(f *testing.F) {
+	for _, text := range []string{"7\n", "", "0", "-1", "+7", " 7 ", "4294967297", "seven", "7\n8"} {
+		f.Add([]byte(text))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		pid, err := process.ParsePID(data)
+		if (err == nil) != (pid > 0) || pid > math.MaxInt32 {
+			t.Errorf("%q is %d, %v", data, pid, err)
+		}
+		if err != nil && len(err.Error()) > 300 {
+			t.Errorf("an error of %d bytes: %v", len(err.Error()), err)
+		}
+	})
 }

@@ -10,26 +10,55 @@ import (
 )
 
 // StartTime returns when the process began, in clock ticks since the machine's
-// start (field 22 of /proc/PID/stat, proc(5)). With the PID it names a process
-// for good: the number alone may belong to a stranger by now.
+// start. With the PID it names a process for good: the number alone may belong to
+// a stranger by now.
 func StartTime(pid int) (uint64, error) {
-	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	s, err := readStat(strconv.Itoa(pid))
 	if errors.Is(err, fs.ErrNotExist) && !seesProcesses() {
 		return 0, ErrCannotSee
+	}
+	if err == nil && s.state == "Z" {
+		err = fmt.Errorf("process %d: %w", pid, os.ErrProcessDone) // dead, only not waited for
 	}
 	if err != nil {
 		return 0, err
 	}
+	return s.start, nil
+}
+
+// stat is what is used of /proc/PID/stat (proc(5)).
+type stat struct {
+	state  string
+	parent int
+	start  uint64
+}
+
+func readStat(pid string) (stat, error) {
+	path := "/proc/" + pid + "/stat"
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return stat{}, err
+	}
+	s, err := parseStat(data)
+	if err != nil {
+		return stat{}, fmt.Errorf("%s: %w", path, err)
+	}
+	return s, nil
+}
+
+func parseStat(data []byte) (s stat, err error) {
 	// The second field is the name in parentheses, and may hold any byte.
 	fields := bytes.Fields(data[bytes.LastIndexByte(data, ')')+1:])
 	const startTime = 22 - 3 // the first of fields is the third of the line
 	if len(fields) <= startTime {
-		return 0, fmt.Errorf("/proc/%d/stat: %d fields", pid, len(fields))
+		return stat{}, fmt.Errorf("%d fields", len(fields))
 	}
-	if string(fields[0]) == "Z" {
-		return 0, fmt.Errorf("process %d: %w", pid, os.ErrProcessDone) // dead, only not waited for
+	s.state = string(fields[0])
+	if s.parent, err = strconv.Atoi(string(fields[1])); err != nil {
+		return stat{}, err
 	}
-	return strconv.ParseUint(string(fields[startTime]), 10, 64)
+	s.start, err = strconv.ParseUint(string(fields[startTime]), 10, 64)
+	return s, err
 }
 
 // seesProcesses tells a process that is gone from a /proc that is not there.

@@ -43,6 +43,14 @@ func statusField(pid int, name string) ([]int, error) {
 	if err != nil {
 		return nil, err
 	}
+	ids, err := parseStatus(data, name)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %s: %w", path, name, err)
+	}
+	return ids, nil
+}
+
+func parseStatus(data []byte, name string) ([]int, error) {
 	// The first field is the process's name, in which line feeds are escaped.
 	for line := range bytes.Lines(data) {
 		value, ok := bytes.CutPrefix(line, []byte(name+":"))
@@ -53,7 +61,7 @@ func statusField(pid int, name string) ([]int, error) {
 		for text := range bytes.FieldsSeq(value) {
 			id, err := strconv.Atoi(string(text))
 			if err != nil {
-				return nil, fmt.Errorf("%s: %s: %w", path, name, err)
+				return nil, err
 			}
 			ids = append(ids, id)
 		}

@@ -1,0 +1,4 @@
+package activation
+
+// Announced is announced.
+var Announced = announced

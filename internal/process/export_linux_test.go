@@ -1,0 +1,10 @@
+package process
+
+// ParseStat returns all of a stat.
+func ParseStat(data []byte) (state string, parent int, start uint64, err error) {
+	s, err := parseStat(data)
+	return s.state, s.parent, s.start, err
+}
+
+// ParseStatus is parseStatus.
+var ParseStatus = parseStatus
