@@ -17,6 +17,9 @@ var passedOn = []os.Signal{syscall.SIGTERM, syscall.SIGHUP, syscall.SIGINT, sysc
 
 // take takes note of a signal that this process has got.
 func (s *supervisor) take(sig syscall.Signal) {
+	if sig == unix.SIGHUP && s.apart && !HasTerminal() { // it has been closed, and the generations cannot see that
+		sig = unix.SIGTERM
+	}
 	switch sig {
 	case unix.SIGTERM, unix.SIGINT, unix.SIGQUIT:
 		s.asked = sig

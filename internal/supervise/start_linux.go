@@ -30,7 +30,8 @@ func (s *supervisor) startFirst(opts Options, channel *os.File, door *door) erro
 	if door != nil {
 		env = append(env, notifyEnv+"="+door.path)
 	}
-	attr := &syscall.ProcAttr{Dir: opts.Dir, Env: env}
+	// In root's session a process of the user's could type on root's terminal, as if it were root (TIOCSTI).
+	attr := &syscall.ProcAttr{Dir: opts.Dir, Env: env, Sys: &syscall.SysProcAttr{Setsid: s.apart}}
 	for _, f := range append(files, channel) {
 		fd, err := fdpass.Number(f)
 		if err != nil {

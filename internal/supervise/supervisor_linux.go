@@ -31,6 +31,7 @@ type supervisor struct {
 	ownStatus   string // the program's, behind ours
 	stored      []Stored
 	user        *User            // whom the generations become
+	apart       bool             // this process has a terminal, and the generations have not
 	tooLate     <-chan time.Time // when nobody can succeed a generation any more that has ended; nil for never
 
 	channel *inbox
@@ -67,6 +68,7 @@ func Run(opts Options) (status int, err error) {
 		ends:     make(chan end),
 		done:     make(chan struct{}),
 	}
+	s.apart = s.user != nil && s.user.UID != os.Geteuid() && HasTerminal()
 	signal.Notify(s.signals, passedOn...)
 	signal.Notify(s.children, unix.SIGCHLD)
 	// The generations share stderr, and may shut it down where it is a socket: then a line of the log must not end this process.

@@ -11,7 +11,9 @@ import (
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemon"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemontest"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/require"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/shortdir"
 )
 
 // terminal is a shell in a tmux of its own, in which a daemon runs with -f.
@@ -26,7 +28,12 @@ type terminal struct {
 // onTerminal types the daemon's command into the shell.
 func onTerminal(t *testing.T, program string, options ...string) *terminal {
 	t.Helper()
-	term := &terminal{t: t, tmux: require.Tool(t, "tmux", "package tmux"), Daemon: newDaemon(t, program, options...)}
+	return typed(t, newDaemon(t, program, options...))
+}
+
+func typed(t *testing.T, d *daemon.Daemon) *terminal {
+	t.Helper()
+	term := &terminal{t: t, tmux: require.Tool(t, "tmux", "package tmux"), Daemon: d}
 	daemon.AdoptOrphans()
 	term.socket = filepath.Join(term.Dir, "tmux")
 	// In words, it is not for the user's own shell to run, which may be none.
@@ -202,4 +209,51 @@ func TestTerminalClosed(t *testing.T) {
 	if strings.Contains(term.LogText(), "generation=3") {
 		t.Error("the closed terminal was taken for a request to upgrade")
 	}
+}
+
+// What runs as the service's user has not root's terminal, on which it could type as root. All else is as it is with it.
+func TestTerminalIsRootsAlone(t *testing.T) {
+	for _, end := range []struct {
+		what string
+		by   func(*terminal)
+	}{
+		{"control C", func(term *terminal) { term.key("C-c"); term.wantOver("0") }},
+		{"closed", func(term *terminal) { term.run("kill-server") }},
+	} {
+		t.Run(end.what, func(t *testing.T) {
+			require.Root(t)
+			dir := shortdir.Make(t)
+			must(t, os.Chmod(dir, 0o755))
+			d, err := daemon.New(dir, runnable["watched"](t), "[web]\nmode http\nlisten 127.0.0.1:0\n", "user nobody")
+			must(t, err)
+			daemontest.GiveAway(t, d)
+			term := typed(t, d)
+			must(t, signal(term.first, "HUP"))
+			await(t, "upgraded", func() bool { return generation(d) == 2 })
+			second := servingPID(t, d)
+			if has := controlling(t, second); has != "0" {
+				t.Errorf("generation 2 has the terminal %s", has)
+			}
+			if controlling(t, term.first) == "0" {
+				t.Error("the supervisor has no terminal: this shows nothing")
+			}
+			end.by(term)
+			for _, pid := range []int{term.first, second} {
+				await(t, "gone", func() bool { s := state(pid); return s == "" || s == "Z" })
+				daemon.ReapProcess(pid)
+			}
+			if strings.Contains(term.LogText(), "generation=3") {
+				t.Error("the end was taken for a request to upgrade")
+			}
+		})
+	}
+}
+
+// controlling is the number of a process's controlling terminal, 0 for none.
+func controlling(t *testing.T, pid int) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
+	must(t, err)
+	_, rest, _ := strings.Cut(string(text), ") ")
+	return strings.Fields(rest)[4]
 }
