@@ -2,7 +2,17 @@
 
 package supervise
 
-import "errors"
+import (
+	"errors"
+	"os"
+	"syscall"
+)
+
+func peer(*os.File) (int, error) { return 0, errors.ErrUnsupported }
+
+func isGone(error) bool { return false }
+
+func write(syscall.Conn, []byte, []int) error { return errors.ErrUnsupported }
 
 // Supported reports whether this system can have a supervisor.
 const Supported = false

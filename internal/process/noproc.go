@@ -2,7 +2,10 @@
 
 package process
 
-import "os"
+import (
+	"errors"
+	"os"
+)
 
 // StartTime returns 0: here a PID is all that names a process. The error is
 // that of a process that does not exist.
@@ -10,3 +13,8 @@ func StartTime(pid int) (uint64, error) {
 	_, err := os.FindProcess(pid)
 	return 0, err
 }
+
+func userOf(int) (real, effective int, err error) { return 0, 0, errors.ErrUnsupported }
+
+// PIDInside returns pid: there are no PID namespaces here.
+func PIDInside(pid int) (int, error) { return pid, nil }

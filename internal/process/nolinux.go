@@ -2,7 +2,19 @@
 
 package process
 
-import "os"
+import (
+	"errors"
+	"fmt"
+	"os"
+)
+
+// FindsChildren says whether FindChild works on this system.
+const FindsChildren = false
+
+// FindChild fails: there is no way to look without cgo that would have been tried.
+func FindChild(variable string) (*Process, error) {
+	return nil, fmt.Errorf("a child with %s in its environment: %w", variable, errors.ErrUnsupported)
+}
 
 // Scratch returns a new file without a name, to which every write appends.
 func Scratch() (*os.File, error) {

@@ -1,5 +1,0 @@
-//go:build !unix
-
-package process
-
-func onlyRootWrites(string) error { return nil }
