@@ -16,7 +16,7 @@ func (a *app) logsCommand() *cobra.Command {
 		Use:   "logs " + aboutTarget,
 		Short: "say where the log is, or follow it",
 		Long: `Prints the path of the daemon's log. With -f it prints the last lines of the log and goes on with
-what is added, also when the file has been moved away and is opened anew, until it is interrupted.`,
+what is added, as tail -F does, until it is interrupted.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			path, err := a.logPath(cmd.Context(), args)
 			if err != nil {
