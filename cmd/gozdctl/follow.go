@@ -52,7 +52,7 @@ func show(from io.Reader, s *screen) error {
 			return err
 		}
 		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
-			return nil //nolint:nilerr // tail has ended, and says why
+			return nil // tail has ended, and says why
 		}
 	}
 }
