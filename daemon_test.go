@@ -15,6 +15,7 @@ import (
 
 	gozd "bitbucket.org/PinIdea/go-zero-downtime-daemon"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/httpx"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/lockedbuf"
 )
@@ -249,6 +250,9 @@ func TestFunctionsBeforeDaemonize(t *testing.T) {
 	if err := gozd.Ready(); !errors.Is(err, gozd.ErrNotDaemonized) {
 		t.Errorf("Ready = %v, want ErrNotDaemonized", err)
 	}
+	if d := gozd.Default(); d != nil {
+		t.Errorf("Default() = %v, want nil", d)
+	}
 	if g := gozd.Generation(); g != 0 {
 		t.Errorf("Generation() = %d, want 0", g)
 	}
@@ -275,7 +279,18 @@ func ExampleListen() {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	go func() { _ = http.Serve(ln, http.NotFoundHandler()) }()
+	go func() { _ = httpx.Serve(ln, http.NotFoundHandler()) }()
+	<-exit
+}
+
+func ExampleDefault() {
+	exit := gozd.Daemonize()
+	http.HandleFunc("POST /upgrade", func(w http.ResponseWriter, r *http.Request) {
+		err := gozd.Default().Upgrade()
+		if failed := (*gozd.UpgradeError)(nil); errors.As(err, &failed) {
+			http.Error(w, "failed at "+failed.Stage+": "+failed.Err.Error(), http.StatusBadGateway)
+		}
+	})
 	<-exit
 }
 

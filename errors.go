@@ -30,6 +30,22 @@ var ErrNotServing = errors.New("gozd: this generation does not serve")
 // to a new process, such as Windows.
 var ErrNotSupported = upgrade.ErrNotSupported
 
+// UpgradeError is the error of Upgrade where a new process failed, or the program refused. This generation serves on, as if nothing had
+// happened; at the stage "serving" it serves again.
+type UpgradeError struct {
+	// Stage is how far the upgrade got: "refused" by Options.OnUpgrade, or because of max_generations; "start",
+	// "configuration", "listen", "ready" and "probation" in the new process; "serving" where that had taken over, and died.
+	Stage string
+	PID   int   // of the process that failed; 0 if none was started
+	Err   error // the reason, in the words of the process that failed, where it had any
+}
+
+// Error implements error.
+func (e *UpgradeError) Error() string { return (*upgrade.Error)(e).Error() }
+
+// Unwrap returns Err.
+func (e *UpgradeError) Unwrap() error { return e.Err }
+
 // ErrWatched is wrapped by the error of Upgrade in a process that somebody watches, such as systemd or a container runtime, and
 // that has no supervisor: the service would end with it. The error's text says who, and what to do.
 var ErrWatched = errors.New("this process is watched, and the service would end with it")

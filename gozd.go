@@ -1,6 +1,6 @@
 // Package gozd lets a network daemon replace its own binary while it serves,
 // and no client notices. A service calls [Daemonize], swaps net.Listen for
-// [Listen] and keeps its http.Serve, fcgi.Serve or accept loop:
+// [Listen], and serves by package httpx, fcgix or tcpx, which move idle connections to the new process:
 //
 //	func main() {
 //		exit := gozd.Daemonize()      // flags -s -c -f -v -t, configuration, PID file, signals
@@ -8,13 +8,16 @@
 //		if err != nil {
 //			log.Fatal(err)
 //		}
-//		go http.Serve(ln, router)
+//		go httpx.Serve(ln, router) // was: http.Serve(ln, router)
 //		<-exit // the daemon asks the program to end; clean up and return
 //	}
 //
 // From then on SIGHUP, or "gozdctl upgrade", starts the newest binary on the same
 // sockets. When it is ready this process accepts nothing more, lets what is open
 // finish, and asks the program to end.
+//
+// With http.Serve, fcgi.Serve or an accept loop no request is lost either, but connections stay in the old process until
+// they end, or are cut at the end of drain_timeout.
 //
 // # Groups
 //
@@ -62,6 +65,10 @@ var Defaults Options
 
 // std is the daemon of the package's functions.
 var std atomic.Pointer[Daemon]
+
+// Default returns the Daemon of the package's functions, and nil before [Daemonize] has returned. By it a program reaches
+// what has no function of its own: Upgrade, Rollback, Stop, Quit, Err and PIDFile.
+func Default() *Daemon { return std.Load() }
 
 // Daemonize makes this process a daemon as the command line says, and returns
 // the channel that asks the program to end. It defines the flags -s, -c, -f, -v

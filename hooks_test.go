@@ -11,7 +11,6 @@ import (
 	"time"
 
 	gozd "bitbucket.org/PinIdea/go-zero-downtime-daemon"
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
 )
 
 // TestHooks has a first generation that refuses upgrades until it is stopped; hooks with
@@ -68,10 +67,10 @@ func TestHooks(t *testing.T) {
 
 func checkRefused(t *testing.T, err, want error) {
 	t.Helper()
-	failed := new(upgrade.Error)
-	if !errors.Is(err, want) || !errors.As(err, &failed) || failed.Stage != upgrade.StageRefused ||
+	failed := new(gozd.UpgradeError)
+	if !errors.Is(err, want) || !errors.As(err, &failed) || failed.Stage != "refused" ||
 		err.Error() != "upgrade refused: "+want.Error() {
-		t.Errorf("Upgrade = %v, want %v at stage %s", err, want, upgrade.StageRefused)
+		t.Errorf("Upgrade = %v, want %v at stage refused", err, want)
 	}
 }
 

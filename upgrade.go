@@ -20,12 +20,17 @@ import (
 // upgraded again; see Options.OnResume. If that happens before everybody could know of the new one, it is an error.
 //
 // When it fails, this generation serves on as if nothing had happened, and the
-// error says why in the words of the process that failed; it wraps that of
-// Options.OnUpgrade where the program has refused. ErrNotServing is
+// error is an *[UpgradeError] that says why. ErrNotServing is
 // returned in a generation that does not serve, and ErrNotSupported where the
 // platform cannot do it. Upgrades run one at a time; a call waits for the one
 // before it, and fails with ErrNotServing if that one succeeded.
-func (d *Daemon) Upgrade() error { return d.upgrade(unwatched) }
+func (d *Daemon) Upgrade() error {
+	err := d.upgrade(unwatched)
+	if failed, ok := err.(*upgrade.Error); ok { //nolint:errorlint // nothing wraps it
+		return (*UpgradeError)(failed)
+	}
+	return err
+}
 
 // upgrade is Upgrade, and tells how it goes while it does, but not of a failure.
 func (d *Daemon) upgrade(tell func(protocol.Event)) error {

@@ -1,5 +1,5 @@
-// Command http is a net/http program with two lines changed: Daemonize, and
-// gozd.Listen for net.Listen.
+// Command http is a net/http program with three lines changed: Daemonize,
+// gozd.Listen for net.Listen, and httpx.Serve for http.Serve.
 //
 //	go run ./examples/http -f -v -c examples/http/app.conf
 //	curl http://127.0.0.1:8080/hello/you
@@ -14,6 +14,7 @@ import (
 	"github.com/gorilla/mux"
 
 	gozd "bitbucket.org/PinIdea/go-zero-downtime-daemon"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/httpx"
 )
 
 func main() {
@@ -26,7 +27,7 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	go http.Serve(ln, router) // httpx.Serve(ln, router) also moves keep-alive connections
+	go httpx.Serve(ln, router) // was: http.Serve, which works as well, but keeps connections in the old process
 	<-exit
 }
 
