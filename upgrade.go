@@ -26,7 +26,7 @@ import (
 // before it, and fails with ErrNotServing if that one succeeded.
 func (d *Daemon) Upgrade() error {
 	err := d.upgrade(unwatched)
-	if failed, ok := err.(*upgrade.Error); ok { //nolint:errorlint // nothing wraps it
+	if failed, ok := err.(*upgrade.Error); ok {
 		return (*UpgradeError)(failed)
 	}
 	return err
