@@ -26,3 +26,21 @@ func (w Watched) ExitStatus() *syscall.WaitStatus {
 	_ = w.w.file.Close()
 	return (<-ends).status
 }
+
+// Door is the socket on which the program speaks to systemd.
+type Door struct{ d *door }
+
+// OpenDoor makes one in a directory of its own in base.
+func OpenDoor(base string, user *User) (Door, error) {
+	d, err := openDoorIn(base, user)
+	return Door{d}, err
+}
+
+// Path is the socket's.
+func (d Door) Path() string { return d.d.path }
+
+// Abandon leaves the files, as the end of a process by a signal does.
+func (d Door) Abandon() { _, _ = d.d.socket.Close(), d.d.dir.Close() }
+
+// Remove removes the files.
+func (d Door) Remove() { d.d.remove(); _ = d.d.socket.Close() }

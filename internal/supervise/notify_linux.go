@@ -12,8 +12,11 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/fdpass"
 )
 
-// notifyName is the socket's name in its directory.
-const notifyName = "notify"
+// notifyName is the socket's name in its directory, whose own name begins with dirPrefix.
+const (
+	notifyName = "notify"
+	dirPrefix  = "gozd-notify-"
+)
 
 // longestPath is the longest path of a Unix socket (UNIX_PATH_MAX, with its final zero).
 const longestPath = 107
@@ -41,7 +44,8 @@ func openDoor(user *User) (*door, error) {
 }
 
 func openDoorIn(base string, user *User) (_ *door, err error) {
-	path, err := os.MkdirTemp(base, "gozd-notify-") // 0700: nobody else gets there before all is done
+	sweep(base)
+	path, err := os.MkdirTemp(base, dirPrefix) // 0700: nobody else gets there before all is done
 	if err != nil {
 		return nil, err
 	}
@@ -54,22 +58,64 @@ func openDoorIn(base string, user *User) (_ *door, err error) {
 	if len(d.path) > longestPath || strings.Contains(d.path, "\n") {
 		return nil, fmt.Errorf("%s: too long for a socket", d.path)
 	}
-	fd, err := unix.Open(path, unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	fd, err := d.openDir(0o077)
 	if err != nil {
-		return nil, &os.PathError{Op: "open", Path: path, Err: err}
-	}
-	d.dir = os.NewFile(uintptr(fd), path)
-	var st unix.Stat_t
-	if err := unix.Fstat(fd, &st); err != nil {
-		return nil, os.NewSyscallError("fstat", err)
-	}
-	if int(st.Uid) != os.Geteuid() || st.Mode&0o077 != 0 {
-		return nil, fmt.Errorf("%s: somebody else has put another directory there", path)
+		return nil, err
 	}
 	return d, d.bind(fd, user)
 }
 
-// bind makes the socket in the directory that is open, wherever the path leads.
+// openDir opens the directory, if it is this process's user's, and nobody else has one of these rights.
+func (d *door) openDir(others uint32) (fd int, err error) {
+	path := filepath.Dir(d.path)
+	fd, err = unix.Open(path, unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return -1, &os.PathError{Op: "open", Path: path, Err: err}
+	}
+	d.dir = os.NewFile(uintptr(fd), path)
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return -1, os.NewSyscallError("fstat", err)
+	}
+	if int(st.Uid) != os.Geteuid() || st.Mode&others != 0 {
+		return -1, fmt.Errorf("%s: somebody else has put another directory there", path)
+	}
+	return fd, nil
+}
+
+// sweep removes the directories of supervisors that were killed: those with a socket that no process has.
+func sweep(base string) {
+	entries, _ := os.ReadDir(base) // there is nothing to remove in one that cannot be read
+	for _, e := range entries {
+		if !strings.HasPrefix(e.Name(), dirPrefix) {
+			continue
+		}
+		d := &door{path: filepath.Join(base, e.Name(), notifyName)}
+		if fd, err := d.openDir(0o022); err == nil && isDeserted(fd) {
+			d.remove()
+		} else if d.dir != nil {
+			_ = d.dir.Close()
+		}
+	}
+}
+
+// isDeserted reports whether there is a socket in the directory that no process has.
+func isDeserted(dir int) bool {
+	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return false
+	}
+	defer func() { _ = unix.Close(fd) }()
+	err = unix.Connect(fd, socketIn(dir))
+	return errors.Is(err, unix.ECONNREFUSED)
+}
+
+// socketIn is the address of the socket in a directory that is open, wherever its path leads.
+func socketIn(dir int) *unix.SockaddrUnix {
+	return &unix.SockaddrUnix{Name: fmt.Sprintf("/proc/self/fd/%d/%s", dir, notifyName)}
+}
+
+// bind makes the socket in the directory that is open.
 func (d *door) bind(dir int, user *User) error {
 	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
@@ -79,7 +125,7 @@ func (d *door) bind(dir int, user *User) error {
 	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_PASSCRED, 1); err != nil {
 		return os.NewSyscallError("setsockopt", err)
 	}
-	if err := unix.Bind(fd, &unix.SockaddrUnix{Name: fmt.Sprintf("/proc/self/fd/%d/%s", dir, notifyName)}); err != nil {
+	if err := unix.Bind(fd, socketIn(dir)); err != nil {
 		return &os.PathError{Op: "bind", Path: d.path, Err: err}
 	}
 	if err := unix.Fchmodat(dir, notifyName, 0o600, 0); err != nil {
