@@ -61,7 +61,22 @@ func notRunningAdvice(pidfile string) string {
 	case err != nil:
 		return fmt.Sprintf("if %s is a configuration, say -c %[1]s", pidfile)
 	}
-	return fmt.Sprintf("%s is in nobody's way: start the daemon with gozdctl start -- PROGRAM ARGUMENTS", pidfile)
+	return staleAdvice(pidfile)
+}
+
+// staleAdvice is for files that are left, of a daemon that does not run, or not by them: its lock file is gone, or its
+// configuration has another PID file by now.
+func staleAdvice(pidfile string) string {
+	const start = "start the daemon with gozdctl start -- PROGRAM ARGUMENTS"
+	s, err := process.ReadState(pidfile)
+	if err != nil || s.Config == "" {
+		return fmt.Sprintf("%s is in nobody's way: %s", pidfile, start)
+	}
+	if p, err := process.Open(s.PID, s.StartTime); err == nil {
+		p.Close()
+		return fmt.Sprintf("look at pid %d with ps before you start another", s.PID)
+	}
+	return fmt.Sprintf("if %s has another pidfile by now, look there with gozdctl status -c %[1]s; else %s is in nobody's way: %s", s.Config, pidfile, start)
 }
 
 // noSocketAdvice says what can be done without an answer. The PID is that of the process which serves, by the lock
