@@ -24,6 +24,9 @@ type controlSocket struct {
 	over bool           // it is too late to open it
 }
 
+// controlAgain is how long after there was no room for a control socket it is tried again.
+const controlAgain = 500 * time.Millisecond
+
 // openControl opens the control socket, once this generation serves. The daemon does its
 // work without one. If the disk is full, or clients have taken all descriptors, it is tried again until there is room.
 func (d *Daemon) openControl() {
@@ -35,7 +38,7 @@ func (d *Daemon) openControl() {
 		return
 	}
 	d.log.Warn("no control socket: gozdctl cannot ask this generation", "error", err)
-	tick := time.NewTicker(filesAgain)
+	tick := time.NewTicker(controlAgain)
 	defer tick.Stop()
 	for isShort(err) {
 		select {

@@ -16,6 +16,7 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/handover"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/report"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/runfiles"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/supervise"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/tickets"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
@@ -32,7 +33,7 @@ type Daemon struct {
 	binary     string // absolute
 	conf       *cfg.Config
 	up         *upgrade.Upgrader
-	lock       *process.Lock
+	files      *runfiles.Files
 	created    []upgrade.Socket  // sockets that this process has made, and not inherited
 	super      *supervise.Client // nil without a supervisor
 	onTerminal bool              // it was started on one
@@ -82,7 +83,6 @@ type Daemon struct {
 	failures    int             // upgrades that failed
 	failure     string          // why the last one did
 	died        error           // of the last successor that died, so that this generation serves again
-	writing     bool            // keepWriting is at it
 	reopened    bool            // the log has been reopened since the last upgrade began
 	since       time.Time
 	wanted      bool               // an upgrade has been asked for by a signal, and has not begun

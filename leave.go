@@ -10,7 +10,6 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/server"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/fault"
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
 )
@@ -102,7 +101,7 @@ func (d *Daemon) finish(t *turn, why reason) {
 			}
 		}
 	} else if !d.standsBy() {
-		d.lock.Leave() // it is the successor's now
+		d.files.Leave() // they are the successor's now
 	}
 	d.drain(t, why, !last)
 	end := d.progress()
@@ -242,13 +241,11 @@ func (d *Daemon) drainGroup(t *turn, g *group, why reason, before listen.Stats) 
 }
 
 // removeFiles removes what the daemon leaves in the file system, at its very end.
-// The lock is held until the last file is gone.
 func (d *Daemon) removeFiles() {
 	server.RemoveStale(d.PIDFile())
-	if err := process.RemoveFiles(d.PIDFile()); err != nil {
+	if err := d.files.Remove(); err != nil {
 		d.log.Warn("PID file not removed", "error", err)
 	}
-	d.lock.Leave()
 }
 
 // sayGoodbye asks the program to end, and ends a process whose program does not

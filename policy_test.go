@@ -20,7 +20,7 @@ const modulePath = "bitbucket.org/PinIdea/go-zero-downtime-daemon"
 var mayImport = map[string][]string{
 	".": {
 		"cfg", "listen", "httpx", "fcgix", "tcpx",
-		"internal/activation", "internal/check", "internal/control", "internal/control/client", "internal/control/protocol", "internal/control/server", "internal/early", "internal/envfile", "internal/fault", "internal/handover", "internal/printable", "internal/process", "internal/report", "internal/socket",
+		"internal/activation", "internal/check", "internal/control", "internal/control/client", "internal/control/protocol", "internal/control/server", "internal/early", "internal/envfile", "internal/fault", "internal/handover", "internal/printable", "internal/process", "internal/report", "internal/runfiles", "internal/socket",
 		"internal/supervise", "internal/tickets", "internal/upgrade",
 	},
 	"cfg":                 {},
@@ -47,6 +47,7 @@ var mayImport = map[string][]string{
 	"internal/report":    {},
 	"internal/safepath":  {},
 	"internal/socket":    {"internal/safepath"},
+	"internal/runfiles":  {"internal/process"},
 	"internal/supervise": {"internal/early", "internal/fdpass", "internal/process"},
 	"internal/tickets":   {},
 	"internal/upgrade":   {"internal/early", "internal/fault", "internal/fdpass", "internal/process", "internal/report", "internal/tickets"},

@@ -83,7 +83,7 @@ func (d *Daemon) becomeReady() error {
 	}
 	defer close(d.settled) // a stop that comes meanwhile removes these files after they are written
 	fault.At(fault.BeforeReady)
-	if err := process.WritePID(d.PIDFile(), os.Getpid()); err != nil {
+	if err := d.files.WritePID(); err != nil {
 		return err
 	}
 	if err := d.receiveConnections(); err != nil {
@@ -239,7 +239,7 @@ func (d *Daemon) writeState() error {
 		Control:     d.up.Supported(),
 	}
 	d.mu.Unlock()
-	return process.WriteState(d.PIDFile(), s)
+	return d.files.WriteState(s)
 }
 
 // addressesLocked are the addresses that the groups really have, ports instead

@@ -4,12 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"sync"
 	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/server"
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/socket"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/supervise"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
@@ -130,7 +128,7 @@ func (d *Daemon) resign(t *turn) {
 	if !ending {
 		d.tell(supervise.Event{Kind: supervise.Draining})
 	}
-	d.lock.Leave()
+	d.files.Leave()
 	d.up.Resign()
 	t.know(nil)
 }
@@ -174,18 +172,12 @@ func (d *Daemon) resume(t *turn, died error, access map[string]socket.Options) {
 	d.log.Info("serving again", "failure", died.Error())
 }
 
-// retakeLock takes the daemon's lock anew where its file is gone: the successor's configuration had another PID file, and it has
-// removed those of the old one. Somebody else may have it by now, and then two instances would run.
+// retakeLock fails where another instance has the daemon's lock by now: two would run.
 func (d *Daemon) retakeLock() error {
-	if d.lock.IsFor(d.PIDFile()) {
-		return nil
+	if err := d.files.Retake(); err != nil {
+		return err
 	}
-	lock, err := process.Acquire(d.PIDFile())
-	if err != nil {
-		return fmt.Errorf("lock: %w", err)
-	}
-	d.lock.Leave()
-	d.setLock(lock)
+	d.passLock()
 	return nil
 }
 
@@ -203,7 +195,7 @@ func (d *Daemon) takeUp(t *turn, died error, access map[string]socket.Options) e
 	}
 	d.restoreAccess(access)
 	server.RemoveStale(d.PIDFile())
-	if err := process.WritePID(d.PIDFile(), os.Getpid()); err != nil {
+	if err := d.files.WritePID(); err != nil {
 		d.log.Error("PID file not restored", "error", err) // it is tried again
 	}
 	if !d.nextTurn(t, died) {

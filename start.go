@@ -8,6 +8,7 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/envfile"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/fault"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/runfiles"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
 )
 
@@ -102,7 +103,7 @@ func (d *Daemon) prepareProcess() error {
 	if err := d.makeFiles(); err != nil {
 		return err
 	}
-	if err := d.takeLock(); err != nil {
+	if err := d.takeFiles(); err != nil {
 		return err
 	}
 	if err := d.openLog(); err != nil {
@@ -126,45 +127,25 @@ func (d *Daemon) openLog() error {
 	return nil
 }
 
-// takeLock inherits the lock, or takes it. A successor whose configuration names
+// takeFiles takes the files by which the daemon is found. A successor whose configuration names
 // another PID file takes that one's lock too; see becomeReady.
-func (d *Daemon) takeLock() error {
-	pidfile := d.conf.Daemon.PIDFile
-	if err := process.MakeRuntimeDir(pidfile); err != nil {
-		return err
-	}
-	if f := d.up.File(fileLock); f != nil {
-		d.lock = process.InheritLock(f)
-	}
-	// Where somebody has removed the lock's file, nobody would find this lock any more.
-	if d.lock == nil || d.up.Manifest().PIDFile != pidfile || !d.lock.IsFor(pidfile) {
-		lock, err := process.Acquire(pidfile)
-		if d.lock != nil {
-			d.lock.Leave() // the predecessor still holds it, and leaves it when it is replaced
-		}
-		if d.lock = lock; err != nil {
-			return err
-		}
-	}
+func (d *Daemon) takeFiles() error {
 	id, err := check.Identity(d.conf)
-	if err == nil {
-		err = d.lock.GiveTo(id)
-	}
 	if err != nil {
 		return err
 	}
-	if d.Generation() == 1 {
-		process.RemoveStaleState(pidfile)
+	parent := runfiles.Parent{PIDFile: d.up.Manifest().PIDFile, Lock: d.up.File(fileLock)}
+	if d.files, err = runfiles.Take(d.PIDFile(), parent, id); err != nil {
+		return err
 	}
-	d.setLock(d.lock)
-	d.up.SetPIDFile(pidfile)
+	d.passLock()
+	d.up.SetPIDFile(d.PIDFile())
 	return nil
 }
 
-// setLock has the lock be this process's, and its successors'.
-func (d *Daemon) setLock(lock *process.Lock) {
-	d.lock = lock
-	if f := lock.File(); f != nil {
+// passLock has the lock be the successors' too.
+func (d *Daemon) passLock() {
+	if f := d.files.Lock(); f != nil {
 		d.up.Pass(fileLock, f)
 	}
 }
@@ -183,11 +164,7 @@ func (d *Daemon) abandon() {
 		g.ln.StopAccepting()
 	}
 	d.removeNewSockets()
-	if d.lock == nil {
-		return
+	if d.files != nil {
+		d.files.Abandon(d.Generation() == 1)
 	}
-	if d.Generation() == 1 {
-		_ = process.RemoveFiles(d.conf.Daemon.PIDFile) // none but the lock's yet
-	}
-	d.lock.Leave()
 }

@@ -157,13 +157,7 @@ func (d *Daemon) upgradeFailed(err error) error {
 	return err
 }
 
-func (d *Daemon) restoreFiles() error {
-	var err error
-	if pid, readErr := process.ReadPID(d.PIDFile()); readErr != nil || pid != os.Getpid() {
-		err = process.WritePID(d.PIDFile(), os.Getpid())
-	}
-	return errors.Join(err, d.writeState())
-}
+func (d *Daemon) restoreFiles() error { return errors.Join(d.files.RestorePID(), d.writeState()) }
 
 // awaitSuccessor waits until the state file names the next generation, or that one has ended: who reads it
 // never finds a generation that is gone in place of one that serves. There is nothing to wait for without one.

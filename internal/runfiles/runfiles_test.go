@@ -1,0 +1,194 @@
+package runfiles_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/runfiles"
+)
+
+func take(t *testing.T, pidfile string, parent runfiles.Parent) *runfiles.Files {
+	t.Helper()
+	f, err := runfiles.Take(pidfile, parent, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(f.Leave)
+	return f
+}
+
+// serve writes what a daemon has written that runs: a second one is refused at once then.
+func serve(t *testing.T, f *runfiles.Files) {
+	t.Helper()
+	if err := errors.Join(f.WritePID(), f.WriteState(&process.State{PID: os.Getpid(), Generation: 1})); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// wantHeld checks whether a second daemon can start.
+func wantHeld(t *testing.T, pidfile string, held bool) {
+	t.Helper()
+	f, err := runfiles.Take(pidfile, runfiles.Parent{}, nil)
+	if err == nil {
+		f.Leave()
+	}
+	if is := errors.As(err, new(*process.RunningError)); is != held {
+		t.Errorf("a second daemon: %v, want that the lock is held: %t", err, held)
+	}
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
+}
+
+func TestLife(t *testing.T) {
+	pidfile := filepath.Join(t.TempDir(), "app.pid")
+	f := take(t, pidfile, runfiles.Parent{})
+	serve(t, f)
+	if pid, err := process.ReadPID(pidfile); err != nil || pid != os.Getpid() {
+		t.Errorf("the PID file names %d, %v", pid, err)
+	}
+	if s, err := process.ReadState(pidfile); err != nil || s.Generation != 1 {
+		t.Errorf("the state file has %+v, %v", s, err)
+	}
+	if err := f.Remove(); err != nil {
+		t.Error(err)
+	}
+	for _, path := range []string{pidfile, process.StatePath(pidfile), process.LockPath(pidfile)} {
+		if exists(path) {
+			t.Errorf("%s is left", path)
+		}
+	}
+}
+
+// A successor that failed at the last moment has left its PID.
+func TestRestorePID(t *testing.T) {
+	pidfile := filepath.Join(t.TempDir(), "app.pid")
+	f := take(t, pidfile, runfiles.Parent{})
+	for _, spoil := range []func() error{
+		func() error { return process.WritePID(pidfile, 1) },
+		func() error { return os.WriteFile(pidfile, []byte("nonsense"), 0o644) },
+		func() error { return os.Remove(pidfile) },
+	} {
+		if err := f.WritePID(); err != nil {
+			t.Fatal(err)
+		}
+		if err := spoil(); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.RestorePID(); err != nil {
+			t.Error(err)
+		}
+		if pid, err := process.ReadPID(pidfile); err != nil || pid != os.Getpid() {
+			t.Errorf("the PID file names %d, %v, want this process", pid, err)
+		}
+	}
+}
+
+// What a start that failed has made goes, and no file of a daemon that runs.
+func TestAbandon(t *testing.T) {
+	pidfile := filepath.Join(t.TempDir(), "app.pid")
+	take(t, pidfile, runfiles.Parent{}).Abandon(true)
+	if exists(process.LockPath(pidfile)) {
+		t.Error("the lock's file is left")
+	}
+	first := take(t, pidfile, runfiles.Parent{})
+	if err := first.WritePID(); err != nil {
+		t.Fatal(err)
+	}
+	if first.Lock() == nil {
+		t.Skip("no lock on " + runtime.GOOS)
+	}
+	lock, err := os.Open(process.LockPath(pidfile)) // a duplicate would do better, and has the same file
+	if err != nil {
+		t.Fatal(err)
+	}
+	take(t, pidfile, runfiles.Parent{PIDFile: pidfile, Lock: lock}).Abandon(false)
+	if !exists(pidfile) || !exists(process.LockPath(pidfile)) {
+		t.Error("the parent's files are gone")
+	}
+}
+
+// The lock's file was removed by hand, or by a successor with another PID file.
+func TestRetake(t *testing.T) {
+	pidfile := filepath.Join(t.TempDir(), "app.pid")
+	f := take(t, pidfile, runfiles.Parent{})
+	if f.Lock() == nil {
+		t.Skip("no lock on " + runtime.GOOS)
+	}
+	if err := f.Retake(); err != nil {
+		t.Error(err)
+	}
+	if err := os.Remove(process.LockPath(pidfile)); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Retake(); err != nil || !exists(process.LockPath(pidfile)) {
+		t.Errorf("Retake = %v, and there is a file: %t", err, exists(process.LockPath(pidfile)))
+	}
+	serve(t, f)
+	wantHeld(t, pidfile, true)
+	f.Leave()
+	wantHeld(t, pidfile, false)
+}
+
+func TestRetakeAfterAnother(t *testing.T) {
+	pidfile := filepath.Join(t.TempDir(), "app.pid")
+	f := take(t, pidfile, runfiles.Parent{})
+	if f.Lock() == nil {
+		t.Skip("no lock on " + runtime.GOOS)
+	}
+	if err := os.Remove(process.LockPath(pidfile)); err != nil {
+		t.Fatal(err)
+	}
+	serve(t, take(t, pidfile, runfiles.Parent{}))
+	if err := f.Retake(); !errors.As(err, new(*process.RunningError)) {
+		t.Errorf("Retake = %v, want that another daemon runs", err)
+	}
+}
+
+func TestRetry(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, done := new(runfiles.Files), make(chan struct{})
+		var tries atomic.Int32
+		f.Retry(done, func() bool { return tries.Add(1) > 3 })
+		f.Retry(done, func() bool { t.Error("it adds an attempt of its own"); return true })
+		time.Sleep(time.Minute)
+		if n := tries.Load(); n != 4 {
+			t.Errorf("%d attempts, want 4", n)
+		}
+		f.Retry(done, func() bool { tries.Add(1); return false }) // again, later
+		time.Sleep(time.Minute)
+		if n := tries.Load(); n < 100 {
+			t.Errorf("%d attempts in a minute", n)
+		}
+		close(done)
+	})
+}
+
+// Whoever calls during an attempt wants something written that this attempt does not know.
+func TestRetryDuringAnAttempt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, done := new(runfiles.Files), make(chan struct{})
+		var tries atomic.Int32
+		var write func() bool
+		write = func() bool {
+			if tries.Add(1) == 1 {
+				f.Retry(done, write)
+			}
+			return true
+		}
+		f.Retry(done, write)
+		time.Sleep(time.Minute)
+		if n := tries.Load(); n != 2 {
+			t.Errorf("%d attempts, want 2", n)
+		}
+	})
+}
