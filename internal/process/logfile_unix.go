@@ -17,22 +17,37 @@ const logFlags = os.O_WRONLY | os.O_APPEND | os.O_CREATE
 
 // openLogFile opens the file at path for appending. Whoever owns the directory can put a link there, or another
 // name for any file: where that is not root, root opens only a regular file with one name, and follows only a link that none but root
-// could have put there. A FIFO or device that an operator has chosen is as good as a file elsewhere.
+// could have put there. A FIFO or device that an operator has chosen is as good as a file elsewhere; but nobody waits for
+// somebody to read the FIFO.
 func openLogFile(path string, uid int, mode fs.FileMode) (*os.File, error) {
+	f, err := openLogAtOnce(path, uid, mode)
+	if errors.Is(err, unix.ENXIO) {
+		return nil, fmt.Errorf("%w (a FIFO that nobody reads, or no file at all)", err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := control(f, func(fd int) error { return unix.SetNonblock(fd, false) }); err != nil {
+		_ = f.Close()
+		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
+	}
+	return f, nil
+}
+
+// openLogAtOnce returns a file in non-blocking mode.
+func openLogAtOnce(path string, uid int, mode fs.FileMode) (*os.File, error) {
+	const flags = logFlags | unix.O_NONBLOCK
 	if unix.Geteuid() != 0 {
-		return os.OpenFile(path, logFlags, mode)
+		return os.OpenFile(path, flags, mode)
 	}
 	dir, err := safepath.Walk(path, true)
 	if err != nil {
 		return nil, err
 	}
 	defer dir.Close()
-	if !dir.Shared {
-		return dir.OpenFile(logFlags, mode)
-	}
-	f, err := dir.OpenFile(logFlags|unix.O_NONBLOCK, mode)
-	if err != nil {
-		return nil, err
+	f, err := dir.OpenFile(flags, mode)
+	if err != nil || !dir.Shared {
+		return f, err
 	}
 	if err := isPlain(f, uid, dir.Owner); err != nil {
 		_ = f.Close()
@@ -56,5 +71,5 @@ func isPlain(f *os.File, uid, dirOwner int) error {
 	case st.Uid != 0 && int(st.Uid) != uid && int(st.Uid) != dirOwner:
 		return fmt.Errorf("it is user %d's, in a directory that is not root's alone: %w", st.Uid, ErrUntrusted)
 	}
-	return control(f, func(fd int) error { return unix.SetNonblock(fd, false) })
+	return nil
 }

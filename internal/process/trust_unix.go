@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"syscall"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/safepath"
 )
 
 // maxLinks bounds the symbolic links on a path, as the kernel does.
@@ -68,7 +70,7 @@ func rootsOwn(path string, info fs.FileInfo) error {
 	if mode&(fs.ModeSymlink|fs.ModeSticky) != 0 {
 		return nil
 	}
-	if mode&0o002 != 0 || mode&0o020 != 0 && st.Gid != 0 {
+	if mode&0o002 != 0 || mode&0o020 != 0 && (st.Gid != 0 || safepath.HasACL(path)) {
 		return fmt.Errorf("%s can be written by others than root (%v): %w", path, mode, ErrUntrusted)
 	}
 	return nil

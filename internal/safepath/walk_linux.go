@@ -33,7 +33,7 @@ func Walk(path string, follow bool) (*Parent, error) {
 	}
 	return &Parent{
 		path: path, fd: w.dir, name: w.name, follow: w.last,
-		Shared: w.foreign || othersWrite(&w.at), Owner: int(w.at.Uid),
+		Shared: w.foreign || w.writable, Owner: int(w.at.Uid),
 	}, nil
 }
 
@@ -53,14 +53,15 @@ func OpenPath(path string) (fd int, err error) {
 
 // walk is on its way to a file.
 type walk struct {
-	dir     int         // where it is, open by O_PATH
-	at      unix.Stat_t // of dir
-	foreign bool        // another user could have put something else where it is
-	rest    []string
-	links   int
-	follow  bool
-	name    string // of the file, at the end
-	last    bool   // the file is a link that the kernel has to follow
+	dir      int         // where it is, open by O_PATH
+	at       unix.Stat_t // of dir
+	foreign  bool        // another user could have put something else where it is
+	writable bool        // others than root can make files in dir
+	rest     []string
+	links    int
+	follow   bool
+	name     string // of the file, at the end
+	last     bool   // the file is a link that the kernel has to follow
 }
 
 func (w *walk) run() error {
@@ -159,7 +160,8 @@ func (w *walk) enter(fd int, st *unix.Stat_t) error {
 	w.close()
 	w.dir, w.at = fd, *st
 	// In a sticky directory others can add files, and not touch root's.
-	w.foreign = w.foreign || st.Uid != 0 || othersWrite(st) && st.Mode&unix.S_ISVTX == 0
+	w.writable = othersWrite(fd, st)
+	w.foreign = w.foreign || st.Uid != 0 || w.writable && st.Mode&unix.S_ISVTX == 0
 	return nil
 }
 
@@ -170,8 +172,8 @@ func (w *walk) close() {
 	}
 }
 
-func othersWrite(st *unix.Stat_t) bool {
-	return st.Uid != 0 || st.Mode&0o002 != 0 || st.Mode&0o020 != 0 && st.Gid != 0
+func othersWrite(dir int, st *unix.Stat_t) bool {
+	return st.Uid != 0 || st.Mode&0o002 != 0 || st.Mode&0o020 != 0 && (st.Gid != 0 || dirHasACL(dir))
 }
 
 // elements are the parts of a path, at least one.
