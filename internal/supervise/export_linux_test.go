@@ -2,6 +2,7 @@ package supervise
 
 import (
 	"syscall"
+	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 )
@@ -25,6 +26,14 @@ func (w Watched) ExitStatus() *syscall.WaitStatus {
 	w.w.awaitEnd(0, ends, nil)
 	_ = w.w.file.Close()
 	return (<-ends).status
+}
+
+// Extension asks systemd to wait.
+type Extension struct{ x extension }
+
+// Line is the request, "" for none.
+func (e *Extension) Line(within time.Duration, ending bool, now time.Time) string {
+	return e.x.line(within, ending, now)
 }
 
 // Door is the socket on which the program speaks to systemd.

@@ -1,6 +1,7 @@
 package supervise_test
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -176,5 +177,78 @@ func TestSupervisorSurvivesItsLog(t *testing.T) {
 	f.line("generation 1 stops")
 	if err := f.cmd.Wait(); err != nil {
 		t.Errorf("the supervisor has ended with %v", err)
+	}
+}
+
+// leaveNoHeir announces an upgrade that takes for ever, starts something else, and ends.
+func leaveNoHeir(c *supervise.Client) error {
+	cmd := exec.Command("sleep", fmt.Sprint(limit.Seconds()))
+	upgrading := signed(supervise.Upgrading, 1)
+	upgrading.Within = 1<<63 - 1
+	if err := errors.Join(c.Tell(signed(supervise.Serving, 1)), c.Tell(upgrading), cmd.Start()); err != nil {
+		return err
+	}
+	fmt.Println("pid", cmd.Process.Pid, "sleeper")
+	os.Exit(3)
+	return nil
+}
+
+// A supervisor that is to end waits for no successor of a generation that has ended, whatever that has said.
+func TestStopWithoutHeir(t *testing.T) {
+	f := start(t, "childless")
+	sleeper := f.speakers(1)["sleeper"]
+	t.Cleanup(func() { _ = syscall.Kill(sleeper, syscall.SIGKILL) })
+	f.logs("a generation has ended")
+	if parentOf(t, sleeper) != f.cmd.Process.Pid {
+		t.Error("the supervisor has not adopted what could be the successor: this shows nothing")
+	}
+	must(t, f.cmd.Process.Signal(syscall.SIGTERM))
+	f.wantEnd(3)
+}
+
+// wantEnd waits for the supervisor's end.
+func (f *front) wantEnd(status int) {
+	f.t.Helper()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = f.cmd.Wait() // the status is looked at below
+	}()
+	select {
+	case <-ended:
+	case <-time.After(limit / 2):
+		f.t.Error("the supervisor does not end")
+		_ = f.cmd.Process.Kill()
+		<-ended
+		return
+	}
+	if got := f.cmd.ProcessState.ExitCode(); got != status {
+		f.t.Errorf("the supervisor has ended with %d, want %d", got, status)
+	}
+}
+
+// However often systemd is asked to wait, the end of the daemon has one.
+func TestExtensionsHaveAnEnd(t *testing.T) {
+	const day = 24 * time.Hour
+	var x supervise.Extension
+	now := time.Now()
+	for _, step := range []struct {
+		after, within time.Duration
+		ending        bool
+		want          string
+	}{
+		{0, time.Second, false, "EXTEND_TIMEOUT_USEC=1000000"},
+		{0, -1, false, "EXTEND_TIMEOUT_USEC=0"},
+		{0, 1<<63 - 1, false, "EXTEND_TIMEOUT_USEC=86400000000"},
+		{30 * day, day, false, "EXTEND_TIMEOUT_USEC=86400000000"}, // it serves
+		{40 * day, time.Minute, true, "EXTEND_TIMEOUT_USEC=60000000"},
+		{40*day + time.Hour, day, true, "EXTEND_TIMEOUT_USEC=82800000000"},
+		{41*day - time.Second, day, true, "EXTEND_TIMEOUT_USEC=1000000"},
+		{41 * day, day, true, ""},
+		{42 * day, day, true, ""},
+	} {
+		if got := x.Line(step.within, step.ending, now.Add(step.after)); got != step.want {
+			t.Errorf("after %v a request for %v, in the end %t, is %q, want %q", step.after, step.within, step.ending, got, step.want)
+		}
 	}
 }

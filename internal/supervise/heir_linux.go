@@ -10,17 +10,19 @@ import (
 // A generation may be killed when it has just started its successor, which carries on alone. That one has not spoken yet, so all
 // that is known of it is whose successor it will be.
 
-// expectHeir bounds how long one may come: that is what the generation which has ended had said that its upgrade may take.
+// expectHeir bounds how long one may come: that is what the generation which has ended had said that its upgrade may take, but
+// not for ever.
 func (s *supervisor) expectHeir() {
 	if s.generations.lost != nil {
-		s.tooLate = time.After(s.generations.within)
+		s.tooLate = time.After(min(s.generations.within, maxWithin))
 	}
 }
 
-// awaitsHeir reports whether one may still come.
+// awaitsHeir reports whether one may still come. Once the daemon is to end it is not awaited: no signal can be passed on to it,
+// and the end of this process has it end, too.
 func (s *supervisor) awaitsHeir() bool {
 	lost := s.generations.lost
-	if lost == nil || s.generations.stopping {
+	if lost == nil || s.ending() {
 		return false
 	}
 	if s.mayHaveHeir(lost) {

@@ -77,7 +77,7 @@ func runGeneration() error {
 	if err := c.Tell(signed(supervise.Starting, 1)); err != nil {
 		return err
 	}
-	parts := map[string]func(*supervise.Client) error{"liar": lie, "host": host, "blocker": block, "again": superviseAgain, "riser": rise, "crowd": gather, "server": serve}
+	parts := map[string]func(*supervise.Client) error{"liar": lie, "host": host, "blocker": block, "again": superviseAgain, "riser": rise, "crowd": gather, "server": serve, "childless": leaveNoHeir}
 	if err := parts[os.Getenv(partEnv)](c); err != nil {
 		return err
 	}
@@ -107,14 +107,14 @@ func lie(c *supervise.Client) error {
 	keep := func(name string, s any) error {
 		return c.Keep(signed("", 1), []supervise.Socket{{Name: name, Socket: s.(syscall.Conn)}})
 	}
-	err = errors.Join(keep("x\nMAINPID=1234", good), keep("connected", conn), keep("a:b", good))
+	err = errors.Join(keep("x\nMAINPID=1234", good), keep("connected", conn), keep("a:b", good), keep("web", good))
 	failed := signed(supervise.Failed, 1)
 	failed.Text = "no\nMAINPID=1234\nSTOPPING=1\x1b[31m"
 	upgrading := signed(supervise.Upgrading, 1)
 	upgrading.Within = 1<<63 - 1
 	serving := signed(supervise.Serving, 1)
 	serving.Keeps = true
-	return errors.Join(err, keep("good", good), c.Tell(serving), c.Tell(upgrading), c.Tell(failed))
+	return errors.Join(err, keep("gozd-good@x", good), c.Tell(serving), c.Tell(upgrading), c.Tell(failed))
 }
 
 // host starts one speaker of another user, becomes a user without rights where it can, announces an upgrade, and starts
@@ -384,7 +384,7 @@ func TestLiesForSystemd(t *testing.T) {
 		case "MAINPID", "STOPPING":
 			t.Errorf("systemd is told %q", line)
 		case "EXTEND_TIMEOUT_USEC":
-			if n, err := strconv.ParseInt(value, 10, 64); err != nil || n <= 0 {
+			if n, err := strconv.ParseInt(value, 10, 64); err != nil || n <= 0 || n > (24*time.Hour+time.Second).Microseconds() {
 				t.Errorf("systemd is told %q", line)
 			}
 		}
@@ -393,8 +393,8 @@ func TestLiesForSystemd(t *testing.T) {
 		}
 	}
 	for _, name := range names { // it is kept, and given up by the failure
-		if name != "good" {
-			t.Errorf("systemd is told of %q, want only the one that listens and has a name that it takes", name)
+		if name != "gozd-good@x" {
+			t.Errorf("systemd is told of %q, want only the one that listens and has a name of gozd's", name)
 		}
 	}
 	if len(names) == 0 {

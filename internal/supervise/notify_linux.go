@@ -170,6 +170,8 @@ func (s *supervisor) hearProgram(m message) {
 		line = strings.TrimSuffix(line, "\n")
 		if text, ok := strings.CutPrefix(line, "STATUS="); ok {
 			s.ownStatus, said = oneLine(text), true
+		} else if usec, ok := strings.CutPrefix(line, extendPrefix); ok {
+			lines = append(lines, s.extendFor(usec))
 		} else if passable(line) {
 			lines = append(lines, line)
 		}

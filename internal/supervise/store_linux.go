@@ -9,6 +9,8 @@ import (
 	"slices"
 
 	"golang.org/x/sys/unix"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/activation"
 )
 
 // storeEnv says how many descriptors systemd keeps for the unit, which is no business of the generations'. systemd 254 and
@@ -18,8 +20,9 @@ const storeEnv = "FDSTORE"
 // keepSockets gives systemd what a generation says that serves, or is about to. Where its unit does not allow for so
 // many systemd says so in the unit's journal, and nobody else needs to.
 //
-// The generation may send anything under any name. systemd gets listening sockets only: the next generation 1, which
-// root may start, is given them, and takes them for what their names say.
+// The generation may send anything under any name. systemd gets listening sockets only, and under no name but one of
+// activation.StoredName: the next generation 1, which root may start, is given them, and takes them for what their names
+// say. By its own name a socket unit's socket is told.
 func (s *supervisor) keepSockets(names []string, files []int) error {
 	if len(names) != len(files) {
 		return fmt.Errorf("%d names for %d sockets", len(names), len(files))
@@ -28,6 +31,9 @@ func (s *supervisor) keepSockets(names []string, files []int) error {
 	for i, name := range names {
 		if !isSocketName(name) {
 			return fmt.Errorf("systemd takes no name such as %q", name)
+		}
+		if !(activation.Socket{Name: name}).IsStored() {
+			return fmt.Errorf("%q is no name of a stored socket", name)
 		}
 		inode, err := listeningSocket(files[i])
 		if err != nil {

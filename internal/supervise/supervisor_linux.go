@@ -44,6 +44,7 @@ type supervisor struct {
 
 	pendingSignals []syscall.Signal // that could not be passed on yet
 	asked          syscall.Signal   // by which the daemon was asked to end
+	extends        extension
 	status         *syscall.WaitStatus
 	complained     time.Time // when the log last said that something was not believed
 }
@@ -158,6 +159,9 @@ func (s *supervisor) over() bool {
 	s.hear(lastWait)
 	return s.generations.over() && !s.awaitsHeir()
 }
+
+// ending reports whether the daemon is to end.
+func (s *supervisor) ending() bool { return s.asked != 0 || s.generations.stopping }
 
 // fromProgram is nil, of which nothing comes, without systemd.
 func (s *supervisor) fromProgram() <-chan message {

@@ -1,9 +1,11 @@
 package supervise
 
 import (
+	"errors"
 	"fmt"
-	"math"
 	"os"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -39,17 +41,53 @@ func newSystemd() systemd {
 	return s
 }
 
-// tell sends lines of the form NAME=value as one message. There is nobody to be told of an error but systemd.
+// tell sends lines of the form NAME=value as one message, without those that are empty. There is nobody to be told of an error but systemd.
 func (s *systemd) tell(lines ...string) {
-	if s.watches {
+	lines = slices.DeleteFunc(lines, func(line string) bool { return line == "" })
+	if s.watches && len(lines) > 0 {
 		_, _ = daemon.SdNotify(false, strings.Join(lines, "\n"))
 	}
 }
 
-// extend asks systemd to wait as long as what has begun may take, and a little longer. A generation may name any time.
-func extend(within time.Duration) string {
-	longest := time.Duration(math.MaxInt64) - time.Second
-	return fmt.Sprintf("EXTEND_TIMEOUT_USEC=%d", (min(max(within, 0), longest) + time.Second).Microseconds())
+// maxWithin bounds what is waited for since a generation or the program has said so: either may name any time.
+const maxWithin = 24 * time.Hour
+
+// extendPrefix begins the line by which systemd waits longer for what goes on.
+const extendPrefix = "EXTEND_TIMEOUT_USEC="
+
+// extension asks systemd to wait. Each request may be one of many, but all of them together do not hold up the end of the
+// daemon for longer than maxWithin.
+type extension struct {
+	latest time.Time // beyond which the end of the daemon is not put off; zero before the first request in it
+}
+
+// line asks for a time from now on; it is empty where there is none left.
+func (x *extension) line(within time.Duration, ending bool, now time.Time) string {
+	within = min(max(within, 0), maxWithin)
+	if ending {
+		if x.latest.IsZero() {
+			x.latest = now.Add(maxWithin)
+		}
+		if within = min(within, x.latest.Sub(now)); within <= 0 {
+			return ""
+		}
+	}
+	return fmt.Sprintf("%s%d", extendPrefix, within.Microseconds())
+}
+
+// extend asks systemd to wait as long as what has begun may take, and a little longer.
+func (s *supervisor) extend(within time.Duration) string {
+	return s.extends.line(min(max(within, 0), maxWithin)+time.Second, s.ending(), time.Now())
+}
+
+// extendFor is extend for the program, which says itself how long in microseconds.
+func (s *supervisor) extendFor(usec string) string {
+	n, err := strconv.ParseUint(usec, 10, 64)
+	if err != nil && !errors.Is(err, strconv.ErrRange) {
+		return ""
+	}
+	within := time.Duration(min(n, uint64(maxWithin.Microseconds()))) * time.Microsecond
+	return s.extends.line(within, s.ending(), time.Now())
 }
 
 // reloading must have the time: systemd 253 and later tell by it which signal it answers.
@@ -74,11 +112,11 @@ func (s *supervisor) report(g *generation, e Event) {
 	case e.Kind == Serving, e.Kind == Failed:
 		s.systemd.tell(daemon.SdNotifyReady, status) // also after a failure: the reload would never end
 	case e.Kind == Upgrading:
-		s.systemd.tell(reloading(), extend(e.Within), status)
+		s.systemd.tell(reloading(), s.extend(e.Within), status)
 	case e.Kind == Stopping && serves:
-		s.systemd.tell(daemon.SdNotifyStopping, extend(e.Within), status)
+		s.systemd.tell(daemon.SdNotifyStopping, s.extend(e.Within), status)
 	case e.Kind == Starting && s.generations.serving() == nil:
-		s.systemd.tell(extend(e.Within), status)
+		s.systemd.tell(s.extend(e.Within), status)
 	default:
 		s.systemd.tell(status)
 	}

@@ -59,7 +59,7 @@ func passable(line string) bool {
 	switch {
 	case line == "WATCHDOG=trigger":
 		return true
-	case name == "ERRNO", name == "EXTEND_TIMEOUT_USEC":
+	case name == "ERRNO":
 		return value != "" && len(value) <= 20 && strings.Trim(value, "0123456789") == ""
 	case name == "BUSERROR", strings.HasPrefix(name, "X_"):
 		return isVariable(name) && value == oneLine(value)
