@@ -48,7 +48,7 @@ var mayImport = map[string][]string{
 	"internal/safepath":  {},
 	"internal/socket":    {"internal/safepath"},
 	"internal/runfiles":  {"internal/process"},
-	"internal/supervise": {"internal/early", "internal/fdpass", "internal/process"},
+	"internal/supervise": {"internal/activation", "internal/early", "internal/fdpass", "internal/process"},
 	"internal/tickets":   {},
 	"internal/upgrade":   {"internal/early", "internal/fault", "internal/fdpass", "internal/process", "internal/report", "internal/tickets"},
 }
