@@ -81,14 +81,13 @@ func (d *Daemon) noteHistory(a *attempt) {
 // failedLocked counts the upgrades that failed since generation 1.
 func (d *Daemon) failedLocked() int { return d.up.Manifest().History.Failed + d.failures }
 
-// succeeded notes that the successor serves, and whether this generation stands by.
+// succeeded notes that the successor serves.
 func (d *Daemon) succeeded(a *attempt, next *upgrade.Successor) {
 	took := time.Since(a.began).Seconds()
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.successor, d.settledNext, d.lastSeconds = next.PID, next.Settled, &took
 	d.nextStart = a.startTime // as it was when that process said who it is
-	d.standing = next.Fate != nil
 }
 
 // settledWait is the longest that who has asked for an upgrade waits for the state file to

@@ -132,7 +132,7 @@ func (c controlled) Upgrade(tell func(protocol.Event)) error {
 
 // whyNotServing says why this generation, which has not been replaced, upgrades to no other.
 func (d *Daemon) whyNotServing() error {
-	if d.phaseIs(leaving) {
+	if d.drains() {
 		return errors.New("this generation has been asked to end")
 	}
 	return errors.New("this generation does not serve alone yet")

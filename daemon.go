@@ -74,11 +74,9 @@ type Daemon struct {
 	entered     time.Time       // when it was entered
 	why         reason          // of leaving
 	hurried     bool            // it ends under stop_timeout
-	ending      bool            // it has drained, and is about to end
 	unwilling   bool            // it has been asked to end, and will not serve again
 	successor   int             // PID of the next generation, once it serves
 	nextStart   uint64          // its start time; 0 if unknown
-	standing    bool            // this generation stands by behind it
 	settledNext <-chan struct{} // closed when everybody can know of it; nil before
 	failures    int             // upgrades that failed
 	failure     string          // why the last one did
@@ -100,16 +98,6 @@ type Daemon struct {
 	tickets     []tickets.Secret
 	rotation    *time.Timer // of the tickets' secrets; nil without any
 }
-
-// phase is where a generation is in its life.
-type phase int
-
-const (
-	starting phase = iota // opening sockets, waiting for the program
-	onTrial               // on probation: it serves, beside the previous generation
-	serving               // ready: the PID file names this process
-	leaving               // draining, after an upgrade or when asked to stop
-)
 
 // group is one group of the configuration with its socket.
 type group struct {
@@ -208,10 +196,3 @@ func (d *Daemon) Generation() int { return d.up.Manifest().Generation }
 
 // PIDFile returns the absolute path of the PID file.
 func (d *Daemon) PIDFile() string { return d.conf.Daemon.PIDFile }
-
-// phaseIs reports whether the generation is in phase p.
-func (d *Daemon) phaseIs(p phase) bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.phase == p
-}

@@ -259,7 +259,7 @@ func (d *Daemon) take(name string) (*group, error) {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if g.used && (!d.turn.resuming || !g.ln.Reopen()) { // or OnResume takes what the program had closed
+	if g.used && (d.phase != resuming || !g.ln.Reopen()) { // or OnResume takes what the program had closed
 		return nil, fmt.Errorf("gozd: group %q: %w", name, ErrGroupInUse)
 	}
 	g.used = true

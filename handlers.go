@@ -67,7 +67,7 @@ func httpHandler(handler any) (http.Handler, bool) {
 
 func (d *Daemon) serveGroup(g *group, name string, serve func() error) {
 	err := serve()
-	if d.phaseIs(leaving) {
+	if d.drains() {
 		return // that is how it should end
 	}
 	d.log.Error("group is not served any more", "group", g.conf.Name, "handler", name, "error", err)

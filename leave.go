@@ -44,26 +44,26 @@ func (r reason) timeout(g *cfg.Group) time.Duration {
 // Stop accepts nothing more, lets requests finish for stop_timeout, and then asks
 // the program to end. It returns at once. In a generation that drains already it
 // shortens the time left. An upgrade in progress is given up.
-func (d *Daemon) Stop() { d.leave(stopping) }
+func (d *Daemon) Stop() { d.leave(stopping, draining) }
 
 // Quit is Stop with drain_timeout.
-func (d *Daemon) Quit() { d.leave(quitting) }
+func (d *Daemon) Quit() { d.leave(quitting, draining) }
 
-// leave begins to drain, or hurries a drain that has begun.
-func (d *Daemon) leave(why reason) {
+// leave begins to drain, in that phase, or hurries a drain that has begun.
+func (d *Daemon) leave(why reason, as phase) {
 	d.mu.Lock()
 	before := d.phase
 	if before == serving {
-		d.enterLocked(leaving)
+		d.enterLocked(as)
 		d.why = why
 	}
 	again := d.hurried // a terminal's and a supervisor's signal are one request
-	d.hurried = again || why == stopping && (before == serving || before == leaving)
+	d.hurried = again || why == stopping && (before == serving || before.drains())
 	d.unwilling = d.unwilling || why != replaced
 	t := d.turn
 	d.mu.Unlock()
 	switch before {
-	case onTrial:
+	case onProbation:
 		go d.rollBackOrStop()
 	case starting:
 		d.fail(upgrade.StageStart, errors.New("asked to end before it was ready"))
@@ -72,7 +72,7 @@ func (d *Daemon) leave(why reason) {
 		d.tellLeaving(why)
 		t.stopServing()
 		go d.finish(t, why)
-	case leaving:
+	default:
 		if why != replaced {
 			go d.resign(t)
 		}

@@ -39,7 +39,7 @@ func (d *Daemon) beginTrial(lasts time.Duration) bool {
 	if d.phase != starting {
 		return false
 	}
-	d.enterLocked(onTrial)
+	d.enterLocked(onProbation)
 	d.trialUntil = d.entered.Add(lasts)
 	d.deadline.Stop()
 	return true
@@ -50,7 +50,7 @@ func (d *Daemon) beginTrial(lasts time.Duration) bool {
 func (d *Daemon) passTrial(trial time.Duration) {
 	d.log.Info("on probation", "for", trial)
 	if err := d.listenOnAll(); err != nil {
-		d.rollBack(onTrial, err)
+		d.rollBack(onProbation, err)
 		return
 	}
 	d.report.Probation(trial)
@@ -61,7 +61,7 @@ func (d *Daemon) passTrial(trial time.Duration) {
 	select {
 	case <-timer.C:
 		if err := d.checkHealth(); err != nil {
-			d.rollBack(onTrial, fmt.Errorf("health check: %w", err))
+			d.rollBack(onProbation, fmt.Errorf("health check: %w", err))
 			return
 		}
 	case <-d.up.ParentExited():
@@ -98,7 +98,7 @@ func (d *Daemon) rollBack(from phase, why error) bool {
 	d.mu.Lock()
 	is := d.phase == from
 	if is {
-		d.enterLocked(leaving)
+		d.enterLocked(draining)
 		d.why = rolledBack
 	}
 	d.mu.Unlock()
@@ -129,8 +129,8 @@ func (d *Daemon) emptyOwnQueues() {
 // rollBackOrStop does what a generation on probation is asked to do. It may have passed
 // meanwhile, and is the one that serves.
 func (d *Daemon) rollBackOrStop() {
-	if !d.rollBack(onTrial, errRolledBack) {
-		d.leave(stopping)
+	if !d.rollBack(onProbation, errRolledBack) {
+		d.Stop()
 	}
 }
 

@@ -133,7 +133,7 @@ func (d *Daemon) openGate() {
 func (d *Daemon) beginServing() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.phase != starting && d.phase != onTrial {
+	if d.phase != starting && d.phase != onProbation {
 		return false
 	}
 	d.enterLocked(serving)
@@ -194,11 +194,11 @@ func notReadyError(after time.Duration, silent []string) error {
 // stopped serving.
 func (d *Daemon) fail(stage string, err error) {
 	d.mu.Lock()
-	if d.phase == leaving {
+	if d.phase.drains() {
 		d.mu.Unlock()
 		return
 	}
-	d.enterLocked(leaving)
+	d.enterLocked(draining)
 	d.mu.Unlock()
 	d.endFailed(stage, err)
 }

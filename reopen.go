@@ -49,7 +49,7 @@ const justReplaced = time.Second
 func (d *Daemon) isReplacedNow() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.phase == leaving && d.successor != 0 && time.Since(d.entered) < justReplaced
+	return d.phase.drains() && d.successor != 0 && time.Since(d.entered) < justReplaced
 }
 
 // logMoved reports whether another file stands where this process has opened its log.

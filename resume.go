@@ -19,17 +19,11 @@ import (
 // canResume reports whether the program can take back what it lets go of when it is replaced.
 func (d *Daemon) canResume() bool { return d.opts.OnReplaced == nil || d.opts.OnResume != nil }
 
-// standsBy reports whether this generation would serve again.
-func (d *Daemon) standsBy() bool {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.standing
-}
-
 // standBy waits for what becomes of the successor.
 func (d *Daemon) standBy(t *turn, next *upgrade.Successor, access map[string]socket.Options) {
-	if d.isUnwilling() {
-		d.resign(t) // it was asked to end while it was being replaced
+	if d.isUnwilling() { // it was asked to end while it was being replaced
+		d.resign(t)
+		d.endStandby(t)
 		return
 	}
 	select {
@@ -94,7 +88,7 @@ const standbyTime = 3 * time.Second
 // standAWhile returns when a generation that stands by has done so for that long, or it is decided what becomes of it.
 func (d *Daemon) standAWhile(t *turn) {
 	d.mu.Lock()
-	stands, began := d.standing && d.turn == t, d.drainage.began
+	stands, began := d.phase == standingBy && d.turn == t, d.drainage.began
 	d.mu.Unlock()
 	if !stands {
 		return
@@ -116,18 +110,19 @@ func (d *Daemon) isUnwilling() bool {
 // resign lets go of what this generation has kept to serve again.
 func (d *Daemon) resign(t *turn) {
 	d.mu.Lock()
-	stood := d.standing && d.turn == t && !t.resuming
+	stood := d.turn == t && d.phase == standingBy
 	if stood {
-		d.standing = false
+		d.enterLocked(draining)
 	}
-	ending := d.ending
 	d.mu.Unlock()
-	if !stood {
-		return
-	}
-	if !ending {
+	if stood {
 		d.tell(supervise.Event{Kind: supervise.Draining})
+		d.endStandby(t)
 	}
+}
+
+// endStandby gives up the lock and the channel to the successor. Calling it again changes nothing.
+func (d *Daemon) endStandby(t *turn) {
 	d.files.Leave()
 	d.up.Resign()
 	t.know(nil)
@@ -137,10 +132,10 @@ func (d *Daemon) resign(t *turn) {
 func (d *Daemon) beginResume(t *turn) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.turn != t || !d.standing || d.ending || d.unwilling {
+	if d.turn != t || d.phase != standingBy || d.unwilling {
 		return false
 	}
-	t.resuming = true
+	d.enterLocked(resuming)
 	return true
 }
 
@@ -162,10 +157,11 @@ func (d *Daemon) resume(t *turn, died error, access map[string]socket.Options) {
 	if err != nil {
 		d.log.Error("this generation cannot serve again: nobody serves", "error", err)
 		d.mu.Lock()
-		t.resuming = false
+		d.enterLocked(draining)
 		d.mu.Unlock()
 		t.know(died)
-		d.resign(t)
+		d.tell(supervise.Event{Kind: supervise.Draining})
+		d.endStandby(t)
 		return
 	}
 	t.know(died)
@@ -248,11 +244,10 @@ func (d *Daemon) nextTurn(t *turn, died error) bool {
 	if d.unwilling {
 		return false
 	}
-	t.resuming = false
 	d.turn = newTurn()
 	d.enterLocked(serving)
 	d.since = d.entered
-	d.why, d.standing, d.settledNext = "", false, nil
+	d.why, d.settledNext = "", nil
 	d.successor, d.nextStart = 0, 0
 	clear(d.forwarded)
 	d.drainage = drainage{}

@@ -69,7 +69,7 @@ func (d *Daemon) act(sig os.Signal) {
 		switch {
 		case d.lostTerminal():
 			d.Stop()
-		case d.phaseIs(leaving):
+		case d.drains():
 			d.forwardToSuccessor(sig)
 		default:
 			d.requestUpgrade()
@@ -77,7 +77,7 @@ func (d *Daemon) act(sig os.Signal) {
 	case sigStop, os.Interrupt:
 		d.Stop()
 	case sigQuit:
-		if d.phaseIs(leaving) {
+		if d.drains() {
 			d.forwardToSuccessor(sig)
 			return
 		}
@@ -89,7 +89,7 @@ func (d *Daemon) act(sig os.Signal) {
 			d.forwardToSuccessor(sig)
 		}
 	case sigRollback:
-		go d.rollBack(onTrial, errRolledBack)
+		go d.rollBack(onProbation, errRolledBack)
 	}
 }
 

@@ -130,10 +130,10 @@ func (d *Daemon) describe() protocol.Generation {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	g.State, g.Since = d.phase.state(), d.entered
-	switch d.phase {
-	case onTrial:
+	switch {
+	case d.phase == onProbation:
 		g.Until = d.trialUntil
-	case leaving:
+	case d.phase.drains():
 		g.Reason, g.Until = string(d.why), d.drainage.until
 	}
 	return g
@@ -141,18 +141,15 @@ func (d *Daemon) describe() protocol.Generation {
 
 func (p phase) state() protocol.State {
 	switch p {
-	case onTrial:
+	case starting:
+		return protocol.Starting
+	case onProbation:
 		return protocol.Probation
 	case serving:
 		return protocol.Serving
-	case leaving:
-		return protocol.Draining
 	}
-	return protocol.Starting
+	return protocol.Draining
 }
-
-// enterLocked changes the phase.
-func (d *Daemon) enterLocked(p phase) { d.phase, d.entered = p, time.Now() }
 
 func (d *Daemon) describeGroups() []protocol.Group {
 	groups := make([]protocol.Group, 0, len(d.order))

@@ -57,7 +57,7 @@ func (d *Daemon) setTickets(secrets []tickets.Secret) error {
 func (d *Daemon) rotateTickets() {
 	d.mu.Lock()
 	secrets := tickets.Rotate(d.tickets, time.Now())
-	leaves := d.phase == leaving
+	leaves := d.phase.drains()
 	d.mu.Unlock()
 	if leaves {
 		return

@@ -29,7 +29,6 @@ type turn struct {
 	decided       chan struct{} // closed when it is known what becomes of this generation, or that it does not stand by any more
 	decide        sync.Once     // closes it
 	err           error         // why the successor serves no longer; set before that
-	resuming      bool          // the successor has died, and it is not decided yet whether this generation serves; guarded by Daemon.mu
 }
 
 func newTurn() *turn {
@@ -113,17 +112,19 @@ func (t *turn) fate() error {
 // endTurn is called when this generation has drained, and reports whether it may end. It may not when it serves again.
 func (d *Daemon) endTurn(t *turn) bool {
 	d.mu.Lock()
-	resuming := t.resuming
-	if !resuming && d.turn == t {
-		d.ending = true
+	was, mine := d.phase, d.turn == t
+	if mine && was != resuming {
+		d.enterLocked(ending)
 	}
 	d.mu.Unlock()
-	if resuming {
-		<-t.decided
-	}
-	if d.now() != t {
+	switch {
+	case !mine:
 		return false
+	case was == resuming:
+		<-t.decided
+		return d.endTurn(t)
+	case was == standingBy:
+		d.endStandby(t)
 	}
-	d.resign(t)
 	return true
 }

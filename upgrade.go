@@ -85,7 +85,7 @@ func (d *Daemon) upgrade(tell func(protocol.Event)) error {
 	d.moveTo(forward)
 	d.passing.Add(1) // or the process might end before it has passed requests on
 	defer d.passing.Done()
-	d.leave(replaced)
+	d.leave(replaced, phaseBehind(next))
 	if next.Fate != nil {
 		go d.standBy(t, next, access)
 	}
@@ -93,6 +93,14 @@ func (d *Daemon) upgrade(tell func(protocol.Event)) error {
 		d.forwardToSuccessor(sigUpgrade)
 	}
 	return d.tellServed(a, next, t)
+}
+
+// phaseBehind is the phase of a generation whose successor has taken over.
+func phaseBehind(next *upgrade.Successor) phase {
+	if next.Fate == nil { // it cannot stand by
+		return draining
+	}
+	return standingBy
 }
 
 // drop has the sockets that the successor has not taken over end with those who

@@ -30,7 +30,8 @@ func Prepare(t *testing.T, program, groups string, options ...string) *daemon.Da
 // logShown is how much of a daemon's log a test that fails shows, in bytes.
 const logShown = 1 << 18
 
-// EndWithTest stops a daemon at the end of its test, and looks for races in its log.
+// EndWithTest stops a daemon at the end of its test, and looks in its log for races and for steps
+// between phases that there are not.
 func EndWithTest(t *testing.T, d *daemon.Daemon) {
 	t.Helper()
 	t.Cleanup(func() {
@@ -42,6 +43,9 @@ func EndWithTest(t *testing.T, d *daemon.Daemon) {
 		log := d.LogText()
 		if strings.Contains(log, "DATA RACE") {
 			t.Errorf("the daemon has a data race")
+		}
+		if strings.Contains(log, `msg="no such transition"`) {
+			t.Errorf("the daemon has gone from one phase to another as it must not")
 		}
 		if t.Failed() {
 			t.Logf("the end of the daemon's log:\n%s", log[max(0, len(log)-logShown):])
