@@ -1,6 +1,7 @@
 package supervise
 
 import (
+	"log/slog"
 	"syscall"
 	"time"
 
@@ -35,6 +36,15 @@ type Extension struct{ x extension }
 func (e *Extension) Line(within time.Duration, ending bool, now time.Time) string {
 	return e.x.line(within, ending, now)
 }
+
+// Unwaiting returns a logger that waits for nobody, and what waits for an instant until all has been written.
+func Unwaiting(log *slog.Logger) (l *slog.Logger, end func()) {
+	l, lines := unwaiting(log)
+	return l, lines.end
+}
+
+// MaxLines is how many lines of the log wait to be written.
+const MaxLines = maxLines
 
 // Door is the socket on which the program speaks to systemd.
 type Door struct{ d *door }

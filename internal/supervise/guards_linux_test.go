@@ -3,6 +3,7 @@ package supervise_test
 import (
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -251,4 +252,21 @@ func TestExtensionsHaveAnEnd(t *testing.T) {
 			t.Errorf("after %v a request for %v, in the end %t, is %q, want %q", step.after, step.within, step.ending, got, step.want)
 		}
 	}
+}
+
+// A log that nobody reads, as on a terminal that has been stopped, does not make the supervisor deaf, nor does its end wait.
+func TestSupervisorDoesNotWaitForItsLog(t *testing.T) {
+	r, w, err := os.Pipe()
+	must(t, err)
+	defer func() { must(t, r.Close()) }()
+	must(t, w.SetWriteDeadline(time.Now().Add(200*time.Millisecond)))
+	if _, err := io.Copy(w, endless{}); !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Fatal("the pipe is not full:", err)
+	}
+	f := startLogging(t, "server", w)
+	must(t, w.Close())
+	f.line("serves")
+	must(t, f.cmd.Process.Signal(syscall.SIGTERM)) // is logged, and so is the end of the generation
+	f.line("generation 1 stops")
+	f.wantEnd(0)
 }

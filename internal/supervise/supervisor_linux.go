@@ -59,8 +59,10 @@ func Run(opts Options) (status int, err error) {
 	if hasChannel() {
 		return 1, errors.New("supervise: this process has a supervisor, and the program has removed what says so from its environment")
 	}
+	log, lines := unwaiting(opts.Log.With("supervisor", os.Getpid()))
+	defer lines.end()
 	s := &supervisor{
-		log:      opts.Log.With("supervisor", os.Getpid()),
+		log:      log,
 		user:     opts.User,
 		watched:  make(map[int]*watched),
 		stored:   opts.Stored,
@@ -92,6 +94,7 @@ func Run(opts Options) (status int, err error) {
 	debug.FreeOSMemory()
 	s.loop()
 	door.remove()
+	lines.end() // the process may not return from what follows
 	return s.result(), nil
 }
 
