@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/signal"
 	"strconv"
 	"syscall"
 	"time"
@@ -38,6 +39,8 @@ func NewClient(f *os.File) (*Client, error) {
 func (c *Client) watch() {
 	_, err := c.file.Read(make([]byte, 1))
 	if !errors.Is(err, os.ErrClosed) {
+		// It may have written on what this process writes to standard error: that is no reason to end before the rest is done.
+		signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 		close(c.gone)
 	}
 }

@@ -19,7 +19,12 @@ import (
 )
 
 // users are those that the supervisor of a part is told of.
-var users = map[string]*supervise.User{"riser": {UID: nobody, GID: nobody}}
+var users = map[string]*supervise.User{
+	"riser":     {UID: nobody, GID: nobody},
+	"typist":    {UID: nobody, GID: nobody},
+	"scribbler": {UID: nobody, GID: nobody},
+	"mourner":   {UID: nobody, GID: nobody},
+}
 
 // crowd is how many processes of the service end at once. Under a flood each took a fifth of a second.
 const crowd = 24

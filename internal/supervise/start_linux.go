@@ -24,7 +24,12 @@ var channelMark = early.NoteMark(channelEnv)
 
 // startFirst starts generation 1, with the generations' end of the channel.
 func (s *supervisor) startFirst(opts Options, channel *os.File, door *door) error {
-	files := append([]*os.File{os.Stdin, os.Stdout, os.Stderr}, opts.Files...)
+	streams, theirs, err := s.streams()
+	defer closeAll(theirs)
+	if err != nil {
+		return fmt.Errorf("supervise: start generation 1: %w", err)
+	}
+	files := append(streams, opts.Files...)
 	env := append(without(os.Environ(), childless...), opts.Env...)
 	env = append(env, channelEnv+"="+strconv.Itoa(len(files)))
 	if door != nil {
@@ -49,7 +54,7 @@ func (s *supervisor) startFirst(opts Options, channel *os.File, door *door) erro
 	if err != nil { // it has ended already
 		s.generations.add(g)
 		s.reap()
-		return nil //nolint:nilerr // how it has ended is known, and becomes the supervisor's status
+		return nil // how it has ended is known, and becomes the supervisor's status
 	}
 	s.watch(g, w)
 	return nil

@@ -31,7 +31,9 @@ type supervisor struct {
 	ownStatus   string // the program's, behind ours
 	stored      []Stored
 	user        *User            // whom the generations become
+	becomes     bool             // the generations become another user than this process's
 	apart       bool             // this process has a terminal, and the generations have not
+	relays      []chan struct{}  // closed when all has been written on
 	tooLate     <-chan time.Time // when nobody can succeed a generation any more that has ended; nil for never
 
 	channel *inbox
@@ -71,7 +73,8 @@ func Run(opts Options) (status int, err error) {
 		ends:     make(chan end),
 		done:     make(chan struct{}),
 	}
-	s.apart = s.user != nil && s.user.UID != os.Geteuid() && HasTerminal()
+	s.becomes = s.user != nil && s.user.UID != os.Geteuid()
+	s.apart = s.becomes && HasTerminal()
 	signal.Notify(s.signals, passedOn...)
 	signal.Notify(s.children, unix.SIGCHLD)
 	// The generations share stderr, and may shut it down where it is a socket: then a line of the log must not end this process.
@@ -87,6 +90,7 @@ func Run(opts Options) (status int, err error) {
 	}
 	defer door.remove()
 	if err := s.begin(opts, door); err != nil {
+		s.endRelays()
 		return 1, err
 	}
 	opts.Started()
@@ -94,6 +98,7 @@ func Run(opts Options) (status int, err error) {
 	debug.FreeOSMemory()
 	s.loop()
 	door.remove()
+	s.endRelays()
 	lines.end() // the process may not return from what follows
 	return s.result(), nil
 }

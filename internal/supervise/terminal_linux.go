@@ -8,12 +8,7 @@ import (
 
 // OnTerminal reports whether a person has started this process: its input or its output is a terminal.
 func OnTerminal() bool {
-	for _, fd := range []int{0, 1} {
-		if _, err := unix.IoctlGetTermios(fd, unix.TCGETS); err == nil {
-			return true
-		}
-	}
-	return false
+	return isTerminal(0) || isTerminal(1)
 }
 
 // HasTerminal reports whether this process has a controlling terminal. One that is closed is gone.

@@ -234,6 +234,12 @@ func TestTerminalIsRootsAlone(t *testing.T) {
 			if has := controlling(t, second); has != "0" {
 				t.Errorf("generation 2 has the terminal %s", has)
 			}
+			for fd := range 3 {
+				to, err := os.Readlink(fmt.Sprintf("/proc/%d/fd/%d", second, fd))
+				if err != nil || strings.HasPrefix(to, "/dev/pts/") {
+					t.Errorf("descriptor %d of generation 2 is %s, %v", fd, to, err)
+				}
+			}
 			if controlling(t, term.first) == "0" {
 				t.Error("the supervisor has no terminal: this shows nothing")
 			}

@@ -1,0 +1,106 @@
+package supervise
+
+import (
+	"os"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// streams returns the standard streams of the generations: this process's, but none that is a terminal where they become
+// another user. Whoever has a terminal's descriptor, mostly open for reading and writing, can read what is typed there, in
+// a session of his own unstopped, and change the terminal's settings for all others. What is written there goes through a pipe.
+// What is opened for generation 1 is to be closed here.
+func (s *supervisor) streams() (all, opened []*os.File, err error) {
+	all = []*os.File{os.Stdin, os.Stdout, os.Stderr}
+	if !s.becomes {
+		return all, nil, nil
+	}
+	if isTerminal(0) {
+		null, err := os.Open(os.DevNull)
+		if err != nil {
+			return nil, nil, err
+		}
+		all[0], opened = null, append(opened, null)
+	}
+	for fd := 1; fd <= 2; fd++ {
+		if !isTerminal(fd) {
+			continue
+		}
+		if fd == 2 && all[1] != os.Stdout && sameFile(os.Stdout, os.Stderr) {
+			all[2] = all[1] // or the order were another one
+			continue
+		}
+		w, err := s.relay(all[fd])
+		if err != nil {
+			return nil, opened, err
+		}
+		all[fd], opened = w, append(opened, w)
+	}
+	return all, opened, nil
+}
+
+// relay returns a pipe of which all is written on. Its end and errors are nobody's: who writes must not wait for
+// a terminal that has been closed.
+func (s *supervisor) relay(to *os.File) (w *os.File, err error) {
+	var fds [2]int
+	if err := unix.Pipe2(fds[:], unix.O_CLOEXEC); err != nil {
+		return nil, os.NewSyscallError("pipe2", err)
+	}
+	// Only this end does not block. The other one is not this process's alone, and programs expect theirs to block.
+	if err := unix.SetNonblock(fds[0], true); err != nil {
+		_, _ = unix.Close(fds[0]), unix.Close(fds[1])
+		return nil, os.NewSyscallError("fcntl", err)
+	}
+	r, over := os.NewFile(uintptr(fds[0]), to.Name()), make(chan struct{})
+	s.relays = append(s.relays, over)
+	go writeOn(r, to, over)
+	return os.NewFile(uintptr(fds[1]), to.Name()), nil
+}
+
+func writeOn(from, to *os.File, over chan<- struct{}) {
+	defer close(over)
+	buf := make([]byte, 32<<10)
+	for {
+		n, err := from.Read(buf)
+		if n > 0 {
+			_, _ = to.Write(buf[:n])
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+// endRelays waits for an instant until all has been written on that the generations have written. Others may have the pipe, and
+// a terminal may be stopped.
+func (s *supervisor) endRelays() {
+	late := time.After(lastWrite)
+	for _, over := range s.relays {
+		select {
+		case <-over:
+		case <-late:
+			return
+		}
+	}
+}
+
+func isTerminal(fd int) bool {
+	_, err := unix.IoctlGetTermios(fd, unix.TCGETS)
+	return err == nil
+}
+
+func sameFile(a, b *os.File) bool {
+	one, err := a.Stat()
+	if err != nil {
+		return false
+	}
+	other, err := b.Stat()
+	return err == nil && os.SameFile(one, other)
+}
+
+func closeAll(files []*os.File) {
+	for _, f := range files {
+		_ = f.Close()
+	}
+}
