@@ -14,12 +14,18 @@ import (
 )
 
 // followFile has tail(1) print the last lines of the file at path, and then what is added, also by another file at this path, until
-// ctx ends: that is no error.
-func followFile(ctx context.Context, path string, lines int, s *screen) error {
-	if _, err := os.Stat(path); err != nil { // tail would wait for it
+// ctx ends: that is no error. owner is the number of the user who says that it is there: see [asOwner].
+func followFile(ctx context.Context, path string, lines, owner int, s *screen) error {
+	cmd, err := asOwner(ctx, path, lines, owner)
+	if err != nil {
 		return fmt.Errorf("log: %w", err)
 	}
-	cmd := exec.CommandContext(ctx, "tail", "-n", strconv.Itoa(lines), "-F", path)
+	if cmd == nil {
+		if _, err := os.Stat(path); err != nil { // tail would wait for it
+			return fmt.Errorf("log: %w", err)
+		}
+		cmd = exec.CommandContext(ctx, "tail", "-n", strconv.Itoa(lines), "-F", "--", path)
+	}
 	out, err := cmd.StdoutPipe()
 	if err == nil {
 		err = cmd.Start()
@@ -27,15 +33,31 @@ func followFile(ctx context.Context, path string, lines int, s *screen) error {
 	if err != nil {
 		return fmt.Errorf("log: %w", err)
 	}
+	// The owner's other processes can take the pipe from tail, and trace tail: its end is not waited for any longer than ctx.
+	defer context.AfterFunc(ctx, func() { _ = out.Close() })()
 	shown := show(out, s)
-	if shown != nil {
+	if shown != nil || ctx.Err() != nil {
 		_ = cmd.Process.Kill()
 	}
-	if err := errors.Join(shown, cmd.Wait()); err != nil && ctx.Err() == nil {
-		return fmt.Errorf("log: tail: %w", err)
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	select {
+	case err = <-ended:
+	case <-ctx.Done():
+		_ = cmd.Process.Kill()
+		return nil
 	}
-	return nil
+	switch err = errors.Join(shown, err); {
+	case err == nil, ctx.Err() != nil:
+		return nil
+	case cmd.ProcessState.ExitCode() == cannotRead:
+		return fmt.Errorf("log: %s: user %s, who says that it is there, cannot read it", path, userName(owner))
+	}
+	return fmt.Errorf("log: tail: %w", err)
 }
+
+// cannotRead is the exit status of what [asOwner] starts where there is nothing to read.
+const cannotRead = 126
 
 // maxShown is the length of a line, in bytes, from which it is printed in pieces on a terminal.
 const maxShown = 32 << 10

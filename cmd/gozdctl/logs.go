@@ -16,9 +16,10 @@ func (a *app) logsCommand() *cobra.Command {
 		Use:   "logs " + aboutTarget,
 		Short: "say where the log is, or follow it",
 		Long: `Prints the path of the daemon's log. With -f it prints the last lines of the log and goes on with
-what is added, as tail -F does, until it is interrupted.`,
+what is added, as tail -F does, until it is interrupted. Root reads the log of another user's daemon
+with that user's rights, in his own group alone; so also where -c names another user's configuration.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			path, err := a.logPath(cmd.Context(), args)
+			path, owner, err := a.logPath(cmd.Context(), args)
 			if err != nil {
 				return err
 			}
@@ -30,7 +31,12 @@ what is added, as tail -F does, until it is interrupted.`,
 			if a.json {
 				return usageError("--json does not go with -f: a log is what it is")
 			}
-			return followFile(cmd.Context(), path, lines, a.stdout)
+			if a.config != "" {
+				if owner, err = authorOf(a.config); err != nil {
+					return fmt.Errorf("log: %w", err)
+				}
+			}
+			return followFile(cmd.Context(), path, lines, owner, a.stdout)
 		},
 	}
 	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "print what is added")
@@ -42,27 +48,28 @@ what is added, as tail -F does, until it is interrupted.`,
 // errNoLog means that the daemon's output goes to no file.
 var errNoLog = errors.New("its configuration names no log")
 
-// logPath asks the daemon; a configuration says it also where none runs.
-func (a *app) logPath(ctx context.Context, args []string) (string, error) {
+// logPath asks the daemon, and returns whose it is too; a configuration says it also where none runs.
+func (a *app) logPath(ctx context.Context, args []string) (path string, owner int, err error) {
 	if a.config != "" {
 		conf, err := a.loadConfig(a.config)
 		if err != nil {
-			return "", err
+			return "", 0, err
 		}
-		return logOf(conf)
+		path, err := logOf(conf)
+		return path, 0, err
 	}
 	pidfile, err := a.target(args)
 	if err != nil {
-		return "", err
+		return "", 0, err
 	}
-	s, err := a.askStatus(ctx, pidfile)
+	s, owner, err := a.askOwnersStatus(ctx, pidfile)
 	if err != nil {
-		return "", err
+		return "", 0, err
 	}
 	if s.Log == "" {
-		return "", fmt.Errorf("%s: %w", s.Config, errNoLog)
+		return "", 0, fmt.Errorf("%s: %w", s.Config, errNoLog)
 	}
-	return s.Log, nil
+	return s.Log, owner, nil
 }
 
 func logOf(conf *cfg.Config) (string, error) {

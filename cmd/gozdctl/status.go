@@ -50,15 +50,21 @@ func (a *app) status(ctx context.Context, pidfile string) error {
 
 // askStatus asks the daemon.
 func (a *app) askStatus(ctx context.Context, pidfile string) (*protocol.Status, error) {
+	s, _, err := a.askOwnersStatus(ctx, pidfile)
+	return s, err
+}
+
+// askOwnersStatus also returns the number of the user whose daemon it is, who can say in it whatever he likes.
+func (a *app) askOwnersStatus(ctx context.Context, pidfile string) (s *protocol.Status, owner int, err error) {
 	ctx, p := a.newPatience(ctx, askTimeout)
 	defer p.end()
 	c, err := client.Dial(ctx, pidfile)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	defer c.Close()
-	s, err := c.Status(ctx)
-	return s, impatient(ctx, fmt.Sprintf("pid %d does not answer", c.PID()), err)
+	s, err = c.Status(ctx)
+	return s, c.Owner(), impatient(ctx, fmt.Sprintf("pid %d does not answer", c.PID()), err)
 }
 
 // interval is the time between two looks of --watch.

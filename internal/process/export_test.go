@@ -2,7 +2,6 @@ package process
 
 // What the tests need of the inside.
 var (
-	Overwrite      = overwrite
-	ParsePID       = parsePID
-	OnlyRootWrites = onlyRootWrites
+	Overwrite = overwrite
+	ParsePID  = parsePID
 )

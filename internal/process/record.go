@@ -60,7 +60,7 @@ func (r *Record) checkDirectory() error {
 	if r.Owner != 0 || os.Geteuid() != 0 {
 		return nil
 	}
-	if err := onlyRootWrites(filepath.Dir(r.pidfile)); err != nil {
+	if err := OnlyRootWrites(filepath.Dir(r.pidfile)); err != nil {
 		return fmt.Errorf("%s: a daemon of root's, and its files could be another's: %w", r.pidfile, err)
 	}
 	return nil

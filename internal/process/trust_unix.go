@@ -16,10 +16,10 @@ import (
 // maxLinks bounds the symbolic links on a path, as the kernel does.
 const maxLinks = 40
 
-// onlyRootWrites returns an error that wraps [ErrUntrusted] if anybody but root could put another file in the place of
-// one in dir: by writing to it, or to any directory or link on the way there.
-func onlyRootWrites(dir string) error {
-	path, err := filepath.Abs(dir)
+// OnlyRootWrites returns an error that wraps [ErrUntrusted] if anybody but root could write to the file or directory at a
+// path, or put another in its place: by writing to any directory or link on the way there.
+func OnlyRootWrites(name string) error {
+	path, err := filepath.Abs(name)
 	if err != nil {
 		return err
 	}
@@ -35,7 +35,7 @@ func onlyRootWrites(dir string) error {
 		}
 		if info.Mode()&fs.ModeSymlink != 0 {
 			if links++; links > maxLinks {
-				return &fs.PathError{Op: "open", Path: dir, Err: syscall.ELOOP}
+				return &fs.PathError{Op: "open", Path: name, Err: syscall.ELOOP}
 			}
 			to, err := os.Readlink(at)
 			if err != nil {

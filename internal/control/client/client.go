@@ -36,6 +36,7 @@ type Client struct {
 	path    string
 
 	generation int // 0 where it is not known
+	owner      int // uid of the user whose daemon it is; -1 where it is not known
 
 	accept func(socket.Peer) error // says who may answer
 	http   *http.Client
@@ -96,7 +97,7 @@ func tryDial(ctx context.Context, pidfile string, settled time.Time) (c *Client,
 // dialRecord connects to the control socket of the generation that a daemon's files name.
 func dialRecord(ctx context.Context, pidfile string, r *process.Record) (*Client, error) {
 	c := newClient(pidfile, r.State.PID, func(p socket.Peer) error { return isGeneration(p, r) })
-	c.generation = r.State.Generation
+	c.generation, c.owner = r.State.Generation, r.Owner
 	if err := c.probe(ctx); err != nil {
 		c.Close()
 		return nil, err
@@ -147,7 +148,7 @@ func At(pidfile string, pid int) *Client {
 
 // newClient has accept say who may answer on the socket.
 func newClient(pidfile string, pid int, accept func(socket.Peer) error) *Client {
-	c := &Client{pidfile: pidfile, pid: pid, path: protocol.SocketPath(pidfile, pid), accept: accept}
+	c := &Client{pidfile: pidfile, pid: pid, owner: -1, path: protocol.SocketPath(pidfile, pid), accept: accept}
 	connect := func(ctx context.Context, _, _ string) (net.Conn, error) { return c.connect(ctx) }
 	c.http = &http.Client{Transport: &http.Transport{DialContext: connect, MaxIdleConns: 1}}
 	return c
@@ -199,6 +200,10 @@ func (c *Client) PID() int { return c.pid }
 
 // Generation returns the number of the generation which is asked, and 0 where it was dialled by its PID alone.
 func (c *Client) Generation() int { return c.generation }
+
+// Owner returns the number of the user whose daemon it is, who alone may answer; -1 where it was dialled by its PID
+// alone, and where the system has none.
+func (c *Client) Owner() int { return c.owner }
 
 // Path returns the path of the control socket.
 func (c *Client) Path() string { return c.path }

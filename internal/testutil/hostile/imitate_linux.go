@@ -22,12 +22,18 @@ import (
 // already is left alone: that is how it differs from a daemon. It does not end by a signal.
 func imitate(args []string) error {
 	flags := newFlags("daemon")
-	answer := flags.String("answer", "silence", "what the control socket says: `kind` silence, garbage, endless, escape or none")
+	answer := flags.String("answer", "silence", "what the control socket says: `kind` silence, garbage, endless, escape, log or none")
+	log := flags.String("log", "", "the `path` of the log that the answer log names")
 	_ = flags.Parse(args)
 	pidfile := flags.Arg(0)
 	signal.Ignore(unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGTERM, unix.SIGUSR1, unix.SIGUSR2)
 	if err := lockAndWrite(pidfile); err != nil {
 		return err
+	}
+	answers["log"] = func(c net.Conn) {
+		_ = http.Serve(&once{conn: c}, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			_ = json.NewEncoder(w).Encode(protocol.Status{PIDFile: pidfile, Config: "app.conf", Log: *log, Generation: 1})
+		}))
 	}
 	if *answer != "none" {
 		if err := listenControl(protocol.SocketPath(pidfile, os.Getpid()), *answer); err != nil {

@@ -30,6 +30,7 @@ var attacks = map[string]func(args []string) error{
 	"swap":   swap,
 	"plant":  plant,
 	"limit":  limit,
+	"trace":  trace,
 }
 
 func main() {
