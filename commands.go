@@ -54,6 +54,9 @@ func (a *arguments) run(arg0 string) (*Daemon, int, error) {
 			status, err := a.supervise(arg0, conf)
 			return nil, status, err
 		}
+		if !upgrade.IsSuccessor() { // what whoever has started this process has open is not for others
+			process.CloseAllOnExec()
+		}
 		opts := Defaults
 		opts.Config, opts.Verbose = a.config, a.verbose
 		d, err := newDaemon(opts, true)

@@ -64,7 +64,7 @@ func Detach(binary, log string, more func(first int) (files []*os.File, env []st
 		cmd.ExtraFiles, cmd.Env = append(cmd.ExtraFiles, files...), append(cmd.Env, env...)
 	}
 	cmd.SysProcAttr = newSession()
-	closeAllOnExec() // or a pipe that a shell has open, for instance, would not end before the daemon
+	CloseAllOnExec() // or a pipe that a shell has open, for instance, would not end before the daemon
 	err = cmd.Start()
 	_ = tell.Close()
 	if err != nil {

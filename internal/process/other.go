@@ -141,7 +141,8 @@ func newSession() *syscall.SysProcAttr { return nil }
 
 func isPipe(int) bool { return false }
 
-func closeAllOnExec() {}
+// CloseAllOnExec does nothing: a process inherits only what it is given here.
+func CloseAllOnExec() {}
 
 // OnlyRootWrites returns nil: there is no such user here.
 func OnlyRootWrites(string) error { return nil }

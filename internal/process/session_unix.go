@@ -16,11 +16,12 @@ import (
 // terminal.
 func newSession() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setsid: true} }
 
-// manyDescriptors is how far closeAllOnExec looks where it cannot know which there are: a chroot has perhaps neither directory.
+// manyDescriptors is how far CloseAllOnExec looks where it cannot know which there are: a chroot has perhaps neither directory.
 const manyDescriptors = 4096
 
-// closeAllOnExec keeps every descriptor above the standard streams from a process that is not given it.
-func closeAllOnExec() {
+// CloseAllOnExec keeps every descriptor above the standard streams from the processes that this one starts and that are not
+// given it: what a shell has open is root's, perhaps, and a pipe would not end before the daemon. In this process it stays open.
+func CloseAllOnExec() {
 	for _, dir := range []string{"/proc/self/fd", "/dev/fd"} {
 		entries, err := os.ReadDir(dir)
 		if err != nil {

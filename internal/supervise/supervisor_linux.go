@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 )
 
 // How long the readers may take to bring what has been sent before something else is dealt with: a signal, which is to be passed
@@ -121,6 +123,7 @@ func (s *supervisor) begin(opts Options, door *door) error {
 			return err
 		}
 	}
+	process.CloseAllOnExec() // what a shell has open is not for the service's user
 	return s.startFirst(opts, theirs, door)
 }
 
