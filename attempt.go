@@ -2,6 +2,7 @@ package gozd
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/protocol"
@@ -107,9 +108,11 @@ func (d *Daemon) tellServed(a *attempt, next *upgrade.Successor, t *turn) error 
 		}
 	case <-ctx.Done():
 	}
-	select {
-	case <-t.left:
-	case <-ctx.Done():
+	if !d.isUnwilling() { // or it waits for this very upgrade to be over
+		select {
+		case <-t.left:
+		case <-ctx.Done():
+		}
 	}
 	now := d.replacedBy()
 	if now == nil {
@@ -119,9 +122,17 @@ func (d *Daemon) tellServed(a *attempt, next *upgrade.Successor, t *turn) error 
 	return nil
 }
 
+var errLost = errors.New("it died when it had taken over, and the generation before it could not serve again")
+
 // fateOf returns the error of a successor that has died before it has told everybody that it serves.
 func (d *Daemon) fateOf(next *upgrade.Successor, t *turn) error {
-	if next.Told() || !d.standsBy() {
+	if next.Told() {
+		return nil
+	}
+	if next.Fate == nil && !d.isUnwilling() { // it cannot serve again
+		return &upgrade.Error{Stage: upgrade.StageLost, PID: next.PID, Err: errLost}
+	}
+	if !d.standsBy() {
 		return nil
 	}
 	timer := time.NewTimer(settledWait)

@@ -183,7 +183,7 @@ func (d *Daemon) failedEvent(failed *upgrade.Error) protocol.Event {
 
 // failedGeneration is the number of the generation that an upgrade has not brought up, or not for long.
 func (d *Daemon) failedGeneration(failed *upgrade.Error) int {
-	if failed.Stage == upgrade.StageServing {
+	if failed.Stage == upgrade.StageServing || failed.Stage == upgrade.StageLost {
 		return d.up.Next() - 1
 	}
 	return d.up.Next()

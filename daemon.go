@@ -80,6 +80,7 @@ type Daemon struct {
 	settledNext <-chan struct{} // closed when everybody can know of it; nil before
 	failures    int             // upgrades that failed
 	failure     string          // why the last one did
+	last        bool            // its successor has died, and it cannot serve again: nobody else removes the files
 	died        error           // of the last successor that died, so that this generation serves again
 	reopened    bool            // the log has been reopened since the last upgrade began
 	since       time.Time

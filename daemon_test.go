@@ -240,6 +240,34 @@ func TestManualReady(t *testing.T) {
 	<-d.Exit()
 }
 
+// TestReadyThatFails ends the generation: it could neither serve nor become ready again.
+func TestReadyThatFails(t *testing.T) {
+	if os.Getenv(readyFailsEnv) == "" {
+		rerun(t, readyFailsEnv)
+		return
+	}
+	dir := t.TempDir()
+	run := filepath.Join(dir, "run")
+	if err := os.Mkdir(run, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	conf := writeConfig(t, dir, "[gozd]\npidfile run/app.pid\n[web]\nmode http\nlisten 127.0.0.1:0\n")
+	d, err := gozd.New(gozd.Options{Config: conf, ManualReady: true, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(run); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Ready(); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("Ready = %v, want that the PID file cannot be written", err)
+	}
+	<-d.Exit()
+	if err := d.Err(); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("Err = %v", err)
+	}
+}
+
 func TestFunctionsBeforeDaemonize(t *testing.T) {
 	if _, err := gozd.Listen("web"); !errors.Is(err, gozd.ErrNotDaemonized) {
 		t.Errorf("Listen = %v, want ErrNotDaemonized", err)

@@ -34,7 +34,8 @@ var ErrNotSupported = upgrade.ErrNotSupported
 // happened; at the stage "serving" it serves again.
 type UpgradeError struct {
 	// Stage is how far the upgrade got: "refused" by Options.OnUpgrade, or because of max_generations; "start",
-	// "configuration", "listen", "ready" and "probation" in the new process; "serving" where that had taken over, and died.
+	// "configuration", "listen", "ready" and "probation" in the new process; "serving" where that had taken over, and died;
+	// "lost" where this generation could not serve again then, and nobody serves.
 	Stage string
 	PID   int   // of the process that failed; 0 if none was started
 	Err   error // the reason, in the words of the process that failed, where it had any

@@ -63,11 +63,26 @@ func (d *Daemon) claimGroups() error {
 // the inherited one any more.
 func (d *Daemon) forgetLostSockets(matches []*upgrade.Socket) {
 	for i, s := range matches {
-		if s != nil && s.Network == "unix" && !s.Activated && socket.IsMissing(s.Address) {
+		if s != nil && s.Network == "unix" && !s.Activated && d.isLost(s) {
 			d.log.Warn("somebody has removed the socket's file: a new one is bound", "group", d.conf.Groups[i].Name, "socket", s.Address)
 			matches[i] = nil
 		}
 	}
+}
+
+// isLost reports whether a socket has no file, or another one stands there on which nobody answers: a successor that has died had
+// bound it anew.
+func (d *Daemon) isLost(s *upgrade.Socket) bool {
+	if socket.IsMissing(s.Address) {
+		return true
+	}
+	ln, err := d.up.Look(*s)
+	if err != nil {
+		return false
+	}
+	defer func() { _ = ln.Close() }()
+	bound, ok := ln.(syscall.Conn)
+	return ok && !socket.IsBound(bound, s.Address) && socket.Probe(s.Network, s.Address) == nil
 }
 
 // tlsConfig is an https group's; it is nil for other modes.

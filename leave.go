@@ -110,6 +110,12 @@ func (d *Daemon) finish(t *turn, why reason) {
 		return
 	}
 	d.endDrain(end)
+	if d.isLast() && d.files.Retake() == nil { // or it has been started again
+		last = true
+		if err := d.removeAllSockets(); err != nil {
+			d.log.Warn("socket not removed", "error", err)
+		}
+	}
 	if last {
 		d.leaveControl()
 		d.removeFiles()
@@ -121,6 +127,12 @@ func (d *Daemon) finish(t *turn, why reason) {
 	d.log.Info("done", "reason", string(why))
 	close(d.done)
 	d.sayGoodbye()
+}
+
+func (d *Daemon) isLast() bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.last
 }
 
 // otherWait is how long this generation waits, when it ends, for what another one does in an instant, unless it is stopped or hangs.

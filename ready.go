@@ -15,13 +15,17 @@ import (
 
 // Ready says that the program has warmed up and is ready to serve, in a program
 // that has set Options.ManualReady. It returns when this process serves, be it on
-// probation, or an error when it cannot. In other programs, and when called again, it does nothing.
+// probation, or an error when it cannot: then this generation ends, as one does that is not ready in time. In other programs, and when called again, it does nothing.
 // Groups that nobody accepts on yet are no obstacle: their clients wait.
 func (d *Daemon) Ready() error {
 	if !d.opts.ManualReady {
 		return nil
 	}
-	return d.warm()
+	err := d.warm()
+	if err != nil {
+		d.fail(upgrade.StageReady, err)
+	}
+	return err
 }
 
 // warm is called when the program can serve: now it does, beside its predecessor if
@@ -150,10 +154,8 @@ func (d *Daemon) beginServing() bool {
 // and this one's has not.
 func (d *Daemon) tidyAfterPredecessor() {
 	d.removeOldSockets()
-	if old := d.up.Manifest().PIDFile; old != "" && old != d.PIDFile() {
-		if err := process.RemoveFiles(old); err != nil {
-			d.log.Warn("old PID file not removed", "pidfile", old, "error", err)
-		}
+	if err := d.files.RemoveFormer(); err != nil {
+		d.log.Warn("old PID file not removed", "error", err)
 	}
 }
 

@@ -14,6 +14,7 @@ const (
 	lifeEnv       = "GOZD-TEST-LIFE"
 	neverReadyEnv = "GOZD-TEST-NEVER-READY"
 	manualEnv     = "GOZD-TEST-MANUAL-READY"
+	readyFailsEnv = "GOZD-TEST-READY-FAILS"
 	configEnv     = "GOZD-TEST-CONFIG"
 	hooksEnv      = "GOZD-TEST-HOOKS"
 	environEnv    = "GOZD-TEST-ENVIRON"

@@ -158,10 +158,11 @@ func (d *Daemon) resume(t *turn, died error, access map[string]socket.Options) {
 		d.log.Error("this generation cannot serve again: nobody serves", "error", err)
 		d.mu.Lock()
 		d.enterLocked(draining)
+		d.last = true
 		d.mu.Unlock()
 		t.know(died)
 		d.tell(supervise.Event{Kind: supervise.Draining})
-		d.endStandby(t)
+		d.endStandby(t) // the daemon can be started again
 		return
 	}
 	t.know(died)
@@ -189,7 +190,6 @@ func (d *Daemon) takeUp(t *turn, died error, access map[string]socket.Options) e
 		closeSockets(sockets)
 		return fmt.Errorf("the program has closed group %s, and has not taken it again", name)
 	}
-	d.restoreAccess(access)
 	server.RemoveStale(d.PIDFile())
 	if err := d.files.WritePID(); err != nil {
 		d.log.Error("PID file not restored", "error", err) // it is tried again
@@ -204,6 +204,7 @@ func (d *Daemon) takeUp(t *turn, died error, access map[string]socket.Options) e
 			go d.Quit()
 		}
 	}
+	d.restoreAccess(access)
 	d.tell(supervise.Event{Kind: supervise.Failed, Text: died.Error()}) // with the sockets, for systemd's store
 	close(t.resumed)
 	d.keepRoom()

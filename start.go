@@ -165,6 +165,6 @@ func (d *Daemon) abandon() {
 	}
 	d.removeNewSockets()
 	if d.files != nil {
-		d.files.Abandon(d.Generation() == 1)
+		d.files.Abandon()
 	}
 }

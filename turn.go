@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/supervise"
 )
 
 // turn is one time of this generation to serve, and then to leave. There is another one only where its successor dies and it
@@ -124,6 +126,7 @@ func (d *Daemon) endTurn(t *turn) bool {
 		<-t.decided
 		return d.endTurn(t)
 	case was == standingBy:
+		d.tell(supervise.Event{Kind: supervise.Draining}) // the program may take long to end, and whoever starts the daemon again must not wait
 		d.endStandby(t)
 	}
 	return true

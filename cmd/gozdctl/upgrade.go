@@ -90,7 +90,9 @@ func (a *app) upgradeFailed(asked int, err error) error {
 	if failed.Stage == "" { // cut short by a stop
 		return fmt.Errorf("%w; pid %d was asked to end meanwhile", err, asked)
 	}
-	a.out.Serving = &a.out.Upgrade.Old
+	if failed.Serves() {
+		a.out.Serving = &a.out.Upgrade.Old
+	}
 	return fmt.Errorf("%w; %s", err, failed.Remains())
 }
 

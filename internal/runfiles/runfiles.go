@@ -19,8 +19,11 @@ type Files struct {
 
 	mu       sync.Mutex
 	lock     *process.Lock
-	requests int  // of Retry
-	retrying bool // a goroutine of Retry is at work
+	fresh    bool          // nobody of this daemon's has had these files before
+	former   *process.Lock // the parent's, if that has another PID file; nil otherwise
+	parent   string        // that PID file
+	requests int           // of Retry
+	retrying bool          // a goroutine of Retry is at work
 }
 
 // Parent is what a generation has from the one before it. The zero value is for generation 1.
@@ -29,8 +32,8 @@ type Parent struct {
 	Lock    *os.File // Take closes it if it takes another
 }
 
-// Take makes the directory of the PID file, if that is below /run, and takes the lock: the parent's, or a new one where
-// the parent has another PID file, or somebody has removed the lock's file, by which nobody would find it any more. It
+// Take makes the directory of the PID file, if that is below /run, and takes the lock: the parent's if that is the one at
+// this PID file, by whatever path, or else a new one; then the parent's is held until RemoveFormer. It
 // returns a *process.RunningError while another daemon holds it. owner, if not nil, will be the lock's owner.
 func Take(pidfile string, parent Parent, owner *process.Identity) (*Files, error) {
 	if err := process.MakeRuntimeDir(pidfile); err != nil {
@@ -40,17 +43,18 @@ func Take(pidfile string, parent Parent, owner *process.Identity) (*Files, error
 	if parent.Lock != nil {
 		f.lock = process.InheritLock(parent.Lock)
 	}
-	if f.lock == nil || parent.PIDFile != pidfile || !f.lock.IsFor(pidfile) {
+	if f.lock == nil || !f.lock.IsFor(pidfile) {
 		lock, err := process.Acquire(pidfile)
-		if f.lock != nil {
-			f.lock.Leave() // the parent still holds it, and leaves it when it is replaced
-		}
-		if f.lock = lock; err != nil {
+		if err != nil {
+			if f.lock != nil {
+				f.lock.Leave()
+			}
 			return nil, err
 		}
+		f.lock, f.former, f.parent, f.fresh = lock, f.lock, parent.PIDFile, parent.PIDFile != pidfile
 	}
 	if err := f.lock.GiveTo(owner); err != nil {
-		f.Abandon(parent == Parent{})
+		f.Abandon()
 		return nil, err
 	}
 	if parent == (Parent{}) {
@@ -66,12 +70,31 @@ func (f *Files) Lock() *os.File {
 	return f.lock.File()
 }
 
-// Abandon undoes Take. A first generation has written nothing yet, and removes the lock's file too.
-func (f *Files) Abandon(first bool) {
-	if first {
-		_ = process.RemoveFiles(f.pidfile) // none but the lock's
+// Abandon undoes Take. Files that are new with this process are removed.
+func (f *Files) Abandon() {
+	if f.fresh {
+		_ = process.RemoveFiles(f.pidfile)
 	}
 	f.Leave()
+}
+
+// RemoveFormer removes the parent's files, if these were others. Another daemon could have them by now, if the parent's lock had not been
+// held until here.
+func (f *Files) RemoveFormer() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.former == nil {
+		return nil
+	}
+	var err error
+	if f.former.IsFor(f.parent) {
+		if err = process.RemoveFiles(f.parent); err != nil {
+			err = fmt.Errorf("%s: %w", f.parent, err)
+		}
+	}
+	f.former.Leave()
+	f.former = nil
+	return err
 }
 
 // Retake takes the lock anew where its file is gone: a successor whose configuration has another PID file has removed those of
@@ -96,6 +119,10 @@ func (f *Files) Leave() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.lock.Leave()
+	if f.former != nil {
+		f.former.Leave()
+		f.former = nil
+	}
 }
 
 // WritePID has the PID file name this process.

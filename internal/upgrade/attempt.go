@@ -74,10 +74,15 @@ func (u *Upgrader) Upgrade(prepare func() []Ancestor, watch Watcher) (*Successor
 		return nil, &Error{Stage: StageStart, Err: err}
 	}
 	defer d.end()
+	u.offer(d.standby)
+	defer u.offer(nil)
 	from := u.stderrSize()
 	ended := make(chan error, 1)
 	go func() { ended <- u.startSuccessor() }()
 	if late, endErr := u.decide(d, ended); endErr != nil {
+		if d.pid.Load() != 0 {
+			u.kill(d, false) // if it is not the process that was started, but one of a wrapper's: it must not serve beside this one
+		}
 		d.standby.resign()
 		u.box.empty()   // or an unread letter would keep the report open
 		go runtime.GC() // tableflip leaves its copies of the successor's two pipes to the collector (child.go, v1.2.3)
@@ -138,11 +143,18 @@ func (u *Upgrader) judge(ended error, killed bool) error {
 // isTimeout recognises tableflip's own time limit (upgrader.go, v1.2.3).
 func isTimeout(err error) bool { return err != nil && strings.HasSuffix(err.Error(), " timed out") }
 
+// offer notes by which channel a successor says that it has taken over.
+func (u *Upgrader) offer(s *standby) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.offered = s
+}
+
 // commit notes that the successor has taken over, and reports false when it is being killed, since Stop was called.
 func (u *Upgrader) commit(s *standby) bool {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	if s != nil && u.stopped {
+	if s != nil && u.stopped && !u.spared {
 		return false
 	}
 	u.last = u.nextLocked()

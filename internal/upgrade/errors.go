@@ -21,6 +21,7 @@ const (
 	StageReady         = "ready"         // it did not become ready in time
 	StageProbation     = "probation"     // it did not pass its probation
 	StageServing       = "serving"       // it had taken over, and died; this process has stood by
+	StageLost          = "lost"          // it had taken over, and died; this process could not stand by, and nobody serves
 )
 
 // Error says why an upgrade failed. The generation that asked for it still

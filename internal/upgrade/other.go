@@ -41,3 +41,5 @@ func listenerOf(int) (net.Listener, error) { return nil, ErrNotSupported }
 func closeDescriptor(int)                  {}
 
 func standbyPair() (ours, theirs *os.File, err error) { return nil, nil, ErrNotSupported }
+
+func saysWaiting(*os.File) bool { return false }

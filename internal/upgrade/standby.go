@@ -70,6 +70,22 @@ func (s *standby) decided() <-chan struct{} {
 	return s.took
 }
 
+// hasTaken reports whether the successor has said that it serves, also where nobody has read that yet. It is false for a nil standby.
+func (s *standby) hasTaken() bool {
+	if s == nil {
+		return false
+	}
+	if saysWaiting(s.ours) {
+		return true
+	}
+	select {
+	case <-s.took:
+		return true
+	default:
+		return false
+	}
+}
+
 // resign ends it. The successor sees that, and that nothing is left here of what it may want to be the only one to have.
 func (s *standby) resign() {
 	if s != nil && !s.resigned.Swap(true) {

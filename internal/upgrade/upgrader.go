@@ -114,6 +114,8 @@ type Upgrader struct {
 	ready   bool
 	last    int           // the newest generation that has taken over from this one; 0 for none
 	stopped bool          // Stop was called
+	offered *standby      // of the upgrade in progress; nil without one
+	spared  bool          // its successor had taken over when Stop was called
 	pending bool          // tableflip waits for a successor that has taken over: it must not be stopped
 	standby *standby      // behind the successor; nil if this process does not stand by
 	copier  *stderrCopier // nil where a successor copies, or nobody
@@ -445,9 +447,10 @@ func (u *Upgrader) Stop() {
 	}
 	u.mu.Lock()
 	u.stopped = true
-	pending := u.pending
+	u.spared = u.offered.hasTaken()
+	keep := u.pending || u.spared
 	u.mu.Unlock()
-	if !pending {
+	if !keep {
 		u.tf.Stop()
 	}
 	u.Resign()

@@ -40,6 +40,7 @@ func (e *AnswerError) Is(target error) bool {
 const (
 	stageRefused = "refused" // the program itself does not want to be replaced now
 	stageServing = "serving" // the new process had taken over before
+	stageLost    = "lost"    // and nobody serves
 )
 
 // UpgradeError says that an upgrade failed. Nothing has changed, and the generation that was
@@ -53,11 +54,16 @@ type UpgradeError struct {
 	Reason string // in the words of the process that failed, or refused
 }
 
+// Serves reports whether the generation that was asked serves on, or again.
+func (e *UpgradeError) Serves() bool { return e.Stage != "" && e.Stage != stageLost }
+
 // Remains says who serves now, in words: the generation that was asked. Where the upgrade was cut short by a stop, it is empty.
 func (e *UpgradeError) Remains() string {
 	switch e.Stage {
 	case "":
 		return ""
+	case stageLost:
+		return "nobody serves"
 	case stageServing:
 		return fmt.Sprintf("pid %d serves again", e.PID)
 	}

@@ -227,6 +227,43 @@ func TestProgramFailsToResume(t *testing.T) {
 	}
 }
 
+// TestNothingIsLeftWithoutAWayBack has a successor die, and its parent's program refuse to serve again. The daemon ends, and leaves nothing.
+func TestNothingIsLeftWithoutAWayBack(t *testing.T) {
+	d := startResuming(t, "[line]\nmode tcp\nlisten unix:line.sock\n")
+	first, err := d.State()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(d.Dir, "refuse-resume"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	daemontest.Upgrade(t, d)
+	strike(t, d, syscall.SIGKILL)
+	daemontest.AwaitLog(t, d, `msg="this generation cannot serve again: nobody serves" generation=1`)
+	daemontest.AwaitEnd(t, first)
+	for _, pattern := range []string{"app.pid*", ".app.pid*", "line.sock"} {
+		if left, err := filepath.Glob(filepath.Join(d.Dir, pattern)); err != nil || len(left) > 0 {
+			t.Errorf("%q, %v is left", left, err)
+		}
+	}
+}
+
+// TestSocketModeAfterResume has a successor change a socket's mode, and die.
+func TestSocketModeAfterResume(t *testing.T) {
+	const line = "[line]\nmode tcp\nlisten unix:line.sock\nsocket_mode "
+	d := startResuming(t, line+"0660\n")
+	if err := d.Configure(line + "0600\n"); err != nil {
+		t.Fatal(err)
+	}
+	daemontest.Upgrade(t, d)
+	strike(t, d, syscall.SIGKILL)
+	awaitServing(t, d, 1)
+	info, err := os.Stat(filepath.Join(d.Dir, "line.sock"))
+	if err != nil || info.Mode().Perm() != 0o660 {
+		t.Errorf("the socket's mode is %v, %v, want 0660", info.Mode(), err)
+	}
+}
+
 // TestOnlyTheDirectPredecessorResumes has three generations alive.
 func TestOnlyTheDirectPredecessorResumes(t *testing.T) {
 	d := startResuming(t, lineGroup)

@@ -31,7 +31,7 @@ func TestReload(t *testing.T) {
 						}
 					})
 					u.wantWell(main)
-					u.await("drained", func() bool { return u.show("StatusText") == "generation 21 serving" })
+					u.await("drained", func() bool { return u.show("StatusText") == fmt.Sprintf("generation %d serving", reloads+1) })
 					u.wantJournal(reloads + 1)
 					u.wantSmall(main)
 				})

@@ -1,3 +1,5 @@
+//go:build unix
+
 package runfiles_test
 
 import (
@@ -6,6 +8,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -96,7 +99,7 @@ func TestRestorePID(t *testing.T) {
 // What a start that failed has made goes, and no file of a daemon that runs.
 func TestAbandon(t *testing.T) {
 	pidfile := filepath.Join(t.TempDir(), "app.pid")
-	take(t, pidfile, runfiles.Parent{}).Abandon(true)
+	take(t, pidfile, runfiles.Parent{}).Abandon()
 	if exists(process.LockPath(pidfile)) {
 		t.Error("the lock's file is left")
 	}
@@ -111,7 +114,7 @@ func TestAbandon(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	take(t, pidfile, runfiles.Parent{PIDFile: pidfile, Lock: lock}).Abandon(false)
+	take(t, pidfile, runfiles.Parent{PIDFile: pidfile, Lock: lock}).Abandon()
 	if !exists(pidfile) || !exists(process.LockPath(pidfile)) {
 		t.Error("the parent's files are gone")
 	}
@@ -191,4 +194,54 @@ func TestRetryDuringAnAttempt(t *testing.T) {
 			t.Errorf("%d attempts, want 2", n)
 		}
 	})
+}
+
+// A successor whose configuration has another PID file holds the parent's lock until it has removed the parent's files: no other
+// daemon can have taken them meanwhile, and lose them.
+func TestRemoveFormer(t *testing.T) {
+	dir := t.TempDir()
+	old, moved := filepath.Join(dir, "old.pid"), filepath.Join(dir, "new.pid")
+	parent := take(t, old, runfiles.Parent{})
+	serve(t, parent)
+	if parent.Lock() == nil {
+		t.Skip("no lock on " + runtime.GOOS)
+	}
+	dup, err := syscall.Dup(int(parent.Lock().Fd()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := take(t, moved, runfiles.Parent{PIDFile: old, Lock: os.NewFile(uintptr(dup), "lock")})
+	parent.Leave()
+	wantHeld(t, old, true)
+	if err := f.RemoveFormer(); err != nil || exists(old) || exists(process.StatePath(old)) || exists(process.LockPath(old)) {
+		t.Errorf("RemoveFormer = %v, and files are left", err)
+	}
+	wantHeld(t, old, false)
+	serve(t, f)
+	wantHeld(t, moved, true)
+}
+
+// The same PID file by another path, such as /var/run for /run.
+func TestSameFileByAnotherPath(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "run"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("run", filepath.Join(dir, "link")); err != nil {
+		t.Skip(err)
+	}
+	pidfile := filepath.Join(dir, "run", "app.pid")
+	parent := take(t, pidfile, runfiles.Parent{})
+	serve(t, parent)
+	if parent.Lock() == nil {
+		t.Skip("no lock on " + runtime.GOOS)
+	}
+	dup, err := syscall.Dup(int(parent.Lock().Fd()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := take(t, filepath.Join(dir, "link", "app.pid"), runfiles.Parent{PIDFile: pidfile, Lock: os.NewFile(uintptr(dup), "lock")})
+	if err := f.RemoveFormer(); err != nil || !exists(pidfile) {
+		t.Errorf("RemoveFormer = %v, and the PID file is there: %t", err, exists(pidfile))
+	}
 }
