@@ -54,6 +54,9 @@ func (p *Parent) Lstat() (st unix.Stat_t, err error) {
 	return st, err
 }
 
+// Unlink removes the file, which must not be a directory.
+func (p *Parent) Unlink() error { return unix.Unlinkat(p.fd, p.name, 0) }
+
 // do walks to path and calls f.
 func do(op, path string, f func(p *Parent) error) error {
 	p, err := Walk(path, false)
@@ -84,7 +87,7 @@ func Mkdir(path string, mode fs.FileMode) error {
 
 // Unlink is os.Remove, which would remove an empty directory too.
 func Unlink(path string) error {
-	return do("remove", path, func(p *Parent) error { return unix.Unlinkat(p.fd, p.name, 0) })
+	return do("remove", path, (*Parent).Unlink)
 }
 
 // Rename is os.Rename within a directory.

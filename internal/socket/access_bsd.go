@@ -19,6 +19,9 @@ func isBound(_ int, path string) bool {
 // isBoundIn reports true: the systems do not tell.
 func isBoundIn(int, *safepath.Parent) bool { return true }
 
+// removeBound does nothing.
+func removeBound(int) {}
+
 // setAccess changes what is to be changed only: a daemon that has given up its privileges
 // may not even set the mode that a file of another owner has. It follows no link; that what it changes is a socket
 // is known a moment before only.

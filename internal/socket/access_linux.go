@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 
 	"golang.org/x/sys/unix"
 
@@ -78,17 +79,43 @@ func isBound(bound int, path string) bool {
 }
 
 func isBoundIn(bound int, dir *safepath.Parent) bool {
-	there, err := dir.Lstat()
-	if err != nil || there.Mode&unix.S_IFMT != unix.S_IFSOCK {
-		return false
-	}
 	file, err := unix.IoctlRetInt(bound, siocUnixFile)
 	if err != nil {
-		return true
+		there, err := dir.Lstat()
+		return err == nil && there.Mode&unix.S_IFMT == unix.S_IFSOCK
 	}
 	defer func() { _ = unix.Close(file) }()
+	return isSocketIn(file, dir)
+}
+
+// isSocketIn reports whether the file in dir is a socket, and the one that is open by O_PATH.
+func isSocketIn(file int, dir *safepath.Parent) bool {
+	there, err := dir.Lstat()
 	var is unix.Stat_t
-	return unix.Fstat(file, &is) == nil && is.Dev == there.Dev && is.Ino == there.Ino
+	return err == nil && there.Mode&unix.S_IFMT == unix.S_IFSOCK &&
+		unix.Fstat(file, &is) == nil && is.Dev == there.Dev && is.Ino == there.Ino
+}
+
+// removeBound removes the file that a socket is bound to, wherever that is, if the kernel tells it. What is removed has
+// that file's inode. Only who may write to the directory could put another there meanwhile, and remove it himself.
+func removeBound(bound int) {
+	file, err := unix.IoctlRetInt(bound, siocUnixFile)
+	if err != nil {
+		return
+	}
+	defer func() { _ = unix.Close(file) }()
+	path, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", file))
+	if err != nil {
+		return
+	}
+	dir, err := safepath.Walk(path, false)
+	if err != nil {
+		return
+	}
+	defer dir.Close()
+	if isSocketIn(file, dir) {
+		_ = dir.Unlink()
+	}
 }
 
 // chmodFile changes the mode of a file that is open by O_PATH. Kernels before 6.6 can do that by /proc only.

@@ -3,7 +3,12 @@ package socket_test
 import (
 	"os"
 	"path/filepath"
+	"strings"
+	"sync"
 	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/socket"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/require"
@@ -37,5 +42,49 @@ func TestLinkToTheSocketsDirectory(t *testing.T) {
 	}
 	if _, err := os.Lstat(filepath.Join(roots, "new.sock")); err == nil {
 		t.Error("root made a file behind another user's link")
+	}
+}
+
+// TestSwappedSocketDirectory exchanges the socket's directory with a link to one of root's while root binds, until that has led root
+// there: nothing is left in root's.
+func TestSwappedSocketDirectory(t *testing.T) {
+	require.Root(t)
+	home, roots := shortdir.Make(t), shortdir.Make(t)
+	run, link := filepath.Join(home, "run"), filepath.Join(home, "link")
+	for _, err := range []error{
+		os.Mkdir(run, 0o755), os.Symlink(roots, link),
+		os.Chown(home, 54321, 54321), os.Chown(run, 54321, 54321), os.Lchown(link, 54321, 54321),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	over := make(chan struct{})
+	var swapper sync.WaitGroup
+	swapper.Go(func() {
+		for {
+			select {
+			case <-over:
+				return
+			default:
+				_ = unix.Renameat2(unix.AT_FDCWD, run, unix.AT_FDCWD, link, unix.RENAME_EXCHANGE)
+			}
+		}
+	})
+	defer swapper.Wait()
+	defer close(over)
+	for misled, deadline := 0, time.Now().Add(30*time.Second); misled < 5; {
+		if time.Now().After(deadline) {
+			t.Fatalf("root was led elsewhere %d times only", misled)
+		}
+		ln, err := socket.Listen("unix", filepath.Join(run, "new.sock"), own)
+		if err == nil {
+			ln.Close()
+		} else if strings.Contains(err.Error(), "bound elsewhere") {
+			misled++
+		}
+		if names, err := os.ReadDir(roots); err != nil || len(names) > 0 {
+			t.Fatalf("root's directory has %v, %v", names, err)
+		}
 	}
 }

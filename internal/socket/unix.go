@@ -56,7 +56,9 @@ func bindUnix(path string, opts Options) (Listener, error) {
 	if err := unix.Bind(fd, &unix.SockaddrUnix{Name: path}); err != nil {
 		return nil, listenError(path, os.NewSyscallError("bind", err))
 	}
-	if dir != nil && unix.Geteuid() == 0 && !isBoundIn(fd, dir) { // the kernel knows no bind in a directory
+	if dir != nil && unix.Geteuid() == 0 && !isBoundIn(fd, dir) {
+		// The kernel knows no bind in a directory but by a path of /proc, which would be the socket's address ever after.
+		removeBound(fd)
 		return nil, listenError(path, fmt.Errorf("bound elsewhere: %w", safepath.ErrLink))
 	}
 	ln, err := openBound(f, path, opts)
