@@ -41,6 +41,10 @@ type message struct {
 // inbox reads messages whose sender the kernel names, in a goroutine of its own. The service's user has the other
 // end, and can have that goroutine wait for as long as he wants: a TCP connection with SO_LINGER, sent along, blocks
 // close(2), and recvmsg(2) too where there is no room for its descriptor. So nobody else reads or closes.
+//
+// A file of a FUSE file system is worse: close(2) of it can block for ever, and so can the end of a process that has it, which
+// no signal ends then. recvmsg without room drops it without closing it like that. So there is no room where no descriptor is
+// expected.
 type inbox struct {
 	file     *os.File
 	raw      syscall.RawConn
@@ -53,21 +57,25 @@ type inbox struct {
 	stalled bool // the reader has not come forward in the time that hear had
 }
 
-func newInbox(f *os.File, size int, done <-chan struct{}) (*inbox, error) {
+// newInbox reads messages of at most size bytes, with about room descriptors, or none if it is 0.
+func newInbox(f *os.File, size, room int, done <-chan struct{}) (*inbox, error) {
 	raw, err := f.SyscallConn()
 	if err != nil {
 		return nil, err
 	}
 	b := &inbox{file: f, raw: raw, messages: make(chan message), handled: make(chan struct{}), idle: make(chan struct{}, 1)}
-	go b.read(size, done)
+	go b.read(size, room, done)
 	return b, nil
 }
 
 // read gives one message after the other to the loop.
-func (b *inbox) read(size int, done <-chan struct{}) {
+func (b *inbox) read(size, room int, done <-chan struct{}) {
 	defer close(b.messages)
 	buf := make([]byte, size)
-	oob := make([]byte, unix.CmsgSpace(unix.SizeofUcred)+unix.CmsgSpace(4*maxKept))
+	oob := make([]byte, unix.CmsgSpace(unix.SizeofUcred), unix.CmsgSpace(unix.SizeofUcred)+unix.CmsgSpace(4*room))
+	if room > 0 {
+		oob = oob[:cap(oob)]
+	}
 	for {
 		m, err := b.next(buf, oob)
 		if err != nil {

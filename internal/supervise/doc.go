@@ -24,7 +24,8 @@
 //     each signal. Of an announced upgrade the end of the generation that serves changes nothing.
 //   - Names and texts go to systemd only if they cannot be taken for another line: see text.go.
 //   - It never waits for what a sender does. Another goroutine reads each socket and closes the
-//     descriptors that come along, which can take as long as their sender wants. Another one writes its log.
+//     descriptors that come along, which can take as long as their sender wants; it takes none but for systemd to keep.
+//     Another one writes its log.
 //   - The notify socket is a file that only the service's user can write to.
 //
 // What remains possible for that user is to harm his own service: to end its generations or have

@@ -2,6 +2,7 @@ package supervise
 
 import (
 	"log/slog"
+	"os"
 	"syscall"
 	"time"
 
@@ -45,6 +46,22 @@ func Unwaiting(log *slog.Logger) (l *slog.Logger, end func()) {
 
 // MaxLines is how many lines of the log wait to be written.
 const MaxLines = maxLines
+
+// Receive reads a message as the supervisor does, with room for descriptors, and returns how many came along.
+func Receive(f *os.File, room int) (files int, err error) {
+	done := make(chan struct{})
+	defer close(done)
+	b, err := newInbox(f, maxNotify, room, done)
+	if err != nil {
+		return 0, err
+	}
+	m, ok := <-b.messages
+	if !ok {
+		return 0, os.ErrClosed
+	}
+	b.handled <- struct{}{}
+	return len(m.files), nil
+}
 
 // Door is the socket on which the program speaks to systemd.
 type Door struct{ d *door }

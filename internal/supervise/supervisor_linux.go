@@ -32,6 +32,7 @@ type supervisor struct {
 	systemd     systemd
 	ownStatus   string // the program's, behind ours
 	stored      []Stored
+	keeps       bool             // generations may have systemd keep sockets
 	user        *User            // whom the generations become
 	becomes     bool             // the generations become another user than this process's
 	apart       bool             // this process has a terminal, and the generations have not
@@ -83,6 +84,7 @@ func Run(opts Options) (status int, err error) {
 	// Ignored, it would be ignored by their children too.
 	signal.Notify(make(chan os.Signal, 1), unix.SIGPIPE)
 	s.systemd = newSystemd()
+	s.keeps = s.systemd.watches && (opts.Keeps || os.Getenv(storeEnv) != "")
 	var door *door
 	if s.systemd.watches {
 		if door, err = openDoor(opts.User); err != nil {
@@ -115,11 +117,15 @@ func (s *supervisor) begin(opts Options, door *door) error {
 		return err
 	}
 	defer func() { _ = theirs.Close() }()
-	if s.channel, err = newInbox(ours, maxEvent, s.done); err != nil {
+	room := 0
+	if s.keeps {
+		room = maxKept
+	}
+	if s.channel, err = newInbox(ours, maxEvent, room, s.done); err != nil {
 		return err
 	}
 	if door != nil {
-		if s.notify, err = newInbox(door.socket, maxNotify, s.done); err != nil {
+		if s.notify, err = newInbox(door.socket, maxNotify, 0, s.done); err != nil {
 			return err
 		}
 	}
