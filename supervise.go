@@ -43,7 +43,7 @@ func (a *arguments) supervise(arg0 string, conf *cfg.Config) (status int, err er
 	}
 	opts := supervise.Options{
 		Binary: binary, Args: process.Arguments()[1:], Dir: process.StartDir,
-		Log: newLogger(os.Stderr, a.verbose, cfg.LogText), Keeps: conf.Daemon.FDStore,
+		Log: newLogger(os.Stderr, a.verbose, cfg.LogText),
 	}
 	if id, err := check.Identity(conf); err == nil && id != nil { // an error is for the generation to report
 		opts.User = &supervise.User{UID: id.UID, GID: id.GID}

@@ -366,7 +366,7 @@ func TestLiesForSystemd(t *testing.T) {
 	systemd, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
 	must(t, err)
 	defer func() { must(t, systemd.Close()) }()
-	f := start(t, "liar", "NOTIFY_SOCKET="+path, "FDSTORE=7")
+	f := start(t, "liar", "NOTIFY_SOCKET="+path)
 	var all []string
 	buf := make([]byte, 64<<10)
 	for !strings.Contains(strings.Join(all, ""), "; no") {
@@ -531,15 +531,7 @@ func TestFloodDoesNotKeepTheSupervisorFromItsWork(t *testing.T) {
 	must(t, err)
 	defer func() { must(t, systemd.Close()) }()
 	go func() { _, _ = io.Copy(io.Discard, systemd) }()
-	for _, env := range []string{"FDSTORE=7", "FDSTORE="} { // with descriptors and without
-		f := start(t, "blocker", "NOTIFY_SOCKET="+path, env)
-		f.wantStopInAFlood()
-	}
-}
-
-func (f *front) wantStopInAFlood() {
-	t := f.t
-	t.Helper()
+	f := start(t, "blocker", "NOTIFY_SOCKET="+path)
 	f.line("floods")
 	time.Sleep(time.Second) // is what is tested: all that there is to read has been read, or blocks
 	began := time.Now()

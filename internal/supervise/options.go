@@ -24,10 +24,6 @@ type Options struct {
 	// Started is called when generation 1 has been started, which then has what it is to have of this process.
 	Started func()
 
-	// Keeps says that generations may have systemd keep sockets. They may also where systemd says that the unit allows for it,
-	// as 254 and later do. Else the channel takes no descriptors.
-	Keeps bool
-
 	// Stored are the sockets that systemd has kept for the daemon, and has passed to this process, by their names:
 	// their inodes, 0 for one that is none.
 	Stored []Stored

@@ -24,8 +24,8 @@ const storeEnv = "FDSTORE"
 // activation.StoredName: the next generation 1, which root may start, is given them, and takes them for what their names
 // say. By its own name a socket unit's socket is told.
 func (s *supervisor) keepSockets(names []string, files []int) error {
-	if !s.keeps {
-		return errors.New("neither fdstore nor the unit spoke of it when the daemon was started: the next start can have sockets kept")
+	if !s.systemd.watches {
+		return errors.New("there is no systemd")
 	}
 	if len(names) != len(files) {
 		return fmt.Errorf("%d names for %d sockets", len(names), len(files))

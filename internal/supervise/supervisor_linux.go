@@ -32,7 +32,6 @@ type supervisor struct {
 	systemd     systemd
 	ownStatus   string // the program's, behind ours
 	stored      []Stored
-	keeps       bool             // generations may have systemd keep sockets
 	user        *User            // whom the generations become
 	becomes     bool             // the generations become another user than this process's
 	apart       bool             // this process has a terminal, and the generations have not
@@ -84,7 +83,6 @@ func Run(opts Options) (status int, err error) {
 	// Ignored, it would be ignored by their children too.
 	signal.Notify(make(chan os.Signal, 1), unix.SIGPIPE)
 	s.systemd = newSystemd()
-	s.keeps = s.systemd.watches && (opts.Keeps || os.Getenv(storeEnv) != "")
 	var door *door
 	if s.systemd.watches {
 		if door, err = openDoor(opts.User); err != nil {
@@ -118,7 +116,7 @@ func (s *supervisor) begin(opts Options, door *door) error {
 	}
 	defer func() { _ = theirs.Close() }()
 	room := 0
-	if s.keeps {
+	if s.systemd.watches { // an upgrade may switch fdstore on, and systemd before 254 does not say whether the unit allows for it
 		room = maxKept
 	}
 	if s.channel, err = newInbox(ours, maxEvent, room, s.done); err != nil {
