@@ -4,9 +4,9 @@ package fault
 // "child" the one that is to replace it.
 const (
 	BeforeFork        = "before-fork"        // parent, internal/upgrade/attempt.go: nothing has been done yet
-	Told              = "told"               // parent, internal/upgrade/dialogue.go: the child's letter is in the mailbox, and there is no child yet
+	Told              = "told"               // parent, internal/upgrade/dialogue.go: the child's bootstrap message is there, and there is no child yet
 	AfterFork         = "after-fork"         // child, start.go: it catches signals, and has done nothing else
-	BeforeDescriptors = "before-descriptors" // child, internal/upgrade/upgrader.go: the letter has not been read
+	BeforeDescriptors = "before-descriptors" // child, internal/upgrade/upgrader.go: the bootstrap message has not been read
 	Configuration     = "configuration"      // child, start.go: it knows its parent, and checks the configuration
 	Listen            = "listen"             // child, start.go: before it claims its sockets
 	BeforeReady       = "before-ready"       // child, ready.go: all groups are being accepted on, nobody knows yet

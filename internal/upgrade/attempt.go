@@ -66,7 +66,7 @@ func (u *Upgrader) Upgrade(prepare func() []Ancestor, watch Watcher) (*Successor
 	defer u.upgrading.Unlock()
 
 	fault.At(fault.BeforeFork)
-	u.box.empty() // before there is somebody who could read what an earlier successor left
+	u.bootstrap.empty() // before there is somebody who could read what an earlier successor left
 	giveBack := u.lendArguments()
 	defer giveBack()
 	d, err := u.tell(prepare, lends(watch, giveBack))
@@ -84,8 +84,8 @@ func (u *Upgrader) Upgrade(prepare func() []Ancestor, watch Watcher) (*Successor
 			u.kill(d, false) // if it is not the process that was started, but one of a wrapper's: it must not serve beside this one
 		}
 		d.standby.resign()
-		u.box.empty()   // or an unread letter would keep the report open
-		go runtime.GC() // tableflip leaves its copies of the successor's two pipes to the collector (child.go, v1.2.3)
+		u.bootstrap.empty() // or an unread bootstrap message would keep the report open
+		go runtime.GC()     // tableflip leaves its copies of the successor's two pipes to the collector (child.go, v1.2.3)
 		return nil, u.explain(endErr, d.lastWords(), u.stderrSince(from), late)
 	}
 	u.leaveStderr()
@@ -190,7 +190,7 @@ func (u *Upgrader) standsBy() *standby {
 func (u *Upgrader) follow(d *dialogue, pid int, ended <-chan error) <-chan error {
 	fate := make(chan error, 1)
 	go func() {
-		died, ok := d.standby.outcome(ended, u.box.empty)
+		died, ok := d.standby.outcome(ended, u.bootstrap.empty)
 		if !ok {
 			return
 		}
@@ -227,7 +227,7 @@ func (u *Upgrader) survive() {
 //   - Whatever this program forks holds, until it runs another program, each file that was open for writing: a binary that has
 //     just been written is busy for that long.
 //   - A signal to all processes of the daemon, as logrotate and "killall -HUP" send them, ends a process that runs for less than a
-//     millisecond and handles none yet. It has not read its letter.
+//     millisecond and handles none yet. It has not read its bootstrap message.
 func (u *Upgrader) startSuccessor() error {
 	began := time.Now()
 	for hits := 0; ; {
@@ -237,7 +237,7 @@ func (u *Upgrader) startSuccessor() error {
 			time.Sleep(time.Millisecond)
 		case isBusy(err) && took < busyWait:
 			time.Sleep(5 * time.Millisecond)
-		case isHit(err) && u.box.isUnread() && hits < maxHits:
+		case isHit(err) && u.bootstrap.isUnread() && hits < maxHits:
 			hits++
 		default:
 			return err
@@ -322,7 +322,7 @@ func (u *Upgrader) Check(ancestors []Ancestor) error {
 		return nil
 	}
 	manifest, _ := u.message(ancestors)
-	_, err := encodeLetter(manifest, []string{fileSaid, fileSeen, fileStandby}, 0)
+	_, err := encodeMessage(manifest, []string{fileSaid, fileSeen, fileStandby}, 0)
 	return err
 }
 

@@ -19,7 +19,7 @@ const goneWait = 5 * time.Second
 // reportWait bounds how long the report of a successor that is ready is read.
 const reportWait = 10 * time.Second
 
-// dialogue is this process's side of what it and the successor say to each other: the letter, the
+// dialogue is this process's side of what it and the successor say to each other: the bootstrap message, the
 // report, and the pipe by which the successor is asked for its last words and sees that the outcome is known here.
 type dialogue struct {
 	said     *os.File // the report
@@ -34,7 +34,7 @@ type dialogue struct {
 	onTrial   atomic.Bool // it has begun its probation
 }
 
-// tell puts all that the successor must know into the mailbox. An error leaves nothing open.
+// tell puts all that the successor must know into the bootstrap channel. An error leaves nothing open.
 func (u *Upgrader) tell(prepare func() []Ancestor, watch Watcher) (*dialogue, error) {
 	ancestors := prepare()
 	d := &dialogue{outcomes: make(chan report.Outcome, 1), settled: make(chan struct{})}
@@ -46,10 +46,10 @@ func (u *Upgrader) tell(prepare func() []Ancestor, watch Watcher) (*dialogue, er
 	maps.Copy(files, pipes)
 	err = u.send(manifest, files)
 	for _, f := range pipes {
-		_ = f.Close() // the copy in the mailbox is the successor's
+		_ = f.Close() // the copy in the bootstrap channel is the successor's
 	}
 	if err != nil {
-		u.box.empty()
+		u.bootstrap.empty()
 		d.standby.resign()
 		_, _ = d.said.Close(), d.seen.Close()
 		return nil, err
@@ -59,11 +59,11 @@ func (u *Upgrader) tell(prepare func() []Ancestor, watch Watcher) (*dialogue, er
 	return d, nil
 }
 
-// send sends the letter, with the listening sockets.
+// send sends the bootstrap message, with the listening sockets.
 func (u *Upgrader) send(manifest Manifest, files map[string]*os.File) error {
 	u.held.mu.Lock()
 	defer u.held.mu.Unlock()
-	return u.box.send(manifest, files, u.held.fds)
+	return u.bootstrap.send(manifest, files, u.held.fds)
 }
 
 // Watcher is told what the successor says while it starts. Each of the functions may be nil.
@@ -91,7 +91,7 @@ func (d *dialogue) identify(watch Watcher) report.Watcher {
 	return report.Watcher{Started: started, Probation: probation}
 }
 
-// open makes the pipes, and returns the successor's ends by their names in the letter.
+// open makes the pipes, and returns the successor's ends by their names in the bootstrap message.
 func (d *dialogue) open(standBy bool) (map[string]*os.File, error) {
 	said, tell, err := os.Pipe()
 	if err != nil {
@@ -132,7 +132,7 @@ func (d *dialogue) lastWords() report.Outcome {
 }
 
 // words returns what a successor that is ready has said before. Only a program that has never opened
-// its letter has not.
+// its bootstrap message has not.
 func (d *dialogue) words() report.Outcome {
 	d.limit(time.Now().Add(reportWait))
 	return <-d.outcomes

@@ -116,7 +116,7 @@ func TestUpgradeThatCannotStart(t *testing.T) {
 	d := start(t, patience)
 	checkFailure(t, d.ask(t, "upgrade without a binary"), upgrade.StageStart, false, "no such file or directory")
 	d.upgrade(t)
-	checkFailure(t, d.ask(t, "upgrade with too many groups"), upgrade.StageStart, false, "the mailbox holds 65536")
+	checkFailure(t, d.ask(t, "upgrade with too many groups"), upgrade.StageStart, false, "the bootstrap channel holds 65536")
 }
 
 // A binary is busy as long as a process has it open for writing, be it one that the program has only just forked.

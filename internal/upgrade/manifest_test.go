@@ -10,8 +10,8 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/tickets"
 )
 
-// letterTo is a manifest with everything in it.
-var letterTo = Manifest{
+// testManifest is a manifest with everything in it.
+var testManifest = Manifest{
 	Version:    manifestVersion,
 	Generation: 3,
 	Timeout:    90 * time.Second,
@@ -36,15 +36,15 @@ func encode(tb testing.TB, v any) []byte {
 }
 
 func TestManifestRoundTrip(t *testing.T) {
-	got, err := decodeManifest(encode(t, letterTo))
-	if err != nil || !reflect.DeepEqual(got, letterTo) {
-		t.Errorf("decodeManifest = %+v, %v, want %+v", got, err, letterTo)
+	got, err := decodeManifest(encode(t, testManifest))
+	if err != nil || !reflect.DeepEqual(got, testManifest) {
+		t.Errorf("decodeManifest = %+v, %v, want %+v", got, err, testManifest)
 	}
 }
 
-// What is added to a manifest must be read, too, and so be in letterTo.
+// What is added to a manifest must be read, too, and so be in testManifest.
 func TestManifestRoundTripHasEverything(t *testing.T) {
-	wantEverything(t, "Manifest", reflect.ValueOf(letterTo))
+	wantEverything(t, "Manifest", reflect.ValueOf(testManifest))
 }
 
 // wantEverything looks for a value in each field of structs of one type, in one of them at least.
@@ -67,7 +67,7 @@ func wantEverything(t *testing.T, name string, structs ...reflect.Value) {
 			}
 		}
 		if empty {
-			t.Errorf("letterTo has no %s", field)
+			t.Errorf("testManifest has no %s", field)
 		} else if len(inner) > 0 {
 			wantEverything(t, field, inner...)
 		}
@@ -112,7 +112,7 @@ func TestDecodeManifestFails(t *testing.T) {
 }
 
 func FuzzManifest(f *testing.F) {
-	f.Add(encode(f, letterTo))
+	f.Add(encode(f, testManifest))
 	f.Add([]byte(`{"version":1,"generation":2}`))
 	f.Add([]byte(`{"version":1,"generation":2,"sockets":[null],"ancestors":[{}]}`))
 	f.Add([]byte(`{"version":1,"generation":2,"sockets":[],"ancestors":[],"tickets":[],"shadowed":{},"history":{"asked":"0001-01-01T01:00:00+01:00"}}`))

@@ -7,23 +7,25 @@ import (
 	"os"
 )
 
-// mailbox cannot be had here; New returns before it is used.
-type mailbox struct{ post, fetch *os.File }
+// bootstrap channel cannot be had here; New returns before it is used.
+type bootstrapConn struct{ sender, receiver *os.File }
 
-type letter struct {
+type bootstrapMessage struct {
 	manifest Manifest
 	files    map[string]*os.File
 	sockets  held
 }
 
-func encodeLetter(Manifest, []string, int) ([]byte, error) { return nil, ErrNotSupported }
+func encodeMessage(Manifest, []string, int) ([]byte, error) { return nil, ErrNotSupported }
 
-func newMailbox() (post, fetch *os.File, err error)                       { return nil, nil, ErrNotSupported }
-func inheritedMailbox(_, _ int) (post, fetch *os.File, err error)         { return nil, nil, ErrNotSupported }
-func (*mailbox) send(Manifest, map[string]*os.File, map[string]int) error { return ErrNotSupported }
-func (*mailbox) receive() (*letter, error)                                { return nil, ErrNotSupported }
-func (*mailbox) isUnread() bool                                           { return false }
-func (*mailbox) empty()                                                   {}
+func newBootstrapConn() (sender, receiver *os.File, err error)      { return nil, nil, ErrNotSupported }
+func inheritedConn(_, _ int) (sender, receiver *os.File, err error) { return nil, nil, ErrNotSupported }
+func (*bootstrapConn) send(Manifest, map[string]*os.File, map[string]int) error {
+	return ErrNotSupported
+}
+func (*bootstrapConn) receive() (*bootstrapMessage, error) { return nil, ErrNotSupported }
+func (*bootstrapConn) isUnread() bool                      { return false }
+func (*bootstrapConn) empty()                              {}
 
 const (
 	tableflipFilesFD = 5

@@ -26,7 +26,7 @@ func (p *patience) over() bool { return p.kills > 0 }
 func (p *patience) gaveUp() bool { return p.kills > maxKills }
 
 // next is called when the time is over that it has returned the last time, at first Options.Timeout. One that has not come to
-// its letter yet finds the question there.
+// its bootstrap message yet finds the question there.
 func (p *patience) next(onTrial bool) (wait time.Duration) {
 	switch {
 	case !p.asked:

@@ -35,7 +35,7 @@ const notifyReady = 42
 //
 // The names of the inherited files, which the parent writes there after it has started this process, are not waited for:
 // they are always the same, and a parent that was killed meanwhile has not written them. The relay itself says
-// that there are none, and New takes the mailbox by its place.
+// that there are none, and New takes the bootstrap channel by its place.
 //
 // The other is that on which tableflip says that this process is ready. What it says goes into the copy, from which it reads
 // nothing any more but the end: its parent's Upgrader

@@ -15,8 +15,8 @@ const (
 	saysRelieved = 'r' // the line goes on without the generation that stands by, or ends
 )
 
-// heirWait is how long after a successor's end the one that it had begun to start may take to read its letter, which
-// holds the other end of the channel as long as it lies in the mailbox.
+// heirWait is how long after a successor's end the one that it had begun to start may take to read its bootstrap message, which
+// holds the other end of the channel as long as it lies in the bootstrap channel.
 const heirWait = 6 * time.Second
 
 // standby is this process's side of the channel to a successor behind which it stands by: when that dies, this
@@ -95,7 +95,7 @@ func (s *standby) resign() {
 
 // outcome waits for what becomes of the successor, whose end tableflip reports by ended. An error is that end; ok is false
 // when this process does not stand by any more.
-func (s *standby) outcome(ended <-chan error, emptyBox func()) (died error, ok bool) {
+func (s *standby) outcome(ended <-chan error, discard func()) (died error, ok bool) {
 	select {
 	case <-s.over:
 	case died = <-ended:
@@ -104,7 +104,7 @@ func (s *standby) outcome(ended <-chan error, emptyBox func()) (died error, ok b
 		select {
 		case <-s.over:
 		case <-timer.C:
-			emptyBox()
+			discard()
 			<-s.over
 		}
 	}

@@ -11,7 +11,7 @@ import (
 )
 
 // fileStderr is the name of the file that successors have for their standard error until they are ready. It is one file without
-// a name for the whole life of the daemon, like the mailbox; see internal/early. Processes that a generation has started before it
+// a name for the whole life of the daemon, like the bootstrap channel; see internal/early. Processes that a generation has started before it
 // was ready write there for as long as they live.
 const fileStderr = "gozd-stderr"
 

@@ -71,29 +71,29 @@ const wordsWait = 5 * time.Second
 
 // The names of the files that stay with tableflip.
 const (
-	filePost  = "gozd-post"
-	fileFetch = "gozd-fetch"
-	fileSaid  = "gozd-report" // in the mailbox: where the successor reports
-	fileSeen  = "gozd-seen"   // in the mailbox: a byte asks for the successor's last words; it ends when this process knows how the upgrade went
+	fileSender   = "gozd-bootstrap-send"
+	fileReceiver = "gozd-bootstrap-receive"
+	fileSaid     = "gozd-report" // in the bootstrap message: where the successor reports
+	fileSeen     = "gozd-seen"   // in the bootstrap message: a byte asks for the successor's last words; it ends when this process knows how the upgrade went
 
-	fileStandby = "gozd-standby" // in the mailbox: the successor's end of the channel to this process, which stands by
-	fileOlder   = "gozd-older"   // in the mailbox: this process's own such end
+	fileStandby = "gozd-standby" // in the bootstrap message: the successor's end of the channel to this process, which stands by
+	fileOlder   = "gozd-older"   // in the bootstrap message: this process's own such end
 )
 
 // Upgrader is this process's place in the line of generations. Its methods are
 // safe for concurrent use.
 type Upgrader struct {
-	opts     Options
-	tf       *tableflip.Upgrader // nil where tableflip is not supported
-	box      *mailbox
-	stderr   *os.File // see fileStderr; nil for none
-	relay    *relay   // nil in a first generation
-	manifest Manifest
-	report   *report.Writer
-	args     []string            // see SetArguments
-	seen     chan struct{}       // closed when the parent knows how its upgrade went; nil in a first generation
-	late     chan struct{}       // closed when the parent's patience is over; nil in a first generation
-	files    map[string]*os.File // received from the parent
+	opts      Options
+	tf        *tableflip.Upgrader // nil where tableflip is not supported
+	bootstrap *bootstrapConn
+	stderr    *os.File // see fileStderr; nil for none
+	relay     *relay   // nil in a first generation
+	manifest  Manifest
+	report    *report.Writer
+	args      []string            // see SetArguments
+	seen      chan struct{}       // closed when the parent knows how its upgrade went; nil in a first generation
+	late      chan struct{}       // closed when the parent's patience is over; nil in a first generation
+	files     map[string]*os.File // received from the parent
 
 	inherited held     // sockets that nobody has taken yet
 	held      held     // those that are passed on
@@ -171,22 +171,22 @@ func (u *Upgrader) standBetween() (err error) {
 	return err
 }
 
-// openFirst makes the mailbox that all generations will share.
+// openFirst makes the bootstrap channel that all generations will share.
 func (u *Upgrader) openFirst() error {
-	post, fetch, err := newMailbox()
+	sender, receiver, err := newBootstrapConn()
 	if err != nil {
 		return err
 	}
 	u.openStderr()
-	return u.keepMailbox(post, fetch)
+	return u.keepBootstrap(sender, receiver)
 }
 
-// keepMailbox has tableflip pass the mailbox on to every successor, and the file for its standard error. Nothing else ever goes
+// keepBootstrap has tableflip pass the bootstrap channel on to every successor, and the file for its standard error. Nothing else ever goes
 // that way.
-func (u *Upgrader) keepMailbox(post, fetch *os.File) error {
-	u.box = &mailbox{post: post, fetch: fetch}
-	if err := errors.Join(u.tf.AddFile(filePost, post), u.tf.AddFile(fileFetch, fetch)); err != nil {
-		return fmt.Errorf("upgrade: mailbox: %w", err)
+func (u *Upgrader) keepBootstrap(sender, receiver *os.File) error {
+	u.bootstrap = &bootstrapConn{sender: sender, receiver: receiver}
+	if err := errors.Join(u.tf.AddFile(fileSender, sender), u.tf.AddFile(fileReceiver, receiver)); err != nil {
+		return fmt.Errorf("upgrade: bootstrap channel: %w", err)
 	}
 	if u.stderr == nil {
 		return nil
@@ -197,18 +197,18 @@ func (u *Upgrader) keepMailbox(post, fetch *os.File) error {
 	return nil
 }
 
-// openInherited reads the letter in the parent's mailbox. It has been there since before this process was started.
+// openInherited reads the bootstrap message in the parent's bootstrap channel. It has been there since before this process was started.
 func (u *Upgrader) openInherited() error {
-	post, fetch, err := inheritedMailbox(mailboxDescriptors())
+	sender, receiver, err := inheritedConn(bootstrapDescriptors())
 	if err != nil {
 		return err
 	}
 	u.openStderr()
-	if err := u.keepMailbox(post, fetch); err != nil {
+	if err := u.keepBootstrap(sender, receiver); err != nil {
 		return err
 	}
 	fault.At(fault.BeforeDescriptors)
-	l, err := u.box.receive()
+	l, err := u.bootstrap.receive()
 	if err != nil {
 		return err
 	}
@@ -226,8 +226,8 @@ func (u *Upgrader) openInherited() error {
 	return nil
 }
 
-// mailboxDescriptors returns the two of the inherited files that are not the file for the standard error.
-func mailboxDescriptors() (one, other int) {
+// bootstrapDescriptors returns the two of the inherited files that are not the file for the standard error.
+func bootstrapDescriptors() (one, other int) {
 	one, other = tableflipFilesFD, tableflipFilesFD+1
 	switch early.StderrFile() {
 	case one:
@@ -238,7 +238,7 @@ func mailboxDescriptors() (one, other int) {
 	return one, other
 }
 
-// takeStandby takes what concerns those who stand by out of the letter.
+// takeStandby takes what concerns those who stand by out of the bootstrap message.
 func (u *Upgrader) takeStandby() {
 	u.older = u.files[fileOlder]
 	if f := u.files[fileStandby]; f != nil {

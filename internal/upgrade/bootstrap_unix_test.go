@@ -17,25 +17,25 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/fdpass"
 )
 
-// newTestMailbox is a mailbox as two generations share it.
-func newTestMailbox(t *testing.T) *mailbox {
+// newTestConn is a bootstrap channel as two generations share it.
+func newTestConn(t *testing.T) *bootstrapConn {
 	t.Helper()
-	post, fetch, err := newMailbox()
+	sender, receiver, err := newBootstrapConn()
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { post.Close(); fetch.Close() })
-	return &mailbox{post: post, fetch: fetch}
+	t.Cleanup(func() { sender.Close(); receiver.Close() })
+	return &bootstrapConn{sender: sender, receiver: receiver}
 }
 
-// write puts a message into the mailbox that no generation would write.
-func (m *mailbox) write(t *testing.T, data string, fds ...int) {
+// write puts a message into the bootstrap channel that no generation would write.
+func (m *bootstrapConn) write(t *testing.T, data string, fds ...int) {
 	t.Helper()
-	post, err := fdpass.Number(m.post)
+	sender, err := fdpass.Number(m.sender)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := unix.Sendmsg(post, []byte(data), unix.UnixRights(fds...), nil, 0); err != nil {
+	if err := unix.Sendmsg(sender, []byte(data), unix.UnixRights(fds...), nil, 0); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -63,19 +63,19 @@ func isAtEnd(t *testing.T, r *os.File) bool {
 	return errors.Is(err, io.EOF)
 }
 
-func TestMailboxCarriesManifestAndFiles(t *testing.T) {
-	m := newTestMailbox(t)
+func TestBootstrapCarriesManifestAndFiles(t *testing.T) {
+	m := newTestConn(t)
 	r1, w1 := newPipe(t)
 	r2, w2 := newPipe(t)
-	if err := m.send(letterTo, map[string]*os.File{"one": w1, "two": w2}, nil); err != nil {
+	if err := m.send(testManifest, map[string]*os.File{"one": w1, "two": w2}, nil); err != nil {
 		t.Fatal(err)
 	}
 	l, err := m.receive()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !reflect.DeepEqual(l.manifest, letterTo) || len(l.files) != 2 {
-		t.Errorf("received %+v and %d files, want %+v and 2", l.manifest, len(l.files), letterTo)
+	if !reflect.DeepEqual(l.manifest, testManifest) || len(l.files) != 2 {
+		t.Errorf("received %+v and %d files, want %+v and 2", l.manifest, len(l.files), testManifest)
 	}
 	w1.Close()
 	w2.Close()
@@ -103,9 +103,9 @@ func checkReceived(t *testing.T, name string, f, r *os.File) {
 	}
 }
 
-func TestMailboxWithoutFiles(t *testing.T) {
-	m := newTestMailbox(t)
-	if err := m.send(letterTo, nil, nil); err != nil {
+func TestBootstrapWithoutFiles(t *testing.T) {
+	m := newTestConn(t)
+	if err := m.send(testManifest, nil, nil); err != nil {
 		t.Fatal(err)
 	}
 	l, err := m.receive()
@@ -115,69 +115,69 @@ func TestMailboxWithoutFiles(t *testing.T) {
 }
 
 // A message is there before its reader is, or there is none: nobody waits.
-func TestMailboxWithoutAMessage(t *testing.T) {
-	m := newTestMailbox(t)
+func TestBootstrapWithoutAMessage(t *testing.T) {
+	m := newTestConn(t)
 	if _, err := m.receive(); !errors.Is(err, unix.EAGAIN) || m.isUnread() {
 		t.Errorf("receive = %v, want %v", err, unix.EAGAIN)
 	}
 }
 
 // What does not fit is refused, and not waited for.
-func TestFullMailbox(t *testing.T) {
-	m := newTestMailbox(t)
+func TestFullBootstrap(t *testing.T) {
+	m := newTestConn(t)
 	var err error
 	for i := 0; i < 10_000 && err == nil; i++ {
-		err = m.send(letterTo, nil, nil)
+		err = m.send(testManifest, nil, nil)
 	}
 	if !errors.Is(err, unix.EAGAIN) && !errors.Is(err, unix.ENOBUFS) {
-		t.Errorf("send into a full mailbox: %v", err)
+		t.Errorf("send into a full bootstrap channel: %v", err)
 	}
 }
 
 // What is unread when the last generation has ended goes with it: a lock would else be held for ever.
-func TestUnreadMessageGoesWithTheMailbox(t *testing.T) {
-	m := newTestMailbox(t)
+func TestUnreadMessageGoesWithTheChannel(t *testing.T) {
+	m := newTestConn(t)
 	r, w := newPipe(t)
-	if err := m.send(letterTo, map[string]*os.File{"lock": w}, nil); err != nil {
+	if err := m.send(testManifest, map[string]*os.File{"lock": w}, nil); err != nil {
 		t.Fatal(err)
 	}
 	w.Close()
 	if isAtEnd(t, r) {
 		t.Fatal("the message does not hold the file open")
 	}
-	m.post.Close()
-	m.fetch.Close()
+	m.sender.Close()
+	m.receiver.Close()
 	if !isAtEnd(t, r) {
 		t.Error("a file in a message that nobody can read is still open")
 	}
 }
 
-// The two ends come in any order. The letter says which is which.
-func TestInheritedMailbox(t *testing.T) {
+// The two ends come in any order. The bootstrap message says which is which.
+func TestInheritedConn(t *testing.T) {
 	for _, swapped := range []bool{false, true} {
-		m := newTestMailbox(t)
-		if err := m.send(letterTo, nil, nil); err != nil {
+		m := newTestConn(t)
+		if err := m.send(testManifest, nil, nil); err != nil {
 			t.Fatal(err)
 		}
-		one, other := dupOf(t, m.post), dupOf(t, m.fetch)
+		one, other := dupOf(t, m.sender), dupOf(t, m.receiver)
 		if swapped {
 			one, other = other, one
 		}
-		post, fetch, err := inheritedMailbox(one, other)
+		sender, receiver, err := inheritedConn(one, other)
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer post.Close()
-		defer fetch.Close()
-		next := &mailbox{post: post, fetch: fetch}
-		if l, err := next.receive(); err != nil || !reflect.DeepEqual(l.manifest, letterTo) {
+		defer sender.Close()
+		defer receiver.Close()
+		next := &bootstrapConn{sender: sender, receiver: receiver}
+		if l, err := next.receive(); err != nil || !reflect.DeepEqual(l.manifest, testManifest) {
 			t.Errorf("swapped %v: received %+v, %v", swapped, l, err)
 		}
-		if err := next.send(letterTo, nil, nil); err != nil {
+		if err := next.send(testManifest, nil, nil); err != nil {
 			t.Error(err)
 		}
-		if l, err := m.receive(); err != nil || l.manifest.Generation != letterTo.Generation {
-			t.Errorf("swapped %v: the next letter is %+v, %v", swapped, l, err)
+		if l, err := m.receive(); err != nil || l.manifest.Generation != testManifest.Generation {
+			t.Errorf("swapped %v: the next message is %+v, %v", swapped, l, err)
 		}
 	}
 }
@@ -191,10 +191,10 @@ func dupOf(t *testing.T, f *os.File) int {
 	return fd
 }
 
-// What another program has passed on is no mailbox, and stays open.
-func TestInheritedMailboxOfOthers(t *testing.T) {
-	empty, full := newTestMailbox(t), newTestMailbox(t)
-	if err := full.send(letterTo, nil, nil); err != nil {
+// What another program has passed on is no bootstrap channel, and stays open.
+func TestInheritedConnOfOthers(t *testing.T) {
+	empty, full := newTestConn(t), newTestConn(t)
+	if err := full.send(testManifest, nil, nil); err != nil {
 		t.Fatal(err)
 	}
 	r, w := newPipe(t)
@@ -217,37 +217,37 @@ func TestInheritedMailboxOfOthers(t *testing.T) {
 		return n
 	}
 	for name, pair := range map[string][2]int{
-		"no letter":      {fd(empty.post), fd(empty.fetch)},
-		"pipes":          {fd(r), fd(w)},
-		"stream sockets": {fd(one), fd(other)},
-		"half a mailbox": {fd(full.fetch), udp},
-		"nothing":        {-1, -1},
+		"no message":           {fd(empty.sender), fd(empty.receiver)},
+		"pipes":                {fd(r), fd(w)},
+		"stream sockets":       {fd(one), fd(other)},
+		"half a bootstrap channel": {fd(full.receiver), udp},
+		"nothing":              {-1, -1},
 	} {
-		if _, _, err := inheritedMailbox(pair[0], pair[1]); err == nil {
-			t.Errorf("%s: taken for a mailbox", name)
+		if _, _, err := inheritedConn(pair[0], pair[1]); err == nil {
+			t.Errorf("%s: taken for a bootstrap channel", name)
 		}
 	}
 }
 
-// A successor that died early has left its letter unread.
-func TestMailboxThrowsUnreadLettersAway(t *testing.T) {
-	m := newTestMailbox(t)
+// A successor that died early has left its bootstrap message unread.
+func TestBootstrapThrowsUnreadMessagesAway(t *testing.T) {
+	m := newTestConn(t)
 	r, w := newPipe(t)
-	if err := m.send(letterTo, map[string]*os.File{"report": w}, nil); err != nil {
+	if err := m.send(testManifest, map[string]*os.File{"report": w}, nil); err != nil {
 		t.Fatal(err)
 	}
 	w.Close()
 	if isAtEnd(t, r) {
-		t.Fatal("the letter does not hold the pipe open")
+		t.Fatal("the message does not hold the pipe open")
 	}
 	m.empty()
-	next := letterTo
+	next := testManifest
 	next.Generation++
 	if err := m.send(next, nil, nil); err != nil {
 		t.Fatal(err)
 	}
 	if !isAtEnd(t, r) {
-		t.Error("the pipe in the letter thrown away is still open")
+		t.Error("the pipe in the message thrown away is still open")
 	}
 	l, err := m.receive()
 	if err != nil || l.manifest.Generation != next.Generation {
@@ -255,51 +255,51 @@ func TestMailboxThrowsUnreadLettersAway(t *testing.T) {
 	}
 }
 
-func TestMailboxEmpty(t *testing.T) {
-	m := newTestMailbox(t)
+func TestBootstrapEmpty(t *testing.T) {
+	m := newTestConn(t)
 	r, w := newPipe(t)
 	m.empty() // nothing in it: must not wait
-	if err := m.send(letterTo, map[string]*os.File{"report": w}, nil); err != nil {
+	if err := m.send(testManifest, map[string]*os.File{"report": w}, nil); err != nil {
 		t.Fatal(err)
 	}
 	w.Close()
 	m.empty()
 	if !isAtEnd(t, r) {
-		t.Error("the pipe in the letter is still open")
+		t.Error("the pipe in the message is still open")
 	}
 	if _, _, err := m.read(); !errors.Is(err, unix.EAGAIN) {
-		t.Errorf("the mailbox is not empty: %v", err)
+		t.Errorf("the bootstrap channel is not empty: %v", err)
 	}
 }
 
-func TestMailboxRefusesTooMuch(t *testing.T) {
-	m := newTestMailbox(t)
-	long := letterTo
-	long.PIDFile = strings.Repeat("x", mailboxSize)
-	if err := m.send(long, nil, nil); err == nil || !strings.Contains(err.Error(), "the mailbox holds 65536") {
+func TestBootstrapRefusesTooMuch(t *testing.T) {
+	m := newTestConn(t)
+	long := testManifest
+	long.PIDFile = strings.Repeat("x", maxMessage)
+	if err := m.send(long, nil, nil); err == nil || !strings.Contains(err.Error(), "the bootstrap channel holds 65536") {
 		t.Errorf("send of a long manifest: %v", err)
 	}
 	closed, _ := newPipe(t)
 	closed.Close()
-	if err := m.send(letterTo, map[string]*os.File{"lock": closed}, nil); err == nil || !strings.Contains(err.Error(), "pass lock: ") {
+	if err := m.send(testManifest, map[string]*os.File{"lock": closed}, nil); err == nil || !strings.Contains(err.Error(), "pass lock: ") {
 		t.Errorf("send of a closed file: %v", err)
 	}
 }
 
 // What send takes, receive can read.
-func TestMailboxTakesItsLimits(t *testing.T) {
-	m := newTestMailbox(t)
-	large := letterTo
+func TestBootstrapTakesItsLimits(t *testing.T) {
+	m := newTestConn(t)
+	large := testManifest
 	_, w := newPipe(t)
 	files := make(map[string]*os.File)
-	for i := range mailboxFiles {
+	for i := range maxMessageFDs {
 		files[fmt.Sprint(i)] = w
 	}
 	names := make([]string, 0, len(files))
 	for name := range files {
 		names = append(names, name)
 	}
-	rest := mailboxSize - len(encode(t, envelope{Manifest: encode(t, large), Files: names}))
+	rest := maxMessage - len(encode(t, header{Manifest: encode(t, large), Files: names}))
 	large.PIDFile += strings.Repeat("x", rest)
 	if err := m.send(large, files, nil); err != nil {
 		t.Fatal(err)
@@ -318,26 +318,26 @@ func TestMailboxTakesItsLimits(t *testing.T) {
 }
 
 // A daemon with hundreds of groups has more sockets than fit into one datagram.
-func TestMailboxCarriesMoreThanOneDatagram(t *testing.T) {
-	m := newTestMailbox(t)
+func TestBootstrapCarriesMoreThanOneDatagram(t *testing.T) {
+	m := newTestConn(t)
 	r, w := newPipe(t)
 	fd, err := fdpass.Number(w)
 	if err != nil {
 		t.Fatal(err)
 	}
 	sockets := make(map[string]int)
-	for i := range 2*mailboxFiles + 5 {
+	for i := range 2*maxMessageFDs + 5 {
 		sockets[fmt.Sprint("1.", i)] = fd
 	}
-	if err := m.send(letterTo, map[string]*os.File{"lock": w}, sockets); err != nil {
+	if err := m.send(testManifest, map[string]*os.File{"lock": w}, sockets); err != nil {
 		t.Fatal(err)
 	}
 	l, err := m.receive()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(l.files) != 1 || len(l.sockets.fds) != len(sockets) || !reflect.DeepEqual(l.manifest, letterTo) {
-		t.Errorf("received %d files, %d sockets and %+v, want 1, %d and %+v", len(l.files), len(l.sockets.fds), l.manifest, len(sockets), letterTo)
+	if len(l.files) != 1 || len(l.sockets.fds) != len(sockets) || !reflect.DeepEqual(l.manifest, testManifest) {
+		t.Errorf("received %d files, %d sockets and %+v, want 1, %d and %+v", len(l.files), len(l.sockets.fds), l.manifest, len(sockets), testManifest)
 	}
 	w.Close()
 	l.close()
@@ -348,13 +348,13 @@ func TestMailboxCarriesMoreThanOneDatagram(t *testing.T) {
 
 // What has come before is closed when the rest does not come.
 func TestReceiveClosesHalfAMessage(t *testing.T) {
-	m := newTestMailbox(t)
+	m := newTestConn(t)
 	r, w := newPipe(t)
 	fd, err := fdpass.Number(w)
 	if err != nil {
 		t.Fatal(err)
 	}
-	first := encode(t, envelope{Manifest: encode(t, letterTo), Files: []string{"socket 1.1"}, More: 1})
+	first := encode(t, header{Manifest: encode(t, testManifest), Files: []string{"socket 1.1"}, More: 1})
 	m.write(t, string(first), fd)
 	w.Close()
 	if _, err := m.receive(); err == nil || !strings.Contains(err.Error(), "not all files from the previous generation") {
@@ -365,9 +365,9 @@ func TestReceiveClosesHalfAMessage(t *testing.T) {
 	}
 }
 
-// A letter that cannot be read must not leave its descriptors open.
+// A bootstrap message that cannot be read must not leave its descriptors open.
 func TestReceiveClosesWhatItCannotUse(t *testing.T) {
-	good := string(encode(t, letterTo))
+	good := string(encode(t, testManifest))
 	tests := []struct{ name, data, says string }{
 		{"garbage", "hello", "invalid character"},
 		{"nothing", "", "unexpected end of JSON input"},
@@ -380,7 +380,7 @@ func TestReceiveClosesWhatItCannotUse(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			m := newTestMailbox(t)
+			m := newTestConn(t)
 			r, w := newPipe(t)
 			fd, err := fdpass.Number(w)
 			if err != nil {
@@ -398,16 +398,16 @@ func TestReceiveClosesWhatItCannotUse(t *testing.T) {
 	}
 }
 
-func FuzzLetter(f *testing.F) {
-	good := encode(f, letterTo)
-	f.Add(encode(f, envelope{Manifest: good}), uint8(0))
-	f.Add(encode(f, envelope{Manifest: good, Files: []string{"gozd-report", "lock"}}), uint8(2))
-	f.Add(encode(f, envelope{Manifest: good, Files: []string{"lock", "lock"}}), uint8(2))
-	f.Add(encode(f, envelope{Manifest: good, Files: []string{"socket 1.1", "socket 1.1", "socket "}, More: 3}), uint8(3))
+func FuzzMessage(f *testing.F) {
+	good := encode(f, testManifest)
+	f.Add(encode(f, header{Manifest: good}), uint8(0))
+	f.Add(encode(f, header{Manifest: good, Files: []string{"gozd-report", "lock"}}), uint8(2))
+	f.Add(encode(f, header{Manifest: good, Files: []string{"lock", "lock"}}), uint8(2))
+	f.Add(encode(f, header{Manifest: good, Files: []string{"socket 1.1", "socket 1.1", "socket "}, More: 3}), uint8(3))
 	f.Add([]byte(`{"manifest":null,"files":[""]}`), uint8(1))
 	f.Fuzz(func(t *testing.T, data []byte, n uint8) {
 		fds := openSome(t, int(n%4))
-		l, _, err := openLetter(data, fds)
+		l, _, err := decodeMessage(data, fds)
 		if err != nil {
 			fdpass.Close(fds) // as receive does; they must still be open
 			return

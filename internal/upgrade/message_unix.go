@@ -9,8 +9,8 @@ import (
 	"strings"
 )
 
-// letter is a message as the successor reads it.
-type letter struct {
+// bootstrap message is a message as the successor reads it.
+type bootstrapMessage struct {
 	manifest Manifest
 	files    map[string]*os.File
 	sockets  held
@@ -19,21 +19,21 @@ type letter struct {
 // socketPrefix is what the name of a listening socket begins with, before its ID.
 const socketPrefix = "socket "
 
-// envelope is what is on the wire: the manifest, and the names of the files in
+// header is what is on the wire: the manifest, and the names of the files in
 // the order of their descriptors. Where these are too many for one datagram, More others follow without a manifest.
-type envelope struct {
+type header struct {
 	Manifest json.RawMessage `json:"manifest,omitempty"`
 	Files    []string        `json:"files"`
 	More     int             `json:"more,omitempty"`
 }
 
-// enclosure is a descriptor that goes with a message.
-type enclosure struct {
+// passedFD is a descriptor that goes with a message.
+type passedFD struct {
 	name string
 	fd   int
 }
 
-func names(part []enclosure) []string {
+func names(part []passedFD) []string {
 	var all []string
 	for _, e := range part {
 		all = append(all, e.name)
@@ -41,25 +41,25 @@ func names(part []enclosure) []string {
 	return all
 }
 
-// encodeLetter refuses what the system would take and the reader would cut.
-func encodeLetter(manifest Manifest, names []string, more int) ([]byte, error) {
+// encodeMessage refuses what the system would take and the reader would cut.
+func encodeMessage(manifest Manifest, names []string, more int) ([]byte, error) {
 	head, err := json.Marshal(manifest)
 	if err != nil {
 		return nil, fmt.Errorf("upgrade: encode manifest: %w", err)
 	}
-	data, err := json.Marshal(envelope{Manifest: head, Files: names, More: more})
+	data, err := json.Marshal(header{Manifest: head, Files: names, More: more})
 	if err != nil {
 		return nil, fmt.Errorf("upgrade: encode manifest: %w", err)
 	}
-	if len(data) > mailboxSize {
-		return nil, fmt.Errorf("upgrade: the manifest has %d bytes, the mailbox holds %d", len(data), mailboxSize)
+	if len(data) > maxMessage {
+		return nil, fmt.Errorf("upgrade: the manifest has %d bytes, the bootstrap channel holds %d", len(data), maxMessage)
 	}
 	return data, nil
 }
 
-// openLetter opens the first datagram of a message, and returns how many more there are.
-func openLetter(data []byte, fds []int) (l *letter, more int, err error) {
-	env, err := openEnvelope(data, fds)
+// decodeMessage opens the first datagram of a message, and returns how many more there are.
+func decodeMessage(data []byte, fds []int) (l *bootstrapMessage, more int, err error) {
+	env, err := decodeHeader(data, fds)
 	if err != nil {
 		return nil, 0, err
 	}
@@ -67,13 +67,13 @@ func openLetter(data []byte, fds []int) (l *letter, more int, err error) {
 	if err != nil {
 		return nil, 0, err
 	}
-	l = &letter{manifest: manifest, files: make(map[string]*os.File)}
+	l = &bootstrapMessage{manifest: manifest, files: make(map[string]*os.File)}
 	l.take(env.Files, fds)
 	return l, env.More, nil
 }
 
-// openEnvelope opens a datagram.
-func openEnvelope(data []byte, fds []int) (env envelope, err error) {
+// decodeHeader opens a datagram.
+func decodeHeader(data []byte, fds []int) (env header, err error) {
 	if err := json.Unmarshal(data, &env); err != nil {
 		return env, fmt.Errorf("upgrade: manifest from the previous generation: %w", err)
 	}
@@ -84,7 +84,7 @@ func openEnvelope(data []byte, fds []int) (env envelope, err error) {
 }
 
 // take takes over descriptors under their names. Of two with the same name the later one counts.
-func (l *letter) take(names []string, fds []int) {
+func (l *bootstrapMessage) take(names []string, fds []int) {
 	for i, name := range names {
 		if id, ok := strings.CutPrefix(name, socketPrefix); ok {
 			if old, ok := l.sockets.fds[id]; ok {
@@ -100,7 +100,7 @@ func (l *letter) take(names []string, fds []int) {
 	}
 }
 
-func (l *letter) close() {
+func (l *bootstrapMessage) close() {
 	for _, f := range l.files {
 		_ = f.Close()
 	}
