@@ -12,7 +12,7 @@ import (
 // attempt is an upgrade in progress.
 type attempt struct {
 	asked time.Time // when somebody asked for it
-	began time.Time // when it was its turn
+	began time.Time // when it had the slot
 	tell  func(protocol.Event)
 
 	generation int // that it is to bring up
@@ -25,9 +25,9 @@ type attempt struct {
 // unwatched is told what nobody wants to know.
 func unwatched(protocol.Event) {}
 
-// awaitTurn waits for the upgrade in progress, if there is one, and notes this one as the next. The
+// waitForUpgradeSlot waits for the upgrade in progress, if there is one, and notes this one as the next. The
 // daemon's lock for upgrades is held when it returns; over ends both.
-func (d *Daemon) awaitTurn(tell func(protocol.Event)) (a *attempt, over func()) {
+func (d *Daemon) waitForUpgradeSlot(tell func(protocol.Event)) (a *attempt, over func()) {
 	a = &attempt{asked: time.Now(), tell: tell}
 	if d.isUpgrading() {
 		tell(protocol.Event{Type: protocol.Waiting})
@@ -63,7 +63,7 @@ func (d *Daemon) watch(a *attempt) upgrade.Watcher {
 			a.tell(protocol.Event{Type: protocol.Started, Generation: a.generation, PID: pid, StartTime: start})
 		},
 		Probation: func(pid int, lasts time.Duration) {
-			d.trialBegan(pid, lasts)
+			d.probationBegan(pid, lasts)
 			a.tell(protocol.Event{
 				Type: protocol.OnTrial, Generation: a.generation, PID: pid,
 				Seconds: lasts.Seconds(), Until: time.Now().Add(lasts),
@@ -97,7 +97,7 @@ const settledWait = 10 * time.Second
 
 // tellServed says so to who has asked for the upgrade, when he would find the new generation by the
 // state file, and whoever connects then is accepted by that one. The error is that of a successor which has died before that.
-func (d *Daemon) tellServed(a *attempt, next *upgrade.Successor, t *turn) error {
+func (d *Daemon) tellServed(a *attempt, next *upgrade.Successor, t *term) error {
 	took := time.Since(a.asked).Seconds()
 	ctx, cancel := context.WithTimeout(context.Background(), settledWait)
 	defer cancel()
@@ -108,7 +108,7 @@ func (d *Daemon) tellServed(a *attempt, next *upgrade.Successor, t *turn) error 
 		}
 	case <-ctx.Done():
 	}
-	if !d.isUnwilling() { // or it waits for this very upgrade to be over
+	if !d.isStopRequested() { // or it waits for this very upgrade to be over
 		select {
 		case <-t.left:
 		case <-ctx.Done():
@@ -125,11 +125,11 @@ func (d *Daemon) tellServed(a *attempt, next *upgrade.Successor, t *turn) error 
 var errLost = errors.New("it died when it had taken over, and the generation before it could not serve again")
 
 // fateOf returns the error of a successor that has died before it has told everybody that it serves.
-func (d *Daemon) fateOf(next *upgrade.Successor, t *turn) error {
+func (d *Daemon) fateOf(next *upgrade.Successor, t *term) error {
 	if next.Told() {
 		return nil
 	}
-	if next.Fate == nil && !d.isUnwilling() { // it cannot serve again
+	if next.Fate == nil && !d.isStopRequested() { // it cannot serve again
 		return &upgrade.Error{Stage: upgrade.StageLost, PID: next.PID, Err: errLost}
 	}
 	if !d.standsBy() {

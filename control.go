@@ -59,13 +59,13 @@ func (d *Daemon) tryControl() (err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.over && c.srv == nil {
-		c.srv, err = server.Open(controlled{d}, server.Options{PIDFile: d.PIDFile(), Log: d.log, Room: d.makeRoom})
+		c.srv, err = server.Open(controlled{d}, server.Options{PIDFile: d.PIDFile(), Log: d.log, Room: d.lendFDs})
 	}
 	return err
 }
 
 func (d *Daemon) tryControlInRoom() error {
-	defer d.makeRoom()()
+	defer d.lendFDs()()
 	return d.tryControl()
 }
 

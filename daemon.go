@@ -53,7 +53,7 @@ type Daemon struct {
 	settled  chan struct{}  // closed when becomeReady has done all that it does, or has failed
 	done     chan struct{}  // closed when the generation has nothing left to do
 
-	room     process.Reserve   // descriptors for upgrades
+	fds      process.Reserve   // descriptors for upgrades
 	shadowed map[string][]byte // what env_file has replaced in the environment
 
 	receiver *handover.Receiver // of connections from older generations
@@ -63,41 +63,41 @@ type Daemon struct {
 	asking    chan struct{}  // has a value while OnUpgrade runs
 	reopening sync.Mutex     // held by reopen
 	passing   sync.WaitGroup // the channels from older generations go to the successor
-	turning   sync.Mutex     // held while listeners stop to accept, and while they resume
+	switching sync.Mutex     // held while listeners stop to accept, and while they resume
 
 	groups map[string]*group // complete when New returns, like order
 	order  []*group          // as in the configuration
 
-	mu          sync.Mutex // guards what follows, and used and open of the groups
-	turn        *turn
-	phase       phase
-	entered     time.Time       // when it was entered
-	why         reason          // of leaving
-	hurried     bool            // it ends under stop_timeout
-	unwilling   bool            // it has been asked to end, and will not serve again
-	successor   int             // PID of the next generation, once it serves
-	nextStart   uint64          // its start time; 0 if unknown
-	settledNext <-chan struct{} // closed when everybody can know of it; nil before
-	failures    int             // upgrades that failed
-	failure     string          // why the last one did
-	last        bool            // its successor has died, and it cannot serve again: nobody else removes the files
-	died        error           // of the last successor that died, so that this generation serves again
-	reopened    bool            // the log has been reopened since the last upgrade began
-	since       time.Time
-	wanted      bool               // an upgrade has been asked for by a signal, and has not begun
-	forwarded   map[os.Signal]bool // what forwardToSuccessor has passed on
-	watched     []chan os.Signal   // of each kind of signal; see watchSignal
-	attempt     *attempt           // the upgrade in progress; nil if there is none
-	drainage    drainage
-	trial       *trial        // of the successor; nil if there is none
-	trialOver   chan struct{} // closed when trial is over
-	trialUntil  time.Time     // the end of this generation's own
-	passedTrial bool          // an upgrade of this generation has succeeded
-	lastSeconds *float64      // that the last upgrade took which succeeded; nil if there was none
-	err         error
-	deadline    *time.Timer // for becoming ready
-	tickets     []tickets.Secret
-	rotation    *time.Timer // of the tickets' secrets; nil without any
+	mu             sync.Mutex // guards what follows, and used and open of the groups
+	term           *term
+	phase          phase
+	entered        time.Time       // when it was entered
+	why            reason          // of leaving
+	hurried        bool            // it ends under stop_timeout
+	stopRequested  bool            // it has been asked to end, and will not serve again
+	successor      int             // PID of the next generation, once it serves
+	nextStart      uint64          // its start time; 0 if unknown
+	settledNext    <-chan struct{} // closed when everybody can know of it; nil before
+	failures       int             // upgrades that failed
+	failure        string          // why the last one did
+	last           bool            // its successor has died, and it cannot serve again: nobody else removes the files
+	died           error           // of the last successor that died, so that this generation serves again
+	reopened       bool            // the log has been reopened since the last upgrade began
+	since          time.Time
+	wanted         bool               // an upgrade has been asked for by a signal, and has not begun
+	forwarded      map[os.Signal]bool // what forwardToSuccessor has passed on
+	watched        []chan os.Signal   // of each kind of signal; see watchSignal
+	attempt        *attempt           // the upgrade in progress; nil if there is none
+	drainage       drainage
+	candidate      *candidate    // of the successor; nil if there is none
+	candidateOver  chan struct{} // closed when its probation is over
+	probationUntil time.Time     // the end of this generation's own
+	upgradePassed  bool          // an upgrade of this generation has succeeded
+	lastSeconds    *float64      // that the last upgrade took which succeeded; nil if there was none
+	err            error
+	deadline       *time.Timer // for becoming ready
+	tickets        []tickets.Secret
+	rotation       *time.Timer // of the tickets' secrets; nil without any
 }
 
 // group is one group of the configuration with its socket.
@@ -156,7 +156,7 @@ func newDaemon(opts Options, endProcess bool) (*Daemon, error) {
 		groups:     make(map[string]*group),
 		forwarded:  make(map[os.Signal]bool),
 		entered:    processBegan,
-		turn:       newTurn(),
+		term:       newTerm(),
 	}
 	early.CatchGeneration() // before anything slow: a signal that comes too early must wait, not kill
 	stage, err := d.start()

@@ -56,7 +56,7 @@ func (d *Daemon) callOnUpgrade(ctx context.Context) error {
 const drainHookDelay = 2 * time.Second
 
 // callHooks calls the hooks of a drain, when nothing is accepted any more.
-func (d *Daemon) callHooks(t *turn, isReplaced bool) {
+func (d *Daemon) callHooks(t *term, isReplaced bool) {
 	go func() {
 		defer t.endHooks()
 		defer close(t.hooksReturned)
@@ -71,7 +71,7 @@ func (d *Daemon) callHooks(t *turn, isReplaced bool) {
 	}()
 }
 
-func (d *Daemon) callOnDrain(t *turn) {
+func (d *Daemon) callOnDrain(t *term) {
 	timer := time.NewTimer(drainHookDelay)
 	defer timer.Stop()
 	stood := make(chan struct{})
@@ -95,7 +95,7 @@ func (d *Daemon) callOnDrain(t *turn) {
 }
 
 // askResume calls OnResume, once OnReplaced and OnDrain have returned.
-func (d *Daemon) askResume(t *turn) error {
+func (d *Daemon) askResume(t *term) error {
 	limit := d.conf.Daemon.UpgradeTimeout
 	ctx, cancel := context.WithTimeoutCause(context.Background(), limit, fmt.Errorf("not after %v", limit))
 	defer cancel()
@@ -118,7 +118,7 @@ func (d *Daemon) askResume(t *turn) error {
 }
 
 // drainHooks waits until OnReplaced and OnDrain have returned, as drainGroup does for connections.
-func (d *Daemon) drainHooks(limit context.Context, t *turn, why reason) {
+func (d *Daemon) drainHooks(limit context.Context, t *term, why reason) {
 	select {
 	case <-t.hooksOver.Done():
 		return

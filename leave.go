@@ -59,8 +59,8 @@ func (d *Daemon) leave(why reason, as phase) {
 	}
 	again := d.hurried // a terminal's and a supervisor's signal are one request
 	d.hurried = again || why == stopping && (before == serving || before.drains())
-	d.unwilling = d.unwilling || why != replaced
-	t := d.turn
+	d.stopRequested = d.stopRequested || why != replaced
+	t := d.term
 	d.mu.Unlock()
 	switch before {
 	case onProbation:
@@ -69,7 +69,7 @@ func (d *Daemon) leave(why reason, as phase) {
 		d.fail(upgrade.StageStart, errors.New("asked to end before it was ready"))
 	case serving:
 		d.beginDrain(why) // whoever follows the drain sees this moment
-		d.tellLeaving(why)
+		d.notifyDraining(why)
 		t.stopServing()
 		go d.finish(t, why)
 	default:
@@ -83,10 +83,10 @@ func (d *Daemon) leave(why reason, as phase) {
 }
 
 // finish drains every group and ends the generation, unless it serves again meanwhile.
-func (d *Daemon) finish(t *turn, why reason) {
+func (d *Daemon) finish(t *term, why reason) {
 	<-d.settled
 	d.stopTickets()
-	d.room.Release()
+	d.fds.Release()
 	last := why != replaced && d.endAll(why)
 	if last {
 		d.up.Relieve(relieveWait)                    // its sockets must not be open when this process empties their queues
@@ -106,7 +106,7 @@ func (d *Daemon) finish(t *turn, why reason) {
 	d.drain(t, why, !last)
 	end := d.progress()
 	d.standAWhile(t)
-	if !d.endTurn(t) {
+	if !d.endTerm(t) {
 		return
 	}
 	d.endDrain(end)
@@ -168,7 +168,7 @@ func (d *Daemon) endAll(why reason) (last bool) {
 	// and finds out what has become of its successor when it goes on.
 	isWithin(otherWait, d.up.AwaitParent)
 	d.signalAncestors(sig)
-	d.abandonTrial()
+	d.abandonProbation()
 	d.up.Stop()
 	d.upgrading.Lock() // an upgrade in progress ends at once after Stop
 	defer d.upgrading.Unlock()
@@ -183,7 +183,7 @@ func (d *Daemon) endAll(why reason) (last bool) {
 
 // drain drains all groups, and the program's hooks, at the same time. It does nothing when this generation serves again, and
 // returns when it does.
-func (d *Daemon) drain(t *turn, why reason, isReplaced bool) {
+func (d *Daemon) drain(t *term, why reason, isReplaced bool) {
 	before := make([]listen.Stats, len(d.order)) // connections begin to move as soon as it stops
 	for i, g := range d.order {
 		before[i] = g.ln.Stats()
@@ -205,9 +205,9 @@ func (d *Daemon) drain(t *turn, why reason, isReplaced bool) {
 }
 
 // hurryDrain has a drain that has begun, or is about to, end within the time of a stop.
-func (d *Daemon) hurryDrain(t *turn) {
-	d.turning.Lock()
-	defer d.turning.Unlock()
+func (d *Daemon) hurryDrain(t *term) {
+	d.switching.Lock()
+	defer d.switching.Unlock()
 	if d.now() != t {
 		return
 	}
@@ -219,9 +219,9 @@ func (d *Daemon) hurryDrain(t *turn) {
 }
 
 // stopAccepting reports false when it is too late: this generation serves again.
-func (d *Daemon) stopAccepting(t *turn, why reason) bool {
-	d.turning.Lock()
-	defer d.turning.Unlock()
+func (d *Daemon) stopAccepting(t *term, why reason) bool {
+	d.switching.Lock()
+	defer d.switching.Unlock()
 	if d.now() != t {
 		return false
 	}
@@ -236,7 +236,7 @@ func (d *Daemon) stopAccepting(t *turn, why reason) bool {
 	return true
 }
 
-func (d *Daemon) drainGroup(t *turn, g *group, why reason, before listen.Stats) {
+func (d *Daemon) drainGroup(t *term, g *group, why reason, before listen.Stats) {
 	ctx, cancel := t.limit(why, func(r reason) time.Duration { return r.timeout(g.conf) })
 	defer cancel()
 	took := g.ln.AwaitDrained(ctx).Took

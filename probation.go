@@ -32,31 +32,31 @@ func (d *Daemon) probation() time.Duration {
 	return min(wanted, allowed)
 }
 
-// beginTrial changes the phase once.
-func (d *Daemon) beginTrial(lasts time.Duration) bool {
+// beginProbation changes the phase once.
+func (d *Daemon) beginProbation(lasts time.Duration) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.phase != starting {
 		return false
 	}
 	d.enterLocked(onProbation)
-	d.trialUntil = d.entered.Add(lasts)
+	d.probationUntil = d.entered.Add(lasts)
 	d.deadline.Stop()
 	return true
 }
 
-// passTrial serves beside the previous generation for a time, and then becomes the
+// passProbation serves beside the previous generation for a time, and then becomes the
 // one that serves, or is rolled back. Without the previous one it must carry on.
-func (d *Daemon) passTrial(trial time.Duration) {
-	d.log.Info("on probation", "for", trial)
+func (d *Daemon) passProbation(lasts time.Duration) {
+	d.log.Info("on probation", "for", lasts)
 	if err := d.listenOnAll(); err != nil {
 		d.rollBack(onProbation, err)
 		return
 	}
-	d.report.Probation(trial)
+	d.report.Probation(lasts)
 	d.openGate()
 	fault.At(fault.OnProbation)
-	timer := time.NewTimer(trial)
+	timer := time.NewTimer(lasts)
 	defer timer.Stop()
 	select {
 	case <-timer.C:

@@ -41,7 +41,7 @@ func (d *Daemon) endDrain(end protocol.Event) {
 	defer d.mu.Unlock()
 	if d.drainage.end == nil {
 		d.drainage.end = &end
-		close(d.turn.drained)
+		close(d.term.drained)
 	}
 }
 

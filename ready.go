@@ -31,13 +31,13 @@ func (d *Daemon) Ready() error {
 // warm is called when the program can serve: now it does, beside its predecessor if
 // it is on probation.
 func (d *Daemon) warm() error {
-	trial := d.probation()
-	if trial <= 0 {
+	lasts := d.probation()
+	if lasts <= 0 {
 		return d.becomeReady()
 	}
-	if d.beginTrial(trial) {
+	if d.beginProbation(lasts) {
 		d.watchSignal(sigRollback)
-		go d.passTrial(trial)
+		go d.passProbation(lasts)
 	}
 	return nil
 }
@@ -97,7 +97,7 @@ func (d *Daemon) becomeReady() error {
 	if err := d.listenOnAll(); err != nil {
 		return err
 	}
-	d.tell(supervise.Event{Kind: supervise.Serving}) // first: signals to the one before would come too late from now on
+	d.notifySupervisor(supervise.Event{Kind: supervise.Serving}) // first: signals to the one before would come too late from now on
 	d.up.Ready()
 	fault.At(fault.TookOver)
 	d.openGate()
@@ -127,7 +127,7 @@ func (d *Daemon) openGate() {
 	select {
 	case <-d.gate: // by the probation
 	default:
-		d.keepRoom() // before the first client comes
+		d.reserveFDs() // before the first client comes
 		close(d.gate)
 		go d.openControl() // nobody waits for it
 	}

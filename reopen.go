@@ -16,7 +16,7 @@ import (
 func (d *Daemon) passOnReopen() {
 	d.mu.Lock()
 	d.reopened = true
-	next := d.trial
+	next := d.candidate
 	d.mu.Unlock()
 	if next != nil {
 		d.signalProcess(next.pid, next.startTime, sigReopen)

@@ -20,8 +20,8 @@ import (
 func (d *Daemon) canResume() bool { return d.opts.OnReplaced == nil || d.opts.OnResume != nil }
 
 // standBy waits for what becomes of the successor.
-func (d *Daemon) standBy(t *turn, next *upgrade.Successor, access map[string]socket.Options) {
-	if d.isUnwilling() { // it was asked to end while it was being replaced
+func (d *Daemon) standBy(t *term, next *upgrade.Successor, access map[string]socket.Options) {
+	if d.isStopRequested() { // it was asked to end while it was being replaced
 		d.resign(t)
 		d.endStandby(t)
 		return
@@ -41,7 +41,7 @@ func (d *Daemon) standBy(t *turn, next *upgrade.Successor, access map[string]soc
 
 // groupClosed returns a channel that is closed when the program has closed one of its groups, and has no way to take it again: then
 // this generation cannot serve again. The program does so by Server.Shutdown, for one.
-func (d *Daemon) groupClosed(t *turn) <-chan struct{} {
+func (d *Daemon) groupClosed(t *term) <-chan struct{} {
 	if d.opts.OnResume != nil {
 		return nil
 	}
@@ -86,9 +86,9 @@ func (g *group) isClosed() bool {
 const standbyTime = 3 * time.Second
 
 // standAWhile returns when a generation that stands by has done so for that long, or it is decided what becomes of it.
-func (d *Daemon) standAWhile(t *turn) {
+func (d *Daemon) standAWhile(t *term) {
 	d.mu.Lock()
-	stands, began := d.phase == standingBy && d.turn == t, d.drainage.began
+	stands, began := d.phase == standingBy && d.term == t, d.drainage.began
 	d.mu.Unlock()
 	if !stands {
 		return
@@ -101,38 +101,38 @@ func (d *Daemon) standAWhile(t *turn) {
 	}
 }
 
-func (d *Daemon) isUnwilling() bool {
+func (d *Daemon) isStopRequested() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.unwilling
+	return d.stopRequested
 }
 
 // resign lets go of what this generation has kept to serve again.
-func (d *Daemon) resign(t *turn) {
+func (d *Daemon) resign(t *term) {
 	d.mu.Lock()
-	stood := d.turn == t && d.phase == standingBy
+	stood := d.term == t && d.phase == standingBy
 	if stood {
 		d.enterLocked(draining)
 	}
 	d.mu.Unlock()
 	if stood {
-		d.tell(supervise.Event{Kind: supervise.Draining})
+		d.notifySupervisor(supervise.Event{Kind: supervise.Draining})
 		d.endStandby(t)
 	}
 }
 
 // endStandby gives up the lock and the channel to the successor. Calling it again changes nothing.
-func (d *Daemon) endStandby(t *turn) {
+func (d *Daemon) endStandby(t *term) {
 	d.files.Leave()
 	d.up.Resign()
 	t.know(nil)
 }
 
 // beginResume reports whether this generation may serve again. It does not end from then on before that is decided.
-func (d *Daemon) beginResume(t *turn) bool {
+func (d *Daemon) beginResume(t *term) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.turn != t || d.phase != standingBy || d.unwilling {
+	if d.term != t || d.phase != standingBy || d.stopRequested {
 		return false
 	}
 	d.enterLocked(resuming)
@@ -143,7 +143,7 @@ func (d *Daemon) beginResume(t *turn) bool {
 var errAskedToEnd = errors.New("it has been asked to end")
 
 // resume has this generation serve again, after its successor has died.
-func (d *Daemon) resume(t *turn, died error, access map[string]socket.Options) {
+func (d *Daemon) resume(t *term, died error, access map[string]socket.Options) {
 	d.log.Error("the successor has died: this generation serves again", "error", died)
 	t.skipOnDrain()
 	<-t.left
@@ -161,7 +161,7 @@ func (d *Daemon) resume(t *turn, died error, access map[string]socket.Options) {
 		d.last = true
 		d.mu.Unlock()
 		t.know(died)
-		d.tell(supervise.Event{Kind: supervise.Draining})
+		d.notifySupervisor(supervise.Event{Kind: supervise.Draining})
 		d.endStandby(t) // the daemon can be started again
 		return
 	}
@@ -179,9 +179,9 @@ func (d *Daemon) retakeLock() error {
 }
 
 // takeUp does what has to be done for that. The order is that of becomeReady: the PID file first, the state file last.
-func (d *Daemon) takeUp(t *turn, died error, access map[string]socket.Options) error {
-	d.turning.Lock()
-	defer d.turning.Unlock()
+func (d *Daemon) takeUp(t *term, died error, access map[string]socket.Options) error {
+	d.switching.Lock()
+	defer d.switching.Unlock()
 	sockets, err := d.reopenSockets()
 	if err != nil {
 		return err
@@ -194,7 +194,7 @@ func (d *Daemon) takeUp(t *turn, died error, access map[string]socket.Options) e
 	if err := d.files.WritePID(); err != nil {
 		d.log.Error("PID file not restored", "error", err) // it is tried again
 	}
-	if !d.nextTurn(t, died) {
+	if !d.nextTerm(t, died) {
 		closeSockets(sockets)
 		return errAskedToEnd
 	}
@@ -205,9 +205,9 @@ func (d *Daemon) takeUp(t *turn, died error, access map[string]socket.Options) e
 		}
 	}
 	d.restoreAccess(access)
-	d.tell(supervise.Event{Kind: supervise.Failed, Text: died.Error()}) // with the sockets, for systemd's store
+	d.notifySupervisor(supervise.Event{Kind: supervise.Failed, Text: died.Error()}) // with the sockets, for systemd's store
 	close(t.resumed)
-	d.keepRoom()
+	d.reserveFDs()
 	d.resumeTickets()
 	if err := d.restoreFiles(); err != nil {
 		d.log.Error("PID file not restored", "error", err)
@@ -238,14 +238,14 @@ func closeSockets(sockets []net.Listener) {
 	}
 }
 
-// nextTurn has this generation be one that serves, as if it had never been replaced, unless it has been asked to end.
-func (d *Daemon) nextTurn(t *turn, died error) bool {
+// nextTerm has this generation be one that serves, as if it had never been replaced, unless it has been asked to end.
+func (d *Daemon) nextTerm(t *term, died error) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.unwilling {
+	if d.stopRequested {
 		return false
 	}
-	d.turn = newTurn()
+	d.term = newTerm()
 	d.enterLocked(serving)
 	d.since = d.entered
 	d.why, d.settledNext = "", nil

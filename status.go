@@ -109,9 +109,9 @@ func (d *Daemon) others() (older, newer []relative) {
 		Generation: d.attempt.generation, PID: d.attempt.pid, StartTime: d.attempt.startTime,
 		State: protocol.Starting, Started: d.attempt.started, Since: d.attempt.started,
 	}}
-	if d.trial != nil {
+	if d.candidate != nil {
 		next.pidfile, next.known.State = d.PIDFile(), protocol.Unresponsive
-		next.known.Since, next.known.Until = time.Time{}, d.trial.until
+		next.known.Since, next.known.Until = time.Time{}, d.candidate.until
 	}
 	return older, []relative{next}
 }
@@ -132,7 +132,7 @@ func (d *Daemon) describe() protocol.Generation {
 	g.State, g.Since = d.phase.state(), d.entered
 	switch {
 	case d.phase == onProbation:
-		g.Until = d.trialUntil
+		g.Until = d.probationUntil
 	case d.phase.drains():
 		g.Reason, g.Until = string(d.why), d.drainage.until
 	}

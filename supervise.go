@@ -110,8 +110,8 @@ func (d *Daemon) checkSupervisor(conf *cfg.Config) error {
 // errNoSupervisor is what a program gets that calls New.
 var errNoSupervisor = errors.New("only a program that calls Daemonize, on Linux, can have a supervisor")
 
-// tell has the supervisor know what this generation does.
-func (d *Daemon) tell(e supervise.Event) {
+// notifySupervisor says what this generation does.
+func (d *Daemon) notifySupervisor(e supervise.Event) {
 	if d.super == nil {
 		return
 	}
@@ -128,13 +128,13 @@ func (d *Daemon) signed(e supervise.Event) supervise.Event {
 	return e
 }
 
-// tellLeaving has the supervisor know why this generation accepts nothing more.
-func (d *Daemon) tellLeaving(why reason) {
+// notifyDraining tells the supervisor why this generation accepts nothing more.
+func (d *Daemon) notifyDraining(why reason) {
 	if why == replaced {
-		d.tell(supervise.Event{Kind: supervise.Draining, StandsBy: d.standsBy()})
+		d.notifySupervisor(supervise.Event{Kind: supervise.Draining, StandsBy: d.standsBy()})
 		return
 	}
-	d.tell(supervise.Event{Kind: supervise.Stopping, Within: longest(d.conf, why) + endMargin})
+	d.notifySupervisor(supervise.Event{Kind: supervise.Stopping, Within: longest(d.conf, why) + endMargin})
 }
 
 // watchSupervisor ends the daemon when its supervisor is gone, as a stop does: whoever had

@@ -34,7 +34,7 @@ func (d *Daemon) Upgrade() error {
 
 // upgrade is Upgrade, and tells how it goes while it does, but not of a failure.
 func (d *Daemon) upgrade(tell func(protocol.Event)) error {
-	a, over := d.awaitTurn(tell)
+	a, over := d.waitForUpgradeSlot(tell)
 	defer over()
 	if !d.phaseIs(serving) {
 		return ErrNotServing
@@ -43,11 +43,11 @@ func (d *Daemon) upgrade(tell func(protocol.Event)) error {
 	if err := d.refusal(); err != nil {
 		return d.upgradeFailed(err)
 	}
-	announce := sync.OnceFunc(func() { d.tell(supervise.Event{Kind: supervise.Upgrading, Within: d.upgradeWait()}) })
+	announce := sync.OnceFunc(func() { d.notifySupervisor(supervise.Event{Kind: supervise.Upgrading, Within: d.upgradeWait()}) })
 	if d.opts.OnUpgrade != nil {
 		announce()
 	}
-	defer d.makeRoom()()
+	defer d.lendFDs()()
 	if err := d.askProgram(); err != nil {
 		return d.upgradeFailed(err)
 	}
@@ -66,7 +66,7 @@ func (d *Daemon) upgrade(tell func(protocol.Event)) error {
 		forward, back = d.offerChannel(), d.offerReturn()
 		return append(d.livingAncestors(), d.self())
 	}, d.watch(a))
-	d.trialEnded(err == nil)
+	d.probationEnded(err == nil)
 	d.allowSharing(false)
 	d.withdraw(forward, err != nil)
 	d.closeReturn(back)
@@ -153,9 +153,9 @@ func (d *Daemon) upgradeFailed(err error) error {
 	d.failures++
 	d.failure = err.Error()
 	d.mu.Unlock()
-	d.tell(supervise.Event{Kind: supervise.Failed, Text: err.Error()})
+	d.notifySupervisor(supervise.Event{Kind: supervise.Failed, Text: err.Error()})
 	d.log.Error("upgrade failed", "error", err)
-	defer d.makeRoom()()
+	defer d.lendFDs()()
 	server.RemoveStale(d.PIDFile()) // one on probation had a control socket
 	// The process that failed may have put its own PID there at the last moment.
 	if restoreErr := d.restoreFiles(); restoreErr != nil {

@@ -6,20 +6,20 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 )
 
-// roomTime is the longest that clients wait in the queues for an upgrade that is
+// lendTime is the longest that clients wait in the queues for an upgrade that is
 // short of descriptors. It has taken all that it needs when the successor runs.
-const roomTime = 2 * time.Second
+const lendTime = 2 * time.Second
 
 // needed is how many descriptors an upgrade takes: pipes, a socket pair, files, a
 // duplicate of each socket.
 func (d *Daemon) needed() int { return 32 + 2*len(d.order) }
 
-// keepRoom takes into reserve what the next upgrade will need, before clients take it.
-func (d *Daemon) keepRoom() { d.room.Fill(d.needed()) }
+// reserveFDs takes into reserve what the next upgrade will need, before clients take it.
+func (d *Daemon) reserveFDs() { d.fds.Fill(d.needed()) }
 
-// makeRoom gives the reserve back where clients have taken all else, and holds them off for a
+// lendFDs gives the reserve back where clients have taken all else, and holds them off for a
 // moment, or they would take that too. done ends it.
-func (d *Daemon) makeRoom() (done func()) {
+func (d *Daemon) lendFDs() (done func()) {
 	if !process.Scarce(d.needed()) {
 		return func() {}
 	}
@@ -32,12 +32,12 @@ func (d *Daemon) makeRoom() (done func()) {
 			f()
 		}
 	}
-	d.room.Release()
-	timer := time.AfterFunc(roomTime, resume)
+	d.fds.Release()
+	timer := time.AfterFunc(lendTime, resume)
 	return func() {
 		timer.Stop()
 		if d.phaseIs(serving) {
-			d.keepRoom()
+			d.reserveFDs()
 		}
 		resume()
 	}
@@ -49,6 +49,6 @@ func (d *Daemon) saveState() error {
 	if err == nil || !process.Scarce(1) {
 		return err
 	}
-	defer d.makeRoom()()
+	defer d.lendFDs()()
 	return d.writeState()
 }

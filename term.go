@@ -8,9 +8,9 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/supervise"
 )
 
-// turn is one time of this generation to serve, and then to leave. There is another one only where its successor dies and it
+// term is one time of this generation to serve, and then to leave. There is another one only where its successor dies and it
 // serves again; see resume.go.
-type turn struct {
+type term struct {
 	serves      context.Context // ends when this generation begins to leave
 	stopServing context.CancelFunc
 	hooksOver   context.Context // ends when nobody waits for OnReplaced and OnDrain
@@ -27,14 +27,14 @@ type turn struct {
 	left          chan struct{} // closed when nothing is accepted any more
 	leaves        sync.Once     // closes it
 	drained       chan struct{} // closed when its connections are gone
-	resumed       chan struct{} // closed when another turn begins
+	resumed       chan struct{} // closed when another term begins
 	decided       chan struct{} // closed when it is known what becomes of this generation, or that it does not stand by any more
 	decide        sync.Once     // closes it
 	err           error         // why the successor serves no longer; set before that
 }
 
-func newTurn() *turn {
-	t := &turn{
+func newTerm() *term {
+	t := &term{
 		onDrain:       make(chan struct{}, 1),
 		hooksReturned: make(chan struct{}),
 		left:          make(chan struct{}),
@@ -51,7 +51,7 @@ func newTurn() *turn {
 }
 
 // limit ends after what timeout says for the reason of a drain, or, once the drain is hurried, for that of a stop.
-func (t *turn) limit(why reason, timeout func(reason) time.Duration) (context.Context, context.CancelFunc) {
+func (t *term) limit(why reason, timeout func(reason) time.Duration) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithTimeout(context.Background(), timeout(why))
 	context.AfterFunc(t.hurried, func() {
 		timer := time.AfterFunc(timeout(stopping), cancel)
@@ -61,7 +61,7 @@ func (t *turn) limit(why reason, timeout func(reason) time.Duration) (context.Co
 }
 
 // reason is why a drain has as much time as it has in the end.
-func (t *turn) reason(why reason) reason {
+func (t *term) reason(why reason) reason {
 	if t.hurried.Err() != nil {
 		return stopping
 	}
@@ -69,7 +69,7 @@ func (t *turn) reason(why reason) reason {
 }
 
 // decideOnDrain reports true to the first who asks: whether OnDrain is called is decided once.
-func (t *turn) decideOnDrain() bool {
+func (t *term) decideOnDrain() bool {
 	select {
 	case t.onDrain <- struct{}{}:
 		return true
@@ -79,22 +79,22 @@ func (t *turn) decideOnDrain() bool {
 }
 
 // skipOnDrain has OnDrain not be called any more.
-func (t *turn) skipOnDrain() {
+func (t *term) skipOnDrain() {
 	t.decideOnDrain()
 	t.skip()
 }
 
-// now is the current turn.
-func (d *Daemon) now() *turn {
+// now is the current term.
+func (d *Daemon) now() *term {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.turn
+	return d.term
 }
 
-func (t *turn) beginLeft() { t.leaves.Do(func() { close(t.left) }) }
+func (t *term) beginLeft() { t.leaves.Do(func() { close(t.left) }) }
 
 // know notes what has become of the successor.
-func (t *turn) know(err error) {
+func (t *term) know(err error) {
 	t.decide.Do(func() {
 		t.err = err
 		close(t.decided)
@@ -102,7 +102,7 @@ func (t *turn) know(err error) {
 }
 
 // fate is why the successor serves no longer; nil if it does or that is not known.
-func (t *turn) fate() error {
+func (t *term) fate() error {
 	select {
 	case <-t.decided:
 		return t.err
@@ -111,10 +111,10 @@ func (t *turn) fate() error {
 	}
 }
 
-// endTurn is called when this generation has drained, and reports whether it may end. It may not when it serves again.
-func (d *Daemon) endTurn(t *turn) bool {
+// endTerm is called when this generation has drained, and reports whether it may end. It may not when it serves again.
+func (d *Daemon) endTerm(t *term) bool {
 	d.mu.Lock()
-	was, mine := d.phase, d.turn == t
+	was, mine := d.phase, d.term == t
 	if mine && was != resuming {
 		d.enterLocked(ending)
 	}
@@ -124,9 +124,9 @@ func (d *Daemon) endTurn(t *turn) bool {
 		return false
 	case was == resuming:
 		<-t.decided
-		return d.endTurn(t)
+		return d.endTerm(t)
 	case was == standingBy:
-		d.tell(supervise.Event{Kind: supervise.Draining}) // the program may take long to end, and whoever starts the daemon again must not wait
+		d.notifySupervisor(supervise.Event{Kind: supervise.Draining}) // the program may take long to end, and whoever starts the daemon again must not wait
 		d.endStandby(t)
 	}
 	return true

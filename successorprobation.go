@@ -9,8 +9,8 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 )
 
-// trial is a successor that serves beside this generation, on probation.
-type trial struct {
+// candidate is a successor that serves beside this generation, on probation.
+type candidate struct {
 	pid       int
 	startTime uint64
 	until     time.Time // then its health check begins
@@ -27,34 +27,34 @@ var ErrNoProbation = errors.New("gozd: no upgrade is on probation")
 // new generation accepts nothing more, its idle connections come back, and it ends. It returns when that is so,
 // and nil then. The error is [ErrNoProbation] if there is none, or not any more.
 func (d *Daemon) Rollback() error {
-	next, over := d.currentTrial()
+	next, over := d.onProbationNow()
 	if next == nil {
 		return ErrNoProbation
 	}
-	d.signalTrial(next)
+	d.askToRollBack(next)
 	<-over
-	if d.trialPassed() || !d.phaseIs(serving) {
+	if d.hasUpgraded() || !d.phaseIs(serving) {
 		return ErrNoProbation
 	}
 	return nil
 }
 
-// trialPassed reports whether an upgrade of this generation has succeeded. Rollback may look when that one
+// hasUpgraded reports whether an upgrade of this generation has succeeded. Rollback may look when that one
 // has taken over already, and this one has not begun to leave.
-func (d *Daemon) trialPassed() bool {
+func (d *Daemon) hasUpgraded() bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.passedTrial
+	return d.upgradePassed
 }
 
-func (d *Daemon) currentTrial() (*trial, <-chan struct{}) {
+func (d *Daemon) onProbationNow() (*candidate, <-chan struct{}) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.trial, d.trialOver
+	return d.candidate, d.candidateOver
 }
 
-// signalTrial asks the generation on probation to roll back.
-func (d *Daemon) signalTrial(next *trial) {
+// askToRollBack asks the generation on probation to roll back.
+func (d *Daemon) askToRollBack(next *candidate) {
 	p, err := process.Open(next.pid, next.startTime)
 	if err != nil {
 		return // it has ended
@@ -65,35 +65,35 @@ func (d *Daemon) signalTrial(next *trial) {
 	}
 }
 
-// trialBegan is called when the successor has begun to serve beside this process.
-func (d *Daemon) trialBegan(pid int, lasts time.Duration) {
+// probationBegan is called when the successor has begun to serve beside this process.
+func (d *Daemon) probationBegan(pid int, lasts time.Duration) {
 	start, _ := process.StartTime(pid) // 0 is a valid answer: unknown
 	d.mu.Lock()
-	d.trial = &trial{pid: pid, startTime: start, until: time.Now().Add(lasts)}
-	d.trialOver = make(chan struct{})
+	d.candidate = &candidate{pid: pid, startTime: start, until: time.Now().Add(lasts)}
+	d.candidateOver = make(chan struct{})
 	d.mu.Unlock()
 	d.log.Info("successor on probation", "successor", pid, "for", lasts)
 }
 
-// trialEnded is called when the outcome of an upgrade is known.
-func (d *Daemon) trialEnded(passed bool) {
+// probationEnded is called when the outcome of an upgrade is known.
+func (d *Daemon) probationEnded(passed bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.passedTrial = passed
-	if d.trial != nil {
-		d.trial = nil
-		close(d.trialOver)
+	d.upgradePassed = passed
+	if d.candidate != nil {
+		d.candidate = nil
+		close(d.candidateOver)
 	}
 }
 
-// abandonTrial has the generation on probation end before this one does. It is not
+// abandonProbation has the generation on probation end before this one does. It is not
 // killed, and so clients that it serves are not either.
-func (d *Daemon) abandonTrial() {
-	next, over := d.currentTrial()
+func (d *Daemon) abandonProbation() {
+	next, over := d.onProbationNow()
 	if next == nil {
 		return
 	}
-	d.signalTrial(next)
+	d.askToRollBack(next)
 	timer := time.NewTimer(d.stopWait())
 	defer timer.Stop()
 	select {
