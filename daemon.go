@@ -56,6 +56,7 @@ type Daemon struct {
 	fds      process.Reserve   // descriptors for upgrades
 	shadowed map[string][]byte // what env_file has replaced in the environment
 
+	tickets  *tickets.Rotator   // of the secrets of TLS sessions; nil without any
 	receiver *handover.Receiver // of connections from older generations
 	control  controlSocket
 
@@ -96,8 +97,6 @@ type Daemon struct {
 	lastSeconds    *float64      // that the last upgrade took which succeeded; nil if there was none
 	err            error
 	deadline       *time.Timer // for becoming ready
-	tickets        []tickets.Secret
-	rotation       *time.Timer // of the tickets' secrets; nil without any
 }
 
 // group is one group of the configuration with its socket.

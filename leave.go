@@ -85,7 +85,7 @@ func (d *Daemon) leave(why reason, as phase) {
 // finish drains every group and ends the generation, unless it serves again meanwhile.
 func (d *Daemon) finish(t *term, why reason) {
 	<-d.settled
-	d.stopTickets()
+	d.tickets.Stop()
 	d.fds.Release()
 	last := why != replaced && d.endAll(why)
 	if last {

@@ -208,7 +208,7 @@ func (d *Daemon) takeUp(t *term, died error, access map[string]socket.Options) e
 	d.notifySupervisor(supervise.Event{Kind: supervise.Failed, Text: died.Error()}) // with the sockets, for systemd's store
 	close(t.resumed)
 	d.reserveFDs()
-	d.resumeTickets()
+	d.tickets.Resume()
 	if err := d.restoreFiles(); err != nil {
 		d.log.Error("PID file not restored", "error", err)
 		d.keepWriting()

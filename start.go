@@ -158,7 +158,7 @@ func (d *Daemon) abandon() {
 	}
 	d.mu.Unlock()
 	d.super.Close()
-	d.stopTickets()
+	d.tickets.Stop()
 	envfile.Restore(d.shadowed)
 	for _, g := range d.order {
 		g.ln.StopAccepting()

@@ -1,28 +1,19 @@
 package gozd
 
-import (
-	"time"
-
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/tickets"
-)
+import "bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/tickets"
 
 // useTickets has clients of the https groups resume their TLS sessions with this
-// generation, and later with its successors. A daemon without such a group has no secrets.
+// generation, and later with its successors. A daemon without such a group has no secrets of its own, and passes on none.
 func (d *Daemon) useTickets() error {
-	secrets := d.up.Manifest().Tickets
-	if d.hasTLS() {
-		secrets = tickets.Rotate(secrets, time.Now())
-	}
-	if err := d.setTickets(secrets); err != nil {
-		return err
-	}
-	if len(secrets) == 0 {
+	if !d.hasTLS() {
+		d.up.SetTickets(d.up.Manifest().Tickets)
 		return nil
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.rotation = time.AfterFunc(tickets.Next(secrets, time.Now()), d.rotateTickets)
-	return nil
+	var err error
+	d.tickets, err = tickets.Start(d.up.Manifest().Tickets, d.setTickets, func(err error) {
+		d.log.Error("session ticket keys not rotated", "error", err)
+	})
+	return err
 }
 
 func (d *Daemon) hasTLS() bool {
@@ -36,9 +27,6 @@ func (d *Daemon) hasTLS() bool {
 
 // setTickets gives the secrets to the groups, and to successors.
 func (d *Daemon) setTickets(secrets []tickets.Secret) error {
-	d.mu.Lock()
-	d.tickets = secrets
-	d.mu.Unlock()
 	d.up.SetTickets(secrets)
 	for _, g := range d.order {
 		if g.tls == nil {
@@ -51,39 +39,4 @@ func (d *Daemon) setTickets(secrets []tickets.Secret) error {
 		g.tls.SetSessionTicketKeys(keys)
 	}
 	return nil
-}
-
-// rotateTickets is run once a day, until this generation accepts nothing more.
-func (d *Daemon) rotateTickets() {
-	d.mu.Lock()
-	secrets := tickets.Rotate(d.tickets, time.Now())
-	leaves := d.phase.drains()
-	d.mu.Unlock()
-	if leaves {
-		return
-	}
-	if err := d.setTickets(secrets); err != nil {
-		d.log.Error("session ticket keys not rotated", "error", err)
-	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.rotation.Reset(tickets.Next(secrets, time.Now()))
-}
-
-// resumeTickets begins the rotation again.
-func (d *Daemon) resumeTickets() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.rotation != nil {
-		d.rotation.Reset(tickets.Next(d.tickets, time.Now()))
-	}
-}
-
-// stopTickets ends the rotation.
-func (d *Daemon) stopTickets() {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.rotation != nil {
-		d.rotation.Stop()
-	}
 }
