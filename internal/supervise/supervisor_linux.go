@@ -20,7 +20,7 @@ import (
 // on within a second whatever a hostile sender does, and the end of all generations, after which
 // nothing can be put right. A reader that gets a processor needs microseconds.
 const (
-	hearWait = 200 * time.Millisecond
+	hearWait = 400 * time.Millisecond
 	lastWait = 3 * time.Second
 )
 
