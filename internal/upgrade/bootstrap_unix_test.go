@@ -217,11 +217,11 @@ func TestInheritedConnOfOthers(t *testing.T) {
 		return n
 	}
 	for name, pair := range map[string][2]int{
-		"no message":           {fd(empty.sender), fd(empty.receiver)},
-		"pipes":                {fd(r), fd(w)},
-		"stream sockets":       {fd(one), fd(other)},
+		"no message":               {fd(empty.sender), fd(empty.receiver)},
+		"pipes":                    {fd(r), fd(w)},
+		"stream sockets":           {fd(one), fd(other)},
 		"half a bootstrap channel": {fd(full.receiver), udp},
-		"nothing":              {-1, -1},
+		"nothing":                  {-1, -1},
 	} {
 		if _, _, err := inheritedConn(pair[0], pair[1]); err == nil {
 			t.Errorf("%s: taken for a bootstrap channel", name)
