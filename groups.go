@@ -76,13 +76,7 @@ func (d *Daemon) isLost(s *upgrade.Socket) bool {
 	if socket.IsMissing(s.Address) {
 		return true
 	}
-	ln, err := d.up.Look(*s)
-	if err != nil {
-		return false
-	}
-	defer func() { _ = ln.Close() }()
-	bound, ok := ln.(syscall.Conn)
-	return ok && !socket.IsBound(bound, s.Address) && socket.Probe(s.Network, s.Address) == nil
+	return s.File != "" && socket.FileID(s.Address) != s.File && socket.Probe(s.Network, s.Address) == nil
 }
 
 // tlsConfig is an https group's; it is nil for other modes.
@@ -180,7 +174,7 @@ func (d *Daemon) open(conf *cfg.Group, now upgrade.Socket, match *upgrade.Socket
 		if conf.SocketOwner == "" {
 			opts.UID, opts.GID = -1, -1 // it has one, who may not be this user's to change
 		}
-		now.Activated = match.Activated
+		now.Activated, now.File = match.Activated, match.File
 		return d.inherit(*match, now, opts)
 	}
 	if ln := fromSystemd(conf.Name); ln != nil {
@@ -192,6 +186,9 @@ func (d *Daemon) open(conf *cfg.Group, now upgrade.Socket, match *upgrade.Socket
 	ln, err := socket.Bind(network, address, opts)
 	if err != nil {
 		return nil, err
+	}
+	if now.Network == "unix" {
+		now.File = socket.FileID(now.Address)
 	}
 	d.created = append(d.created, now)
 	if err := d.up.Add(now, ln); err != nil {

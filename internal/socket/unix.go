@@ -240,6 +240,22 @@ func File(path string) fs.FileInfo {
 	return info
 }
 
+// FileID names the file of a Unix socket, by device and inode; "" where there is none. The inode of a socket that is open is not given to another file.
+func FileID(path string) string {
+	if isAbstract(path) {
+		return ""
+	}
+	info, err := os.Lstat(path)
+	if err != nil {
+		return ""
+	}
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return ""
+	}
+	return fmt.Sprintf("%d:%d", st.Dev, st.Ino)
+}
+
 // IsMissing reports whether somebody has removed a Unix socket's file: no client can find the socket any more.
 func IsMissing(path string) bool {
 	if isAbstract(path) {

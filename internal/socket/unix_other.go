@@ -56,6 +56,9 @@ func RemoveFile(path string, _ fs.FileInfo) error { return Remove(path) }
 // File returns nil.
 func File(string) fs.FileInfo { return nil }
 
+// FileID returns "".
+func FileID(string) string { return "" }
+
 // IsMissing reports false: nobody passes sockets here.
 func IsMissing(string) bool { return false }
 

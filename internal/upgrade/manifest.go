@@ -60,6 +60,9 @@ type Socket struct {
 	Address string `json:"address"` // as the configuration had it
 	Bound   string `json:"bound"`   // as it is: with a port for port 0
 
+	// File is that of a Unix socket when it was bound, as socket.FileID has it; "" where it is not known.
+	File string `json:"file,omitempty"`
+
 	// Activated says that systemd has opened it for the daemon, and keeps it: its file is not the
 	// daemon's to change or remove, and what waits in its queue is for whoever is started next.
 	Activated bool `json:"activated,omitempty"`

@@ -79,9 +79,6 @@ func (u *Upgrader) Inherit(old, now Socket) (net.Listener, error) {
 	return ln, nil
 }
 
-// Look returns a listener on an inherited socket that has not been taken yet, for a look at it. The caller closes it.
-func (u *Upgrader) Look(s Socket) (net.Listener, error) { return u.inherited.open(s.ID) }
-
 // take returns a socket's descriptor, which is the caller's from then on.
 func (h *held) take(id string) int {
 	h.mu.Lock()
