@@ -16,7 +16,7 @@ var testManifest = Manifest{
 	Generation: 3,
 	Timeout:    90 * time.Second,
 	PIDFile:    "/run/app.pid",
-	Sockets:    []Socket{{ID: "1.1", Group: "web", Network: "tcp", Address: ":80"}, {ID: "2.1", Group: "ü", Network: "unix", Address: "@x", Bound: "@x", Activated: true}},
+	Sockets:    []Socket{{ID: "1.1", Group: "web", Network: "tcp", Address: ":80"}, {ID: "2.1", Group: "ü", Network: "unix", Address: "@x", Bound: "@x", File: "7:42", Activated: true}},
 	Ancestors:  []Ancestor{{Generation: 1, PID: 7, StartTime: 1<<63 + 1}, {Generation: 2, PID: 8, PIDFile: "/run/app.pid"}},
 	Tickets:    []tickets.Secret{{Created: time.Date(2026, 11, 24, 1, 2, 3, 4, time.UTC), Bytes: []byte{0, 255}}},
 	Managed:    true,
