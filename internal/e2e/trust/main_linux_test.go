@@ -18,7 +18,7 @@ const (
 	stranger = 54321 // a local user who has nothing to do with the daemon
 )
 
-func TestMain(m *testing.M) { os.Exit(daemontest.Run(m)) }
+func TestMain(m *testing.M) { os.Exit(daemontest.RunLong(m)) }
 
 func must(tb testing.TB, err error) {
 	tb.Helper()
