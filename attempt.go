@@ -122,7 +122,7 @@ func (d *Daemon) tellServed(a *attempt, next *upgrade.Successor, t *term) error 
 	return nil
 }
 
-var errLost = errors.New("it died when it had taken over, and the generation before it could not serve again")
+var errLost = errors.New("it died when it had taken over, and its parent could not serve again")
 
 // fateOf returns the error of a successor that has died before it has told everybody that it serves.
 func (d *Daemon) fateOf(next *upgrade.Successor, t *term) error {

@@ -31,7 +31,7 @@ var ErrNotServing = errors.New("gozd: this generation does not serve")
 var ErrNotSupported = upgrade.ErrNotSupported
 
 // UpgradeError is the error of Upgrade where a new process failed, or the program refused. This generation serves on, as if nothing had
-// happened; at the stage "serving" it serves again.
+// happened; at the stage "serving" it serves again, and at "lost" nobody serves.
 type UpgradeError struct {
 	// Stage is how far the upgrade got: "refused" by Options.OnUpgrade, or because of max_generations; "start",
 	// "configuration", "listen", "ready" and "probation" in the new process; "serving" where that had taken over, and died;

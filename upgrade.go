@@ -19,8 +19,8 @@ import (
 // Exit will ask the program to end. Should the new generation die while this one drains, this one serves again, and can be
 // upgraded again; see Options.OnResume. If that happens before everybody could know of the new one, it is an error.
 //
-// When it fails, this generation serves on as if nothing had happened, and the
-// error is an *[UpgradeError] that says why. ErrNotServing is
+// When it fails, the error is an *[UpgradeError] that says why, and this generation serves on as if nothing had happened, except at
+// the stage "lost": then nobody serves. ErrNotServing is
 // returned in a generation that does not serve, and ErrNotSupported where the
 // platform cannot do it. Upgrades run one at a time; a call waits for the one
 // before it, and fails with ErrNotServing if that one succeeded.

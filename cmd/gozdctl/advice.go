@@ -30,6 +30,8 @@ func (a *app) advice(cmd *cobra.Command, err error) string {
 		return "" // the program has said what there is to say
 	case a.out.Upgrade != nil && isConfigured(a.out.Upgrade.Stage):
 		return configAdvice(file)
+	case a.out.Upgrade != nil && a.out.Upgrade.Stage == "lost":
+		return "start the daemon again: gozdctl start -- PROGRAM ARGUMENTS"
 	case errors.As(err, new(*client.UpgradeError)):
 		return logAdvice(file)
 	}

@@ -16,7 +16,8 @@ const longUpgrade = `Starts the newest binary with the newest configuration as t
 it serves and the old generation has drained. Progress goes to standard error.
 
 If the new generation fails, the old one has never stopped serving, and the exit status is 1. It
-is 1 too if the new one dies while the old one drains: then that one serves again.
+is 1 too if the new one dies while the old one drains: then that one serves again, or it cannot,
+and gozdctl says that nobody serves.
 Without --timeout it waits for as long as the daemon itself allows an upgrade, and then
 until the old generation's drain_timeout is over. A service manager or a deployment that only
 wants to know whether the new generation serves says --no-wait-drain.`

@@ -29,7 +29,7 @@ type Files struct {
 // Parent is what a generation has from the one before it. The zero value is for generation 1.
 type Parent struct {
 	PIDFile string   // its own
-	Lock    *os.File // Take closes it if it takes another
+	Lock    *os.File // Take takes it over
 }
 
 // Take makes the directory of the PID file, if that is below /run, and takes the lock: the parent's if that is the one at
@@ -63,7 +63,7 @@ func Take(pidfile string, parent Parent, owner *process.Identity) (*Files, error
 	return f, nil
 }
 
-// Lock is the lock's file, for the next generation, or nil where the platform has none. It stays the caller's of Take.
+// Lock is the lock's file, to be passed to the next generation, or nil where the platform has none. It stays the Files'.
 func (f *Files) Lock() *os.File {
 	f.mu.Lock()
 	defer f.mu.Unlock()

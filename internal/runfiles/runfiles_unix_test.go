@@ -6,7 +6,6 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"runtime"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -33,6 +32,16 @@ func serve(t *testing.T, f *runfiles.Files) {
 	if err := errors.Join(f.WritePID(), f.WriteState(&process.State{PID: os.Getpid(), Generation: 1})); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// inherit is the lock's file as a successor has it.
+func inherit(t *testing.T, from *runfiles.Files) *os.File {
+	t.Helper()
+	dup, err := syscall.Dup(int(from.Lock().Fd()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return os.NewFile(uintptr(dup), "lock")
 }
 
 // wantHeld checks whether a second daemon can start.
@@ -107,14 +116,7 @@ func TestAbandon(t *testing.T) {
 	if err := first.WritePID(); err != nil {
 		t.Fatal(err)
 	}
-	if first.Lock() == nil {
-		t.Skip("no lock on " + runtime.GOOS)
-	}
-	lock, err := os.Open(process.LockPath(pidfile)) // a duplicate would do better, and has the same file
-	if err != nil {
-		t.Fatal(err)
-	}
-	take(t, pidfile, runfiles.Parent{PIDFile: pidfile, Lock: lock}).Abandon()
+	take(t, pidfile, runfiles.Parent{PIDFile: pidfile, Lock: inherit(t, first)}).Abandon()
 	if !exists(pidfile) || !exists(process.LockPath(pidfile)) {
 		t.Error("the parent's files are gone")
 	}
@@ -124,9 +126,6 @@ func TestAbandon(t *testing.T) {
 func TestRetake(t *testing.T) {
 	pidfile := filepath.Join(t.TempDir(), "app.pid")
 	f := take(t, pidfile, runfiles.Parent{})
-	if f.Lock() == nil {
-		t.Skip("no lock on " + runtime.GOOS)
-	}
 	if err := f.Retake(); err != nil {
 		t.Error(err)
 	}
@@ -145,9 +144,6 @@ func TestRetake(t *testing.T) {
 func TestRetakeAfterAnother(t *testing.T) {
 	pidfile := filepath.Join(t.TempDir(), "app.pid")
 	f := take(t, pidfile, runfiles.Parent{})
-	if f.Lock() == nil {
-		t.Skip("no lock on " + runtime.GOOS)
-	}
 	if err := os.Remove(process.LockPath(pidfile)); err != nil {
 		t.Fatal(err)
 	}
@@ -203,14 +199,7 @@ func TestRemoveFormer(t *testing.T) {
 	old, moved := filepath.Join(dir, "old.pid"), filepath.Join(dir, "new.pid")
 	parent := take(t, old, runfiles.Parent{})
 	serve(t, parent)
-	if parent.Lock() == nil {
-		t.Skip("no lock on " + runtime.GOOS)
-	}
-	dup, err := syscall.Dup(int(parent.Lock().Fd()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	f := take(t, moved, runfiles.Parent{PIDFile: old, Lock: os.NewFile(uintptr(dup), "lock")})
+	f := take(t, moved, runfiles.Parent{PIDFile: old, Lock: inherit(t, parent)})
 	parent.Leave()
 	wantHeld(t, old, true)
 	if err := f.RemoveFormer(); err != nil || exists(old) || exists(process.StatePath(old)) || exists(process.LockPath(old)) {
@@ -228,19 +217,12 @@ func TestSameFileByAnotherPath(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := os.Symlink("run", filepath.Join(dir, "link")); err != nil {
-		t.Skip(err)
+		t.Fatal(err)
 	}
 	pidfile := filepath.Join(dir, "run", "app.pid")
 	parent := take(t, pidfile, runfiles.Parent{})
 	serve(t, parent)
-	if parent.Lock() == nil {
-		t.Skip("no lock on " + runtime.GOOS)
-	}
-	dup, err := syscall.Dup(int(parent.Lock().Fd()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	f := take(t, filepath.Join(dir, "link", "app.pid"), runfiles.Parent{PIDFile: pidfile, Lock: os.NewFile(uintptr(dup), "lock")})
+	f := take(t, filepath.Join(dir, "link", "app.pid"), runfiles.Parent{PIDFile: pidfile, Lock: inherit(t, parent)})
 	if err := f.RemoveFormer(); err != nil || !exists(pidfile) {
 		t.Errorf("RemoveFormer = %v, and the PID file is there: %t", err, exists(pidfile))
 	}

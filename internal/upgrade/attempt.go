@@ -80,7 +80,7 @@ func (u *Upgrader) Upgrade(prepare func() []Ancestor, watch Watcher) (*Successor
 	ended := make(chan error, 1)
 	go func() { ended <- u.startSuccessor() }()
 	if late, endErr := u.decide(d, ended); endErr != nil {
-		if d.pid.Load() != 0 {
+		if d.startTime.Load() != 0 { // or another process could have its PID by now
 			u.kill(d, false) // if it is not the process that was started, but one of a wrapper's: it must not serve beside this one
 		}
 		d.standby.resign()

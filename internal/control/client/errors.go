@@ -44,7 +44,7 @@ const (
 )
 
 // UpgradeError says that an upgrade failed. Nothing has changed, and the generation that was
-// asked for it serves on, or again, unless the daemon has been asked to end meanwhile.
+// asked for it serves on, or again, unless the daemon has been asked to end meanwhile, or nobody serves: see Serves.
 type UpgradeError struct {
 	PID        int // of the generation that was asked
 	Generation int // the same; 0 where its number is not known
