@@ -2,7 +2,6 @@ package gozd
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 
@@ -10,32 +9,31 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/activation"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/check"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/engine"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/logging"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/printable"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/supervise"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
 )
 
-// errPrinted stands for an error that has been told to whoever is to know.
-var errPrinted = errors.New("printed")
-
 // daemonize does what the command line says. It returns a daemon in the process
 // that is to serve, and otherwise the status to exit with.
 func daemonize(arg0 string) (*Daemon, int) {
-	if made.Load() { // before a process that was detached could detach again
-		printError(Defaults.Verbose, errSecond)
+	if engine.Made() { // before a process that was detached could detach again
+		logging.PrintError(Defaults.Verbose, engine.ErrSecond)
 		return nil, statusFailed
 	}
 	a, err := parseArguments(Defaults)
 	if err != nil {
 		verbose := a != nil && a.verbose
-		printError(verbose, err)
+		logging.PrintError(verbose, err)
 		return nil, statusUsage
 	}
 	d, status, err := a.run(arg0)
 	if err != nil {
-		if err != errPrinted { //nolint:errorlint // it is this very error
-			printError(a.verbose, err)
+		if err != engine.ErrPrinted { //nolint:errorlint // it is this very error
+			logging.PrintError(a.verbose, err)
 		}
 		return nil, statusFailed
 	}
@@ -67,16 +65,16 @@ func (a *arguments) run(arg0 string) (*Daemon, int, error) {
 
 // detach starts the daemon in the background, and returns when it is ready.
 func (a *arguments) detach(arg0 string) error {
-	binary, err := absoluteBinary(arg0)
+	binary, err := process.FindBinary(arg0)
 	if err != nil {
 		return err
 	}
-	sockets, err := activated()
+	sockets, err := activation.Inherited()
 	if err != nil {
 		return err
 	}
 	log := ""
-	if conf, err := (&Daemon{opts: Options{Config: a.config}}).loadConfig(); err == nil { // or the daemon says what is wrong with it
+	if conf, err := engine.LoadConfig(a.config); err == nil { // or the daemon says what is wrong with it
 		log = conf.Daemon.Log
 	}
 	pid, err := process.Detach(binary, log, func(first int) ([]*os.File, []string) { return activation.Pass(sockets, first) })
@@ -115,7 +113,7 @@ func (a *arguments) control() error {
 // say tells what has been done to whoever asks for gozd's own log.
 func (a *arguments) say(format string, args ...any) {
 	if a.verbose {
-		fmt.Fprintln(os.Stderr, markLog+printable.Line(fmt.Sprintf(format, args...)))
+		fmt.Fprintln(os.Stderr, logging.MarkLog+printable.Line(fmt.Sprintf(format, args...)))
 	}
 }
 

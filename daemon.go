@@ -1,120 +1,17 @@
 package gozd
 
 import (
-	"crypto/tls"
-	"io/fs"
-	"log/slog"
+	"errors"
 	"net"
-	"os"
-	"os/signal"
-	"sync"
-	"sync/atomic"
-	"time"
 
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/early"
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/handover"
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/report"
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/runfiles"
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/supervise"
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/tickets"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/engine"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
 )
 
 // Daemon is one generation of a daemon: the sockets of its groups, and its way
 // from the start to the exit. Its methods are safe for concurrent use. There can
 // be one in a process.
-type Daemon struct {
-	opts       Options
-	log        *slog.Logger
-	logging    bool   // log is set up
-	binary     string // absolute
-	conf       *cfg.Config
-	up         *upgrade.Upgrader
-	files      *runfiles.Files
-	created    []upgrade.Socket  // sockets that this process has made, and not inherited
-	super      *supervise.Client // nil without a supervisor
-	onTerminal bool              // it was started on one
-	managed    bool              // the supervisor speaks to systemd
-	watcher    string            // who watches this process, which has no supervisor; "" for nobody
-	report     *report.Writer    // to whoever started this process; may be nil
-
-	// endProcess has a process whose program does not take notice of its end
-	// exit by itself: that of Daemonize, not that of New.
-	endProcess bool
-
-	gate     chan struct{} // closed when this generation is ready: Accept begins
-	release  chan struct{} // closed when Accept may return to a program that is to end
-	exit     chan struct{}
-	signals  chan os.Signal // until watchSignals
-	upgrades chan struct{}  // has a value when wanted may be true
-	settled  chan struct{}  // closed when becomeReady has done all that it does, or has failed
-	done     chan struct{}  // closed when the generation has nothing left to do
-
-	fds      process.Reserve   // descriptors for upgrades
-	shadowed map[string][]byte // what env_file has replaced in the environment
-
-	tickets  *tickets.Rotator   // of the secrets of TLS sessions; nil without any
-	receiver *handover.Receiver // of connections from older generations
-	control  controlSocket
-
-	upgrading sync.Mutex     // held by Upgrade
-	asking    chan struct{}  // has a value while OnUpgrade runs
-	reopening sync.Mutex     // held by reopen
-	passing   sync.WaitGroup // the channels from older generations go to the successor
-	switching sync.Mutex     // held while listeners stop to accept, and while they resume
-
-	groups map[string]*group // complete when New returns, like order
-	order  []*group          // as in the configuration
-
-	mu             sync.Mutex // guards what follows, and used and open of the groups
-	term           *term
-	phase          phase
-	entered        time.Time       // when it was entered
-	why            reason          // of leaving
-	hurried        bool            // it ends under stop_timeout
-	stopRequested  bool            // it has been asked to end, and will not serve again
-	successor      int             // PID of the next generation, once it serves
-	nextStart      uint64          // its start time; 0 if unknown
-	settledNext    <-chan struct{} // closed when everybody can know of it; nil before
-	failures       int             // upgrades that failed
-	failure        string          // why the last one did
-	last           bool            // its successor has died, and it cannot serve again: nobody else removes the files
-	died           error           // of the last successor that died, so that this generation serves again
-	reopened       bool            // the log has been reopened since the last upgrade began
-	since          time.Time
-	wanted         bool               // an upgrade has been asked for by a signal, and has not begun
-	forwarded      map[os.Signal]bool // what forwardToSuccessor has passed on
-	watched        []chan os.Signal   // of each kind of signal; see watchSignal
-	attempt        *attempt           // the upgrade in progress; nil if there is none
-	drainage       drainage
-	candidate      *candidate    // of the successor; nil if there is none
-	candidateOver  chan struct{} // closed when its probation is over
-	probationUntil time.Time     // the end of this generation's own
-	upgradePassed  bool          // an upgrade of this generation has succeeded
-	lastSeconds    *float64      // that the last upgrade took which succeeded; nil if there was none
-	err            error
-	deadline       *time.Timer // for becoming ready
-}
-
-// group is one group of the configuration with its socket.
-type group struct {
-	conf  *cfg.Group
-	ln    *listen.Listener
-	face  net.Listener // what the program gets: ln, or TLS around it
-	tls   *tls.Config  // of face; nil without TLS
-	own   bool         // its socket is not inherited
-	bound bool         // nobody can connect yet: see listenOnAll
-	used  bool         // the program has taken it
-	open  bool         // it is being accepted on
-
-	file fs.FileInfo // of a Unix socket, as it was when this process took the socket; nil if there was none
-
-	activated bool   // systemd has the socket too, and keeps it
-	stored    string // the name under which systemd is to keep it; "" if it is not
-}
+type Daemon struct{ engine *engine.Engine }
 
 // New makes this process a daemon by the configuration, like [Daemonize] but
 // without flags, detaching and exiting: errors are returned, and who starts the
@@ -127,72 +24,70 @@ type group struct {
 // A process calls New or Daemonize, and once: another call fails.
 // Where somebody watches the process, such as systemd, a daemon of New refuses to be upgraded: it has no supervisor, and the
 // service would end with it. See [ErrWatched].
-func New(opts Options) (*Daemon, error) {
-	return newDaemon(opts, false)
-}
-
-// made says that this process has made a Daemon. A second one would have the first one's descriptors and signals, and a
-// process that was detached would detach again, and so on.
-var made atomic.Bool
+func New(opts Options) (*Daemon, error) { return newDaemon(opts, false) }
 
 func newDaemon(opts Options, endProcess bool) (*Daemon, error) {
-	if made.Swap(true) {
-		return nil, errSecond
-	}
-	d := &Daemon{
-		onTerminal: supervise.OnTerminal() && supervise.HasTerminal(),
-		opts:       opts,
-		log:        opts.Logger,
-		endProcess: endProcess,
-		gate:       make(chan struct{}),
-		release:    make(chan struct{}),
-		exit:       make(chan struct{}),
-		signals:    early.Generation,
-		upgrades:   make(chan struct{}, 1),
-		settled:    make(chan struct{}),
-		done:       make(chan struct{}),
-		asking:     make(chan struct{}, 1),
-		groups:     make(map[string]*group),
-		forwarded:  make(map[os.Signal]bool),
-		entered:    processBegan,
-		term:       newTerm(),
-	}
-	early.CatchGeneration() // before anything slow: a signal that comes too early must wait, not kill
-	stage, err := d.start()
+	opts.Config = opts.config()
+	e, err := engine.New(engine.Options(opts), endProcess)
 	if err != nil {
-		signal.Stop(d.signals)
-		d.report.Fail(stage, err)
-		d.abandon()
-		early.RestoreStderr(false) // whoever waits for this process writes on what it has written
-		if endProcess {
-			d.printFailure(stage, err)
-			err = errPrinted
-		}
 		return nil, err
 	}
-	d.watchSignals()
-	go d.watchUpgrades()
-	go d.watchSupervisor()
-	return d, nil
+	return &Daemon{e}, nil
 }
 
 // Exit returns the channel that asks the program to end. It delivers one value
 // when this generation has nothing left to do, waits at most a second for it to
 // be received, and is closed then. A second later Accept on the group's listeners
 // returns, so that what waits for a Serve to return can end too.
-func (d *Daemon) Exit() <-chan struct{} { return d.exit }
+func (d *Daemon) Exit() <-chan struct{} { return d.engine.Exit() }
 
 // Err returns why this generation ended, once Exit is closed: nil after an
 // upgrade or a stop, and otherwise the reason for which it never became ready.
-func (d *Daemon) Err() error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.err
-}
+func (d *Daemon) Err() error { return d.engine.Err() }
 
 // Generation returns the number of this process in the line of generations,
 // from 1.
-func (d *Daemon) Generation() int { return d.up.Manifest().Generation }
+func (d *Daemon) Generation() int { return d.engine.Generation() }
 
 // PIDFile returns the absolute path of the PID file.
-func (d *Daemon) PIDFile() string { return d.conf.Daemon.PIDFile }
+func (d *Daemon) PIDFile() string { return d.engine.PIDFile() }
+
+// Listen returns the listener of a group, as the package's [Listen] does.
+func (d *Daemon) Listen(group string) (net.Listener, error) { return d.engine.Listen(group) }
+
+// Ready says that the program has warmed up and is ready to serve, in a program
+// that has set Options.ManualReady. It returns when this process serves, be it on
+// probation, or an error when it cannot: then this generation ends, as one does that is not ready in time. In other programs, and when called again, it does nothing.
+// Groups that nobody accepts on yet are no obstacle: their clients wait.
+func (d *Daemon) Ready() error { return d.engine.Ready() }
+
+// Upgrade starts the newest binary with the newest configuration as the next
+// generation, and returns when that one serves. Then this generation drains, and
+// Exit will ask the program to end. Should the new generation die while this one drains, this one serves again, and can be
+// upgraded again; see Options.OnResume. If that happens before everybody could know of the new one, it is an error.
+//
+// When it fails, the error is an *[UpgradeError] that says why, and this generation serves on as if nothing had happened, except at
+// the stage "lost": then nobody serves. ErrNotServing is
+// returned in a generation that does not serve, and ErrNotSupported where the
+// platform cannot do it. Upgrades run one at a time; a call waits for the one
+// before it, and fails with ErrNotServing if that one succeeded.
+func (d *Daemon) Upgrade() error {
+	err := d.engine.Upgrade()
+	if failed := (*upgrade.Error)(nil); errors.As(err, &failed) {
+		return (*UpgradeError)(failed)
+	}
+	return err
+}
+
+// Rollback ends the upgrade that is on probation, as a failed health check would: the
+// new generation accepts nothing more, its idle connections come back, and it ends. It returns when that is so,
+// and nil then. The error is [ErrNoProbation] if there is none, or not any more.
+func (d *Daemon) Rollback() error { return d.engine.Rollback() }
+
+// Stop accepts nothing more, lets requests finish for stop_timeout, and then asks
+// the program to end. It returns at once. In a generation that drains already it
+// shortens the time left. An upgrade in progress is given up.
+func (d *Daemon) Stop() { d.engine.Stop() }
+
+// Quit is Stop with drain_timeout.
+func (d *Daemon) Quit() { d.engine.Quit() }

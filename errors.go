@@ -3,6 +3,7 @@ package gozd
 import (
 	"errors"
 
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/engine"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
 )
 
@@ -12,11 +13,11 @@ var ErrNotDaemonized = errors.New("gozd: Daemonize has not been called")
 
 // ErrUnknownGroup is returned by Listen and RegistHandler for a group that the
 // configuration does not have. The error's text names those that it has.
-var ErrUnknownGroup = errors.New("no such group in the configuration")
+var ErrUnknownGroup = engine.ErrUnknownGroup
 
 // ErrGroupInUse is returned by Listen and RegistHandler for a group that has a
 // listener or a handler already.
-var ErrGroupInUse = errors.New("the group is in use already")
+var ErrGroupInUse = engine.ErrGroupInUse
 
 // ErrHandlerType is returned by RegistHandler for a handler whose type does not
 // fit the group's mode.
@@ -24,11 +25,11 @@ var ErrHandlerType = errors.New("wrong type of handler")
 
 // ErrNotServing is returned by Upgrade in a generation that is not ready yet, is
 // draining, or has been asked to stop.
-var ErrNotServing = errors.New("gozd: this generation does not serve")
+var ErrNotServing = engine.ErrNotServing
 
 // ErrNotSupported is returned by Upgrade on platforms that cannot pass sockets
 // to a new process, such as Windows.
-var ErrNotSupported = upgrade.ErrNotSupported
+var ErrNotSupported = engine.ErrNotSupported
 
 // UpgradeError is the error of Upgrade where a new process failed, or the program refused. This generation serves on, as if nothing had
 // happened; at the stage "serving" it serves again, and at "lost" nobody serves.
@@ -49,7 +50,7 @@ func (e *UpgradeError) Unwrap() error { return e.Err }
 
 // ErrWatched is wrapped by the error of Upgrade in a process that somebody watches, such as systemd or a container runtime, and
 // that has no supervisor: the service would end with it. The error's text says who, and what to do.
-var ErrWatched = errors.New("this process is watched, and the service would end with it")
+var ErrWatched = engine.ErrWatched
 
-// errSecond is returned to a program that makes a Daemon in a process that has had one.
-var errSecond = errors.New("gozd: this process has made a Daemon before: Daemonize or New is called once")
+// ErrNoProbation is returned by Rollback when no upgrade is on probation.
+var ErrNoProbation = engine.ErrNoProbation

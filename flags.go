@@ -3,12 +3,8 @@ package gozd
 import (
 	"flag"
 	"fmt"
-	"io"
-	"os"
 	"slices"
 	"strings"
-
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/printable"
 )
 
 // The exit statuses of Daemonize.
@@ -63,18 +59,4 @@ func parseArguments(opts Options) (*arguments, error) {
 		flag.Parse() // on an error it prints the usage and exits with status 2
 	}
 	return a, a.check()
-}
-
-// printError prints one line for each line of err: with the mark of gozd's own
-// log if that is shown, else with the program's name.
-func printError(verbose bool, err error) { fprintError(os.Stderr, os.Args[0], verbose, err) }
-
-func fprintError(w io.Writer, arg0 string, verbose bool, err error) {
-	mark := arg0[strings.LastIndexByte(arg0, os.PathSeparator)+1:] + ": "
-	if verbose {
-		mark = markError
-	}
-	for line := range strings.Lines(printable.Text(err.Error())) {
-		_, _ = fmt.Fprintf(w, "%s%s\n", mark, strings.TrimSuffix(line, "\n"))
-	}
 }

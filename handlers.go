@@ -2,6 +2,7 @@ package gozd
 
 import (
 	"fmt"
+	"net"
 	"net/http"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
@@ -20,39 +21,40 @@ import (
 // [ErrUnknownGroup], [ErrGroupInUse] and [ErrHandlerType]; after one nothing is
 // served.
 func (d *Daemon) RegistHandler(group, name string, handler any) error {
-	g, err := d.lookup(group)
+	mode, err := d.engine.Mode(group)
 	if err != nil {
 		return err
 	}
-	serve, err := serverOf(g, handler)
+	serve, err := serverOf(mode, handler)
 	if err != nil {
 		return fmt.Errorf("gozd: handler %q: group %s: %w", name, group, err)
 	}
-	if _, err := d.take(group); err != nil {
+	ln, err := d.engine.Listen(group)
+	if err != nil {
 		return err
 	}
-	go d.serveGroup(g, name, serve)
+	go func() { d.engine.ServeEnded(group, name, serve(ln)) }()
 	return nil
 }
 
-// serverOf returns what serves g with handler.
-func serverOf(g *group, handler any) (func() error, error) {
-	if g.conf.Mode == cfg.TCP {
+// serverOf returns what serves a group of that mode with handler.
+func serverOf(mode cfg.Mode, handler any) (func(net.Listener) error, error) {
+	if mode == cfg.TCP {
 		h, ok := handler.(func(Conn))
 		if !ok || h == nil {
 			return nil, fmt.Errorf("%w: mode tcp takes a func(gozd.Conn), not %T", ErrHandlerType, handler)
 		}
-		return func() error { return tcpx.Serve(g.face, h) }, nil
+		return func(ln net.Listener) error { return tcpx.Serve(ln, h) }, nil
 	}
 	h, ok := httpHandler(handler)
 	if !ok {
 		return nil, fmt.Errorf("%w: mode %s takes an http.Handler or a func(http.ResponseWriter, *http.Request), not %T",
-			ErrHandlerType, g.conf.Mode, handler)
+			ErrHandlerType, mode, handler)
 	}
-	if g.conf.Mode == cfg.FCGI {
-		return func() error { return fcgix.Serve(g.face, h) }, nil
+	if mode == cfg.FCGI {
+		return func(ln net.Listener) error { return fcgix.Serve(ln, h) }, nil
 	}
-	return func() error { return httpx.Serve(g.face, h) }, nil
+	return func(ln net.Listener) error { return httpx.Serve(ln, h) }, nil
 }
 
 func httpHandler(handler any) (http.Handler, bool) {
@@ -63,12 +65,4 @@ func httpHandler(handler any) (http.Handler, bool) {
 		return http.HandlerFunc(h), h != nil
 	}
 	return nil, false
-}
-
-func (d *Daemon) serveGroup(g *group, name string, serve func() error) {
-	err := serve()
-	if d.drains() {
-		return // that is how it should end
-	}
-	d.log.Error("group is not served any more", "group", g.conf.Name, "handler", name, "error", err)
 }

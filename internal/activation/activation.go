@@ -10,6 +10,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/fdpass"
@@ -27,6 +28,10 @@ type Socket struct {
 	Listener net.Listener // nil only for a stored one that is of no use
 	file     *os.File     // another descriptor of it, for Pass; nil without Listener
 }
+
+// Inherited are the sockets that systemd has passed to this process, taken at the first call. Later generations
+// inherit them like all others.
+var Inherited = sync.OnceValues(Take)
 
 // Take returns the sockets, and removes what announces them from the environment. Call it
 // once, before any process is started and any descriptor is opened.

@@ -9,13 +9,13 @@ const (
 	BeforeDescriptors = "before-descriptors" // child, internal/upgrade/upgrader.go: the bootstrap message has not been read
 	Configuration     = "configuration"      // child, start.go: it knows its parent, and checks the configuration
 	Listen            = "listen"             // child, start.go: before it claims its sockets
-	BeforeReady       = "before-ready"       // child, ready.go: all groups are being accepted on, nobody knows yet
+	BeforeReady       = "before-ready"       // child, engine/ready.go: all groups are being accepted on, nobody knows yet
 	OnProbation       = "on-probation"       // child, probation.go: it serves beside its parent
-	PIDWritten        = "pid-written"        // child, ready.go: the PID file names it, its parent has not been told
+	PIDWritten        = "pid-written"        // child, engine/ready.go: the PID file names it, its parent has not been told
 	Reported          = "reported"           // child, internal/upgrade/upgrader.go: its report says that it is ready, its parent has not been replaced
-	TookOver          = "took-over"          // child, ready.go: its parent has been replaced, the state file is the old one
+	TookOver          = "took-over"          // child, engine/ready.go: its parent has been replaced, the state file is the old one
 	HandingOver       = "handing-over"       // child, internal/handover: it has a connection, and has not answered
-	Draining          = "draining"           // parent, leave.go: it accepts nothing any more
+	Draining          = "draining"           // parent, engine/leave.go: it accepts nothing any more
 )
 
 // Dir is the environment variable that names the directory in which a test asks.

@@ -1,0 +1,23 @@
+package engine
+
+import (
+	"errors"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
+)
+
+// The errors of package gozd, which has their contracts.
+var (
+	ErrUnknownGroup = errors.New("no such group in the configuration")
+	ErrGroupInUse   = errors.New("the group is in use already")
+	ErrNotServing   = errors.New("gozd: this generation does not serve")
+	ErrNotSupported = upgrade.ErrNotSupported
+	ErrWatched      = errors.New("this process is watched, and the service would end with it")
+	ErrNoProbation  = errors.New("gozd: no upgrade is on probation")
+
+	// ErrSecond is returned to a program that makes an Engine in a process that has had one.
+	ErrSecond = errors.New("gozd: this process has made a Daemon before: Daemonize or New is called once")
+
+	// ErrPrinted stands for an error that has been told to whoever is to know.
+	ErrPrinted = errors.New("printed")
+)

@@ -1,0 +1,204 @@
+package engine
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"slices"
+	"strings"
+	"syscall"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/activation"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/check"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/socket"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/supervise"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
+)
+
+// findManager notes whether systemd hears what the supervisor says. The program may have removed the variable since
+// generation 1 has seen it.
+func (e *Engine) findManager() {
+	e.managed = e.super != nil && (e.up.Manifest().Managed || os.Getenv("NOTIFY_SOCKET") != "")
+}
+
+// nameStored returns the name under which systemd keeps the socket of a group when this generation is gone; "" if it
+// does not.
+func (e *Engine) nameStored(g *cfg.Group) string {
+	if !e.conf.Daemon.FDStore || !e.managed {
+		return ""
+	}
+	name, err := activation.StoredName(g.Name, g.Listen.String())
+	if err != nil {
+		e.log.Warn("the socket does not outlive the daemon", "group", g.Name, "error", err)
+	}
+	return name
+}
+
+// warnOfStore says once that fdstore is asked for in vain.
+func (e *Engine) warnOfStore() {
+	asked := e.conf.Daemon.FDStore
+	e.up.SetManaged(e.managed, asked)
+	if asked && !e.managed && !e.up.Manifest().Storing {
+		e.log.Warn("fdstore has no effect: it needs systemd, a unit with Type=notify, and a supervisor")
+	}
+}
+
+// storeSockets has systemd keep this generation's sockets, and no others of the daemon's. It reports whether any are kept; where
+// that cannot be changed, what is kept stays so.
+func (e *Engine) storeSockets() bool {
+	var sockets []supervise.Socket
+	for _, g := range e.order {
+		if g.stored != "" {
+			sockets = append(sockets, supervise.Socket{Name: g.stored, Socket: g.ln})
+		}
+	}
+	if len(sockets) == 0 {
+		return false
+	}
+	if err := e.super.Keep(e.signed(supervise.Event{}), sockets); err != nil {
+		e.log.Warn("systemd is not told which sockets to keep", "error", err)
+	}
+	return true
+}
+
+// storedSockets are those of an earlier life of the daemon that this process may take, as a successor knows
+// inherited ones: ID is the name. One that a socket unit passes, too, is not among them, nor one whose file is gone: nobody
+// would find it. The service's user can have systemd keep any descriptor of his under any name: of a Unix socket the
+// name is believed only where the kernel says that it is bound to that very file.
+func storedSockets() []upgrade.Socket {
+	sockets, err := activation.Inherited()
+	if err != nil {
+		return nil // has been reported with the configuration
+	}
+	var stored []upgrade.Socket
+	for _, s := range sockets {
+		group, address, ok := s.Stored()
+		if !ok || s.Listener == nil || fromSystemd(group) != nil {
+			continue
+		}
+		bound := addressOf(s.Listener)
+		isNew := !slices.ContainsFunc(stored, func(o upgrade.Socket) bool { return o.ID == s.Name })
+		if isNew && (bound.Network != "unix" || isBound(s.Listener, address)) {
+			stored = append(stored, upgrade.Socket{ID: s.Name, Group: group, Network: bound.Network, Address: address, Bound: bound.Address})
+		}
+	}
+	return stored
+}
+
+// isBound reports whether clients find the socket of a listener at path.
+func isBound(ln net.Listener, path string) bool {
+	conn, ok := ln.(syscall.Conn)
+	return ok && ln.Addr().String() == path && socket.IsBound(conn, path)
+}
+
+// refuseStored takes from the groups the stored sockets that are not theirs to take: systemd has a socket for the group in
+// a unit, or the file is neither the configured user's, who is all that a stored socket comes from, nor that of socket_owner. Root
+// would give such a file away.
+func (e *Engine) refuseStored(matches []*upgrade.Socket) error {
+	for i, m := range matches {
+		if m == nil {
+			continue
+		}
+		g := &e.conf.Groups[i]
+		mine := m.Network != "unix"
+		if !mine {
+			uid, _, err := check.Owner(e.conf, g)
+			if err == nil {
+				mine, err = e.isUsers(m.Bound, uid)
+			}
+			if err != nil {
+				return err
+			}
+		}
+		if fromSystemd(g.Name) != nil || !mine {
+			e.log.Warn("a stored socket is not the group's", "group", g.Name, "name", m.ID)
+			matches[i] = nil
+		}
+	}
+	return nil
+}
+
+// isUsers reports whether a socket's file belongs to whom this process is going to be, or to or, whose it is to be. Where it stays who it is, nobody
+// but itself has had systemd keep the socket.
+func (e *Engine) isUsers(path string, or int) (bool, error) {
+	id, err := check.Identity(e.conf)
+	if err != nil || id == nil || os.Geteuid() != 0 || strings.HasPrefix(path, "@") {
+		return err == nil, err
+	}
+	now, err := socket.Access(path)
+	return err == nil && (now.UID == id.UID || now.UID == or), nil
+}
+
+// takeStored makes the socket of an earlier life this daemon's. An upgrade may have been in progress when that ended.
+func (e *Engine) takeStored(match, now upgrade.Socket, opts socket.Options) (socket.Listener, error) {
+	ln, err := ownStored(match.ID)
+	if err != nil {
+		return nil, err
+	}
+	if now.Network == "unix" {
+		err = setSocketAccess(ln, now.Address, opts)
+	} else {
+		err = socket.AllowSharing(ln, false)
+	}
+	if err == nil {
+		err = e.up.Add(now, ln)
+	}
+	if err != nil {
+		_ = ln.Close()
+		return nil, err
+	}
+	return ln, nil
+}
+
+func ownStored(name string) (socket.Listener, error) {
+	sockets, err := activation.Inherited()
+	if err != nil {
+		return nil, err
+	}
+	i := slices.IndexFunc(sockets, func(s activation.Socket) bool { return s.Name == name && s.Listener != nil })
+	if i < 0 {
+		return nil, fmt.Errorf("systemd has not passed %s", name)
+	}
+	ln, ok := sockets[i].Own().(socket.Listener)
+	if !ok {
+		return nil, fmt.Errorf("%s is no socket", name)
+	}
+	return ln, nil
+}
+
+// discardStored ends the stored sockets that no group takes, before their addresses may be needed. systemd is told to
+// forget them when this generation serves.
+func (e *Engine) discardStored(matches []*upgrade.Socket) {
+	sockets, _ := activation.Inherited() // has been reported with the configuration
+	taken := make(map[string]bool)
+	for _, m := range matches {
+		if m != nil {
+			taken[m.ID] = true
+		}
+	}
+	for _, s := range sockets {
+		switch {
+		case !s.IsStored():
+		case taken[s.Name] && s.Listener != nil:
+			taken[s.Name] = false // another of the name is not
+		default:
+			e.discard(s)
+		}
+	}
+}
+
+// discard ends a stored socket. Its file goes with it only if it is the one that the socket is bound to, and the
+// user's: he has made up the name.
+func (e *Engine) discard(s activation.Socket) {
+	_, address, _ := s.Stored()
+	isOurs := slices.ContainsFunc(e.conf.Groups, func(g cfg.Group) bool { return g.Listen.Address == address })
+	if strings.HasPrefix(address, "/") && !isOurs && s.Listener != nil && isBound(s.Listener, address) {
+		file := socket.File(address)
+		if users, err := e.isUsers(address, -1); err == nil && users && file != nil {
+			_ = socket.RemoveFile(address, file)
+		}
+	}
+	s.Discard()
+	e.log.Info("a socket of an earlier life is not needed any more", "name", s.Name)
+}

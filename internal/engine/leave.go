@@ -1,0 +1,300 @@
+package engine
+
+import (
+	"errors"
+	"os"
+	"os/signal"
+	"sync"
+	"time"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/server"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/fault"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
+)
+
+// exitGrace is how long a program may take to receive from the exit channel, and
+// then until Accept returns to it.
+const exitGrace = time.Second
+
+// reason is why a generation leaves. It decides how long connections may take.
+type reason string
+
+const (
+	replaced reason = "upgrade" // by its successor: drain_timeout
+	quitting reason = "quit"    // drain_timeout
+	stopping reason = "stop"    // stop_timeout
+
+	// rolledBack is only told: such a generation drains as if it were stopped.
+	rolledBack reason = "rollback"
+)
+
+// relieveWait is how long the generation that stands by may take to let go when the daemon ends. It
+// needs a millisecond, unless it is stopped.
+const relieveWait = time.Second
+
+func (r reason) timeout(g *cfg.Group) time.Duration {
+	if r == stopping {
+		return g.StopTimeout
+	}
+	return g.DrainTimeout
+}
+
+// Stop drains with stop_timeout, and ends this generation.
+func (e *Engine) Stop() { e.leave(stopping, draining) }
+
+// Quit is Stop with drain_timeout.
+func (e *Engine) Quit() { e.leave(quitting, draining) }
+
+// leave begins to drain, in that phase, or hurries a drain that has begun.
+func (e *Engine) leave(why reason, as phase) {
+	e.mu.Lock()
+	before := e.phase
+	if before == serving {
+		e.enterLocked(as)
+		e.why = why
+	}
+	again := e.hurried // a terminal's and a supervisor's signal are one request
+	e.hurried = again || why == stopping && (before == serving || before.drains())
+	e.stopRequested = e.stopRequested || why != replaced
+	t := e.term
+	e.mu.Unlock()
+	switch before {
+	case onProbation:
+		go e.rollBackOrStop()
+	case starting:
+		e.fail(upgrade.StageStart, errors.New("asked to end before it was ready"))
+	case serving:
+		e.beginDrain(why) // whoever follows the drain sees this moment
+		e.notifyDraining(why)
+		t.stopServing()
+		go e.finish(t, why)
+	default:
+		if why != replaced {
+			go e.resign(t)
+		}
+		if why == stopping && !again {
+			go e.hurryDrain(t)
+		}
+	}
+}
+
+// finish drains every group and ends the generation, unless it serves again meanwhile.
+func (e *Engine) finish(t *term, why reason) {
+	<-e.settled
+	e.tickets.Stop()
+	e.fds.Release()
+	last := why != replaced && e.endAll(why)
+	if last {
+		e.up.Relieve(relieveWait)                    // its sockets must not be open when this process empties their queues
+		if err := e.removeAllSockets(); err != nil { // before the last of their clients are accepted
+			e.log.Warn("socket not removed", "error", err)
+		}
+		e.receiver.Close()
+		for _, g := range e.order {
+			g.ln.CloseIdle()
+			if !g.outlives() { // or the clients in the queue would not wait for the next start, and nobody could connect to it any more
+				g.ln.EmptyQueue()
+			}
+		}
+	} else if !e.standsBy() {
+		e.files.Leave() // they are the successor's now
+	}
+	e.drain(t, why, !last)
+	end := e.progress()
+	e.standAWhile(t)
+	if !e.endTerm(t) {
+		return
+	}
+	e.endDrain(end)
+	if e.isLast() && e.files.Retake() == nil { // or it has been started again
+		last = true
+		if err := e.removeAllSockets(); err != nil {
+			e.log.Warn("socket not removed", "error", err)
+		}
+	}
+	if last {
+		e.leaveControl()
+		e.removeFiles()
+	}
+	isWithin(2*settledWait, e.passing.Wait) // a successor that is stopped takes nothing
+	isWithin(otherWait, e.up.AwaitParent)
+	e.awaitSuccessor()
+	e.closeControl() // until now whoever looks for the daemon may still have found this generation
+	e.log.Info("done", "reason", string(why))
+	close(e.done)
+	e.sayGoodbye()
+}
+
+func (e *Engine) isLast() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.last
+}
+
+// otherWait is how long this generation waits, when it ends, for what another one does in an instant, unless it is stopped or hangs.
+const otherWait = time.Second
+
+// isWithin calls wait, and reports whether it has returned in time.
+func isWithin(limit time.Duration, wait func()) bool {
+	returned := make(chan struct{})
+	go func() {
+		defer close(returned)
+		wait()
+	}()
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	select {
+	case <-returned:
+		return true
+	case <-timer.C:
+		return false
+	}
+}
+
+// endAll has the older generations end too, gives up an upgrade in progress, and
+// reports whether this generation is the daemon's last. It is not when the upgrade
+// has just succeeded: then the successor is asked to end in its place.
+func (e *Engine) endAll(why reason) (last bool) {
+	sig := sigStop
+	if why == quitting {
+		sig = sigQuit
+	}
+	// A parent that has not seen yet that this process serves would take the signal
+	// for the end of its upgrade, and kill its successor: this process. One that does not see it for so long is stopped,
+	// and finds out what has become of its successor when it goes on.
+	isWithin(otherWait, e.up.AwaitParent)
+	e.signalAncestors(sig)
+	e.abandonProbation()
+	e.up.Stop()
+	e.upgrading.Lock() // an upgrade in progress ends at once after Stop
+	defer e.upgrading.Unlock()
+	e.mu.Lock()
+	pid := e.successor
+	e.mu.Unlock()
+	if pid != 0 {
+		e.signalSuccessor(pid, sig)
+	}
+	return pid == 0
+}
+
+// drain drains all groups, and the program's hooks, at the same time. It does nothing when this generation serves again, and
+// returns when it does.
+func (e *Engine) drain(t *term, why reason, isReplaced bool) {
+	before := make([]listen.Stats, len(e.order)) // connections begin to move as soon as it stops
+	for i, g := range e.order {
+		before[i] = g.ln.Stats()
+	}
+	if !e.stopAccepting(t, why) {
+		return
+	}
+	e.callHooks(t, isReplaced)
+	limit, cancel := t.limit(why, func(r reason) time.Duration { return longest(e.conf, r) })
+	defer cancel()
+	var wg sync.WaitGroup
+	for i, g := range e.order {
+		wg.Go(func() { e.drainGroup(t, g, why, before[i]) })
+	}
+	fault.At(fault.Draining)
+	wg.Wait()
+	t.endEarly()
+	e.drainHooks(limit, t, why)
+}
+
+// hurryDrain has a drain that has begun, or is about to, end within the time of a stop.
+func (e *Engine) hurryDrain(t *term) {
+	e.switching.Lock()
+	defer e.switching.Unlock()
+	if e.now() != t {
+		return
+	}
+	e.beginDrain(stopping)
+	for _, g := range e.order {
+		g.ln.Hurry()
+	}
+	t.hurry()
+}
+
+// stopAccepting reports false when it is too late: this generation serves again.
+func (e *Engine) stopAccepting(t *term, why reason) bool {
+	e.switching.Lock()
+	defer e.switching.Unlock()
+	if e.now() != t {
+		return false
+	}
+	e.beginDrain(why)
+	for _, g := range e.order {
+		if why == stopping {
+			g.ln.Hurry()
+		}
+		g.ln.StopAccepting()
+	}
+	t.beginLeft()
+	return true
+}
+
+func (e *Engine) drainGroup(t *term, g *group, why reason, before listen.Stats) {
+	ctx, cancel := t.limit(why, func(r reason) time.Duration { return r.timeout(g.conf) })
+	defer cancel()
+	took := g.ln.AwaitDrained(ctx).Took
+	if e.now() != t {
+		return
+	}
+	r := g.ln.Stats().Since(before)
+	log := e.log.Info
+	if r.Cut > 0 {
+		log = e.log.Warn
+	}
+	log("drain finished", "group", g.conf.Name, "reason", string(t.reason(why)), "moved", r.Moved,
+		"ended", r.Ended, "cut", r.Cut, "took", took.Round(time.Millisecond))
+}
+
+// removeFiles removes what the daemon leaves in the file system, at its very end.
+func (e *Engine) removeFiles() {
+	server.RemoveStale(e.PIDFile())
+	if err := e.files.Remove(); err != nil {
+		e.log.Warn("PID file not removed", "error", err)
+	}
+}
+
+// sayGoodbye asks the program to end, and ends a process whose program does not
+// listen.
+func (e *Engine) sayGoodbye() {
+	timer := time.NewTimer(exitGrace)
+	defer timer.Stop()
+	select {
+	case e.exit <- struct{}{}:
+	case <-timer.C:
+		if e.endProcess {
+			os.Exit(0)
+		}
+	}
+	close(e.exit)
+	if e.replacedBy() != nil {
+		// What is meant for the daemon must not kill a program that cleans up after its generation. Nobody receives
+		// them, so they are dropped.
+		signal.Notify(make(chan os.Signal, 1), sigUpgrade, sigReopen)
+	}
+	e.unwatchSignals()
+	// The program has a moment to return from main. Only then may Serve return
+	// in its other goroutines, where log.Fatal may be waiting for it.
+	time.AfterFunc(exitGrace, func() { close(e.release) })
+}
+
+// stopWait is the longest that a stop takes.
+func (e *Engine) stopWait() time.Duration {
+	return longest(e.conf, stopping) + endMargin
+}
+
+// endMargin is for what comes after the longest timeout: cutting, and the program's own end.
+const endMargin = 5 * exitGrace
+
+// longest is the most time that any group allows.
+func longest(conf *cfg.Config, why reason) time.Duration {
+	most := time.Duration(0)
+	for i := range conf.Groups {
+		most = max(most, why.timeout(&conf.Groups[i]))
+	}
+	return most
+}

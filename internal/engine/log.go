@@ -1,0 +1,30 @@
+package engine
+
+import (
+	"os"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/logging"
+)
+
+// setLogger sets the logger, which says of each line who writes it.
+func (e *Engine) setLogger(format cfg.LogFormat) {
+	if e.log == nil {
+		e.log = logging.New(os.Stderr, e.opts.Verbose, format)
+	}
+	e.log = e.log.With("generation", e.Generation(), "pid", os.Getpid())
+}
+
+// printFailure says why a process of Daemonize did not become one that serves: to the person who has started
+// it, or as a line of the log where standard error is that.
+func (e *Engine) printFailure(stage string, err error) {
+	inLog := e.logging && e.conf.Daemon.Log != ""
+	if !inLog && (e.up == nil || e.Generation() == 1) {
+		logging.PrintError(e.opts.Verbose, err)
+		return
+	}
+	if !e.logging { // the configuration may be what is wrong
+		e.setLogger(cfg.LogText)
+	}
+	e.log.Error("start failed", "stage", stage, "error", err)
+}

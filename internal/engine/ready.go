@@ -1,0 +1,252 @@
+package engine
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/early"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/fault"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/supervise"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
+)
+
+// Ready says that the program has warmed up.
+func (e *Engine) Ready() error {
+	if !e.opts.ManualReady {
+		return nil
+	}
+	err := e.warm()
+	if err != nil {
+		e.fail(upgrade.StageReady, err)
+	}
+	return err
+}
+
+// warm is called when the program can serve: now it does, beside its predecessor if
+// it is on probation.
+func (e *Engine) warm() error {
+	lasts := e.probation()
+	if lasts <= 0 {
+		return e.becomeReady()
+	}
+	if e.beginProbation(lasts) {
+		e.watchSignal(sigRollback)
+		go e.passProbation(lasts)
+	}
+	return nil
+}
+
+// readyTimeout is how long this process may take: as long as its predecessor
+// waits for it, or as its own configuration says.
+func (e *Engine) readyTimeout() time.Duration {
+	if t := e.up.Manifest().Timeout; t > 0 {
+		return t
+	}
+	return e.conf.Daemon.UpgradeTimeout
+}
+
+// accepting notes that a group is being accepted on; with the last one the
+// process is ready.
+func (e *Engine) accepting(g *group) {
+	e.mu.Lock()
+	g.open = true
+	waiting := len(e.silentLocked()) > 0 || e.opts.ManualReady
+	e.mu.Unlock()
+	if waiting {
+		return
+	}
+	if err := e.warm(); err != nil {
+		e.fail(upgrade.StageReady, err)
+	}
+}
+
+// silentLocked returns the groups that nobody accepts on.
+func (e *Engine) silentLocked() []string {
+	var silent []string
+	for _, g := range e.order {
+		if !g.open {
+			silent = append(silent, g.conf.Name)
+		}
+	}
+	return silent
+}
+
+// becomeReady makes this process the one that serves. The PID file names it
+// before anyone is told; then the previous generation is told, and stops
+// accepting while this one begins; the state file is last, and says that all of it
+// is done.
+func (e *Engine) becomeReady() error {
+	if !e.beginServing() {
+		return nil
+	}
+	defer close(e.settled) // a stop that comes meanwhile removes these files after they are written
+	fault.At(fault.BeforeReady)
+	if err := e.files.WritePID(); err != nil {
+		return err
+	}
+	if err := e.receiveConnections(); err != nil {
+		e.log.Warn("connections of the previous generation stay there", "error", err)
+	}
+	fault.At(fault.PIDWritten)
+	if err := e.listenOnAll(); err != nil {
+		return err
+	}
+	e.notifySupervisor(supervise.Event{Kind: supervise.Serving}) // first: signals to the one before would come too late from now on
+	e.up.Ready()
+	fault.At(fault.TookOver)
+	e.openGate()
+	if err := e.saveState(); err != nil {
+		// It serves, and the previous generation goes: too late to fail.
+		e.log.Error("state file not written", "error", err)
+		e.keepWriting()
+	}
+	e.followLog()
+	e.report.Ready(e.up.Kept())
+	if err := e.up.Check([]upgrade.Ancestor{e.self()}); err != nil {
+		e.log.Warn("upgrades will fail", "error", err)
+	}
+	if f := e.up.File(fileReturn); f != nil {
+		_ = f.Close() // nothing goes back any more
+	}
+	e.tidyAfterPredecessor()
+	e.watchParent()
+	go e.keepAlive()
+	e.warnOfIgnored()
+	e.log.Info("serving", "binary", e.binary, "groups", strings.Join(e.names(), " "))
+	return nil
+}
+
+// openGate has Accept begin.
+func (e *Engine) openGate() {
+	select {
+	case <-e.gate: // by the probation
+	default:
+		e.reserveFDs() // before the first client comes
+		close(e.gate)
+		go e.openControl() // nobody waits for it
+	}
+}
+
+// beginServing changes the phase once.
+func (e *Engine) beginServing() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.phase != starting && e.phase != onProbation {
+		return false
+	}
+	e.enterLocked(serving)
+	e.since = e.entered
+	if asked := e.up.Manifest().History.Asked; !asked.IsZero() {
+		took := e.since.Sub(asked).Seconds()
+		e.lastSeconds = &took
+	}
+	e.deadline.Stop()
+	return true
+}
+
+// tidyAfterPredecessor removes what the previous generation's configuration had
+// and this one's has not.
+func (e *Engine) tidyAfterPredecessor() {
+	e.removeOldSockets()
+	if err := e.files.RemoveFormer(); err != nil {
+		e.log.Warn("old PID file not removed", "error", err)
+	}
+}
+
+// heedParent has this process say why it is not ready when its parent waits no longer. The parent's clock is the one that
+// counts: what this process did before it had one of its own is no reason to be killed without a word.
+func (e *Engine) heedParent() {
+	select {
+	case <-e.up.Late():
+		e.notReady()
+	case <-e.settled:
+	case <-e.done:
+	}
+}
+
+// notReady is called when the time for becoming ready is over.
+func (e *Engine) notReady() {
+	e.mu.Lock()
+	silent := e.silentLocked()
+	late := e.phase == starting
+	e.mu.Unlock()
+	if !late {
+		return
+	}
+	e.fail(upgrade.StageReady, notReadyError(e.readyTimeout(), silent))
+}
+
+func notReadyError(after time.Duration, silent []string) error {
+	switch len(silent) {
+	case 0:
+		return fmt.Errorf("not ready after %v: the program has not called Ready", after)
+	case 1:
+		return fmt.Errorf("not ready after %v: group %s is not being accepted on", after, silent[0])
+	}
+	return fmt.Errorf("not ready after %v: groups %s are not being accepted on", after, strings.Join(silent, ", "))
+}
+
+// fail ends a generation that cannot become ready. The previous one has never
+// stopped serving.
+func (e *Engine) fail(stage string, err error) {
+	e.mu.Lock()
+	if e.phase.drains() {
+		e.mu.Unlock()
+		return
+	}
+	e.enterLocked(draining)
+	e.mu.Unlock()
+	e.endFailed(stage, err)
+}
+
+// endFailed ends this generation, which has not become the one that serves.
+func (e *Engine) endFailed(stage string, err error) {
+	e.mu.Lock()
+	e.err = err
+	e.mu.Unlock()
+	e.now().stopServing()
+	e.closeControl()
+	e.report.Fail(stage, err)
+	e.abandon()
+	early.RestoreStderr(false)
+	if e.endProcess {
+		e.printFailure(stage, err)
+		os.Exit(1)
+	}
+	e.log.Error("start failed", "stage", stage, "error", err)
+	close(e.done)
+	e.sayGoodbye()
+}
+
+// writeState says in the state file what this generation is.
+func (e *Engine) writeState() error {
+	self := e.self()
+	e.mu.Lock()
+	s := &process.State{
+		PID:         self.PID,
+		StartTime:   self.StartTime,
+		Generation:  e.Generation(),
+		Since:       e.since,
+		Binary:      e.binary,
+		Listen:      e.addressesLocked(),
+		Config:      e.conf.File,
+		UpgradeWait: process.Duration(e.upgradeWait()),
+		StopWait:    process.Duration(e.stopWait()),
+		Control:     e.up.Supported(),
+	}
+	e.mu.Unlock()
+	return e.files.WriteState(s)
+}
+
+// addressesLocked are the addresses that the groups really have, ports instead
+// of port 0.
+func (e *Engine) addressesLocked() map[string]string {
+	addrs := make(map[string]string, len(e.order))
+	for _, g := range e.order {
+		addrs[g.conf.Name] = g.ln.Addr().Network() + " " + g.ln.Addr().String()
+	}
+	return addrs
+}

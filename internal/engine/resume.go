@@ -1,0 +1,258 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"time"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/server"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/socket"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/supervise"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
+)
+
+// A generation that has been replaced stands by as long as it drains: it keeps the listening sockets, which cost nothing, and the lock.
+// When its successor dies without having been asked to end, it serves again.
+
+// canResume reports whether the program can take back what it lets go of when it is replaced.
+func (e *Engine) canResume() bool { return e.opts.OnReplaced == nil || e.opts.OnResume != nil }
+
+// standBy waits for what becomes of the successor.
+func (e *Engine) standBy(t *term, next *upgrade.Successor, access map[string]socket.Options) {
+	if e.isStopRequested() { // it was asked to end while it was being replaced
+		e.resign(t)
+		e.endStandby(t)
+		return
+	}
+	select {
+	case died := <-next.Fate:
+		if died != nil && e.beginResume(t) {
+			e.resume(t, died, access)
+			return
+		}
+		e.resign(t)
+	case <-e.groupClosed(t):
+		e.resign(t)
+	case <-t.decided:
+	}
+}
+
+// groupClosed returns a channel that is closed when the program has closed one of its groups, and has no way to take it again: then
+// this generation cannot serve again. The program does so by Server.Shutdown, for one.
+func (e *Engine) groupClosed(t *term) <-chan struct{} {
+	if e.opts.OnResume != nil {
+		return nil
+	}
+	closed := make(chan struct{})
+	var first sync.Once
+	for _, g := range e.order {
+		go func() {
+			select {
+			case <-g.ln.Closed():
+				first.Do(func() {
+					e.log.Warn("the program has closed a group: this generation would not serve again", "group", g.conf.Name)
+					close(closed)
+				})
+			case <-t.decided:
+			}
+		}()
+	}
+	return closed
+}
+
+// closedGroup returns a group that the program has closed; "" if there is none.
+func (e *Engine) closedGroup() string {
+	for _, g := range e.order {
+		if g.isClosed() {
+			return g.conf.Name
+		}
+	}
+	return ""
+}
+
+func (g *group) isClosed() bool {
+	select {
+	case <-g.ln.Closed():
+		return true
+	default:
+		return false
+	}
+}
+
+// standbyTime is how long a generation stands by at least after it has been replaced, also where its connections are gone before:
+// a program that fails soon after it has begun to serve, because something else that it needs is missing, leaves nobody without service.
+const standbyTime = 3 * time.Second
+
+// standAWhile returns when a generation that stands by has done so for that long, or it is decided what becomes of it.
+func (e *Engine) standAWhile(t *term) {
+	e.mu.Lock()
+	stands, began := e.phase == standingBy && e.term == t, e.drainage.began
+	e.mu.Unlock()
+	if !stands {
+		return
+	}
+	timer := time.NewTimer(time.Until(began.Add(standbyTime)))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-t.decided:
+	}
+}
+
+func (e *Engine) isStopRequested() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.stopRequested
+}
+
+// resign lets go of what this generation has kept to serve again.
+func (e *Engine) resign(t *term) {
+	e.mu.Lock()
+	stood := e.term == t && e.phase == standingBy
+	if stood {
+		e.enterLocked(draining)
+	}
+	e.mu.Unlock()
+	if stood {
+		e.notifySupervisor(supervise.Event{Kind: supervise.Draining})
+		e.endStandby(t)
+	}
+}
+
+// endStandby gives up the lock and the channel to the successor. Calling it again changes nothing.
+func (e *Engine) endStandby(t *term) {
+	e.files.Leave()
+	e.up.Resign()
+	t.know(nil)
+}
+
+// beginResume reports whether this generation may serve again. It does not end from then on before that is decided.
+func (e *Engine) beginResume(t *term) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.term != t || e.phase != standingBy || e.stopRequested {
+		return false
+	}
+	e.enterLocked(resuming)
+	return true
+}
+
+// errAskedToEnd is why a generation does not serve again that stands by.
+var errAskedToEnd = errors.New("it has been asked to end")
+
+// resume has this generation serve again, after its successor has died.
+func (e *Engine) resume(t *term, died error, access map[string]socket.Options) {
+	e.log.Error("the successor has died: this generation serves again", "error", died)
+	t.skipOnDrain()
+	<-t.left
+	err := e.retakeLock() // first: the program may take back what a second instance would have
+	if err == nil {
+		err = e.askResume(t)
+	}
+	if err == nil {
+		err = e.takeUp(t, died, access)
+	}
+	if err != nil {
+		e.log.Error("this generation cannot serve again: nobody serves", "error", err)
+		e.mu.Lock()
+		e.enterLocked(draining)
+		e.last = true
+		e.mu.Unlock()
+		t.know(died)
+		e.notifySupervisor(supervise.Event{Kind: supervise.Draining})
+		e.endStandby(t) // the daemon can be started again
+		return
+	}
+	t.know(died)
+	e.log.Info("serving again", "failure", died.Error())
+}
+
+// retakeLock fails where another instance has the daemon's lock by now: two would run.
+func (e *Engine) retakeLock() error {
+	if err := e.files.Retake(); err != nil {
+		return err
+	}
+	e.passLock()
+	return nil
+}
+
+// takeUp does what has to be done for that. The order is that of becomeReady: the PID file first, the state file last.
+func (e *Engine) takeUp(t *term, died error, access map[string]socket.Options) error {
+	e.switching.Lock()
+	defer e.switching.Unlock()
+	sockets, err := e.reopenSockets()
+	if err != nil {
+		return err
+	}
+	if name := e.closedGroup(); name != "" {
+		closeSockets(sockets)
+		return fmt.Errorf("the program has closed group %s, and has not taken it again", name)
+	}
+	server.RemoveStale(e.PIDFile())
+	if err := e.files.WritePID(); err != nil {
+		e.log.Error("PID file not restored", "error", err) // it is tried again
+	}
+	if !e.nextTerm(t, died) {
+		closeSockets(sockets)
+		return errAskedToEnd
+	}
+	for i, g := range e.order {
+		if err := g.ln.Resume(sockets[i]); err != nil {
+			e.log.Error("the program has closed a group: this generation ends", "group", g.conf.Name, "error", err)
+			go e.Quit()
+		}
+	}
+	e.restoreAccess(access)
+	e.notifySupervisor(supervise.Event{Kind: supervise.Failed, Text: died.Error()}) // with the sockets, for systemd's store
+	close(t.resumed)
+	e.reserveFDs()
+	e.tickets.Resume()
+	if err := e.restoreFiles(); err != nil {
+		e.log.Error("PID file not restored", "error", err)
+		e.keepWriting()
+	}
+	go e.keepAlive()
+	go e.openControl() // it may have had no room for one before
+	return nil
+}
+
+// reopenSockets returns listeners on the sockets of all groups, in their order.
+func (e *Engine) reopenSockets() ([]net.Listener, error) {
+	var sockets []net.Listener
+	for _, g := range e.order {
+		ln, err := e.up.Reopen(g.conf.Name)
+		if err != nil {
+			closeSockets(sockets)
+			return nil, err
+		}
+		sockets = append(sockets, ln)
+	}
+	return sockets, nil
+}
+
+func closeSockets(sockets []net.Listener) {
+	for _, ln := range sockets {
+		_ = ln.Close()
+	}
+}
+
+// nextTerm has this generation be one that serves, as if it had never been replaced, unless it has been asked to end.
+func (e *Engine) nextTerm(t *term, died error) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.stopRequested {
+		return false
+	}
+	e.term = newTerm()
+	e.enterLocked(serving)
+	e.since = e.entered
+	e.why, e.settledNext = "", nil
+	e.successor, e.nextStart = 0, 0
+	clear(e.forwarded)
+	e.drainage = drainage{}
+	e.failures++
+	e.failure, e.died = died.Error(), died
+	return true
+}

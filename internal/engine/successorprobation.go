@@ -1,0 +1,145 @@
+package engine
+
+import (
+	"os"
+	"time"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/handover"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
+)
+
+// candidate is a successor that serves beside this generation, on probation.
+type candidate struct {
+	pid       int
+	startTime uint64
+	until     time.Time // then its health check begins
+}
+
+// fileReturn is the name under which the channel goes to the next generation by which it
+// gives connections back if it is rolled back.
+const fileReturn = "return"
+
+// Rollback ends the upgrade that is on probation, and returns when that is so.
+func (e *Engine) Rollback() error {
+	next, over := e.onProbationNow()
+	if next == nil {
+		return ErrNoProbation
+	}
+	e.askToRollBack(next)
+	<-over
+	if e.hasUpgraded() || !e.phaseIs(serving) {
+		return ErrNoProbation
+	}
+	return nil
+}
+
+// hasUpgraded reports whether an upgrade of this generation has succeeded. Rollback may look when that one
+// has taken over already, and this one has not begun to leave.
+func (e *Engine) hasUpgraded() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.upgradePassed
+}
+
+func (e *Engine) onProbationNow() (*candidate, <-chan struct{}) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.candidate, e.candidateOver
+}
+
+// askToRollBack asks the generation on probation to roll back.
+func (e *Engine) askToRollBack(next *candidate) {
+	p, err := process.Open(next.pid, next.startTime)
+	if err != nil {
+		return // it has ended
+	}
+	defer p.Close()
+	if err := p.Signal(sigRollback); err != nil {
+		e.log.Warn("generation on probation not signalled", "pid", next.pid, "error", err)
+	}
+}
+
+// probationBegan is called when the successor has begun to serve beside this process.
+func (e *Engine) probationBegan(pid int, lasts time.Duration) {
+	start, _ := process.StartTime(pid) // 0 is a valid answer: unknown
+	e.mu.Lock()
+	e.candidate = &candidate{pid: pid, startTime: start, until: time.Now().Add(lasts)}
+	e.candidateOver = make(chan struct{})
+	e.mu.Unlock()
+	e.log.Info("successor on probation", "successor", pid, "for", lasts)
+}
+
+// probationEnded is called when the outcome of an upgrade is known.
+func (e *Engine) probationEnded(passed bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.upgradePassed = passed
+	if e.candidate != nil {
+		e.candidate = nil
+		close(e.candidateOver)
+	}
+}
+
+// abandonProbation has the generation on probation end before this one does. It is not
+// killed, and so clients that it serves are not either.
+func (e *Engine) abandonProbation() {
+	next, over := e.onProbationNow()
+	if next == nil {
+		return
+	}
+	e.askToRollBack(next)
+	timer := time.NewTimer(e.stopWait())
+	defer timer.Stop()
+	select {
+	case <-over:
+	case <-timer.C:
+	}
+}
+
+// returnChannel is this generation's side of the way back, and the end for the next.
+type returnChannel struct {
+	receiver *handover.Receiver
+	theirs   *os.File
+}
+
+// offerReturn has the next generation given a channel on which it can give connections
+// back. Without probation it needs none.
+func (e *Engine) offerReturn() *returnChannel {
+	if e.conf.Daemon.Probation <= 0 {
+		return nil
+	}
+	c, err := openReturn(e.movableKeys(), e.adopt)
+	if err != nil {
+		e.log.Warn("connections will not move back, should the upgrade be rolled back", "error", err)
+		return nil
+	}
+	e.up.Pass(fileReturn, c.theirs)
+	return c
+}
+
+func openReturn(keys []string, adopt handover.Taker) (*returnChannel, error) {
+	receiver, err := handover.NewReceiver(keys, adopt)
+	if err != nil {
+		return nil, err
+	}
+	ours, theirs, err := handover.Pair()
+	if err != nil {
+		return nil, err
+	}
+	if err := receiver.Add(ours); err != nil {
+		_ = theirs.Close()
+		return nil, err
+	}
+	return &returnChannel{receiver: receiver, theirs: theirs}, nil
+}
+
+// closeReturn ends what offerReturn began. A successor that has been rolled back has
+// ended, and all that it gave back is here.
+func (e *Engine) closeReturn(c *returnChannel) {
+	if c == nil {
+		return
+	}
+	e.up.Pass(fileReturn, nil)
+	_ = c.theirs.Close()
+	c.receiver.Close()
+}
