@@ -10,6 +10,7 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/check"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/engine"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/groups"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/logging"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/printable"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
@@ -74,7 +75,7 @@ func (a *arguments) detach(arg0 string) error {
 		return err
 	}
 	log := ""
-	if conf, err := engine.LoadConfig(a.config); err == nil { // or the daemon says what is wrong with it
+	if conf, err := groups.LoadConfig(a.config, nil); err == nil { // or the daemon says what is wrong with it
 		log = conf.Daemon.Log
 	}
 	pid, err := process.Detach(binary, log, func(first int) ([]*os.File, []string) { return activation.Pass(sockets, first) })

@@ -19,13 +19,14 @@ const modulePath = "bitbucket.org/PinIdea/go-zero-downtime-daemon"
 // and nothing that is in it may import that.
 var mayImport = map[string][]string{
 	".": {
-		"cfg", "listen", "httpx", "fcgix", "tcpx", "internal/engine",
+		"cfg", "listen", "httpx", "fcgix", "tcpx", "internal/engine", "internal/groups",
 		"internal/activation", "internal/check", "internal/control", "internal/control/client", "internal/early", "internal/logging", "internal/printable", "internal/process", "internal/report", "internal/supervise", "internal/upgrade",
 	},
 	"internal/engine": {
-		"cfg", "listen",
-		"internal/activation", "internal/check", "internal/control/client", "internal/control/protocol", "internal/control/server", "internal/early", "internal/envfile", "internal/fault", "internal/handover", "internal/logging", "internal/process", "internal/report", "internal/runfiles", "internal/socket", "internal/supervise", "internal/tickets", "internal/upgrade",
+		"cfg", "listen", "internal/groups",
+		"internal/check", "internal/control/client", "internal/control/protocol", "internal/control/server", "internal/early", "internal/envfile", "internal/fault", "internal/handover", "internal/logging", "internal/process", "internal/report", "internal/runfiles", "internal/socket", "internal/supervise", "internal/upgrade",
 	},
+	"internal/groups":     {"cfg", "listen", "internal/activation", "internal/check", "internal/handover", "internal/socket", "internal/supervise", "internal/tickets", "internal/upgrade"},
 	"internal/logging":    {"cfg", "internal/printable"},
 	"cfg":                 {},
 	"internal/activation": {"internal/fdpass"},

@@ -7,7 +7,7 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/activation"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/check"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/early"
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/engine"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/groups"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/logging"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/report"
@@ -22,7 +22,7 @@ func (a *arguments) wantsSupervisor() (conf *cfg.Config, yes bool) {
 	if !supervise.Supported || upgrade.IsSuccessor() || supervise.IsSupervised() {
 		return nil, false
 	}
-	conf, err := engine.LoadConfig(a.config)
+	conf, err := groups.LoadConfig(a.config, nil)
 	if err != nil {
 		return nil, false
 	}

@@ -3,8 +3,6 @@
 package engine
 
 import (
-	"crypto/tls"
-	"io/fs"
 	"log/slog"
 	"net"
 	"os"
@@ -15,14 +13,13 @@ import (
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/early"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/groups"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/handover"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/report"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/runfiles"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/supervise"
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/tickets"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
 )
 
 // Engine is one generation of a daemon: the sockets of its groups, and its way
@@ -37,7 +34,7 @@ type Engine struct {
 	conf       *cfg.Config
 	up         *upgrade.Upgrader
 	files      *runfiles.Files
-	created    []upgrade.Socket  // sockets that this process has made, and not inherited
+	groups     *groups.Set       // nil until it has claimed them
 	super      *supervise.Client // nil without a supervisor
 	onTerminal bool              // it was started on one
 	managed    bool              // the supervisor speaks to systemd
@@ -55,7 +52,6 @@ type Engine struct {
 	fds      process.Reserve   // descriptors for upgrades
 	shadowed map[string][]byte // what env_file has replaced in the environment
 
-	tickets  *tickets.Rotator   // of the secrets of TLS sessions; nil without any
 	receiver *handover.Receiver // of connections from older generations
 	control  controlSocket
 
@@ -65,10 +61,7 @@ type Engine struct {
 	passing   sync.WaitGroup // the channels from older generations go to the successor
 	switching sync.Mutex     // held while listeners stop to accept, and while they resume
 
-	groups map[string]*group // complete when New returns, like order
-	order  []*group          // as in the configuration
-
-	mu             sync.Mutex // guards what follows, and used and open of the groups
+	mu             sync.Mutex // guards what follows
 	term           *term
 	phase          phase
 	entered        time.Time       // when it was entered
@@ -98,23 +91,6 @@ type Engine struct {
 	deadline       *time.Timer // for becoming ready
 }
 
-// group is one group of the configuration with its socket.
-type group struct {
-	conf  *cfg.Group
-	ln    *listen.Listener
-	face  net.Listener // what the program gets: ln, or TLS around it
-	tls   *tls.Config  // of face; nil without TLS
-	own   bool         // its socket is not inherited
-	bound bool         // nobody can connect yet: see listenOnAll
-	used  bool         // the program has taken it
-	open  bool         // it is being accepted on
-
-	file fs.FileInfo // of a Unix socket, as it was when this process took the socket; nil if there was none
-
-	activated bool   // systemd has the socket too, and keeps it
-	stored    string // the name under which systemd is to keep it; "" if it is not
-}
-
 // made says that this process has made a Daemon. A second one would have the first one's descriptors and signals, and a
 // process that was detached would detach again, and so on.
 var made atomic.Bool
@@ -141,7 +117,6 @@ func New(opts Options, endProcess bool) (*Engine, error) {
 		settled:    make(chan struct{}),
 		done:       make(chan struct{}),
 		asking:     make(chan struct{}, 1),
-		groups:     make(map[string]*group),
 		forwarded:  make(map[os.Signal]bool),
 		entered:    processBegan,
 		term:       newTerm(),
@@ -185,3 +160,18 @@ func (e *Engine) Generation() int { return e.up.Manifest().Generation }
 
 // PIDFile returns the absolute path of the PID file.
 func (e *Engine) PIDFile() string { return e.conf.Daemon.PIDFile }
+
+// Mode is that of a group.
+func (e *Engine) Mode(group string) (cfg.Mode, error) { return e.groups.Mode(group) }
+
+// Listen returns the listener of a group: for mode https one with TLS. OnResume takes anew what the program had closed.
+func (e *Engine) Listen(group string) (net.Listener, error) {
+	return e.groups.Take(group, e.phaseIs(resuming))
+}
+
+// ServeEnded is called when a handler's server has returned, which is how it should end once this generation drains.
+func (e *Engine) ServeEnded(group, handler string, err error) {
+	if !e.drains() {
+		e.log.Error("group is not served any more", "group", group, "handler", handler, "error", err)
+	}
+}

@@ -3,13 +3,14 @@ package engine
 import (
 	"errors"
 
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/groups"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
 )
 
 // The errors of package gozd, which has their contracts.
 var (
-	ErrUnknownGroup = errors.New("no such group in the configuration")
-	ErrGroupInUse   = errors.New("the group is in use already")
+	ErrUnknownGroup = groups.ErrUnknown
+	ErrGroupInUse   = groups.ErrInUse
 	ErrNotServing   = errors.New("gozd: this generation does not serve")
 	ErrNotSupported = upgrade.ErrNotSupported
 	ErrWatched      = errors.New("this process is watched, and the service would end with it")

@@ -12,7 +12,7 @@ const lendTime = 2 * time.Second
 
 // needed is how many descriptors an upgrade takes: pipes, a socket pair, files, a
 // duplicate of each socket.
-func (e *Engine) needed() int { return 32 + 2*len(e.order) }
+func (e *Engine) needed() int { return 32 + 2*e.groups.Len() }
 
 // reserveFDs takes into reserve what the next upgrade will need, before clients take it.
 func (e *Engine) reserveFDs() { e.fds.Fill(e.needed()) }
@@ -23,15 +23,7 @@ func (e *Engine) lendFDs() (done func()) {
 	if !process.Scarce(e.needed()) {
 		return func() {}
 	}
-	var resumes []func()
-	for _, g := range e.order {
-		resumes = append(resumes, g.ln.Hold())
-	}
-	resume := func() {
-		for _, f := range resumes {
-			f()
-		}
-	}
+	resume := e.groups.Hold()
 	e.fds.Release()
 	timer := time.AfterFunc(lendTime, resume)
 	return func() {

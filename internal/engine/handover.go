@@ -1,12 +1,8 @@
 package engine
 
 import (
-	"fmt"
-	"net"
 	"os"
-	"syscall"
 
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/handover"
 )
 
@@ -14,32 +10,14 @@ import (
 // the next generation.
 const fileHandover = "handover"
 
-// handoverKey names what a connection's next owner must have: the group, and in the
-// same mode, since the protocol goes on where it was. A connection with TLS cannot
-// move: its keys are in this process.
-func handoverKey(g *cfg.Group) (key string, movable bool) {
-	return string(g.Mode) + " " + g.Name, g.Mode != cfg.HTTPS
-}
-
 // newReceiver makes what will take connections from the older generations.
 func (e *Engine) newReceiver() error {
-	receiver, err := handover.NewReceiver(e.movableKeys(), e.adopt)
+	receiver, err := handover.NewReceiver(e.groups.HandoverKeys(), e.groups.Adopt)
 	if err != nil {
 		return err
 	}
 	e.receiver = receiver
 	return nil
-}
-
-// movableKeys are those of the groups whose connections can move.
-func (e *Engine) movableKeys() []string {
-	var keys []string
-	for _, g := range e.order {
-		if key, ok := handoverKey(g.conf); ok {
-			keys = append(keys, key)
-		}
-	}
-	return keys
 }
 
 // receiveConnections begins to take connections from the older generations, once
@@ -49,16 +27,6 @@ func (e *Engine) receiveConnections() error {
 		return e.receiver.Add(f)
 	}
 	return nil
-}
-
-// adopt is the receiver's Taker.
-func (e *Engine) adopt(key string, conn net.Conn, state []byte) error {
-	for _, g := range e.order {
-		if k, ok := handoverKey(g.conf); ok && k == key {
-			return g.ln.Adopt(conn, state)
-		}
-	}
-	return fmt.Errorf("no group %q", key)
 }
 
 // channel is this generation's side of the handover to its next.
@@ -102,29 +70,7 @@ func (e *Engine) moveTo(c *channel) {
 		e.receiver.Close()
 		return
 	}
-	e.moveIdleTo(sender)
+	e.groups.MoveIdle(sender)
 	// It waits for the successor, and this generation must not accept meanwhile.
 	e.passing.Go(func() { e.receiver.PassOn(sender) })
-}
-
-func (e *Engine) moveIdleTo(sender *handover.Sender) {
-	for _, g := range e.order {
-		if key, ok := handoverKey(g.conf); ok {
-			g.ln.MoveIdle(successor{sender, key})
-		}
-	}
-}
-
-// successor moves the connections of one group.
-type successor struct {
-	sender *handover.Sender
-	key    string
-}
-
-// Takes implements listen.Successor.
-func (s successor) Takes(string) bool { return s.sender.Takes(s.key) }
-
-// Move implements listen.Successor.
-func (s successor) Move(_ string, state []byte, socket syscall.Conn) error {
-	return s.sender.Move(s.key, state, socket)
 }

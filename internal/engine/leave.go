@@ -83,21 +83,16 @@ func (e *Engine) leave(why reason, as phase) {
 // finish drains every group and ends the generation, unless it serves again meanwhile.
 func (e *Engine) finish(t *term, why reason) {
 	<-e.settled
-	e.tickets.Stop()
+	e.groups.StopTickets()
 	e.fds.Release()
 	last := why != replaced && e.endAll(why)
 	if last {
-		e.up.Relieve(relieveWait)                    // its sockets must not be open when this process empties their queues
-		if err := e.removeAllSockets(); err != nil { // before the last of their clients are accepted
+		e.up.Relieve(relieveWait)                      // its sockets must not be open when this process empties their queues
+		if err := e.groups.RemoveFiles(); err != nil { // before the last of their clients are accepted
 			e.log.Warn("socket not removed", "error", err)
 		}
 		e.receiver.Close()
-		for _, g := range e.order {
-			g.ln.CloseIdle()
-			if !g.outlives() { // or the clients in the queue would not wait for the next start, and nobody could connect to it any more
-				g.ln.EmptyQueue()
-			}
-		}
+		e.groups.Finish()
 	} else if !e.standsBy() {
 		e.files.Leave() // they are the successor's now
 	}
@@ -110,7 +105,7 @@ func (e *Engine) finish(t *term, why reason) {
 	e.endDrain(end)
 	if e.isLast() && e.files.Retake() == nil { // or it has been started again
 		last = true
-		if err := e.removeAllSockets(); err != nil {
+		if err := e.groups.RemoveFiles(); err != nil {
 			e.log.Warn("socket not removed", "error", err)
 		}
 	}
@@ -182,10 +177,7 @@ func (e *Engine) endAll(why reason) (last bool) {
 // drain drains all groups, and the program's hooks, at the same time. It does nothing when this generation serves again, and
 // returns when it does.
 func (e *Engine) drain(t *term, why reason, isReplaced bool) {
-	before := make([]listen.Stats, len(e.order)) // connections begin to move as soon as it stops
-	for i, g := range e.order {
-		before[i] = g.ln.Stats()
-	}
+	before := e.groups.Stats() // connections begin to move as soon as it stops
 	if !e.stopAccepting(t, why) {
 		return
 	}
@@ -193,8 +185,10 @@ func (e *Engine) drain(t *term, why reason, isReplaced bool) {
 	limit, cancel := t.limit(why, func(r reason) time.Duration { return longest(e.conf, r) })
 	defer cancel()
 	var wg sync.WaitGroup
-	for i, g := range e.order {
-		wg.Go(func() { e.drainGroup(t, g, why, before[i]) })
+	for conf, ln := range e.groups.All() {
+		was := before[0]
+		before = before[1:]
+		wg.Go(func() { e.drainGroup(t, conf, ln, why, was) })
 	}
 	fault.At(fault.Draining)
 	wg.Wait()
@@ -210,9 +204,7 @@ func (e *Engine) hurryDrain(t *term) {
 		return
 	}
 	e.beginDrain(stopping)
-	for _, g := range e.order {
-		g.ln.Hurry()
-	}
+	e.groups.Hurry()
 	t.hurry()
 }
 
@@ -224,29 +216,24 @@ func (e *Engine) stopAccepting(t *term, why reason) bool {
 		return false
 	}
 	e.beginDrain(why)
-	for _, g := range e.order {
-		if why == stopping {
-			g.ln.Hurry()
-		}
-		g.ln.StopAccepting()
-	}
+	e.groups.StopAccepting(why == stopping)
 	t.beginLeft()
 	return true
 }
 
-func (e *Engine) drainGroup(t *term, g *group, why reason, before listen.Stats) {
-	ctx, cancel := t.limit(why, func(r reason) time.Duration { return r.timeout(g.conf) })
+func (e *Engine) drainGroup(t *term, conf *cfg.Group, ln *listen.Listener, why reason, before listen.Stats) {
+	ctx, cancel := t.limit(why, func(r reason) time.Duration { return r.timeout(conf) })
 	defer cancel()
-	took := g.ln.AwaitDrained(ctx).Took
+	took := ln.AwaitDrained(ctx).Took
 	if e.now() != t {
 		return
 	}
-	r := g.ln.Stats().Since(before)
+	r := ln.Stats().Since(before)
 	log := e.log.Info
 	if r.Cut > 0 {
 		log = e.log.Warn
 	}
-	log("drain finished", "group", g.conf.Name, "reason", string(t.reason(why)), "moved", r.Moved,
+	log("drain finished", "group", conf.Name, "reason", string(t.reason(why)), "moved", r.Moved,
 		"ended", r.Ended, "cut", r.Cut, "took", took.Round(time.Millisecond))
 }
 

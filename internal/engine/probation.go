@@ -49,7 +49,7 @@ func (e *Engine) beginProbation(lasts time.Duration) bool {
 // one that serves, or is rolled back. Without the previous one it must carry on.
 func (e *Engine) passProbation(lasts time.Duration) {
 	e.log.Info("on probation", "for", lasts)
-	if err := e.listenOnAll(); err != nil {
+	if err := e.groups.Listen(); err != nil {
 		e.rollBack(onProbation, err)
 		return
 	}
@@ -108,22 +108,11 @@ func (e *Engine) rollBack(from phase, why error) bool {
 	e.log.Error("rolled back", "error", why)
 	e.receiver.Close()
 	e.moveBack()
-	e.emptyOwnQueues()
+	e.groups.Withdraw()
 	e.drain(e.now(), stopping, false)
 	e.endDrain(e.progress())
 	e.endFailed(upgrade.StageProbation, why)
 	return true
-}
-
-// emptyOwnQueues has those answered who have already connected to an address that the previous generation
-// does not have.
-func (e *Engine) emptyOwnQueues() {
-	e.removeNewSockets() // or others would still connect
-	for _, g := range e.order {
-		if g.own {
-			g.ln.EmptyQueue()
-		}
-	}
 }
 
 // rollBackOrStop does what a generation on probation is asked to do. It may have passed
@@ -145,5 +134,5 @@ func (e *Engine) moveBack() {
 		e.log.Warn("connections will not move back", "error", err)
 		return
 	}
-	e.moveIdleTo(sender)
+	e.groups.MoveIdle(sender)
 }

@@ -25,9 +25,7 @@ func (e *Engine) beginDrain(why reason) {
 	until := time.Now().Add(longest(e.conf, why))
 	if e.drainage.began.IsZero() {
 		e.drainage.began, e.drainage.until = time.Now(), until
-		for _, g := range e.order {
-			e.drainage.before = append(e.drainage.before, g.ln.Stats())
-		}
+		e.drainage.before = e.groups.Stats()
 	}
 	if until.Before(e.drainage.until) {
 		e.drainage.until = until
@@ -60,9 +58,9 @@ func (e *Engine) progress() protocol.Event {
 		Type: protocol.DrainBegan, Generation: e.Generation(), PID: os.Getpid(), StartTime: startTime(),
 		Seconds: time.Since(drain.began).Seconds(), Until: drain.until,
 	}
+	now := e.groups.Stats()
 	for i, before := range drain.before {
-		now := e.order[i].ln.Stats()
-		r := now.Since(before)
+		now, r := now[i], now[i].Since(before)
 		ev.Open, ev.Moved, ev.Ended, ev.Cut = ev.Open+now.Open, ev.Moved+r.Moved, ev.Ended+r.Ended, ev.Cut+r.Cut
 	}
 	return ev

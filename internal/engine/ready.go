@@ -48,30 +48,15 @@ func (e *Engine) readyTimeout() time.Duration {
 	return e.conf.Daemon.UpgradeTimeout
 }
 
-// accepting notes that a group is being accepted on; with the last one the
+// accepting is called when another group is being accepted on; with the last one the
 // process is ready.
-func (e *Engine) accepting(g *group) {
-	e.mu.Lock()
-	g.open = true
-	waiting := len(e.silentLocked()) > 0 || e.opts.ManualReady
-	e.mu.Unlock()
-	if waiting {
+func (e *Engine) accepting() {
+	if e.opts.ManualReady || len(e.groups.Silent()) > 0 {
 		return
 	}
 	if err := e.warm(); err != nil {
 		e.fail(upgrade.StageReady, err)
 	}
-}
-
-// silentLocked returns the groups that nobody accepts on.
-func (e *Engine) silentLocked() []string {
-	var silent []string
-	for _, g := range e.order {
-		if !g.open {
-			silent = append(silent, g.conf.Name)
-		}
-	}
-	return silent
 }
 
 // becomeReady makes this process the one that serves. The PID file names it
@@ -91,7 +76,7 @@ func (e *Engine) becomeReady() error {
 		e.log.Warn("connections of the previous generation stay there", "error", err)
 	}
 	fault.At(fault.PIDWritten)
-	if err := e.listenOnAll(); err != nil {
+	if err := e.groups.Listen(); err != nil {
 		return err
 	}
 	e.notifySupervisor(supervise.Event{Kind: supervise.Serving}) // first: signals to the one before would come too late from now on
@@ -115,7 +100,7 @@ func (e *Engine) becomeReady() error {
 	e.watchParent()
 	go e.keepAlive()
 	e.warnOfIgnored()
-	e.log.Info("serving", "binary", e.binary, "groups", strings.Join(e.names(), " "))
+	e.log.Info("serving", "binary", e.binary, "groups", strings.Join(e.groups.Names(), " "))
 	return nil
 }
 
@@ -150,7 +135,7 @@ func (e *Engine) beginServing() bool {
 // tidyAfterPredecessor removes what the previous generation's configuration had
 // and this one's has not.
 func (e *Engine) tidyAfterPredecessor() {
-	e.removeOldSockets()
+	e.groups.RemoveParents()
 	if err := e.files.RemoveFormer(); err != nil {
 		e.log.Warn("old PID file not removed", "error", err)
 	}
@@ -169,14 +154,9 @@ func (e *Engine) heedParent() {
 
 // notReady is called when the time for becoming ready is over.
 func (e *Engine) notReady() {
-	e.mu.Lock()
-	silent := e.silentLocked()
-	late := e.phase == starting
-	e.mu.Unlock()
-	if !late {
-		return
+	if e.phaseIs(starting) {
+		e.fail(upgrade.StageReady, notReadyError(e.readyTimeout(), e.groups.Silent()))
 	}
-	e.fail(upgrade.StageReady, notReadyError(e.readyTimeout(), silent))
 }
 
 func notReadyError(after time.Duration, silent []string) error {
@@ -231,7 +211,7 @@ func (e *Engine) writeState() error {
 		Generation:  e.Generation(),
 		Since:       e.since,
 		Binary:      e.binary,
-		Listen:      e.addressesLocked(),
+		Listen:      e.groups.Addresses(),
 		Config:      e.conf.File,
 		UpgradeWait: process.Duration(e.upgradeWait()),
 		StopWait:    process.Duration(e.stopWait()),
@@ -239,14 +219,4 @@ func (e *Engine) writeState() error {
 	}
 	e.mu.Unlock()
 	return e.files.WriteState(s)
-}
-
-// addressesLocked are the addresses that the groups really have, ports instead
-// of port 0.
-func (e *Engine) addressesLocked() map[string]string {
-	addrs := make(map[string]string, len(e.order))
-	for _, g := range e.order {
-		addrs[g.conf.Name] = g.ln.Addr().Network() + " " + g.ln.Addr().String()
-	}
-	return addrs
 }

@@ -3,11 +3,10 @@ package engine
 import (
 	"errors"
 	"fmt"
-	"net"
-	"sync"
 	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/server"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/groups"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/socket"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/supervise"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
@@ -46,39 +45,13 @@ func (e *Engine) groupClosed(t *term) <-chan struct{} {
 		return nil
 	}
 	closed := make(chan struct{})
-	var first sync.Once
-	for _, g := range e.order {
-		go func() {
-			select {
-			case <-g.ln.Closed():
-				first.Do(func() {
-					e.log.Warn("the program has closed a group: this generation would not serve again", "group", g.conf.Name)
-					close(closed)
-				})
-			case <-t.decided:
-			}
-		}()
-	}
-	return closed
-}
-
-// closedGroup returns a group that the program has closed; "" if there is none.
-func (e *Engine) closedGroup() string {
-	for _, g := range e.order {
-		if g.isClosed() {
-			return g.conf.Name
+	go func() {
+		if name := e.groups.AwaitClosed(t.decided); name != "" {
+			e.log.Warn("the program has closed a group: this generation would not serve again", "group", name)
+			close(closed)
 		}
-	}
-	return ""
-}
-
-func (g *group) isClosed() bool {
-	select {
-	case <-g.ln.Closed():
-		return true
-	default:
-		return false
-	}
+	}()
+	return closed
 }
 
 // standbyTime is how long a generation stands by at least after it has been replaced, also where its connections are gone before:
@@ -182,12 +155,12 @@ func (e *Engine) retakeLock() error {
 func (e *Engine) takeUp(t *term, died error, access map[string]socket.Options) error {
 	e.switching.Lock()
 	defer e.switching.Unlock()
-	sockets, err := e.reopenSockets()
+	sockets, err := e.groups.Reopen()
 	if err != nil {
 		return err
 	}
-	if name := e.closedGroup(); name != "" {
-		closeSockets(sockets)
+	if name := e.groups.Closed(); name != "" {
+		groups.Close(sockets)
 		return fmt.Errorf("the program has closed group %s, and has not taken it again", name)
 	}
 	server.RemoveStale(e.PIDFile())
@@ -195,20 +168,18 @@ func (e *Engine) takeUp(t *term, died error, access map[string]socket.Options) e
 		e.log.Error("PID file not restored", "error", err) // it is tried again
 	}
 	if !e.nextTerm(t, died) {
-		closeSockets(sockets)
+		groups.Close(sockets)
 		return errAskedToEnd
 	}
-	for i, g := range e.order {
-		if err := g.ln.Resume(sockets[i]); err != nil {
-			e.log.Error("the program has closed a group: this generation ends", "group", g.conf.Name, "error", err)
-			go e.Quit()
-		}
+	if err := e.groups.Resume(sockets); err != nil {
+		e.log.Error("the program has closed a group: this generation ends", "error", err)
+		go e.Quit()
 	}
-	e.restoreAccess(access)
+	e.groups.RestoreAccess(access)
 	e.notifySupervisor(supervise.Event{Kind: supervise.Failed, Text: died.Error()}) // with the sockets, for systemd's store
 	close(t.resumed)
 	e.reserveFDs()
-	e.tickets.Resume()
+	e.groups.ResumeTickets()
 	if err := e.restoreFiles(); err != nil {
 		e.log.Error("PID file not restored", "error", err)
 		e.keepWriting()
@@ -216,26 +187,6 @@ func (e *Engine) takeUp(t *term, died error, access map[string]socket.Options) e
 	go e.keepAlive()
 	go e.openControl() // it may have had no room for one before
 	return nil
-}
-
-// reopenSockets returns listeners on the sockets of all groups, in their order.
-func (e *Engine) reopenSockets() ([]net.Listener, error) {
-	var sockets []net.Listener
-	for _, g := range e.order {
-		ln, err := e.up.Reopen(g.conf.Name)
-		if err != nil {
-			closeSockets(sockets)
-			return nil, err
-		}
-		sockets = append(sockets, ln)
-	}
-	return sockets, nil
-}
-
-func closeSockets(sockets []net.Listener) {
-	for _, ln := range sockets {
-		_ = ln.Close()
-	}
 }
 
 // nextTerm has this generation be one that serves, as if it had never been replaced, unless it has been asked to end.

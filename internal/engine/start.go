@@ -7,6 +7,7 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/check"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/envfile"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/fault"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/groups"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/runfiles"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
@@ -25,7 +26,7 @@ func (e *Engine) start() (stage string, err error) {
 	// to know first; what is wrong with it is told afterwards, when there is
 	// somebody to tell.
 	successor := upgrade.IsSuccessor()
-	conf, confErr := e.loadConfig()
+	conf, confErr := groups.LoadConfig(e.opts.Config, nil)
 	if stage, err = e.connect(conf); err != nil {
 		return stage, err
 	}
@@ -36,8 +37,9 @@ func (e *Engine) start() (stage string, err error) {
 	e.binary = args[0]
 	e.up.SetArguments(args)
 	fault.At(fault.Configuration)
-	if e.restoreEnvironment() || successor && (e.hasActivated() || lacksListen(conf)) {
-		conf, confErr = e.loadConfig()
+	parent := e.up.Manifest()
+	if e.restoreEnvironment() || successor && groups.DependsOnParent(conf, &parent) {
+		conf, confErr = groups.LoadConfig(e.opts.Config, &parent)
 	}
 	if confErr == nil {
 		confErr = check.Available(conf)
@@ -56,14 +58,14 @@ func (e *Engine) start() (stage string, err error) {
 		return upgrade.StageStart, err
 	}
 	fault.At(fault.Listen)
-	if err := e.claimGroups(); err != nil {
+	if e.groups, err = groups.Claim(groups.Options{
+		Conf: conf, Parent: &parent, Sockets: e.up, Log: e.log, Managed: e.managed,
+		Gate: e.gate, Release: e.release, Accepting: e.accepting,
+	}); err != nil {
 		return upgrade.StageListen, err
 	}
 	e.warnOfStore()
 	e.findWatcher()
-	if err := e.useTickets(); err != nil {
-		return upgrade.StageStart, err
-	}
 	if err := e.newReceiver(); err != nil {
 		return upgrade.StageStart, err
 	}
@@ -158,12 +160,10 @@ func (e *Engine) abandon() {
 	}
 	e.mu.Unlock()
 	e.super.Close()
-	e.tickets.Stop()
 	envfile.Restore(e.shadowed)
-	for _, g := range e.order {
-		g.ln.StopAccepting()
+	if e.groups != nil {
+		e.groups.Abandon()
 	}
-	e.removeNewSockets()
 	if e.files != nil {
 		e.files.Abandon()
 	}

@@ -152,12 +152,12 @@ func (p phase) state() protocol.State {
 }
 
 func (e *Engine) describeGroups() []protocol.Group {
-	groups := make([]protocol.Group, 0, len(e.order))
-	for _, g := range e.order {
-		stats, addr := g.ln.Stats(), g.ln.Addr()
+	groups := make([]protocol.Group, 0, e.groups.Len())
+	for conf, ln := range e.groups.All() {
+		stats, addr := ln.Stats(), ln.Addr()
 		groups = append(groups, protocol.Group{
-			Name:     g.conf.Name,
-			Mode:     string(g.conf.Mode),
+			Name:     conf.Name,
+			Mode:     string(conf.Mode),
 			Network:  addr.Network(),
 			Address:  addr.String(),
 			Open:     stats.Open,

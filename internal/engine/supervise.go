@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
@@ -109,3 +110,31 @@ func (e *Engine) keepAlive() {
 // lostTerminal reports whether a HUP means that the person's terminal has been closed: this process was started on one, and
 // has none any more.
 func (e *Engine) lostTerminal() bool { return e.onTerminal && !supervise.HasTerminal() }
+
+// findManager notes whether systemd hears what the supervisor says. The program may have removed the variable since
+// generation 1 has seen it.
+func (e *Engine) findManager() {
+	e.managed = e.super != nil && (e.up.Manifest().Managed || os.Getenv("NOTIFY_SOCKET") != "")
+}
+
+// warnOfStore says once that fdstore is asked for in vain.
+func (e *Engine) warnOfStore() {
+	asked := e.conf.Daemon.FDStore
+	e.up.SetManaged(e.managed, asked)
+	if asked && !e.managed && !e.up.Manifest().Storing {
+		e.log.Warn("fdstore has no effect: it needs systemd, a unit with Type=notify, and a supervisor")
+	}
+}
+
+// storeSockets has systemd keep this generation's sockets, and no others of the daemon's. It reports whether any are kept; where
+// that cannot be changed, what is kept stays so.
+func (e *Engine) storeSockets() bool {
+	sockets := e.groups.Stored()
+	if len(sockets) == 0 {
+		return false
+	}
+	if err := e.super.Keep(e.signed(supervise.Event{}), sockets); err != nil {
+		e.log.Warn("systemd is not told which sockets to keep", "error", err)
+	}
+	return true
+}

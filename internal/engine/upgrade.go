@@ -47,17 +47,17 @@ func (e *Engine) upgrade(tell func(protocol.Event)) error {
 	var back *returnChannel
 	next, err := e.up.Upgrade(func() []upgrade.Ancestor { // while the successor starts, which takes longer
 		announce()
-		access = e.socketAccess()
-		e.allowSharing(true)
+		access = e.groups.Access()
+		e.groups.AllowSharing(true)
 		forward, back = e.offerChannel(), e.offerReturn()
 		return append(e.livingAncestors(), e.self())
 	}, e.watch(a))
 	e.probationEnded(err == nil)
-	e.allowSharing(false)
+	e.groups.AllowSharing(false)
 	e.withdraw(forward, err != nil)
 	e.closeReturn(back)
 	if err != nil {
-		e.restoreAccess(access)
+		e.groups.RestoreAccess(access)
 		return e.upgradeFailed(err)
 	}
 	e.log.Info("upgraded", "successor", next.PID, "took", time.Since(a.began).Round(time.Millisecond))
@@ -67,7 +67,7 @@ func (e *Engine) upgrade(tell func(protocol.Event)) error {
 	if len(next.Dropped) > 0 {
 		e.up.Relieve(relieveWait) // or these sockets would be open in the generation before this one
 	}
-	e.drop(next.Dropped)
+	e.groups.Drop(next.Dropped)
 	e.moveTo(forward)
 	e.passing.Add(1) // or the process might end before it has passed requests on
 	defer e.passing.Done()
@@ -87,32 +87,6 @@ func phaseBehind(next *upgrade.Successor) phase {
 		return draining
 	}
 	return standingBy
-}
-
-// drop has the sockets that the successor has not taken over end with those who
-// have already connected, and no others.
-func (e *Engine) drop(groups []string) {
-	for _, name := range groups {
-		g := e.groups[name]
-		if g.activated {
-			continue
-		}
-		if g.conf.Listen.Network == "unix" {
-			_ = socket.RemoveFile(g.conf.Listen.Address, g.file) // the successor does too, perhaps later
-		}
-		g.ln.EmptyQueue()
-	}
-}
-
-// allowSharing lets a successor whose group has moved to another host keep the
-// port, and ends that after the upgrade. A socket that refuses only matters to a successor that needs it, and that
-// one says so.
-func (e *Engine) allowSharing(allow bool) {
-	for _, g := range e.order {
-		if g.conf.Listen.Network == "tcp" && !g.activated {
-			_ = socket.AllowSharing(g.ln, allow)
-		}
-	}
 }
 
 // startTime is this process's own. An error leaves 0, which is a valid answer:

@@ -1,4 +1,4 @@
-package engine
+package groups
 
 import (
 	"path/filepath"

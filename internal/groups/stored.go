@@ -1,4 +1,4 @@
-package engine
+package groups
 
 import (
 	"fmt"
@@ -16,50 +16,28 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
 )
 
-// findManager notes whether systemd hears what the supervisor says. The program may have removed the variable since
-// generation 1 has seen it.
-func (e *Engine) findManager() {
-	e.managed = e.super != nil && (e.up.Manifest().Managed || os.Getenv("NOTIFY_SOCKET") != "")
-}
-
-// nameStored returns the name under which systemd keeps the socket of a group when this generation is gone; "" if it
-// does not.
-func (e *Engine) nameStored(g *cfg.Group) string {
-	if !e.conf.Daemon.FDStore || !e.managed {
-		return ""
-	}
-	name, err := activation.StoredName(g.Name, g.Listen.String())
-	if err != nil {
-		e.log.Warn("the socket does not outlive the daemon", "group", g.Name, "error", err)
-	}
-	return name
-}
-
-// warnOfStore says once that fdstore is asked for in vain.
-func (e *Engine) warnOfStore() {
-	asked := e.conf.Daemon.FDStore
-	e.up.SetManaged(e.managed, asked)
-	if asked && !e.managed && !e.up.Manifest().Storing {
-		e.log.Warn("fdstore has no effect: it needs systemd, a unit with Type=notify, and a supervisor")
-	}
-}
-
-// storeSockets has systemd keep this generation's sockets, and no others of the daemon's. It reports whether any are kept; where
-// that cannot be changed, what is kept stays so.
-func (e *Engine) storeSockets() bool {
+// Stored are the sockets that systemd is to keep when the daemon ends, by the names under which it does.
+func (set *Set) Stored() []supervise.Socket {
 	var sockets []supervise.Socket
-	for _, g := range e.order {
+	for _, g := range set.order {
 		if g.stored != "" {
 			sockets = append(sockets, supervise.Socket{Name: g.stored, Socket: g.ln})
 		}
 	}
-	if len(sockets) == 0 {
-		return false
+	return sockets
+}
+
+// nameStored returns the name under which systemd keeps the socket of a group when this generation is gone; "" if it
+// does not.
+func (set *Set) nameStored(g *cfg.Group) string {
+	if !set.opts.Conf.Daemon.FDStore || !set.opts.Managed {
+		return ""
 	}
-	if err := e.super.Keep(e.signed(supervise.Event{}), sockets); err != nil {
-		e.log.Warn("systemd is not told which sockets to keep", "error", err)
+	name, err := activation.StoredName(g.Name, g.Listen.String())
+	if err != nil {
+		set.opts.Log.Warn("the socket does not outlive the daemon", "group", g.Name, "error", err)
 	}
-	return true
+	return name
 }
 
 // storedSockets are those of an earlier life of the daemon that this process may take, as a successor knows
@@ -95,24 +73,24 @@ func isBound(ln net.Listener, path string) bool {
 // refuseStored takes from the groups the stored sockets that are not theirs to take: systemd has a socket for the group in
 // a unit, or the file is neither the configured user's, who is all that a stored socket comes from, nor that of socket_owner. Root
 // would give such a file away.
-func (e *Engine) refuseStored(matches []*upgrade.Socket) error {
+func (set *Set) refuseStored(matches []*upgrade.Socket) error {
 	for i, m := range matches {
 		if m == nil {
 			continue
 		}
-		g := &e.conf.Groups[i]
+		g := &set.opts.Conf.Groups[i]
 		mine := m.Network != "unix"
 		if !mine {
-			uid, _, err := check.Owner(e.conf, g)
+			uid, _, err := check.Owner(set.opts.Conf, g)
 			if err == nil {
-				mine, err = e.isUsers(m.Bound, uid)
+				mine, err = set.isUsers(m.Bound, uid)
 			}
 			if err != nil {
 				return err
 			}
 		}
 		if fromSystemd(g.Name) != nil || !mine {
-			e.log.Warn("a stored socket is not the group's", "group", g.Name, "name", m.ID)
+			set.opts.Log.Warn("a stored socket is not the group's", "group", g.Name, "name", m.ID)
 			matches[i] = nil
 		}
 	}
@@ -121,8 +99,8 @@ func (e *Engine) refuseStored(matches []*upgrade.Socket) error {
 
 // isUsers reports whether a socket's file belongs to whom this process is going to be, or to or, whose it is to be. Where it stays who it is, nobody
 // but itself has had systemd keep the socket.
-func (e *Engine) isUsers(path string, or int) (bool, error) {
-	id, err := check.Identity(e.conf)
+func (set *Set) isUsers(path string, or int) (bool, error) {
+	id, err := check.Identity(set.opts.Conf)
 	if err != nil || id == nil || os.Geteuid() != 0 || strings.HasPrefix(path, "@") {
 		return err == nil, err
 	}
@@ -131,7 +109,7 @@ func (e *Engine) isUsers(path string, or int) (bool, error) {
 }
 
 // takeStored makes the socket of an earlier life this daemon's. An upgrade may have been in progress when that ended.
-func (e *Engine) takeStored(match, now upgrade.Socket, opts socket.Options) (socket.Listener, error) {
+func (set *Set) takeStored(match, now upgrade.Socket, opts socket.Options) (socket.Listener, error) {
 	ln, err := ownStored(match.ID)
 	if err != nil {
 		return nil, err
@@ -142,7 +120,7 @@ func (e *Engine) takeStored(match, now upgrade.Socket, opts socket.Options) (soc
 		err = socket.AllowSharing(ln, false)
 	}
 	if err == nil {
-		err = e.up.Add(now, ln)
+		err = set.opts.Sockets.Add(now, ln)
 	}
 	if err != nil {
 		_ = ln.Close()
@@ -169,7 +147,7 @@ func ownStored(name string) (socket.Listener, error) {
 
 // discardStored ends the stored sockets that no group takes, before their addresses may be needed. systemd is told to
 // forget them when this generation serves.
-func (e *Engine) discardStored(matches []*upgrade.Socket) {
+func (set *Set) discardStored(matches []*upgrade.Socket) {
 	sockets, _ := activation.Inherited() // has been reported with the configuration
 	taken := make(map[string]bool)
 	for _, m := range matches {
@@ -183,22 +161,22 @@ func (e *Engine) discardStored(matches []*upgrade.Socket) {
 		case taken[s.Name] && s.Listener != nil:
 			taken[s.Name] = false // another of the name is not
 		default:
-			e.discard(s)
+			set.discard(s)
 		}
 	}
 }
 
 // discard ends a stored socket. Its file goes with it only if it is the one that the socket is bound to, and the
 // user's: he has made up the name.
-func (e *Engine) discard(s activation.Socket) {
+func (set *Set) discard(s activation.Socket) {
 	_, address, _ := s.Stored()
-	isOurs := slices.ContainsFunc(e.conf.Groups, func(g cfg.Group) bool { return g.Listen.Address == address })
+	isOurs := slices.ContainsFunc(set.opts.Conf.Groups, func(g cfg.Group) bool { return g.Listen.Address == address })
 	if strings.HasPrefix(address, "/") && !isOurs && s.Listener != nil && isBound(s.Listener, address) {
 		file := socket.File(address)
-		if users, err := e.isUsers(address, -1); err == nil && users && file != nil {
+		if users, err := set.isUsers(address, -1); err == nil && users && file != nil {
 			_ = socket.RemoveFile(address, file)
 		}
 	}
 	s.Discard()
-	e.log.Info("a socket of an earlier life is not needed any more", "name", s.Name)
+	set.opts.Log.Info("a socket of an earlier life is not needed any more", "name", s.Name)
 }

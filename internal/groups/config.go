@@ -1,4 +1,4 @@
-package engine
+package groups
 
 import (
 	"net"
@@ -10,16 +10,26 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
 )
 
+// LoadConfig reads the configuration file, as far as this process can know which groups have their socket from systemd: parent is what
+// the previous generation has passed on, and nil in a process that is no generation yet, or does not know.
+func LoadConfig(path string, parent *upgrade.Manifest) (*cfg.Config, error) {
+	opts, err := configOptions(parent)
+	if err != nil {
+		return nil, err
+	}
+	return cfg.Load(path, opts)
+}
+
 // configOptions say which groups have their socket from systemd. Before a successor has read
 // what its parent says, it cannot know.
-func (e *Engine) configOptions() (cfg.Options, error) {
+func configOptions(parent *upgrade.Manifest) (cfg.Options, error) {
 	opts := cfg.Options{Sockets: make(map[string]cfg.Address)}
 	if upgrade.IsSuccessor() {
 		opts.AnySocket = true
 		return opts, nil
 	}
-	if e.up != nil {
-		for _, s := range e.up.Manifest().Sockets {
+	if parent != nil {
+		for _, s := range parent.Sockets {
 			if s.Activated {
 				opts.Sockets[s.Group] = cfg.Address{Network: s.Network, Address: s.Bound}
 			}
@@ -34,32 +44,14 @@ func (e *Engine) configOptions() (cfg.Options, error) {
 	return opts, err
 }
 
+// DependsOnParent reports whether a configuration that was read without the manifest has to be read again with it: a socket of
+// systemd's may be inherited.
+func DependsOnParent(conf *cfg.Config, parent *upgrade.Manifest) bool {
+	return slices.ContainsFunc(parent.Sockets, func(s upgrade.Socket) bool { return s.Activated }) || lacksListen(conf)
+}
+
 func addressOf(ln net.Listener) cfg.Address {
 	return cfg.Address{Network: ln.Addr().Network(), Address: ln.Addr().String()}
-}
-
-// LoadConfig reads the configuration file of a process that is no generation yet.
-func LoadConfig(path string) (*cfg.Config, error) {
-	return (&Engine{opts: Options{Config: path}}).loadConfig()
-}
-
-// loadConfig reads the configuration, as far as this process can know which sockets it has.
-func (e *Engine) loadConfig() (*cfg.Config, error) {
-	opts, err := e.configOptions()
-	if err != nil {
-		return nil, err
-	}
-	return cfg.Load(e.opts.Config, opts)
-}
-
-// hasActivated reports whether the previous generation passes on sockets of systemd's.
-func (e *Engine) hasActivated() bool {
-	for _, s := range e.up.Manifest().Sockets {
-		if s.Activated {
-			return true
-		}
-	}
-	return false
 }
 
 // fromSystemd returns the listener that systemd has passed for a group, or nil.

@@ -1,0 +1,211 @@
+package groups
+
+import (
+	"fmt"
+	"net"
+	"sync"
+	"syscall"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/handover"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/socket"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
+)
+
+// Stats are those of all groups, in the configuration's order.
+func (set *Set) Stats() []listen.Stats {
+	var stats []listen.Stats
+	for _, g := range set.order {
+		stats = append(stats, g.ln.Stats())
+	}
+	return stats
+}
+
+// Hold holds Accept back on all groups until resume is called.
+func (set *Set) Hold() (resume func()) {
+	var resumes []func()
+	for _, g := range set.order {
+		resumes = append(resumes, g.ln.Hold())
+	}
+	return func() {
+		for _, f := range resumes {
+			f()
+		}
+	}
+}
+
+// StopAccepting begins a drain on all groups.
+func (set *Set) StopAccepting(hurry bool) {
+	for _, g := range set.order {
+		if hurry {
+			g.ln.Hurry()
+		}
+		g.ln.StopAccepting()
+	}
+}
+
+// Hurry has a drain that has begun end within the time of a stop.
+func (set *Set) Hurry() {
+	for _, g := range set.order {
+		g.ln.Hurry()
+	}
+}
+
+// StopTickets ends the rotation of the secrets of TLS sessions, and ResumeTickets goes on with it.
+func (set *Set) StopTickets() { set.tickets.Stop() }
+
+// ResumeTickets undoes StopTickets.
+func (set *Set) ResumeTickets() { set.tickets.Resume() }
+
+// Finish has idle connections end when the daemon does, and those answered who wait in the queues. A socket that systemd keeps is left as it is:
+// its clients wait for the next start, and nobody could connect to it any more otherwise.
+func (set *Set) Finish() {
+	for _, g := range set.order {
+		g.ln.CloseIdle()
+		if !g.outlives() {
+			g.ln.EmptyQueue()
+		}
+	}
+}
+
+// Withdraw has those answered who have already connected to an address that the previous generation does not have.
+func (set *Set) Withdraw() {
+	set.removeNew() // or others would still connect
+	for _, g := range set.order {
+		if g.own {
+			g.ln.EmptyQueue()
+		}
+	}
+}
+
+// Drop has the sockets of the named groups, which the successor has not taken over, end with those who
+// have already connected, and no others.
+func (set *Set) Drop(names []string) {
+	for _, name := range names {
+		g := set.byName[name]
+		if g.activated {
+			continue
+		}
+		if g.conf.Listen.Network == "unix" {
+			_ = socket.RemoveFile(g.conf.Listen.Address, g.file) // the successor does too, perhaps later
+		}
+		g.ln.EmptyQueue()
+	}
+}
+
+// Closed returns the name of a group that the program has closed; "" if there is none.
+func (set *Set) Closed() string {
+	for _, g := range set.order {
+		if g.isClosed() {
+			return g.conf.Name
+		}
+	}
+	return ""
+}
+
+// AwaitClosed returns the name of the first group that the program closes; "" when done is closed before.
+func (set *Set) AwaitClosed(done <-chan struct{}) string {
+	closed := make(chan string, len(set.order))
+	var watches sync.WaitGroup
+	over := make(chan struct{})
+	for _, g := range set.order {
+		watches.Go(func() {
+			select {
+			case <-g.ln.Closed():
+				closed <- g.conf.Name
+			case <-done:
+			case <-over:
+			}
+		})
+	}
+	defer watches.Wait()
+	defer close(over)
+	select {
+	case name := <-closed:
+		return name
+	case <-done:
+		return ""
+	}
+}
+
+// Reopen returns listeners on the sockets of all groups, in the configuration's order, for Resume.
+func (set *Set) Reopen() (sockets []net.Listener, err error) {
+	for _, g := range set.order {
+		ln, err := set.opts.Sockets.Reopen(g.conf.Name)
+		if err != nil {
+			Close(sockets)
+			return nil, err
+		}
+		sockets = append(sockets, ln)
+	}
+	return sockets, nil
+}
+
+// Close closes what Reopen has opened.
+func Close(sockets []net.Listener) {
+	for _, ln := range sockets {
+		_ = ln.Close()
+	}
+}
+
+// Resume has all groups accept again, on what Reopen has returned. The error names a group that the program has closed; the
+// others accept.
+func (set *Set) Resume(sockets []net.Listener) (err error) {
+	for i, g := range set.order {
+		if resumeErr := g.ln.Resume(sockets[i]); resumeErr != nil {
+			err = fmt.Errorf("group %s: %w", g.conf.Name, resumeErr)
+		}
+	}
+	return err
+}
+
+// handoverKey names what a connection's next owner must have: the group, and in the
+// same mode, since the protocol goes on where it was. A connection with TLS cannot
+// move: its keys are in this process.
+func handoverKey(g *cfg.Group) (key string, movable bool) {
+	return string(g.Mode) + " " + g.Name, g.Mode != cfg.HTTPS
+}
+
+// HandoverKeys are those of the groups whose connections can move.
+func (set *Set) HandoverKeys() []string {
+	var keys []string
+	for _, g := range set.order {
+		if key, ok := handoverKey(g.conf); ok {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
+// Adopt takes a connection from another generation. It is a [handover.Taker].
+func (set *Set) Adopt(key string, conn net.Conn, state []byte) error {
+	for _, g := range set.order {
+		if k, ok := handoverKey(g.conf); ok && k == key {
+			return g.ln.Adopt(conn, state)
+		}
+	}
+	return fmt.Errorf("no group %q", key)
+}
+
+// MoveIdle has idle connections move to another generation.
+func (set *Set) MoveIdle(sender *handover.Sender) {
+	for _, g := range set.order {
+		if key, ok := handoverKey(g.conf); ok {
+			g.ln.MoveIdle(successor{sender, key})
+		}
+	}
+}
+
+// successor moves the connections of one group.
+type successor struct {
+	sender *handover.Sender
+	key    string
+}
+
+// Takes implements listen.Successor.
+func (s successor) Takes(string) bool { return s.sender.Takes(s.key) }
+
+// Move implements listen.Successor.
+func (s successor) Move(_ string, state []byte, socket syscall.Conn) error {
+	return s.sender.Move(s.key, state, socket)
+}

@@ -1,0 +1,194 @@
+package groups
+
+import (
+	"crypto/tls"
+	"fmt"
+	"net"
+	"slices"
+	"syscall"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/check"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/socket"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
+)
+
+// Claim gives every group its socket: that of the previous generation where it has the address, a new one otherwise. After an
+// error nothing is left of what it has made. It is for a process that is still root, where the daemon is started so.
+func Claim(opts Options) (*Set, error) {
+	set := &Set{opts: opts, byName: make(map[string]*group)}
+	err := set.claimAll()
+	if err == nil {
+		err = set.useTickets()
+	}
+	if err != nil {
+		set.Abandon()
+		return nil, err
+	}
+	return set, nil
+}
+
+// Abandon undoes Claim in a generation that does not become one that serves.
+func (set *Set) Abandon() {
+	set.tickets.Stop()
+	for _, g := range set.order {
+		g.ln.StopAccepting()
+	}
+	set.removeNew()
+}
+
+func (set *Set) claimAll() error {
+	var configs []*tls.Config
+	for i := range set.opts.Conf.Groups {
+		config, err := tlsConfig(set.opts.Conf, &set.opts.Conf.Groups[i])
+		if err != nil {
+			return err
+		}
+		configs = append(configs, config)
+	}
+	inherited := set.opts.Parent.Sockets
+	if set.opts.isFirst() {
+		inherited = storedSockets()
+	}
+	// First the groups that keep their socket, so that a new group does not
+	// take it for itself.
+	matches := matchSockets(set.opts.Conf.Groups, inherited)
+	set.forgetLost(matches)
+	if set.opts.isFirst() {
+		if err := set.refuseStored(matches); err != nil {
+			return err
+		}
+		set.discardStored(matches)
+	}
+	for i := range set.opts.Conf.Groups {
+		g, err := set.claim(&set.opts.Conf.Groups[i], matches[i])
+		if err != nil {
+			return err
+		}
+		g.face = g.ln
+		if configs[i] != nil {
+			g.face, g.tls = listen.NewTLS(g.ln, configs[i]), configs[i]
+		}
+		set.byName[g.conf.Name] = g
+		set.order = append(set.order, g)
+	}
+	if set.opts.isFirst() {
+		return set.Listen() // clients may as well wait: there is nobody else
+	}
+	return nil
+}
+
+func (set *Set) claim(conf *cfg.Group, match *upgrade.Socket) (*group, error) {
+	now := upgrade.Socket{Group: conf.Name, Network: conf.Listen.Network, Address: conf.Listen.Address}
+	uid, gid, err := check.Owner(set.opts.Conf, conf)
+	if err != nil {
+		return nil, err
+	}
+	inner, err := set.open(conf, now, match, socket.Options{Mode: conf.SocketMode, UID: uid, GID: gid})
+	if err != nil {
+		return nil, check.InGroup(set.opts.Conf, conf, err)
+	}
+	activated := match != nil && match.Activated || match == nil && fromSystemd(conf.Name) != nil
+	own := match == nil && !activated
+	g := &group{conf: conf, own: own, bound: own, activated: activated}
+	if !activated {
+		g.stored = set.nameStored(conf)
+	}
+	if now.Network == "unix" {
+		g.file = socket.File(now.Address)
+	}
+	g.ln = listen.New(inner, listen.Options{
+		Group:    conf.Name,
+		Gate:     set.opts.Gate,
+		Release:  set.opts.Release,
+		Spread:   conf.Spread,
+		OnAccept: func() { set.accepting(g) },
+		OnHidden: func(kind string) {
+			set.opts.Log.Warn("connections do not move: their layer does not show what it is over (NetConn, Unwrap)",
+				"group", conf.Name, "layer", kind)
+		},
+	})
+	return g, nil
+}
+
+// open returns the listening socket of a group, known to the upgrader.
+func (set *Set) open(conf *cfg.Group, now upgrade.Socket, match *upgrade.Socket, opts socket.Options) (net.Listener, error) {
+	if match != nil && set.opts.isFirst() {
+		return set.takeStored(*match, now, opts)
+	}
+	if match != nil {
+		if conf.SocketOwner == "" {
+			opts.UID, opts.GID = -1, -1 // it has one, who may not be this user's to change
+		}
+		now.Activated, now.File = match.Activated, match.File
+		return set.inherit(*match, now, opts)
+	}
+	if ln := fromSystemd(conf.Name); ln != nil {
+		now.Activated = true
+		return ln, set.opts.Sockets.Add(now, ln)
+	}
+	opts.SharePort = set.parentHasPort(now)
+	network, address := conf.Listen.Bind()
+	ln, err := socket.Bind(network, address, opts)
+	if err != nil {
+		return nil, err
+	}
+	if now.Network == "unix" {
+		now.File = socket.FileID(now.Address)
+	}
+	set.created = append(set.created, now)
+	if err := set.opts.Sockets.Add(now, ln); err != nil {
+		_ = ln.Close()
+		return nil, err
+	}
+	return ln, nil
+}
+
+// parentHasPort reports whether the previous generation listens on the port
+// of a group that has moved to another host.
+func (set *Set) parentHasPort(now upgrade.Socket) bool {
+	_, port, _ := net.SplitHostPort(now.Address)
+	return slices.ContainsFunc(set.opts.Parent.Sockets, func(s upgrade.Socket) bool {
+		_, other, err := net.SplitHostPort(s.Bound)
+		return err == nil && s.Network == "tcp" && other == port
+	})
+}
+
+func (set *Set) inherit(old, now upgrade.Socket, opts socket.Options) (net.Listener, error) {
+	ln, err := set.opts.Sockets.Inherit(old, now)
+	if err != nil {
+		return nil, err
+	}
+	if now.Network == "unix" && !now.Activated {
+		if err := setSocketAccess(ln, now.Address, opts); err != nil {
+			_ = ln.Close()
+			return nil, err
+		}
+	}
+	return ln, nil
+}
+
+// setSocketAccess is socket.SetAccess for a listener of any type.
+func setSocketAccess(ln net.Listener, path string, opts socket.Options) error {
+	conn, ok := ln.(syscall.Conn)
+	if !ok {
+		return fmt.Errorf("%T is no socket", ln)
+	}
+	return socket.SetAccess(conn, path, opts)
+}
+
+// Listen lets clients connect to the sockets that this process has made. A successor calls it at the
+// last moment: if its upgrade failed afterwards, those in their queues would be reset.
+func (set *Set) Listen() error {
+	for _, g := range set.order {
+		if !g.bound {
+			continue
+		}
+		if err := socket.Begin(g.ln); err != nil {
+			return check.InGroup(set.opts.Conf, g.conf, err)
+		}
+		g.bound = false
+	}
+	return nil
+}

@@ -1,0 +1,65 @@
+package groups
+
+import (
+	"crypto/tls"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/check"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/tickets"
+)
+
+// tlsConfig is an https group's; it is nil for other modes.
+func tlsConfig(conf *cfg.Config, g *cfg.Group) (*tls.Config, error) {
+	pair, err := check.KeyPair(conf, g)
+	if err != nil || pair == nil {
+		return nil, err
+	}
+	config := &tls.Config{
+		Certificates: []tls.Certificate{*pair},
+		NextProtos:   []string{"http/1.1"},
+		MinVersion:   tls.VersionTLS12,
+	}
+	if g.HTTP2 {
+		config.NextProtos = []string{"h2", "http/1.1"}
+	}
+	return config, nil
+}
+
+// useTickets has clients of the https groups resume their TLS sessions with this
+// generation, and later with its successors. A daemon without such a group has no secrets of its own, and passes on none.
+func (set *Set) useTickets() error {
+	if !set.hasTLS() {
+		set.opts.Sockets.SetTickets(set.opts.Parent.Tickets)
+		return nil
+	}
+	var err error
+	set.tickets, err = tickets.Start(set.opts.Parent.Tickets, set.setTickets, func(err error) {
+		set.opts.Log.Error("session ticket keys not rotated", "error", err)
+	})
+	return err
+}
+
+func (set *Set) hasTLS() bool {
+	for _, g := range set.order {
+		if g.tls != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// setTickets gives the secrets to the groups, and to successors.
+func (set *Set) setTickets(secrets []tickets.Secret) error {
+	set.opts.Sockets.SetTickets(secrets)
+	for _, g := range set.order {
+		if g.tls == nil {
+			continue
+		}
+		keys, err := tickets.Keys(secrets, g.conf.Name, g.tls.Certificates[0].Certificate[0])
+		if err != nil {
+			return err
+		}
+		g.tls.SetSessionTicketKeys(keys)
+	}
+	return nil
+}
