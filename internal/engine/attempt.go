@@ -3,11 +3,27 @@ package engine
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/protocol"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
 )
+
+// attempts are this generation's upgrades: one at a time, and what has been asked for.
+type attempts struct {
+	slot    sync.Mutex    // held by an upgrade, and by what must not be beside one
+	askedBy chan struct{} // has a value when wanted may be true
+	hook    chan struct{} // has a value while OnUpgrade runs
+
+	mu      sync.Mutex // guards what follows
+	wanted  bool       // an upgrade has been asked for by a signal, and has not begun
+	current *attempt   // nil if there is none
+}
+
+func newAttempts() attempts {
+	return attempts{askedBy: make(chan struct{}, 1), hook: make(chan struct{}, 1)}
+}
 
 // attempt is an upgrade in progress.
 type attempt struct {
@@ -20,50 +36,94 @@ type attempt struct {
 	pid       int // of the process that is to be the successor; 0 until it runs
 	startTime uint64
 	started   time.Time
+	candidate *candidate // that process, when it serves on probation; nil before
 }
 
 // unwatched is told what nobody wants to know.
 func unwatched(protocol.Event) {}
 
-// waitForUpgradeSlot waits for the upgrade in progress, if there is one, and notes this one as the next. The
-// daemon's lock for upgrades is held when it returns; over ends both.
-func (e *Engine) waitForUpgradeSlot(tell func(protocol.Event)) (a *attempt, over func()) {
-	a = &attempt{asked: time.Now(), tell: tell}
-	if e.isUpgrading() {
-		tell(protocol.Event{Type: protocol.Waiting})
+// begin waits for the upgrade in progress, if there is one, and notes this one as the next, with the number that generation then has. The
+// slot is taken when it returns; over ends both.
+func (u *attempts) begin(a *attempt, generation func() int) (over func()) {
+	if u.now() != nil {
+		a.tell(protocol.Event{Type: protocol.Waiting})
 	}
-	e.upgrading.Lock()
-	a.began, a.generation = time.Now(), e.up.Next()
-	e.setAttempt(a)
-	return a, func() {
-		e.setAttempt(nil)
-		e.upgrading.Unlock()
+	u.slot.Lock()
+	a.began, a.generation = time.Now(), generation()
+	u.set(a)
+	return func() {
+		u.set(nil)
+		u.slot.Unlock()
 	}
 }
 
-func (e *Engine) setAttempt(a *attempt) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.attempt = a
+func (u *attempts) set(a *attempt) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.current = a
 }
 
-func (e *Engine) isUpgrading() bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.attempt != nil
+// now is a copy of the upgrade in progress; nil if there is none.
+func (u *attempts) now() *attempt {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.current == nil {
+		return nil
+	}
+	a := *u.current
+	return &a
+}
+
+// candidate is the successor on probation; nil if there is none.
+func (u *attempts) candidate() *candidate {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.current == nil {
+		return nil
+	}
+	return u.current.candidate
+}
+
+// started notes which process is to be the successor.
+func (u *attempts) started(a *attempt, pid int, startTime uint64) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	a.pid, a.startTime, a.started = pid, startTime, time.Now()
+}
+
+// setWanted reports whether an upgrade is asked for that has not begun, and notes whether one
+// is from now on.
+func (u *attempts) setWanted(now bool) (before bool) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	before, u.wanted = u.wanted, now
+	return before
+}
+
+func (u *attempts) isWanted() bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.wanted
+}
+
+// request asks for an upgrade after the one in progress, if any.
+func (u *attempts) request() {
+	u.setWanted(true)
+	select {
+	case u.askedBy <- struct{}{}:
+	default: // one is waiting already, and will take the newest binary too
+	}
 }
 
 // watch says what the process that is to be the successor says.
 func (e *Engine) watch(a *attempt) upgrade.Watcher {
 	return upgrade.Watcher{
 		Started: func(pid int, start uint64) {
-			e.mu.Lock()
-			a.pid, a.startTime, a.started = pid, start, time.Now()
-			e.mu.Unlock()
+			e.attempts.started(a, pid, start)
 			a.tell(protocol.Event{Type: protocol.Started, Generation: a.generation, PID: pid, StartTime: start})
 		},
 		Probation: func(pid int, lasts time.Duration) {
-			e.probationBegan(pid, lasts)
+			e.probationBegan(a, pid, lasts)
 			a.tell(protocol.Event{
 				Type: protocol.OnTrial, Generation: a.generation, PID: pid,
 				Seconds: lasts.Seconds(), Until: time.Now().Add(lasts),
@@ -72,23 +132,9 @@ func (e *Engine) watch(a *attempt) upgrade.Watcher {
 	}
 }
 
-// noteHistory has the successor told what it cannot know.
-func (e *Engine) noteHistory(a *attempt) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.up.SetHistory(upgrade.History{Failed: e.failedLocked(), Asked: a.began})
-}
-
-// failedLocked counts the upgrades that failed since generation 1.
-func (e *Engine) failedLocked() int { return e.up.Manifest().History.Failed + e.failures }
-
-// succeeded notes that the successor serves.
-func (e *Engine) succeeded(a *attempt, next *upgrade.Successor) {
-	took := time.Since(a.began).Seconds()
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.successor, e.settledNext, e.lastSeconds = next.PID, next.Settled, &took
-	e.nextStart = a.startTime // as it was when that process said who it is
+// failedUpgrades counts the upgrades that failed since generation 1.
+func (e *Engine) failedUpgrades() int {
+	return e.up.Manifest().History.Failed + e.life.upgrades().failures
 }
 
 // settledWait is the longest that who has asked for an upgrade waits for the state file to
@@ -108,7 +154,7 @@ func (e *Engine) tellServed(a *attempt, next *upgrade.Successor, t *term) error 
 		}
 	case <-ctx.Done():
 	}
-	if !e.isStopRequested() { // or it waits for this very upgrade to be over
+	if !e.life.isStopRequested() { // or it waits for this very upgrade to be over
 		select {
 		case <-t.left:
 		case <-ctx.Done():
@@ -129,10 +175,10 @@ func (e *Engine) fateOf(next *upgrade.Successor, t *term) error {
 	if next.Told() {
 		return nil
 	}
-	if next.Fate == nil && !e.isStopRequested() { // it cannot serve again
+	if next.Fate == nil && !e.life.isStopRequested() { // it cannot serve again
 		return &upgrade.Error{Stage: upgrade.StageLost, PID: next.PID, Err: errLost}
 	}
-	if !e.standsBy() {
+	if !e.life.standsBy() {
 		return nil
 	}
 	timer := time.NewTimer(settledWait)

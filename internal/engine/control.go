@@ -43,7 +43,7 @@ func (e *Engine) openControl() {
 	for isShort(err) {
 		select {
 		case <-tick.C:
-		case <-e.now().serves.Done():
+		case <-e.life.now().serves.Done():
 			return
 		}
 		err = e.tryControlInRoom()
@@ -132,7 +132,7 @@ func (c controlled) Upgrade(tell func(protocol.Event)) error {
 
 // whyNotServing says why this generation, which has not been replaced, upgrades to no other.
 func (e *Engine) whyNotServing() error {
-	if e.drains() {
+	if e.life.drains() {
 		return errors.New("this generation has been asked to end")
 	}
 	return errors.New("this generation does not serve alone yet")
@@ -150,10 +150,10 @@ func (c controlled) Rollback() error {
 func (c controlled) Reopen() error { return c.reopen() }
 
 // Draining implements server.Daemon.
-func (c controlled) Draining() <-chan struct{} { return c.now().serves.Done() }
+func (c controlled) Draining() <-chan struct{} { return c.life.now().serves.Done() }
 
 // Drained implements server.Daemon.
-func (c controlled) Drained() <-chan struct{} { return c.now().drained }
+func (c controlled) Drained() <-chan struct{} { return c.life.now().drained }
 
 // Progress implements server.Daemon.
 func (c controlled) Progress() protocol.Event { return c.progress() }
@@ -165,12 +165,11 @@ func (c controlled) Status(ctx context.Context, alone bool) *protocol.Status {
 
 // replacedBy is the generation that serves in place of this one; nil if none does.
 func (e *Engine) replacedBy() *upgrade.Ancestor {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.successor == 0 {
-		return nil
+	a := e.life.replacedBy()
+	if a != nil {
+		a.Generation = e.up.Next() - 1
 	}
-	return &upgrade.Ancestor{Generation: e.up.Next() - 1, PID: e.successor, StartTime: e.nextStart}
+	return a
 }
 
 // failedEvent says why an upgrade has failed.

@@ -1,11 +1,10 @@
 // Package engine is the life of one generation: it takes its groups, becomes ready, is upgraded, drains and ends. Package gozd is its face.
-// docs/architecture.md has the phases, and all the steps from one to another; phase.go has them as a table.
+// Its state is in life.go; transitions.go has the phases, and all the steps from one to another, as docs/architecture.md does.
 package engine
 
 import (
 	"log/slog"
 	"net"
-	"os"
 	"os/signal"
 	"sync"
 	"sync/atomic"
@@ -41,13 +40,11 @@ type Engine struct {
 	watcher    string            // who watches this process, which has no supervisor; "" for nobody
 	report     *report.Writer    // to whoever started this process; may be nil
 
-	gate     chan struct{} // closed when this generation is ready: Accept begins
-	release  chan struct{} // closed when Accept may return to a program that is to end
-	exit     chan struct{}
-	signals  chan os.Signal // until watchSignals
-	upgrades chan struct{}  // has a value when wanted may be true
-	settled  chan struct{}  // closed when becomeReady has done all that it does, or has failed
-	done     chan struct{}  // closed when the generation has nothing left to do
+	gate    chan struct{} // closed when this generation is ready: Accept begins
+	release chan struct{} // closed when Accept may return to a program that is to end
+	exit    chan struct{}
+	settled chan struct{} // closed when becomeReady has done all that it does, or has failed
+	done    chan struct{} // closed when the generation has nothing left to do
 
 	fds      process.Reserve   // descriptors for upgrades
 	shadowed map[string][]byte // what env_file has replaced in the environment
@@ -55,40 +52,14 @@ type Engine struct {
 	receiver *handover.Receiver // of connections from older generations
 	control  controlSocket
 
-	upgrading sync.Mutex     // held by Upgrade
-	asking    chan struct{}  // has a value while OnUpgrade runs
-	reopening sync.Mutex     // held by reopen
 	passing   sync.WaitGroup // the channels from older generations go to the successor
 	switching sync.Mutex     // held while listeners stop to accept, and while they resume
 
-	mu             sync.Mutex // guards what follows
-	term           *term
-	phase          phase
-	entered        time.Time       // when it was entered
-	why            reason          // of leaving
-	hurried        bool            // it ends under stop_timeout
-	stopRequested  bool            // it has been asked to end, and will not serve again
-	successor      int             // PID of the next generation, once it serves
-	nextStart      uint64          // its start time; 0 if unknown
-	settledNext    <-chan struct{} // closed when everybody can know of it; nil before
-	failures       int             // upgrades that failed
-	failure        string          // why the last one did
-	last           bool            // its successor has died, and it cannot serve again: nobody else removes the files
-	died           error           // of the last successor that died, so that this generation serves again
-	reopened       bool            // the log has been reopened since the last upgrade began
-	since          time.Time
-	wanted         bool               // an upgrade has been asked for by a signal, and has not begun
-	forwarded      map[os.Signal]bool // what forwardToSuccessor has passed on
-	watched        []chan os.Signal   // of each kind of signal; see watchSignal
-	attempt        *attempt           // the upgrade in progress; nil if there is none
-	drainage       drainage
-	candidate      *candidate    // of the successor; nil if there is none
-	candidateOver  chan struct{} // closed when its probation is over
-	probationUntil time.Time     // the end of this generation's own
-	upgradePassed  bool          // an upgrade of this generation has succeeded
-	lastSeconds    *float64      // that the last upgrade took which succeeded; nil if there was none
-	err            error
-	deadline       *time.Timer // for becoming ready
+	life     *life
+	attempts attempts
+	signals  signals
+	logfile  logfile
+	deadline *time.Timer // for becoming ready; nil before
 }
 
 // made says that this process has made a Daemon. A second one would have the first one's descriptors and signals, and a
@@ -112,19 +83,15 @@ func New(opts Options, endProcess bool) (*Engine, error) {
 		gate:       make(chan struct{}),
 		release:    make(chan struct{}),
 		exit:       make(chan struct{}),
-		signals:    early.Generation,
-		upgrades:   make(chan struct{}, 1),
 		settled:    make(chan struct{}),
 		done:       make(chan struct{}),
-		asking:     make(chan struct{}, 1),
-		forwarded:  make(map[os.Signal]bool),
-		entered:    processBegan,
-		term:       newTerm(),
+		life:       newLife(opts.Logger),
+		attempts:   newAttempts(),
 	}
 	early.CatchGeneration() // before anything slow: a signal that comes too early must wait, not kill
 	stage, err := e.start()
 	if err != nil {
-		signal.Stop(e.signals)
+		signal.Stop(early.Generation)
 		e.report.Fail(stage, err)
 		e.abandon()
 		early.RestoreStderr(false) // whoever waits for this process writes on what it has written
@@ -148,11 +115,7 @@ func (e *Engine) Exit() <-chan struct{} { return e.exit }
 
 // Err returns why this generation ended, once Exit is closed: nil after an
 // upgrade or a stop, and otherwise the reason for which it never became ready.
-func (e *Engine) Err() error {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.err
-}
+func (e *Engine) Err() error { return e.life.failure() }
 
 // Generation returns the number of this process in the line of generations,
 // from 1.
@@ -166,12 +129,12 @@ func (e *Engine) Mode(group string) (cfg.Mode, error) { return e.groups.Mode(gro
 
 // Listen returns the listener of a group: for mode https one with TLS. OnResume takes anew what the program had closed.
 func (e *Engine) Listen(group string) (net.Listener, error) {
-	return e.groups.Take(group, e.phaseIs(resuming))
+	return e.groups.Take(group, e.life.is(resuming))
 }
 
 // ServeEnded is called when a handler's server has returned, which is how it should end once this generation drains.
 func (e *Engine) ServeEnded(group, handler string, err error) {
-	if !e.drains() {
+	if !e.life.drains() {
 		e.log.Error("group is not served any more", "group", group, "handler", handler, "error", err)
 	}
 }

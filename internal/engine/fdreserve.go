@@ -28,7 +28,7 @@ func (e *Engine) lendFDs() (done func()) {
 	timer := time.AfterFunc(lendTime, resume)
 	return func() {
 		timer.Stop()
-		if e.phaseIs(serving) {
+		if e.life.is(serving) {
 			e.reserveFDs()
 		}
 		resume()

@@ -8,9 +8,9 @@ func (e *Engine) keepWriting() { e.files.Retry(e.done, e.writeAgain) }
 // writeAgain reports whether there is nothing left to do. During an upgrade the files may be
 // the successor's already, and after this generation's end they are gone.
 func (e *Engine) writeAgain() (over bool) {
-	e.upgrading.Lock()
-	defer e.upgrading.Unlock()
-	if !e.phaseIs(serving) {
+	e.attempts.slot.Lock()
+	defer e.attempts.slot.Unlock()
+	if !e.life.is(serving) {
 		return true
 	}
 	if e.restoreFiles() != nil {

@@ -17,7 +17,7 @@ func (e *Engine) askProgram() error {
 		return nil
 	}
 	limit := e.conf.Daemon.UpgradeTimeout
-	ctx, cancel := context.WithTimeout(e.now().serves, limit)
+	ctx, cancel := context.WithTimeout(e.life.now().serves, limit)
 	defer cancel()
 	err := e.callOnUpgrade(ctx)
 	if ctx.Err() != nil { // whatever it says now is too late
@@ -33,13 +33,13 @@ func (e *Engine) askProgram() error {
 // does not look at ctx goes on alone, and the next call waits for it.
 func (e *Engine) callOnUpgrade(ctx context.Context) error {
 	select {
-	case e.asking <- struct{}{}:
+	case e.attempts.hook <- struct{}{}:
 	case <-ctx.Done():
 		return nil
 	}
 	answer := make(chan error, 1)
 	go func() {
-		defer func() { <-e.asking }()
+		defer func() { <-e.attempts.hook }()
 		answer <- e.opts.OnUpgrade(ctx)
 	}()
 	select {

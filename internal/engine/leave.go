@@ -42,41 +42,42 @@ func (r reason) timeout(g *cfg.Group) time.Duration {
 }
 
 // Stop drains with stop_timeout, and ends this generation.
-func (e *Engine) Stop() { e.leave(stopping, draining) }
+func (e *Engine) Stop() { e.leave(stopAsked, stopping) }
 
 // Quit is Stop with drain_timeout.
-func (e *Engine) Quit() { e.leave(quitting, draining) }
+func (e *Engine) Quit() { e.leave(stopAsked, quitting) }
 
-// leave begins to drain, in that phase, or hurries a drain that has begun.
-func (e *Engine) leave(why reason, as phase) {
-	e.mu.Lock()
-	before := e.phase
-	if before == serving {
-		e.enterLocked(as)
-		e.why = why
+// leave begins to drain, or hurries a drain that has begun.
+func (e *Engine) leave(ev event, why reason) {
+	from, t := e.life.leave(ev, why)
+	if ev == stopAsked && from.drains() {
+		e.hasten(t, from, why)
+		return
 	}
-	again := e.hurried // a terminal's and a supervisor's signal are one request
-	e.hurried = again || why == stopping && (before == serving || before.drains())
-	e.stopRequested = e.stopRequested || why != replaced
-	t := e.term
-	e.mu.Unlock()
-	switch before {
-	case onProbation:
-		go e.rollBackOrStop()
+	switch from {
 	case starting:
-		e.fail(upgrade.StageStart, errors.New("asked to end before it was ready"))
+		e.endFailed(upgrade.StageStart, errors.New("asked to end before it was ready"))
+	case onProbation:
+		go e.endProbation(errRolledBack)
 	case serving:
-		e.beginDrain(why) // whoever follows the drain sees this moment
+		e.beginDrain(t, why) // whoever follows the drain sees this moment
 		e.notifyDraining(why)
 		t.stopServing()
+		if why == stopping {
+			t.hurry()
+		}
 		go e.finish(t, why)
-	default:
-		if why != replaced {
-			go e.resign(t)
-		}
-		if why == stopping && !again {
-			go e.hurryDrain(t)
-		}
+	}
+}
+
+// hasten has a generation that drains end sooner: it stands by no longer, and a stop takes the time that it may. A terminal's and a
+// supervisor's signal are one request.
+func (e *Engine) hasten(t *term, from phase, why reason) {
+	if from == standingBy {
+		go e.resign(t)
+	}
+	if why == stopping && t.hurried.Err() == nil {
+		go e.hurryDrain(t)
 	}
 }
 
@@ -93,17 +94,17 @@ func (e *Engine) finish(t *term, why reason) {
 		}
 		e.receiver.Close()
 		e.groups.Finish()
-	} else if !e.standsBy() {
+	} else if !e.life.standsBy() {
 		e.files.Leave() // they are the successor's now
 	}
 	e.drain(t, why, !last)
-	end := e.progress()
+	end := e.progressOf(t)
 	e.standAWhile(t)
 	if !e.endTerm(t) {
 		return
 	}
-	e.endDrain(end)
-	if e.isLast() && e.files.Retake() == nil { // or it has been started again
+	e.endDrain(t, end)
+	if e.life.isLost() && e.files.Retake() == nil { // or it has been started again
 		last = true
 		if err := e.groups.RemoveFiles(); err != nil {
 			e.log.Warn("socket not removed", "error", err)
@@ -115,17 +116,11 @@ func (e *Engine) finish(t *term, why reason) {
 	}
 	isWithin(2*settledWait, e.passing.Wait) // a successor that is stopped takes nothing
 	isWithin(otherWait, e.up.AwaitParent)
-	e.awaitSuccessor()
+	e.life.awaitSettled()
 	e.closeControl() // until now whoever looks for the daemon may still have found this generation
 	e.log.Info("done", "reason", string(why))
 	close(e.done)
 	e.sayGoodbye()
-}
-
-func (e *Engine) isLast() bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.last
 }
 
 // otherWait is how long this generation waits, when it ends, for what another one does in an instant, unless it is stopped or hangs.
@@ -163,15 +158,10 @@ func (e *Engine) endAll(why reason) (last bool) {
 	e.signalAncestors(sig)
 	e.abandonProbation()
 	e.up.Stop()
-	e.upgrading.Lock() // an upgrade in progress ends at once after Stop
-	defer e.upgrading.Unlock()
-	e.mu.Lock()
-	pid := e.successor
-	e.mu.Unlock()
-	if pid != 0 {
-		e.signalSuccessor(pid, sig)
-	}
-	return pid == 0
+	e.attempts.slot.Lock() // an upgrade in progress ends at once after Stop
+	defer e.attempts.slot.Unlock()
+	e.life.signalSuccessor(sig)
+	return e.life.replacedBy() == nil
 }
 
 // drain drains all groups, and the program's hooks, at the same time. It does nothing when this generation serves again, and
@@ -200,10 +190,10 @@ func (e *Engine) drain(t *term, why reason, isReplaced bool) {
 func (e *Engine) hurryDrain(t *term) {
 	e.switching.Lock()
 	defer e.switching.Unlock()
-	if e.now() != t {
+	if e.life.now() != t {
 		return
 	}
-	e.beginDrain(stopping)
+	e.beginDrain(t, stopping)
 	e.groups.Hurry()
 	t.hurry()
 }
@@ -212,10 +202,10 @@ func (e *Engine) hurryDrain(t *term) {
 func (e *Engine) stopAccepting(t *term, why reason) bool {
 	e.switching.Lock()
 	defer e.switching.Unlock()
-	if e.now() != t {
+	if e.life.now() != t {
 		return false
 	}
-	e.beginDrain(why)
+	e.beginDrain(t, why)
 	e.groups.StopAccepting(why == stopping)
 	t.beginLeft()
 	return true
@@ -225,7 +215,7 @@ func (e *Engine) drainGroup(t *term, conf *cfg.Group, ln *listen.Listener, why r
 	ctx, cancel := t.limit(why, func(r reason) time.Duration { return r.timeout(conf) })
 	defer cancel()
 	took := ln.AwaitDrained(ctx).Took
-	if e.now() != t {
+	if e.life.now() != t {
 		return
 	}
 	r := ln.Stats().Since(before)
@@ -258,12 +248,12 @@ func (e *Engine) sayGoodbye() {
 		}
 	}
 	close(e.exit)
-	if e.replacedBy() != nil {
+	if e.life.replacedBy() != nil {
 		// What is meant for the daemon must not kill a program that cleans up after its generation. Nobody receives
 		// them, so they are dropped.
 		signal.Notify(make(chan os.Signal, 1), sigUpgrade, sigReopen)
 	}
-	e.unwatchSignals()
+	e.signals.stop()
 	// The program has a moment to return from main. Only then may Serve return
 	// in its other goroutines, where log.Fatal may be waiting for it.
 	time.AfterFunc(exitGrace, func() { close(e.release) })

@@ -30,12 +30,12 @@ func (e *Engine) keepBound(stopped context.Context) error {
 
 // keepBoundNow is keepBound for a generation that has just begun to serve; the next upgrade waits for it.
 func (e *Engine) keepBoundNow() {
-	e.upgrading.Lock()
-	defer e.upgrading.Unlock()
-	if !e.phaseIs(serving) {
+	e.attempts.slot.Lock()
+	defer e.attempts.slot.Unlock()
+	if !e.life.is(serving) {
 		return
 	}
-	t := e.now()
+	t := e.life.now()
 	if err := e.keepBound(t.serves); err != nil && t.serves.Err() == nil {
 		e.log.Warn("too many generations", "error", err)
 	}

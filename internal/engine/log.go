@@ -13,6 +13,7 @@ func (e *Engine) setLogger(format cfg.LogFormat) {
 		e.log = logging.New(os.Stderr, e.opts.Verbose, format)
 	}
 	e.log = e.log.With("generation", e.Generation(), "pid", os.Getpid())
+	e.life.log = e.log
 }
 
 // printFailure says why a process of Daemonize did not become one that serves: to the person who has started

@@ -32,25 +32,12 @@ func (e *Engine) probation() time.Duration {
 	return min(wanted, allowed)
 }
 
-// beginProbation changes the phase once.
-func (e *Engine) beginProbation(lasts time.Duration) bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.phase != starting {
-		return false
-	}
-	e.enterLocked(onProbation)
-	e.probationUntil = e.entered.Add(lasts)
-	e.deadline.Stop()
-	return true
-}
-
 // passProbation serves beside the previous generation for a time, and then becomes the
 // one that serves, or is rolled back. Without the previous one it must carry on.
 func (e *Engine) passProbation(lasts time.Duration) {
 	e.log.Info("on probation", "for", lasts)
 	if err := e.groups.Listen(); err != nil {
-		e.rollBack(onProbation, err)
+		e.rollBack(startFailed, err)
 		return
 	}
 	e.report.Probation(lasts)
@@ -61,14 +48,14 @@ func (e *Engine) passProbation(lasts time.Duration) {
 	select {
 	case <-timer.C:
 		if err := e.checkHealth(); err != nil {
-			e.rollBack(onProbation, fmt.Errorf("health check: %w", err))
+			e.rollBack(startFailed, fmt.Errorf("health check: %w", err))
 			return
 		}
 	case <-e.up.ParentExited():
 		e.log.Warn("the previous generation is gone: the probation is over")
 	}
 	if err := e.becomeReady(); err != nil {
-		e.rollBack(serving, err)
+		e.rollBack(startFailed, err)
 	}
 }
 
@@ -92,35 +79,24 @@ func (e *Engine) checkHealth() error {
 	}
 }
 
-// rollBack ends a generation that is on probation, in phase from: its clients go back to the previous
-// one where they can, and finish here where they cannot. It reports false, and does nothing, in another phase.
-func (e *Engine) rollBack(from phase, why error) bool {
-	e.mu.Lock()
-	is := e.phase == from
-	if is {
-		e.enterLocked(draining)
-		e.why = rolledBack
+// rollBack ends a generation that is on probation, or that could not become ready at its end. It does nothing in one that serves, or
+// ends already.
+func (e *Engine) rollBack(ev event, why error) {
+	if e.life.rollBack(ev) {
+		e.endProbation(why)
 	}
-	e.mu.Unlock()
-	if !is {
-		return false
-	}
+}
+
+// endProbation has this generation's clients go back to the previous one where they can, and finish here where they cannot.
+func (e *Engine) endProbation(why error) {
+	t := e.life.now()
 	e.log.Error("rolled back", "error", why)
 	e.receiver.Close()
 	e.moveBack()
 	e.groups.Withdraw()
-	e.drain(e.now(), stopping, false)
-	e.endDrain(e.progress())
+	e.drain(t, stopping, false)
+	e.endDrain(t, e.progressOf(t))
 	e.endFailed(upgrade.StageProbation, why)
-	return true
-}
-
-// rollBackOrStop does what a generation on probation is asked to do. It may have passed
-// meanwhile, and is the one that serves.
-func (e *Engine) rollBackOrStop() {
-	if !e.rollBack(onProbation, errRolledBack) {
-		e.Stop()
-	}
 }
 
 // moveBack has idle connections move to the previous generation.

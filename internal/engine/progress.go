@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 	"os"
+	"sync"
 	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/protocol"
@@ -10,58 +11,84 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
 )
 
-// drainage is how far this generation's drain is. The zero value has not begun.
+// drainage is how far a drain is. The zero value has not begun.
 type drainage struct {
+	mu     sync.Mutex // guards what follows
 	began  time.Time
 	until  time.Time       // at the latest
 	before []listen.Stats  // of the groups, in their order, when it began
 	end    *protocol.Event // what came of it; nil until it is over
 }
 
-// beginDrain notes that a drain begins, or that one that has begun has less time.
-func (e *Engine) beginDrain(why reason) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	until := time.Now().Add(longest(e.conf, why))
-	if e.drainage.began.IsZero() {
-		e.drainage.began, e.drainage.until = time.Now(), until
-		e.drainage.before = e.groups.Stats()
+// begin notes that a drain begins, or that one that has begun has less time.
+func (d *drainage) begin(lasts time.Duration, stats func() []listen.Stats) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	until := time.Now().Add(lasts)
+	if d.began.IsZero() {
+		d.began, d.until, d.before = time.Now(), until, stats()
 	}
-	if until.Before(e.drainage.until) {
-		e.drainage.until = until
+	if until.Before(d.until) {
+		d.until = until
 	}
 }
 
+// times are when the drain began, and when it ends at the latest; both are zero before.
+func (d *drainage) times() (began, until time.Time) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.began, d.until
+}
+
+// progress is how far the drain is, by what the groups' statistics are now, or how it went when it is over.
+func (d *drainage) progress(now []listen.Stats) protocol.Event {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.end != nil {
+		return *d.end
+	}
+	e := protocol.Event{Type: protocol.DrainBegan, Seconds: time.Since(d.began).Seconds(), Until: d.until}
+	for i, before := range d.before {
+		now, r := now[i], now[i].Since(before)
+		e.Open, e.Moved, e.Ended, e.Cut = e.Open+now.Open, e.Moved+r.Moved, e.Ended+r.Ended, e.Cut+r.Cut
+	}
+	return e
+}
+
+// over notes how the drain went, and reports whether that was not known before.
+func (d *drainage) over(end protocol.Event) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.end != nil {
+		return false
+	}
+	d.end = &end
+	return true
+}
+
+// beginDrain notes that a drain begins, or that one that has begun has less time.
+func (e *Engine) beginDrain(t *term, why reason) {
+	t.drainage.begin(longest(e.conf, why), e.groups.Stats)
+}
+
 // endDrain notes how the drain went, which progress has said at its end, and tells those who follow it.
-func (e *Engine) endDrain(end protocol.Event) {
+func (e *Engine) endDrain(t *term, end protocol.Event) {
 	end.Type, end.Open, end.Until = protocol.Drained, 0, time.Time{}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.drainage.end == nil {
-		e.drainage.end = &end
-		close(e.term.drained)
+	if t.drainage.over(end) {
+		close(t.drained)
 	}
 }
 
 // progress is how far the drain is, and how it went when it is over, or that this generation serves again.
 func (e *Engine) progress() protocol.Event {
-	e.mu.Lock()
-	drain, died, serves := e.drainage, e.died, e.phase == serving
-	e.mu.Unlock()
-	if failed := (*upgrade.Error)(nil); serves && errors.As(died, &failed) { // whoever follows the drain is told why it has ended so
+	if failed := (*upgrade.Error)(nil); errors.As(e.life.diedLast(), &failed) { // whoever follows the drain is told why it has ended so
 		return e.failedEvent(failed)
 	}
-	if drain.end != nil {
-		return *drain.end
-	}
-	ev := protocol.Event{
-		Type: protocol.DrainBegan, Generation: e.Generation(), PID: os.Getpid(), StartTime: startTime(),
-		Seconds: time.Since(drain.began).Seconds(), Until: drain.until,
-	}
-	now := e.groups.Stats()
-	for i, before := range drain.before {
-		now, r := now[i], now[i].Since(before)
-		ev.Open, ev.Moved, ev.Ended, ev.Cut = ev.Open+now.Open, ev.Moved+r.Moved, ev.Ended+r.Ended, ev.Cut+r.Cut
-	}
+	return e.progressOf(e.life.now())
+}
+
+func (e *Engine) progressOf(t *term) protocol.Event {
+	ev := t.drainage.progress(e.groups.Stats())
+	ev.Generation, ev.PID, ev.StartTime = e.Generation(), os.Getpid(), startTime()
 	return ev
 }

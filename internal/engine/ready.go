@@ -32,8 +32,9 @@ func (e *Engine) warm() error {
 	if lasts <= 0 {
 		return e.becomeReady()
 	}
-	if e.beginProbation(lasts) {
-		e.watchSignal(sigRollback)
+	if e.life.beginProbation(lasts) {
+		e.deadline.Stop()
+		e.signals.watch(sigRollback, e.act)
 		go e.passProbation(lasts)
 	}
 	return nil
@@ -64,9 +65,10 @@ func (e *Engine) accepting() {
 // accepting while this one begins; the state file is last, and says that all of it
 // is done.
 func (e *Engine) becomeReady() error {
-	if !e.beginServing() {
+	if !e.life.beginServing(e.up.Manifest().History.Asked) {
 		return nil
 	}
+	e.deadline.Stop()
 	defer close(e.settled) // a stop that comes meanwhile removes these files after they are written
 	fault.At(fault.BeforeReady)
 	if err := e.files.WritePID(); err != nil {
@@ -115,23 +117,6 @@ func (e *Engine) openGate() {
 	}
 }
 
-// beginServing changes the phase once.
-func (e *Engine) beginServing() bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.phase != starting && e.phase != onProbation {
-		return false
-	}
-	e.enterLocked(serving)
-	e.since = e.entered
-	if asked := e.up.Manifest().History.Asked; !asked.IsZero() {
-		took := e.since.Sub(asked).Seconds()
-		e.lastSeconds = &took
-	}
-	e.deadline.Stop()
-	return true
-}
-
 // tidyAfterPredecessor removes what the previous generation's configuration had
 // and this one's has not.
 func (e *Engine) tidyAfterPredecessor() {
@@ -141,11 +126,13 @@ func (e *Engine) tidyAfterPredecessor() {
 	}
 }
 
-// heedParent has this process say why it is not ready when its parent waits no longer. The parent's clock is the one that
+// awaitReady ends this process when it is not ready in time. It says why when its parent waits no longer, whose clock is the one that
 // counts: what this process did before it had one of its own is no reason to be killed without a word.
-func (e *Engine) heedParent() {
+func (e *Engine) awaitReady() {
 	select {
 	case <-e.up.Late():
+		e.notReady()
+	case <-e.deadline.C:
 		e.notReady()
 	case <-e.settled:
 	case <-e.done:
@@ -154,8 +141,8 @@ func (e *Engine) heedParent() {
 
 // notReady is called when the time for becoming ready is over.
 func (e *Engine) notReady() {
-	if e.phaseIs(starting) {
-		e.fail(upgrade.StageReady, notReadyError(e.readyTimeout(), e.groups.Silent()))
+	if _, late := e.life.on(readyTimedOut); late {
+		e.endFailed(upgrade.StageReady, notReadyError(e.readyTimeout(), e.groups.Silent()))
 	}
 }
 
@@ -172,22 +159,15 @@ func notReadyError(after time.Duration, silent []string) error {
 // fail ends a generation that cannot become ready. The previous one has never
 // stopped serving.
 func (e *Engine) fail(stage string, err error) {
-	e.mu.Lock()
-	if e.phase.drains() {
-		e.mu.Unlock()
-		return
+	if _, failed := e.life.on(startFailed); failed {
+		e.endFailed(stage, err)
 	}
-	e.enterLocked(draining)
-	e.mu.Unlock()
-	e.endFailed(stage, err)
 }
 
 // endFailed ends this generation, which has not become the one that serves.
 func (e *Engine) endFailed(stage string, err error) {
-	e.mu.Lock()
-	e.err = err
-	e.mu.Unlock()
-	e.now().stopServing()
+	e.life.fail(err)
+	e.life.now().stopServing()
 	e.closeControl()
 	e.report.Fail(stage, err)
 	e.abandon()
@@ -204,12 +184,11 @@ func (e *Engine) endFailed(stage string, err error) {
 // writeState says in the state file what this generation is.
 func (e *Engine) writeState() error {
 	self := e.self()
-	e.mu.Lock()
 	s := &process.State{
 		PID:         self.PID,
 		StartTime:   self.StartTime,
 		Generation:  e.Generation(),
-		Since:       e.since,
+		Since:       e.life.servesSince(),
 		Binary:      e.binary,
 		Listen:      e.groups.Addresses(),
 		Config:      e.conf.File,
@@ -217,6 +196,5 @@ func (e *Engine) writeState() error {
 		StopWait:    process.Duration(e.stopWait()),
 		Control:     e.up.Supported(),
 	}
-	e.mu.Unlock()
 	return e.files.WriteState(s)
 }

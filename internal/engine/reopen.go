@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"sync"
 	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
@@ -11,32 +12,36 @@ import (
 // renamed, and would go on writing into it until it is compressed and removed. So the old one passes the
 // request on, and the new one has a look itself when everybody can know of it.
 
+// logfile is who has to reopen the log.
+type logfile struct {
+	reopening sync.Mutex // held by reopen
+
+	mu    sync.Mutex // guards what follows
+	asked bool       // the log has been reopened since the last upgrade began
+}
+
+func (l *logfile) ask(now bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.asked = now
+}
+
+// forget is called when an upgrade begins: its new generation opens the file after that.
+func (l *logfile) forget() { l.ask(false) }
+
+// isAsked reports whether the successor has to reopen what it has opened while it was starting.
+func (l *logfile) isAsked() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.asked
+}
+
 // passOnReopen has the generation on probation reopen its log, and remembers that a successor
 // that is only starting has to.
 func (e *Engine) passOnReopen() {
-	e.mu.Lock()
-	e.reopened = true
-	next := e.candidate
-	e.mu.Unlock()
-	if next != nil {
-		e.signalProcess(next.pid, next.startTime, sigReopen)
-	}
-}
-
-// forgetReopen is called when an upgrade begins: its new generation opens the file after that.
-func (e *Engine) forgetReopen() {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.reopened = false
-}
-
-// reopenSuccessor passes on what has been asked for during the upgrade.
-func (e *Engine) reopenSuccessor(pid int) {
-	e.mu.Lock()
-	reopened := e.reopened
-	e.mu.Unlock()
-	if reopened {
-		e.signalSuccessor(pid, sigReopen)
+	e.logfile.ask(true)
+	if next := e.attempts.candidate(); next != nil {
+		signalProcess(e.log, next.pid, next.startTime, sigReopen)
 	}
 }
 
@@ -47,9 +52,7 @@ const justReplaced = time.Second
 // isReplacedNow reports whether this generation served a moment ago. Whoever rotates the log may still take it for the one that
 // serves, and only that one asks the others, such as those that have been replaced long ago.
 func (e *Engine) isReplacedNow() bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.phase.drains() && e.successor != 0 && time.Since(e.entered) < justReplaced
+	return e.life.drainsSince(justReplaced) && e.life.replacedBy() != nil
 }
 
 // logMoved reports whether another file stands where this process has opened its log.

@@ -20,20 +20,19 @@ func (e *Engine) canResume() bool { return e.opts.OnReplaced == nil || e.opts.On
 
 // standBy waits for what becomes of the successor.
 func (e *Engine) standBy(t *term, next *upgrade.Successor, access map[string]socket.Options) {
-	if e.isStopRequested() { // it was asked to end while it was being replaced
-		e.resign(t)
+	if e.life.isStopRequested() { // it was asked to end while it was being replaced
 		e.endStandby(t)
 		return
 	}
 	select {
 	case died := <-next.Fate:
-		if died != nil && e.beginResume(t) {
+		if died == nil {
+			e.standNoLonger(t)
+		} else if _, mayServe := e.life.onIn(t, successorDied); mayServe {
 			e.resume(t, died, access)
-			return
 		}
-		e.resign(t)
 	case <-e.groupClosed(t):
-		e.resign(t)
+		e.standNoLonger(t)
 	case <-t.decided:
 	}
 }
@@ -60,12 +59,10 @@ const standbyTime = 3 * time.Second
 
 // standAWhile returns when a generation that stands by has done so for that long, or it is decided what becomes of it.
 func (e *Engine) standAWhile(t *term) {
-	e.mu.Lock()
-	stands, began := e.phase == standingBy && e.term == t, e.drainage.began
-	e.mu.Unlock()
-	if !stands {
+	if !e.life.is(standingBy) || e.life.now() != t {
 		return
 	}
+	began, _ := t.drainage.times()
 	timer := time.NewTimer(time.Until(began.Add(standbyTime)))
 	defer timer.Stop()
 	select {
@@ -74,23 +71,16 @@ func (e *Engine) standAWhile(t *term) {
 	}
 }
 
-func (e *Engine) isStopRequested() bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.stopRequested
+// resign lets go of what this generation has kept to serve again, and says so.
+func (e *Engine) resign(t *term) {
+	e.notifySupervisor(supervise.Event{Kind: supervise.Draining})
+	e.endStandby(t)
 }
 
-// resign lets go of what this generation has kept to serve again.
-func (e *Engine) resign(t *term) {
-	e.mu.Lock()
-	stood := e.term == t && e.phase == standingBy
-	if stood {
-		e.enterLocked(draining)
-	}
-	e.mu.Unlock()
-	if stood {
-		e.notifySupervisor(supervise.Event{Kind: supervise.Draining})
-		e.endStandby(t)
+// standNoLonger is for a generation that nobody needs to stand by, or that could not serve again.
+func (e *Engine) standNoLonger(t *term) {
+	if _, stood := e.life.onIn(t, standbyOver); stood {
+		e.resign(t)
 	}
 }
 
@@ -99,17 +89,6 @@ func (e *Engine) endStandby(t *term) {
 	e.files.Leave()
 	e.up.Resign()
 	t.know(nil)
-}
-
-// beginResume reports whether this generation may serve again. It does not end from then on before that is decided.
-func (e *Engine) beginResume(t *term) bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.term != t || e.phase != standingBy || e.stopRequested {
-		return false
-	}
-	e.enterLocked(resuming)
-	return true
 }
 
 // errAskedToEnd is why a generation does not serve again that stands by.
@@ -129,10 +108,7 @@ func (e *Engine) resume(t *term, died error, access map[string]socket.Options) {
 	}
 	if err != nil {
 		e.log.Error("this generation cannot serve again: nobody serves", "error", err)
-		e.mu.Lock()
-		e.enterLocked(draining)
-		e.last = true
-		e.mu.Unlock()
+		e.life.lose()
 		t.know(died)
 		e.notifySupervisor(supervise.Event{Kind: supervise.Draining})
 		e.endStandby(t) // the daemon can be started again
@@ -167,7 +143,7 @@ func (e *Engine) takeUp(t *term, died error, access map[string]socket.Options) e
 	if err := e.files.WritePID(); err != nil {
 		e.log.Error("PID file not restored", "error", err) // it is tried again
 	}
-	if !e.nextTerm(t, died) {
+	if !e.life.resume(died) {
 		groups.Close(sockets)
 		return errAskedToEnd
 	}
@@ -177,6 +153,7 @@ func (e *Engine) takeUp(t *term, died error, access map[string]socket.Options) e
 	}
 	e.groups.RestoreAccess(access)
 	e.notifySupervisor(supervise.Event{Kind: supervise.Failed, Text: died.Error()}) // with the sockets, for systemd's store
+	e.signals.forget()
 	close(t.resumed)
 	e.reserveFDs()
 	e.groups.ResumeTickets()
@@ -187,23 +164,4 @@ func (e *Engine) takeUp(t *term, died error, access map[string]socket.Options) e
 	go e.keepAlive()
 	go e.openControl() // it may have had no room for one before
 	return nil
-}
-
-// nextTerm has this generation be one that serves, as if it had never been replaced, unless it has been asked to end.
-func (e *Engine) nextTerm(t *term, died error) bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.stopRequested {
-		return false
-	}
-	e.term = newTerm()
-	e.enterLocked(serving)
-	e.since = e.entered
-	e.why, e.settledNext = "", nil
-	e.successor, e.nextStart = 0, 0
-	clear(e.forwarded)
-	e.drainage = drainage{}
-	e.failures++
-	e.failure, e.died = died.Error(), died
-	return true
 }

@@ -3,42 +3,82 @@ package engine
 import (
 	"os"
 	"os/signal"
+	"sync"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/early"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
 )
 
+// signals are those that this generation handles.
+type signals struct {
+	mu        sync.Mutex         // guards what follows
+	watched   []chan os.Signal   // of each kind of signal
+	forwarded map[os.Signal]bool // what has been passed on to the successor
+}
+
+// watch handles one kind of signal in a goroutine of its own. There is a place for one that waits: any number of them that
+// come while one is handled are one more, and a stop is not lost among them, nor does it wait for the program's OnReopen.
+func (s *signals) watch(sig os.Signal, act func(os.Signal)) {
+	waiting := make(chan os.Signal, 1)
+	signal.Notify(waiting, sig)
+	s.mu.Lock()
+	s.watched = append(s.watched, waiting)
+	s.mu.Unlock()
+	go func() {
+		for sig := range waiting {
+			act(sig)
+		}
+	}()
+}
+
+// stop ends what watch has begun.
+func (s *signals) stop() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, waiting := range s.watched {
+		signal.Stop(waiting)
+		close(waiting)
+	}
+	s.watched = nil
+}
+
+// isFirst reports whether a signal has not been passed on before, and notes that it is now.
+func (s *signals) isFirst(sig os.Signal) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.forwarded[sig] {
+		return false
+	}
+	if s.forwarded == nil {
+		s.forwarded = make(map[os.Signal]bool)
+	}
+	s.forwarded[sig] = true
+	return true
+}
+
+// forget begins anew: there will be another successor.
+func (s *signals) forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	clear(s.forwarded)
+}
+
 // watchSignals begins to handle signals. It goes on until the process ends: an old generation that drains must still hear
 // that it should hurry.
 func (e *Engine) watchSignals() {
 	for _, sig := range early.Handled {
-		e.watchSignal(sig)
+		e.signals.watch(sig, e.act)
 	}
-	signal.Stop(e.signals)
+	signal.Stop(early.Generation)
 	for {
 		select {
-		case sig := <-e.signals: // it has come before
+		case sig := <-early.Generation: // it has come before
 			e.act(sig)
 		default:
 			return
 		}
 	}
-}
-
-// watchSignal handles one kind of signal in a goroutine of its own. There is a place for one that waits: any number of them that
-// come while one is handled are one more, and a stop is not lost among them, nor does it wait for the program's OnReopen.
-func (e *Engine) watchSignal(sig os.Signal) {
-	waiting := make(chan os.Signal, 1)
-	signal.Notify(waiting, sig)
-	e.mu.Lock()
-	e.watched = append(e.watched, waiting)
-	e.mu.Unlock()
-	go func() {
-		for s := range waiting {
-			e.act(s)
-		}
-	}()
 }
 
 // warnOfIgnored says which signals do not reach this generation, since the program has called signal.Ignore. What a program does
@@ -51,17 +91,6 @@ func (e *Engine) warnOfIgnored() {
 	}
 }
 
-// unwatchSignals ends what watchSignal has begun.
-func (e *Engine) unwatchSignals() {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	for _, waiting := range e.watched {
-		signal.Stop(waiting)
-		close(waiting)
-	}
-	e.watched = nil
-}
-
 // act does what a signal asks this generation to do.
 func (e *Engine) act(sig os.Signal) {
 	switch sig {
@@ -69,15 +98,15 @@ func (e *Engine) act(sig os.Signal) {
 		switch {
 		case e.lostTerminal():
 			e.Stop()
-		case e.drains():
+		case e.life.drains():
 			e.forwardToSuccessor(sig)
 		default:
-			e.requestUpgrade()
+			e.attempts.request()
 		}
 	case sigStop, os.Interrupt:
 		e.Stop()
 	case sigQuit:
-		if e.drains() {
+		if e.life.drains() {
 			e.forwardToSuccessor(sig)
 			return
 		}
@@ -89,7 +118,7 @@ func (e *Engine) act(sig os.Signal) {
 			e.forwardToSuccessor(sig)
 		}
 	case sigRollback:
-		go e.rollBack(onProbation, errRolledBack)
+		go e.rollBack(rollbackAsked, errRolledBack)
 	}
 }
 
@@ -97,26 +126,20 @@ func (e *Engine) act(sig os.Signal) {
 // early. A stop is not passed on: it may be a newer generation that hurries this one. Each signal is passed on once in this
 // generation's life, or a HUP from a terminal, which goes to all processes, would come to the newest one from each of them.
 func (e *Engine) forwardToSuccessor(sig os.Signal) {
-	e.mu.Lock()
-	pid, again := e.successor, e.forwarded[sig]
-	if pid != 0 {
-		e.forwarded[sig] = true
-	}
-	e.mu.Unlock()
 	switch {
-	case pid == 0:
+	case e.life.replacedBy() == nil:
 		e.log.Warn("signal has no effect: this generation has been asked to end", "signal", sig.String())
-	case !again:
-		e.signalSuccessor(pid, sig)
+	case e.signals.isFirst(sig):
+		e.life.signalSuccessor(sig)
 	}
 }
 
 // reopen reopens the log file here, and in the generation that serves it asks each of the others for the same, once. The program
 // is told even if gozd's own log could not be opened.
 func (e *Engine) reopen() error {
-	e.reopening.Lock()
-	defer e.reopening.Unlock()
-	if e.phaseIs(serving) { // no other, or the oldest would be asked by each of those that have followed it
+	e.logfile.reopening.Lock()
+	defer e.logfile.reopening.Unlock()
+	if e.life.is(serving) { // no other, or the oldest would be asked by each of those that have followed it
 		e.signalAncestors(sigReopen)
 	}
 	e.passOnReopen()
@@ -142,14 +165,7 @@ func (e *Engine) signalAncestors(sig os.Signal) {
 }
 
 func (e *Engine) signalAncestor(a upgrade.Ancestor, sig os.Signal) {
-	p, err := process.Open(a.PID, a.StartTime)
-	if err != nil {
-		return // it is gone
-	}
-	defer p.Close()
-	if err := p.Signal(sig); err != nil {
-		e.log.Warn("older generation not signalled", "ancestor", a.PID, "error", err)
-	}
+	signalProcess(e.log, a.PID, a.StartTime, sig)
 }
 
 // livingAncestors returns the older generations that still live, oldest first.

@@ -72,10 +72,8 @@ func (e *Engine) start() (stage string, err error) {
 	if err := e.dropPrivileges(); err != nil {
 		return upgrade.StageStart, err
 	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.deadline = time.AfterFunc(e.readyTimeout(), e.notReady)
-	go e.heedParent()
+	e.deadline = time.NewTimer(e.readyTimeout())
+	go e.awaitReady()
 	return "", nil
 }
 
@@ -154,11 +152,9 @@ func (e *Engine) passLock() {
 
 // abandon undoes what a start that failed has done.
 func (e *Engine) abandon() {
-	e.mu.Lock()
 	if e.deadline != nil {
 		e.deadline.Stop()
 	}
-	e.mu.Unlock()
 	e.super.Close()
 	envfile.Restore(e.shadowed)
 	if e.groups != nil {

@@ -28,7 +28,7 @@ func (e *Engine) status(ctx context.Context, alone bool) *protocol.Status {
 		Generation: e.Generation(),
 		Upgrades:   e.upgradesDone(),
 	}
-	if alone || !e.phaseIs(serving) {
+	if alone || !e.life.is(serving) {
 		s.Generations = []protocol.Generation{e.describe()}
 		return s
 	}
@@ -51,19 +51,14 @@ func (e *Engine) status(ctx context.Context, alone bool) *protocol.Status {
 }
 
 func (e *Engine) upgradesDone() protocol.Upgrades {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	u := protocol.Upgrades{
-		InProgress:  e.attempt != nil,
+	h := e.life.upgrades()
+	return protocol.Upgrades{
+		InProgress:  e.attempts.now() != nil && e.life.replacedBy() == nil,
 		Succeeded:   e.up.Next() - 2, // each has brought up one, also one that has died since
-		Failed:      e.failedLocked(),
-		LastFailure: e.failure,
-		LastSeconds: e.lastSeconds,
+		Failed:      e.failedUpgrades(),
+		LastFailure: h.failure,
+		LastSeconds: h.lastSeconds,
 	}
-	if e.successor != 0 {
-		u.InProgress = false
-	}
-	return u
 }
 
 // relative is another generation that lives, with what is known of it.
@@ -100,18 +95,17 @@ func (e *Engine) others() (older, newer []relative) {
 			Generation: a.Generation, PID: a.PID, StartTime: a.StartTime, State: protocol.Unresponsive,
 		}})
 	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.attempt == nil || e.attempt.pid == 0 || e.successor != 0 {
+	a := e.attempts.now()
+	if a == nil || a.pid == 0 || e.life.replacedBy() != nil {
 		return older, nil
 	}
 	next := relative{known: protocol.Generation{
-		Generation: e.attempt.generation, PID: e.attempt.pid, StartTime: e.attempt.startTime,
-		State: protocol.Starting, Started: e.attempt.started, Since: e.attempt.started,
+		Generation: a.generation, PID: a.pid, StartTime: a.startTime,
+		State: protocol.Starting, Started: a.started, Since: a.started,
 	}}
-	if e.candidate != nil {
+	if a.candidate != nil {
 		next.pidfile, next.known.State = e.PIDFile(), protocol.Unresponsive
-		next.known.Since, next.known.Until = time.Time{}, e.candidate.until
+		next.known.Since, next.known.Until = time.Time{}, a.candidate.until
 	}
 	return older, []relative{next}
 }
@@ -127,16 +121,22 @@ func (e *Engine) describe() protocol.Generation {
 		Build:      build(),
 		Groups:     e.describeGroups(),
 	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	g.State, g.Since = e.phase.state(), e.entered
-	switch {
-	case e.phase == onProbation:
-		g.Until = e.probationUntil
-	case e.phase.drains():
-		g.Reason, g.Until = string(e.why), e.drainage.until
-	}
+	e.life.describe(&g)
 	return g
+}
+
+// describe says where this generation is in its life.
+func (l *life) describe(g *protocol.Generation) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	g.State, g.Since = l.phase.state(), l.entered
+	switch {
+	case l.phase == onProbation:
+		g.Until = l.until
+	case l.phase.drains():
+		g.Reason = string(l.why)
+		_, g.Until = l.term.drainage.times()
+	}
 }
 
 func (p phase) state() protocol.State {

@@ -13,6 +13,9 @@ type candidate struct {
 	pid       int
 	startTime uint64
 	until     time.Time // then its health check begins
+
+	over   chan struct{} // closed when its probation is over
+	passed bool          // it serves; set before that
 }
 
 // fileReturn is the name under which the channel goes to the next generation by which it
@@ -21,69 +24,47 @@ const fileReturn = "return"
 
 // Rollback ends the upgrade that is on probation, and returns when that is so.
 func (e *Engine) Rollback() error {
-	next, over := e.onProbationNow()
+	next := e.attempts.candidate()
 	if next == nil {
 		return ErrNoProbation
 	}
 	e.askToRollBack(next)
-	<-over
-	if e.hasUpgraded() || !e.phaseIs(serving) {
+	<-next.over
+	if next.passed || !e.life.is(serving) {
 		return ErrNoProbation
 	}
 	return nil
 }
 
-// hasUpgraded reports whether an upgrade of this generation has succeeded. Rollback may look when that one
-// has taken over already, and this one has not begun to leave.
-func (e *Engine) hasUpgraded() bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.upgradePassed
-}
-
-func (e *Engine) onProbationNow() (*candidate, <-chan struct{}) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.candidate, e.candidateOver
-}
-
 // askToRollBack asks the generation on probation to roll back.
 func (e *Engine) askToRollBack(next *candidate) {
-	p, err := process.Open(next.pid, next.startTime)
-	if err != nil {
-		return // it has ended
-	}
-	defer p.Close()
-	if err := p.Signal(sigRollback); err != nil {
-		e.log.Warn("generation on probation not signalled", "pid", next.pid, "error", err)
-	}
+	signalProcess(e.log, next.pid, next.startTime, sigRollback)
 }
 
 // probationBegan is called when the successor has begun to serve beside this process.
-func (e *Engine) probationBegan(pid int, lasts time.Duration) {
+func (e *Engine) probationBegan(a *attempt, pid int, lasts time.Duration) {
 	start, _ := process.StartTime(pid) // 0 is a valid answer: unknown
-	e.mu.Lock()
-	e.candidate = &candidate{pid: pid, startTime: start, until: time.Now().Add(lasts)}
-	e.candidateOver = make(chan struct{})
-	e.mu.Unlock()
+	c := &candidate{pid: pid, startTime: start, until: time.Now().Add(lasts), over: make(chan struct{})}
+	e.attempts.mu.Lock()
+	a.candidate = c
+	e.attempts.mu.Unlock()
 	e.log.Info("successor on probation", "successor", pid, "for", lasts)
 }
 
 // probationEnded is called when the outcome of an upgrade is known.
-func (e *Engine) probationEnded(passed bool) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.upgradePassed = passed
-	if e.candidate != nil {
-		e.candidate = nil
-		close(e.candidateOver)
+func (e *Engine) probationEnded(a *attempt, passed bool) {
+	e.attempts.mu.Lock()
+	defer e.attempts.mu.Unlock()
+	if c := a.candidate; c != nil {
+		c.passed, a.candidate = passed, nil
+		close(c.over)
 	}
 }
 
 // abandonProbation has the generation on probation end before this one does. It is not
 // killed, and so clients that it serves are not either.
 func (e *Engine) abandonProbation() {
-	next, over := e.onProbationNow()
+	next := e.attempts.candidate()
 	if next == nil {
 		return
 	}
@@ -91,7 +72,7 @@ func (e *Engine) abandonProbation() {
 	timer := time.NewTimer(e.stopWait())
 	defer timer.Stop()
 	select {
-	case <-over:
+	case <-next.over:
 	case <-timer.C:
 	}
 }

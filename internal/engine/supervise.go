@@ -71,7 +71,7 @@ func (e *Engine) signed(ev supervise.Event) supervise.Event {
 // notifyDraining tells the supervisor why this generation accepts nothing more.
 func (e *Engine) notifyDraining(why reason) {
 	if why == replaced {
-		e.notifySupervisor(supervise.Event{Kind: supervise.Draining, StandsBy: e.standsBy()})
+		e.notifySupervisor(supervise.Event{Kind: supervise.Draining, StandsBy: e.life.standsBy()})
 		return
 	}
 	e.notifySupervisor(supervise.Event{Kind: supervise.Stopping, Within: longest(e.conf, why) + endMargin})
@@ -91,13 +91,13 @@ func (e *Engine) watchSupervisor() {
 // keepAlive tells the supervisor, time and again, that this generation does not hang, if
 // somebody wants that. It takes the daemon's lock each time: one that can never be had is a hang too.
 func (e *Engine) keepAlive() {
-	interval, t := e.super.WatchdogInterval(), e.now()
+	interval, t := e.super.WatchdogInterval(), e.life.now()
 	if interval <= 0 {
 		return
 	}
 	tick := time.NewTicker(interval / 4)
 	defer tick.Stop()
-	for e.phaseIs(serving) {
+	for e.life.is(serving) {
 		_ = e.super.Tell(e.signed(supervise.Event{Kind: supervise.Alive})) // the next one may be heard
 		select {
 		case <-tick.C:

@@ -31,6 +31,8 @@ type term struct {
 	decided       chan struct{} // closed when it is known what becomes of this generation, or that it does not stand by any more
 	decide        sync.Once     // closes it
 	err           error         // why the successor serves no longer; set before that
+
+	drainage drainage
 }
 
 func newTerm() *term {
@@ -84,13 +86,6 @@ func (t *term) skipOnDrain() {
 	t.skip()
 }
 
-// now is the current term.
-func (e *Engine) now() *term {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.term
-}
-
 func (t *term) beginLeft() { t.leaves.Do(func() { close(t.left) }) }
 
 // know notes what has become of the successor.
@@ -113,21 +108,14 @@ func (t *term) fate() error {
 
 // endTerm is called when this generation has drained, and reports whether it may end. It may not when it serves again.
 func (e *Engine) endTerm(t *term) bool {
-	e.mu.Lock()
-	was, mine := e.phase, e.term == t
-	if mine && was != resuming {
-		e.enterLocked(ending)
-	}
-	e.mu.Unlock()
+	from, over := e.life.end(t)
 	switch {
-	case !mine:
-		return false
-	case was == resuming:
-		<-t.decided
-		return e.endTerm(t)
-	case was == standingBy:
+	case over && from == standingBy:
 		e.notifySupervisor(supervise.Event{Kind: supervise.Draining}) // the program may take long to end, and whoever starts the daemon again must not wait
 		e.endStandby(t)
+	case !over && from == resuming:
+		<-t.decided
+		return e.endTerm(t)
 	}
-	return true
+	return over
 }

@@ -20,12 +20,12 @@ func (e *Engine) Upgrade() error { return e.upgrade(unwatched) }
 
 // upgrade is Upgrade, and tells how it goes while it does, but not of a failure.
 func (e *Engine) upgrade(tell func(protocol.Event)) error {
-	a, over := e.waitForUpgradeSlot(tell)
-	defer over()
-	if !e.phaseIs(serving) {
+	a := &attempt{asked: time.Now(), tell: tell}
+	defer e.attempts.begin(a, e.up.Next)()
+	if !e.life.is(serving) {
 		return ErrNotServing
 	}
-	e.setWanted(false) // whoever has asked until now gets this one
+	e.attempts.setWanted(false) // whoever has asked until now gets this one
 	if err := e.refusal(); err != nil {
 		return e.upgradeFailed(err)
 	}
@@ -37,11 +37,11 @@ func (e *Engine) upgrade(tell func(protocol.Event)) error {
 	if err := e.askProgram(); err != nil {
 		return e.upgradeFailed(err)
 	}
-	if err := e.keepBound(e.now().serves); err != nil {
+	if err := e.keepBound(e.life.now().serves); err != nil {
 		return e.upgradeFailed(err)
 	}
-	e.forgetReopen()
-	e.noteHistory(a)
+	e.logfile.forget()
+	e.up.SetHistory(upgrade.History{Failed: e.failedUpgrades(), Asked: a.began})
 	var access map[string]socket.Options
 	var forward *channel
 	var back *returnChannel
@@ -52,7 +52,7 @@ func (e *Engine) upgrade(tell func(protocol.Event)) error {
 		forward, back = e.offerChannel(), e.offerReturn()
 		return append(e.livingAncestors(), e.self())
 	}, e.watch(a))
-	e.probationEnded(err == nil)
+	e.probationEnded(a, err == nil)
 	e.groups.AllowSharing(false)
 	e.withdraw(forward, err != nil)
 	e.closeReturn(back)
@@ -61,9 +61,11 @@ func (e *Engine) upgrade(tell func(protocol.Event)) error {
 		return e.upgradeFailed(err)
 	}
 	e.log.Info("upgraded", "successor", next.PID, "took", time.Since(a.began).Round(time.Millisecond))
-	t := e.now()
-	e.succeeded(a, next)
-	e.reopenSuccessor(next.PID)
+	t := e.life.now()
+	e.life.succeeded(successor{pid: next.PID, startTime: a.startTime, settled: next.Settled}, time.Since(a.began))
+	if e.logfile.isAsked() {
+		e.life.signalSuccessor(sigReopen)
+	}
 	if len(next.Dropped) > 0 {
 		e.up.Relieve(relieveWait) // or these sockets would be open in the generation before this one
 	}
@@ -71,22 +73,16 @@ func (e *Engine) upgrade(tell func(protocol.Event)) error {
 	e.moveTo(forward)
 	e.passing.Add(1) // or the process might end before it has passed requests on
 	defer e.passing.Done()
-	e.leave(replaced, phaseBehind(next))
-	if next.Fate != nil {
+	if next.Fate == nil {
+		e.leave(replacedForGood, replaced)
+	} else {
+		e.leave(replacedBySuccessor, replaced)
 		go e.standBy(t, next, access)
 	}
-	if e.setWanted(false) { // another request has come during this upgrade
+	if e.attempts.setWanted(false) { // another request has come during this upgrade
 		e.forwardToSuccessor(sigUpgrade)
 	}
 	return e.tellServed(a, next, t)
-}
-
-// phaseBehind is the phase of a generation whose successor has taken over.
-func phaseBehind(next *upgrade.Successor) phase {
-	if next.Fate == nil { // it cannot stand by
-		return draining
-	}
-	return standingBy
 }
 
 // startTime is this process's own. An error leaves 0, which is a valid answer:
@@ -103,16 +99,13 @@ func (e *Engine) self() upgrade.Ancestor {
 
 // upgradeFailed puts everything back, and returns the error for whoever has asked.
 func (e *Engine) upgradeFailed(err error) error {
-	if !e.phaseIs(serving) {
+	if !e.life.is(serving) {
 		return ErrNotServing // the upgrade was cut short by a stop
 	}
 	if errors.Is(err, upgrade.ErrNotSupported) {
 		return err
 	}
-	e.mu.Lock()
-	e.failures++
-	e.failure = err.Error()
-	e.mu.Unlock()
+	e.life.failed(err)
 	e.notifySupervisor(supervise.Event{Kind: supervise.Failed, Text: err.Error()})
 	e.log.Error("upgrade failed", "error", err)
 	defer e.lendFDs()()
@@ -127,55 +120,6 @@ func (e *Engine) upgradeFailed(err error) error {
 
 func (e *Engine) restoreFiles() error { return errors.Join(e.files.RestorePID(), e.writeState()) }
 
-// awaitSuccessor waits until the state file names the next generation, or that one has ended: who reads it
-// never finds a generation that is gone in place of one that serves. There is nothing to wait for without one.
-func (e *Engine) awaitSuccessor() {
-	e.mu.Lock()
-	settled := e.settledNext
-	e.mu.Unlock()
-	if settled != nil {
-		<-settled
-	}
-}
-
-// setWanted reports whether an upgrade is asked for that has not begun, and notes whether one
-// is from now on.
-func (e *Engine) setWanted(now bool) (before bool) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	before, e.wanted = e.wanted, now
-	return before
-}
-
-// signalSuccessor signals the successor. It may have ended since, and a stranger may have its PID.
-func (e *Engine) signalSuccessor(pid int, sig os.Signal) {
-	e.mu.Lock()
-	start := e.nextStart
-	e.mu.Unlock()
-	e.signalProcess(pid, start, sig)
-}
-
-// signalProcess signals a newer generation, if it is still there.
-func (e *Engine) signalProcess(pid int, startTime uint64, sig os.Signal) {
-	p, err := process.Open(pid, startTime)
-	if err != nil {
-		return
-	}
-	defer p.Close()
-	if err := p.Signal(sig); err != nil {
-		e.log.Warn("successor not signalled", "successor", pid, "error", err)
-	}
-}
-
-// requestUpgrade asks for an upgrade after the one in progress, if any.
-func (e *Engine) requestUpgrade() {
-	e.setWanted(true)
-	select {
-	case e.upgrades <- struct{}{}:
-	default: // one is waiting already, and will take the newest binary too
-	}
-}
-
 // watchUpgrades does the upgrades that are asked for. Errors have been logged.
 func (e *Engine) watchUpgrades() {
 	select {
@@ -186,22 +130,13 @@ func (e *Engine) watchUpgrades() {
 	e.keepBoundNow()
 	for {
 		select {
-		case <-e.upgrades:
-			e.upgradeIfWanted()
+		case <-e.attempts.askedBy:
+			if e.attempts.isWanted() { // or one has begun meanwhile: the control socket and the program ask for some too
+				_ = e.Upgrade()
+			}
 		case <-e.done:
 			return
 		}
-	}
-}
-
-// upgradeIfWanted does an upgrade that is asked for, unless one has begun meanwhile: the
-// control socket and the program ask for some too.
-func (e *Engine) upgradeIfWanted() {
-	e.mu.Lock()
-	wanted := e.wanted
-	e.mu.Unlock()
-	if wanted {
-		_ = e.Upgrade()
 	}
 }
 

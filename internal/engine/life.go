@@ -1,0 +1,304 @@
+package engine
+
+import (
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
+)
+
+// life is where a generation is in its life, and what it knows of its successor: the only owner of both. Events change it, each in
+// one step; nothing is done under its lock, and nobody waits for that longer than for a step.
+type life struct {
+	log *slog.Logger
+
+	mu            sync.Mutex // guards what follows
+	phase         phase
+	entered       time.Time // when it was entered; a drain is one time
+	since         time.Time // when this generation began to serve
+	until         time.Time // the end of its probation
+	why           reason    // of draining
+	stopRequested bool      // it has been asked to end, and will not serve again
+	lost          bool      // its successor has died, and it cannot serve again: nobody else removes the files
+	err           error     // why it has never become one that serves
+	term          *term
+	successor     successor
+	history       history
+}
+
+// successor is the next generation, once it serves. The zero value is none.
+type successor struct {
+	pid       int
+	startTime uint64          // 0 if unknown
+	settled   <-chan struct{} // closed when everybody can know of it
+}
+
+// history is what came of this generation's upgrades.
+type history struct {
+	failures    int
+	failure     string   // why the last one failed
+	died        error    // the last successor that died, so that this generation serves again
+	lastSeconds *float64 // that the last upgrade took which succeeded, perhaps the one that has brought up this generation; nil if there was none
+}
+
+func newLife(log *slog.Logger) *life { return &life{log: log, entered: processBegan, term: newTerm()} }
+
+// on does the step for an event, and reports in which phase it came, and whether the phase has changed. An event that is not in the
+// table changes nothing: it is a mistake of ours, and tests look for the line in the log.
+func (l *life) on(ev event) (from phase, changed bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.onLocked(ev)
+}
+
+func (l *life) onLocked(ev event) (from phase, changed bool) {
+	from = l.phase
+	to, ok := next(from, ev)
+	if !ok {
+		l.log.Error("no such transition", "phase", from.String(), "event", ev.String())
+		return from, false
+	}
+	if to == from {
+		return from, false
+	}
+	if !from.drains() || !to.drains() {
+		l.entered = time.Now()
+	}
+	l.phase = to
+	return from, true
+}
+
+// onIn is on for an event of a term, which is none any more in the next.
+func (l *life) onIn(t *term, ev event) (from phase, changed bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.term != t {
+		return l.phase, false
+	}
+	return l.onLocked(ev)
+}
+
+// is reports whether the generation is in phase p.
+func (l *life) is(p phase) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.phase == p
+}
+
+// drains reports whether this generation accepts nothing more.
+func (l *life) drains() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.phase.drains()
+}
+
+// drainsSince reports whether this generation accepts nothing more, and did a moment ago.
+func (l *life) drainsSince(moment time.Duration) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.phase.drains() && time.Since(l.entered) < moment
+}
+
+// standsBy reports whether this generation would serve again.
+func (l *life) standsBy() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.phase == standingBy || l.phase == resuming
+}
+
+func (l *life) isStopRequested() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.stopRequested
+}
+
+// servesSince is when this generation began to serve, in its present term.
+func (l *life) servesSince() time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.since
+}
+
+// isLost reports whether this generation's successor has died, and it could not serve again.
+func (l *life) isLost() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.lost
+}
+
+// now is the current term.
+func (l *life) now() *term {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.term
+}
+
+// beginProbation reports false where there is nothing to begin.
+func (l *life) beginProbation(lasts time.Duration) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_, began := l.onLocked(probationBegins)
+	if began {
+		l.until = l.entered.Add(lasts)
+	}
+	return began
+}
+
+// beginServing reports false to all but the first. asked is when the upgrade began that has brought up this generation.
+func (l *life) beginServing(asked time.Time) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_, began := l.onLocked(becameReady)
+	if !began {
+		return false
+	}
+	l.since = l.entered
+	if !asked.IsZero() {
+		took := l.since.Sub(asked).Seconds()
+		l.history.lastSeconds = &took
+	}
+	return true
+}
+
+// leave is on for an event that begins a drain, or hurries one.
+func (l *life) leave(ev event, why reason) (from phase, t *term) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	from, changed := l.onLocked(ev)
+	switch {
+	case changed && from == serving:
+		l.why = why
+	case changed && from == onProbation:
+		l.why = rolledBack
+	}
+	l.stopRequested = l.stopRequested || ev == stopAsked
+	return from, l.term
+}
+
+// rollBack is on for an event that ends a probation. It reports whether it does.
+func (l *life) rollBack(ev event) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_, changed := l.onLocked(ev)
+	if changed {
+		l.why = rolledBack
+	}
+	return changed
+}
+
+// replacedBy is the generation that serves in place of this one; nil if none does. Its number is left out.
+func (l *life) replacedBy() *upgrade.Ancestor {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.successor.pid == 0 {
+		return nil
+	}
+	return &upgrade.Ancestor{PID: l.successor.pid, StartTime: l.successor.startTime}
+}
+
+// succeeded notes that the successor serves, after an upgrade that has taken so long.
+func (l *life) succeeded(next successor, took time.Duration) {
+	seconds := took.Seconds()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.successor, l.history.lastSeconds = next, &seconds
+}
+
+// upgrades is what came of this generation's upgrades.
+func (l *life) upgrades() history {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.history
+}
+
+// failed notes why an upgrade has failed.
+func (l *life) failed(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.history.failures++
+	l.history.failure = err.Error()
+}
+
+// resume begins the next term, as if this generation had never been replaced, unless it has been asked to end.
+func (l *life) resume(died error) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.stopRequested {
+		return false
+	}
+	l.onLocked(resumed)
+	l.term, l.since = newTerm(), l.entered
+	l.why, l.successor = "", successor{}
+	l.history.failures++
+	l.history.failure, l.history.died = died.Error(), died
+	return true
+}
+
+// lose notes that this generation cannot serve again.
+func (l *life) lose() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.onLocked(resumeFailed)
+	l.lost = true
+}
+
+// end is called when the term's connections are gone. It reports in which phase that was, and whether the generation may end. It
+// may not while it resumes, nor in another term.
+func (l *life) end(t *term) (from phase, over bool) { return l.onIn(t, drained) }
+
+// diedLast is the successor's death after which this generation serves again; nil where it does not serve.
+func (l *life) diedLast() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.phase != serving {
+		return nil
+	}
+	return l.history.died
+}
+
+// fail notes why this generation has never become one that serves.
+func (l *life) fail(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.err = err
+}
+
+// failure is why this generation has never become one that serves; nil otherwise.
+func (l *life) failure() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.err
+}
+
+// awaitSettled waits until the state file names the next generation, or that one has ended: whoever reads it
+// never finds a generation that is gone in place of one that serves. There is nothing to wait for without one.
+func (l *life) awaitSettled() {
+	l.mu.Lock()
+	settled := l.successor.settled
+	l.mu.Unlock()
+	if settled != nil {
+		<-settled
+	}
+}
+
+// signalSuccessor signals the successor, if there is one. It may have ended since, and a stranger may have its PID.
+func (l *life) signalSuccessor(sig os.Signal) {
+	if s := l.replacedBy(); s != nil {
+		signalProcess(l.log, s.PID, s.StartTime, sig)
+	}
+}
+
+// signalProcess signals another generation, if it is still there.
+func signalProcess(log *slog.Logger, pid int, startTime uint64, sig os.Signal) {
+	p, err := process.Open(pid, startTime)
+	if err != nil {
+		return
+	}
+	defer p.Close()
+	if err := p.Signal(sig); err != nil {
+		log.Warn("generation not signalled", "pid", pid, "signal", sig.String(), "error", err)
+	}
+}
