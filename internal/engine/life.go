@@ -40,7 +40,7 @@ type successor struct {
 type history struct {
 	failures    int
 	failure     string   // why the last one failed
-	died        error    // the last successor that died, so that this generation serves again
+	died        error    // the death of the last successor that died when it had taken over
 	lastSeconds *float64 // that the last upgrade took which succeeded, perhaps the one that has brought up this generation; nil if there was none
 }
 
@@ -237,23 +237,23 @@ func (l *life) resume(died error) bool {
 	return true
 }
 
-// lose notes that this generation cannot serve again.
-func (l *life) lose() {
+// lose notes that this generation cannot serve again after its successor's death: nobody serves.
+func (l *life) lose(died error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.onLocked(resumeFailed)
-	l.lost = true
+	l.lost, l.history.died = true, died
 }
 
 // end is called when the term's connections are gone. It reports in which phase that was, and whether the generation may end. It
 // may not while it resumes, nor in another term.
 func (l *life) end(t *term) (from phase, over bool) { return l.onIn(t, drained) }
 
-// diedLast is the successor's death after which this generation serves again; nil where it does not serve.
+// diedLast is the successor's death after which this generation serves again, or nobody does; nil where there is none.
 func (l *life) diedLast() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.phase != serving {
+	if l.phase != serving && !l.lost {
 		return nil
 	}
 	return l.history.died

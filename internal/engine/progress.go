@@ -79,7 +79,7 @@ func (e *Engine) endDrain(t *term, end protocol.Event) {
 	}
 }
 
-// progress is how far the drain is, and how it went when it is over, or that this generation serves again.
+// progress is how far the drain is, and how it went when it is over, or that this generation serves again, or that nobody does.
 func (e *Engine) progress() protocol.Event {
 	if failed := (*upgrade.Error)(nil); errors.As(e.life.diedLast(), &failed) { // whoever follows the drain is told why it has ended so
 		return e.failedEvent(failed)

@@ -108,14 +108,25 @@ func (e *Engine) resume(t *term, died error, access map[string]socket.Options) {
 	}
 	if err != nil {
 		e.log.Error("this generation cannot serve again: nobody serves", "error", err)
-		e.life.lose()
-		t.know(died)
+		lost := lostError(died, err)
+		e.life.lose(lost)
+		t.know(lost)
 		e.notifySupervisor(supervise.Event{Kind: supervise.Draining})
 		e.endStandby(t) // the daemon can be started again
 		return
 	}
 	t.know(died)
 	e.log.Info("serving again", "failure", died.Error())
+}
+
+// lostError is the death of a successor after which nobody serves, since of why this generation cannot.
+func lostError(died, why error) error {
+	lost := &upgrade.Error{Stage: upgrade.StageLost, Err: died}
+	if failed := (*upgrade.Error)(nil); errors.As(died, &failed) {
+		lost.PID, lost.Err = failed.PID, failed.Err
+	}
+	lost.Err = fmt.Errorf("%w; its parent cannot serve again: %w", lost.Err, why)
+	return lost
 }
 
 // retakeLock fails where another instance has the daemon's lock by now: two would run.

@@ -109,8 +109,8 @@ func TestStopWhileResuming(t *testing.T) {
 	if l.resume(os.ErrClosed) {
 		t.Error("it serves again")
 	}
-	l.lose()
-	if !l.is(draining) || !l.isLost() {
+	l.lose(os.ErrClosed)
+	if !l.is(draining) || !l.isLost() || l.diedLast() == nil {
 		t.Errorf("it is %v", l.phase)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/protocol"
@@ -46,7 +47,7 @@ type Upgraded struct {
 // before it could answer.
 //
 // The error is an *[UpgradeError] when the upgrade failed, which may be after the new generation has served: if it dies
-// while the old one drains, that one serves again. If the generation that was asked is killed, the daemon's files say
+// while the old one drains, that one serves again, or, at stage "lost", nobody does. If the generation that was asked is killed, the daemon's files say
 // what became of the upgrade: its successor serves a moment later, or nobody does, and the error wraps
 // process.ErrNotRunning. The error wraps [ErrUnknownOutcome]
 // when ctx ended before that was known. That does not end the upgrade.
@@ -127,8 +128,10 @@ func (a *upgradeAttempt) run(ctx context.Context) (up *Upgraded, again bool, err
 	switch {
 	case a.last.Type == protocol.Failed: // perhaps after it has served: then the old generation serves again
 		return nil, false, a.upgradeError(a.last)
-	case a.up != nil && a.isOver():
+	case a.up != nil && a.opts.NoDrain:
 		return a.up, false, drainError(ctx, err)
+	case a.up != nil && a.last.Type == protocol.Drained:
+		return a.drained(ctx)
 	case a.last.Type == protocol.Superseded:
 		return nil, true, pause(ctx)
 	case errors.As(err, &refused):
@@ -142,8 +145,23 @@ func (a *upgradeAttempt) run(ctx context.Context) (up *Upgraded, again bool, err
 	return a.lookAfter(ctx, err)
 }
 
-// isOver reports whether the stream has ended where it should.
-func (a *upgradeAttempt) isOver() bool { return a.opts.NoDrain || a.last.Type == protocol.Drained }
+// drained is the outcome where the old generation has drained. One that could not stand by has not seen what became of its successor: whoever
+// waits so long is told the truth.
+func (a *upgradeAttempt) drained(ctx context.Context) (up *Upgraded, again bool, err error) {
+	served := a.up.Served
+	p, err := process.Open(served.PID, served.StartTime)
+	if !errors.Is(err, os.ErrProcessDone) {
+		p.Close()
+		return a.up, false, nil
+	}
+	if r, err := process.Await(ctx, a.pidfile); err == nil {
+		r.Close()
+	} else if errors.Is(err, process.ErrNotRunning) {
+		lost := protocol.Event{Stage: stageLost, PID: served.PID, Error: "it had taken over, and has ended since"}
+		return nil, false, a.upgradeError(lost)
+	}
+	return a.up, false, nil
+}
 
 // isReplaced reports whether the daemon's files name another generation by now.
 func (a *upgradeAttempt) isReplaced() bool {

@@ -366,3 +366,47 @@ func TestWhoFollowsTheDrainIsTold(t *testing.T) {
 		t.Errorf("gozdctl status: %v\n%s", err, status)
 	}
 }
+
+// TestWhoFollowsTheDrainIsToldThatNobodyServes has the successor die where its parent cannot serve again, be it that it stands by and
+// fails to, or that it has never stood by and sees nothing of it.
+func TestWhoFollowsTheDrainIsToldThatNobodyServes(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		start func(t *testing.T) *daemon.Daemon
+		want  string
+	}{
+		{"OnResume fails", func(t *testing.T) *daemon.Daemon {
+			d := startResuming(t, lineGroup)
+			if err := os.WriteFile(filepath.Join(d.Dir, "refuse-resume"), nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			return d
+		}, "it died after it had taken over: signal: killed; its parent cannot serve again: somebody else has it"},
+		{"no OnResume", func(t *testing.T) *daemon.Daemon { return startHooked(t) }, "it had taken over, and has ended since"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			d := tt.start(t)
+			old := dialLine(t, d)
+			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+			defer cancel()
+			cmd := exec.CommandContext(ctx, binaries.Gozdctl(t), "upgrade", d.PIDFile)
+			output := new(strings.Builder)
+			cmd.Stdout, cmd.Stderr = output, output
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			daemontest.Await(t, "generation 2 serves", func() bool {
+				s, err := d.State()
+				return err == nil && s.Generation == 2
+			})
+			victim := strike(t, d, syscall.SIGKILL)
+			awaitUnlocked(t, d)
+			_ = old.Close() // the drain is over
+			err := cmd.Wait()
+			want := fmt.Sprintf("upgrade failed at lost: pid %d: %s; nobody serves\n", victim.PID, tt.want)
+			if cmd.ProcessState.ExitCode() != 1 || !strings.Contains(output.String(), want) || strings.Contains(output.String(), "upgraded") {
+				t.Errorf("gozdctl upgrade: %v\n%swant in it\n%s", err, output, want)
+			}
+		})
+	}
+}
