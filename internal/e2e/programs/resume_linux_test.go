@@ -372,17 +372,18 @@ func TestWhoFollowsTheDrainIsTold(t *testing.T) {
 func TestWhoFollowsTheDrainIsToldThatNobodyServes(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
-		start func(t *testing.T) *daemon.Daemon
+		start func(t *testing.T, options ...string) *daemon.Daemon
 		want  string
 	}{
-		{"OnResume fails", func(t *testing.T) *daemon.Daemon {
-			d := startResuming(t, lineGroup)
+		{"OnResume fails", func(t *testing.T, options ...string) *daemon.Daemon {
+			t.Helper()
+			d := startResuming(t, lineGroup, options...)
 			if err := os.WriteFile(filepath.Join(d.Dir, "refuse-resume"), nil, 0o600); err != nil {
 				t.Fatal(err)
 			}
 			return d
 		}, "it died after it had taken over: signal: killed; its parent cannot serve again: somebody else has it"},
-		{"no OnResume", func(t *testing.T) *daemon.Daemon { return startHooked(t) }, "it had taken over, and has ended since"},
+		{"no OnResume", startHooked, "it had taken over, and has ended since"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			d := tt.start(t)
