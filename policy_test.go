@@ -23,16 +23,16 @@ var mayImport = map[string][]string{
 		"internal/activation", "internal/check", "internal/control", "internal/control/client", "internal/early", "internal/logging", "internal/printable", "internal/process", "internal/report", "internal/supervise", "internal/upgrade",
 	},
 	"internal/engine": {
-		"cfg", "listen",
-		"internal/activation", "internal/check", "internal/control/client", "internal/control/protocol", "internal/control/server", "internal/early", "internal/envfile", "internal/fault", "internal/handover", "internal/logging", "internal/process", "internal/report", "internal/runfiles", "internal/socket", "internal/supervise", "internal/tickets", "internal/upgrade",
+		"cfg",
+		"internal/activation", "internal/check", "internal/control/client", "internal/control/protocol", "internal/control/server", "internal/early", "internal/envfile", "internal/fault", "internal/handover", "internal/listener", "internal/logging", "internal/process", "internal/report", "internal/runfiles", "internal/socket", "internal/supervise", "internal/tickets", "internal/upgrade",
 	},
 	"internal/logging":    {"cfg", "internal/printable"},
 	"cfg":                 {},
 	"internal/activation": {"internal/fdpass"},
-	"listen":              {},
-	"httpx":               {"listen"},
-	"fcgix":               {"listen"},
-	"tcpx":                {"listen"},
+	"listen":              {"internal/listener"},
+	"httpx":               {"internal/listener"},
+	"fcgix":               {"internal/listener"},
+	"tcpx":                {"internal/listener", "listen"},
 	"cmd/gozdctl":         {"cfg", "internal/check", "internal/control", "internal/control/client", "internal/control/protocol", "internal/printable", "internal/process"},
 	"internal/check":      {"cfg", "internal/envfile", "internal/process", "internal/socket"},
 	"internal/control":    {"internal/process"},
@@ -46,6 +46,7 @@ var mayImport = map[string][]string{
 	"internal/fault":     {},
 	"internal/fdpass":    {},
 	"internal/handover":  {"internal/fault", "internal/fdpass"},
+	"internal/listener":  {},
 	"internal/printable": {},
 	"internal/process":   {"internal/early", "internal/fault", "internal/fdpass", "internal/report", "internal/safepath"},
 	"internal/report":    {},
@@ -171,14 +172,14 @@ func TestPolicyImportDirection(t *testing.T) {
 	}
 }
 
-func TestPolicyListenImportsStandardLibraryOnly(t *testing.T) {
+func TestPolicyListenersImportStandardLibraryOnly(t *testing.T) {
 	for _, p := range packages(t) {
-		if p.name() != "listen" {
+		if p.name() != "internal/listener" {
 			continue
 		}
 		for _, path := range p.Imports {
 			if first, _, _ := strings.Cut(path, "/"); strings.Contains(first, ".") {
-				t.Errorf("listen imports %s, want the standard library only", path)
+				t.Errorf("%s imports %s, want the standard library only", p.name(), path)
 			}
 		}
 	}

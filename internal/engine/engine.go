@@ -16,13 +16,13 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/early"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/handover"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/listener"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/report"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/runfiles"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/supervise"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/tickets"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
 )
 
 // Engine is one generation of a daemon: the sockets of its groups, and its way
@@ -101,7 +101,7 @@ type Engine struct {
 // group is one group of the configuration with its socket.
 type group struct {
 	conf  *cfg.Group
-	ln    *listen.Listener
+	ln    *listener.Listener
 	face  net.Listener // what the program gets: ln, or TLS around it
 	tls   *tls.Config  // of face; nil without TLS
 	own   bool         // its socket is not inherited

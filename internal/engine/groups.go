@@ -11,9 +11,9 @@ import (
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/check"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/listener"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/socket"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
 )
 
 // claimGroups gives every group its socket: that of the previous generation
@@ -48,7 +48,7 @@ func (e *Engine) claimGroups() error {
 		}
 		g.face = g.ln
 		if configs[i] != nil {
-			g.face, g.tls = listen.NewTLS(g.ln, configs[i]), configs[i]
+			g.face, g.tls = listener.NewTLS(g.ln, configs[i]), configs[i]
 		}
 		e.groups[g.conf.Name] = g
 		e.order = append(e.order, g)
@@ -151,7 +151,7 @@ func (e *Engine) claim(conf *cfg.Group, match *upgrade.Socket) (*group, error) {
 	if now.Network == "unix" {
 		g.file = socket.File(now.Address)
 	}
-	g.ln = listen.New(inner, listen.Options{
+	g.ln = listener.New(inner, listener.Options{
 		Group:    conf.Name,
 		Gate:     e.gate,
 		Release:  e.release,

@@ -121,10 +121,10 @@ type successor struct {
 	key    string
 }
 
-// Takes implements listen.Successor.
+// Takes implements listener.Successor.
 func (s successor) Takes(string) bool { return s.sender.Takes(s.key) }
 
-// Move implements listen.Successor.
+// Move implements listener.Successor.
 func (s successor) Move(_ string, state []byte, socket syscall.Conn) error {
 	return s.sender.Move(s.key, state, socket)
 }

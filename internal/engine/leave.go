@@ -10,8 +10,8 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/server"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/fault"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/listener"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
 )
 
 // exitGrace is how long a program may take to receive from the exit channel, and
@@ -182,7 +182,7 @@ func (e *Engine) endAll(why reason) (last bool) {
 // drain drains all groups, and the program's hooks, at the same time. It does nothing when this generation serves again, and
 // returns when it does.
 func (e *Engine) drain(t *term, why reason, isReplaced bool) {
-	before := make([]listen.Stats, len(e.order)) // connections begin to move as soon as it stops
+	before := make([]listener.Stats, len(e.order)) // connections begin to move as soon as it stops
 	for i, g := range e.order {
 		before[i] = g.ln.Stats()
 	}
@@ -234,7 +234,7 @@ func (e *Engine) stopAccepting(t *term, why reason) bool {
 	return true
 }
 
-func (e *Engine) drainGroup(t *term, g *group, why reason, before listen.Stats) {
+func (e *Engine) drainGroup(t *term, g *group, why reason, before listener.Stats) {
 	ctx, cancel := t.limit(why, func(r reason) time.Duration { return r.timeout(g.conf) })
 	defer cancel()
 	took := g.ln.AwaitDrained(ctx).Took

@@ -6,16 +6,16 @@ import (
 	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/protocol"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/listener"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
 )
 
 // drainage is how far this generation's drain is. The zero value has not begun.
 type drainage struct {
 	began  time.Time
-	until  time.Time       // at the latest
-	before []listen.Stats  // of the groups, in their order, when it began
-	end    *protocol.Event // what came of it; nil until it is over
+	until  time.Time        // at the latest
+	before []listener.Stats // of the groups, in their order, when it began
+	end    *protocol.Event  // what came of it; nil until it is over
 }
 
 // beginDrain notes that a drain begins, or that one that has begun has less time.
