@@ -32,7 +32,7 @@ type server struct {
 // onSocket serves h on a socket, and sees to its end.
 func onSocket(t *testing.T, network string, h http.HandlerFunc) *server {
 	t.Helper()
-	ln := listener.New(loopback.Listen(t, network), listener.Options{})
+	ln := listener.New(loopback.Listen(t, network), listener.Options{HandoverKey: "fcgi web"})
 	s := &server{
 		Listener: ln,
 		dial: func() (net.Conn, error) {

@@ -50,7 +50,7 @@ func TestServeUnderTLS(t *testing.T) {
 	srv.Close()
 	roots := x509.NewCertPool()
 	roots.AddCert(srv.Certificate())
-	ln := listener.New(loopback.Listen(t, "tcp"), listener.Options{})
+	ln := listener.New(loopback.Listen(t, "tcp"), listener.Options{HandoverKey: "fcgi web"})
 	served := make(chan error, 1)
 	go func() {
 		served <- fcgix.Serve(listener.NewTLS(ln, &tls.Config{Certificates: srv.TLS.Certificates}), http.HandlerFunc(echo))

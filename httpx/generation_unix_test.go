@@ -38,7 +38,7 @@ func newLayered(t *testing.T, network string, srv *http.Server, layer func(net.L
 	serving, hidden := make(chan struct{}), make(chan string, 1) // it is called once
 	g := &generation{
 		Listener: listener.New(loopback.Listen(t, network), listener.Options{
-			Group: "web", OnAccept: func() { close(serving) }, OnHidden: func(kind string) { hidden <- kind },
+			Group: "web", HandoverKey: "http web", OnAccept: func() { close(serving) }, OnHidden: func(kind string) { hidden <- kind },
 		}),
 		http:   &httpx.Server{Server: srv},
 		hidden: hidden,
@@ -51,7 +51,7 @@ func newLayered(t *testing.T, network string, srv *http.Server, layer func(net.L
 // start serves on ln.
 func (g *generation) start(t *testing.T, ln net.Listener) {
 	t.Helper()
-	g.succession = succession.New(t, g.Listener, "web")
+	g.succession = succession.New(t, g.Listener, "http web")
 	served := make(chan error, 1)
 	go func() { served <- g.http.Serve(ln) }()
 	t.Cleanup(func() {

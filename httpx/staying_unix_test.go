@@ -85,7 +85,7 @@ func TestDrainDuringACopyFromAHijackedConnection(t *testing.T) {
 func TestTLSIsNotMoved(t *testing.T) {
 	for _, proto := range []string{"http/1.1", "h2"} {
 		old := &generation{
-			Listener: listener.New(loopback.Listen(t, "tcp"), listener.Options{Group: "web"}),
+			Listener: listener.New(loopback.Listen(t, "tcp"), listener.Options{Group: "web", HandoverKey: "http web"}),
 			http:     &httpx.Server{Server: &http.Server{Handler: by("old")}},
 		}
 		old.start(t, listener.NewTLS(old.Listener, serverTLS))

@@ -36,7 +36,7 @@ func TestIdleReaderMoves(t *testing.T) {
 // serveEcho returns a listener on which echo is the adapter.
 func serveEcho(t *testing.T) *listener.Listener {
 	t.Helper()
-	ln := listener.New(loopback.Listen(t, "tcp"), listener.Options{Group: "echo"})
+	ln := listener.New(loopback.Listen(t, "tcp"), listener.Options{Group: "echo", HandoverKey: "tcp echo"})
 	t.Cleanup(func() { ln.Close() })
 	go func() {
 		for {

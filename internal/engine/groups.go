@@ -152,11 +152,12 @@ func (e *Engine) claim(conf *cfg.Group, match *upgrade.Socket) (*group, error) {
 		g.file = socket.File(now.Address)
 	}
 	g.ln = listener.New(inner, listener.Options{
-		Group:    conf.Name,
-		Gate:     e.gate,
-		Release:  e.release,
-		Spread:   conf.Spread,
-		OnAccept: func() { e.accepting(g) },
+		Group:       conf.Name,
+		HandoverKey: handoverKey(conf),
+		Gate:        e.gate,
+		Release:     e.release,
+		Spread:      conf.Spread,
+		OnAccept:    func() { e.accepting(g) },
 		OnHidden: func(kind string) {
 			e.log.Warn("connections do not move: their layer does not show what it is over (NetConn, Unwrap)",
 				"group", conf.Name, "layer", kind)

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net"
 	"os"
-	"syscall"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/handover"
@@ -15,15 +14,18 @@ import (
 const fileHandover = "handover"
 
 // handoverKey names what a connection's next owner must have: the group, and in the
-// same mode, since the protocol goes on where it was. A connection with TLS cannot
-// move: its keys are in this process.
-func handoverKey(g *cfg.Group) (key string, movable bool) {
-	return string(g.Mode) + " " + g.Name, g.Mode != cfg.HTTPS
+// same mode, since the protocol goes on where it was. It is empty with TLS, whose connections cannot
+// move: their keys are in this process.
+func handoverKey(g *cfg.Group) string {
+	if g.Mode == cfg.HTTPS {
+		return ""
+	}
+	return string(g.Mode) + " " + g.Name
 }
 
 // newReceiver makes what will take connections from the older generations.
 func (e *Engine) newReceiver() error {
-	receiver, err := handover.NewReceiver(e.movableKeys(), e.adopt)
+	receiver, err := handover.NewReceiver(e.taker())
 	if err != nil {
 		return err
 	}
@@ -31,15 +33,22 @@ func (e *Engine) newReceiver() error {
 	return nil
 }
 
-// movableKeys are those of the groups whose connections can move.
-func (e *Engine) movableKeys() []string {
-	var keys []string
+// taker gives connections to the groups that have their keys.
+func (e *Engine) taker() (keys []string, take handover.Taker) {
+	groups := make(map[string]*group)
 	for _, g := range e.order {
-		if key, ok := handoverKey(g.conf); ok {
+		if key := handoverKey(g.conf); key != "" {
+			groups[key] = g
 			keys = append(keys, key)
 		}
 	}
-	return keys
+	return keys, func(key string, conn net.Conn, state []byte) error {
+		g := groups[key]
+		if g == nil {
+			return fmt.Errorf("no group %q", key)
+		}
+		return g.ln.Adopt(conn, state)
+	}
 }
 
 // receiveConnections begins to take connections from the older generations, once
@@ -49,16 +58,6 @@ func (e *Engine) receiveConnections() error {
 		return e.receiver.Add(f)
 	}
 	return nil
-}
-
-// adopt is the receiver's Taker.
-func (e *Engine) adopt(key string, conn net.Conn, state []byte) error {
-	for _, g := range e.order {
-		if k, ok := handoverKey(g.conf); ok && k == key {
-			return g.ln.Adopt(conn, state)
-		}
-	}
-	return fmt.Errorf("no group %q", key)
 }
 
 // channel is this generation's side of the handover to its next.
@@ -109,22 +108,6 @@ func (e *Engine) moveTo(c *channel) {
 
 func (e *Engine) moveIdleTo(sender *handover.Sender) {
 	for _, g := range e.order {
-		if key, ok := handoverKey(g.conf); ok {
-			g.ln.MoveIdle(successor{sender, key})
-		}
+		g.ln.MoveIdle(sender)
 	}
-}
-
-// successor moves the connections of one group.
-type successor struct {
-	sender *handover.Sender
-	key    string
-}
-
-// Takes implements listener.Successor.
-func (s successor) Takes(string) bool { return s.sender.Takes(s.key) }
-
-// Move implements listener.Successor.
-func (s successor) Move(_ string, state []byte, socket syscall.Conn) error {
-	return s.sender.Move(s.key, state, socket)
 }

@@ -108,7 +108,7 @@ func (e *Engine) offerReturn() *returnChannel {
 	if e.conf.Daemon.Probation <= 0 {
 		return nil
 	}
-	c, err := openReturn(e.movableKeys(), e.adopt)
+	c, err := openReturn(e.taker())
 	if err != nil {
 		e.log.Warn("connections will not move back, should the upgrade be rolled back", "error", err)
 		return nil

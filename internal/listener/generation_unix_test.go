@@ -19,7 +19,7 @@ import (
 // generation is a Listener on a socket, closed at the end of the test.
 func generation(t *testing.T, network string) *listener.Listener {
 	t.Helper()
-	ln := listener.New(raw(t, network), listener.Options{Group: "web"})
+	ln := listener.New(raw(t, network), listener.Options{Group: "web", HandoverKey: "http web"})
 	t.Cleanup(func() {
 		ln.Close()
 		ln.Drain(expired())

@@ -7,15 +7,16 @@ import (
 	"time"
 )
 
-// Successor takes connections that a draining generation gives away.
+// Successor takes connections that a draining generation gives away. key is the HandoverKey of
+// their listener.
 type Successor interface {
-	// Takes reports whether connections of the group can be moved at all.
-	Takes(group string) bool
+	// Takes reports whether connections can be moved at all, at this moment.
+	Takes(key string) bool
 
 	// Move gives away the socket of a connection. After nil it is the
 	// successor's, and the caller closes its own descriptor; after an error
 	// it is as before.
-	Move(group string, state []byte, socket syscall.Conn) error
+	Move(key string, state []byte, socket syscall.Conn) error
 }
 
 // idlePolicy is what becomes of idle connections when the listener drains.
@@ -29,10 +30,10 @@ const (
 
 // MoveIdle has idle connections move to s when the listener drains, and makes
 // [Conn].Handover work. It is called before the drain; without it idle
-// connections stay until they end. A successor that does not take the group leaves
-// all as it is.
+// connections stay until they end. It changes nothing where Options have no HandoverKey, or the successor does not take
+// that.
 func (l *Listener) MoveIdle(s Successor) {
-	if !s.Takes(l.opts.Group) {
+	if l.opts.HandoverKey == "" || !s.Takes(l.opts.HandoverKey) {
 		return
 	}
 	l.mu.Lock()
@@ -53,7 +54,7 @@ func (l *Listener) CloseIdle() {
 // successor. Adapters ask it before they tell a client to close its connection.
 func (l *Listener) Moves() bool {
 	policy, s := l.idlePolicy()
-	return policy == moveIdle && s.Takes(l.opts.Group)
+	return policy == moveIdle && s.Takes(l.opts.HandoverKey)
 }
 
 func (l *Listener) idlePolicy() (idlePolicy, Successor) {
@@ -68,7 +69,7 @@ func (l *Listener) handOver(c socket, s syscall.Conn, state []byte) error {
 	if policy != moveIdle {
 		return ErrNoSuccessor
 	}
-	if err := to.Move(l.opts.Group, state, s); err != nil {
+	if err := to.Move(l.opts.HandoverKey, state, s); err != nil {
 		return fmt.Errorf("%w: %w", ErrNoSuccessor, err)
 	}
 	c.setMoved()

@@ -276,8 +276,22 @@ func TestAdoptedAtAStop(t *testing.T) {
 	}
 }
 
+// Without a key nobody knows where a connection would have to go.
+func TestNothingMovesWithoutAKey(t *testing.T) {
+	ln := listener.New(raw(t, "tcp"), listener.Options{Group: "web"})
+	defer ln.Close()
+	ln.MoveIdle(&succession.Heir{Next: ln})
+	server, _ := pair(t, ln, to(ln))
+	if err := server.(listener.Conn).Handover(nil); !errors.Is(err, listener.ErrNoSuccessor) {
+		t.Errorf("Handover = %v, want ErrNoSuccessor", err)
+	}
+	if ln.Moves() {
+		t.Error("idle connections move")
+	}
+}
+
 func TestHandoverOfWhatIsNoSocket(t *testing.T) {
-	ln, mem := inMemory(listener.Options{})
+	ln, mem := inMemory(listener.Options{HandoverKey: "tcp memory"})
 	ln.MoveIdle(&succession.Heir{Next: ln})
 	server, _ := pair(t, ln, mem.Dial)
 	if err := server.(listener.Conn).Handover(nil); !errors.Is(err, listener.ErrNoSuccessor) {

@@ -16,6 +16,10 @@ type Options struct {
 	// Group is the name that connections report.
 	Group string
 
+	// HandoverKey is what a successor knows the listener by that takes its connections
+	// over. If empty, they cannot move.
+	HandoverKey string
+
 	// Gate, if non-nil, holds Accept until the channel is closed: a process
 	// that may still fail must not take connections from its predecessor.
 	Gate <-chan struct{}

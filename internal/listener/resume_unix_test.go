@@ -177,7 +177,7 @@ func TestIdleConnectionsMoveAfterResume(t *testing.T) {
 	t.Parallel()
 	inner := raw(t, "tcp")
 	socket := keep(t, inner)
-	ln := listener.New(inner, listener.Options{})
+	ln := listener.New(inner, listener.Options{HandoverKey: "tcp web"})
 	defer ln.Close()
 	c, client := pair(t, ln, to(ln))
 	var r listener.IdleReader

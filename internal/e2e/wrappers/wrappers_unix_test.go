@@ -64,13 +64,13 @@ func newGeneration(t *testing.T, name string, wrap func(*testing.T, net.Listener
 	t.Helper()
 	serving, release := make(chan struct{}), make(chan struct{})
 	ln := listener.New(loopback.Listen(t, "tcp"), listener.Options{
-		Group: "web", Release: release, OnAccept: func() { close(serving) },
+		Group: "web", HandoverKey: "http web", Release: release, OnAccept: func() { close(serving) },
 		OnHidden: func(kind string) { t.Errorf("no connection is found in a %s", kind) },
 	})
 	srv := &httpx.Server{Server: &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(w, "%s %s", name, r.URL.Path)
 	})}}
-	g := &generation{ln, succession.New(t, ln, "web")}
+	g := &generation{ln, succession.New(t, ln, "http web")}
 	served := make(chan struct{})
 	over := wrap(t, ln)
 	go func() {
