@@ -27,13 +27,16 @@ var mayImport = map[string][]string{
 		"internal/activation", "internal/check", "internal/control/client", "internal/control/protocol", "internal/control/server", "internal/early", "internal/envfile", "internal/fault", "internal/handover", "internal/listener", "internal/logging", "internal/process", "internal/report", "internal/runfiles", "internal/socket", "internal/supervise", "internal/tickets", "internal/upgrade",
 	},
 	"internal/logging":    {"cfg", "internal/printable"},
-	"cfg":                 {},
+	"cfg":                 {"internal/format"},
+	"cfg/json":            {"internal/format"},
+	"cfg/toml":            {"internal/format"},
+	"cfg/yaml":            {"internal/format"},
 	"internal/activation": {"internal/fdpass"},
 	"listen":              {"internal/listener"},
 	"httpx":               {"internal/listener"},
 	"fcgix":               {"internal/listener"},
 	"tcpx":                {"internal/listener", "listen"},
-	"cmd/gozdctl":         {"cfg", "internal/check", "internal/control", "internal/control/client", "internal/control/protocol", "internal/printable", "internal/process"},
+	"cmd/gozdctl":         {"cfg", "cfg/json", "cfg/toml", "cfg/yaml", "internal/check", "internal/control", "internal/control/client", "internal/control/protocol", "internal/printable", "internal/process"},
 	"internal/check":      {"cfg", "internal/envfile", "internal/process", "internal/socket"},
 	"internal/control":    {"internal/process"},
 
@@ -45,6 +48,7 @@ var mayImport = map[string][]string{
 	"internal/envfile":   {"internal/process"},
 	"internal/fault":     {},
 	"internal/fdpass":    {},
+	"internal/format":    {},
 	"internal/handover":  {"internal/fault", "internal/fdpass"},
 	"internal/listener":  {},
 	"internal/printable": {},
@@ -67,7 +71,7 @@ var onlyIn = []struct {
 }{
 	{"github.com/cloudflare/tableflip", []string{"internal/upgrade", "internal/testutil"}, "it stands on details of one version, which one package must know"},
 	{"github.com/knadh/koanf", []string{"cfg"}, "one package reads the configuration"},
-	{"github.com/gorilla/mux", []string{"internal/control/server", "examples", "internal/testutil", "internal/e2e"}, "a router is the program's choice"},
+	{"github.com/gorilla/mux", []string{"examples", "internal/testutil", "internal/e2e"}, "a router is the program's choice"},
 	{"github.com/spf13/cobra", []string{"cmd/gozdctl"}, "a program's flags are its own affair, and the library's are few"},
 	{"github.com/rogpeppe/go-internal", []string{"cmd/gozdctl"}, "only its commands are tested by scripts"},
 	{"github.com/santhosh-tekuri/jsonschema", []string{"cmd/gozdctl"}, "only its output has a schema"},
@@ -211,6 +215,29 @@ func TestPolicyAdaptersStayLight(t *testing.T) {
 			for _, rule := range onlyIn {
 				if within(path, rule.module) {
 					t.Errorf("%s depends on %s", p.name(), path)
+				}
+			}
+		}
+	}
+}
+
+// What a program does not choose must not make it larger: one that imports no other format than the native one has no
+// parser of another. gozdctl reads them all.
+func TestPolicyProgramsChooseFormats(t *testing.T) {
+	parsers := []string{"github.com/knadh/koanf/parsers/json", "github.com/knadh/koanf/parsers/toml/v2", "github.com/knadh/koanf/parsers/yaml"}
+	others := []string{"go.yaml.in/yaml", "gopkg.in/yaml.v3", "github.com/pelletier/go-toml", modulePath + "/cfg/json", modulePath + "/cfg/toml", modulePath + "/cfg/yaml"}
+	for _, p := range packages(t) {
+		switch p.name() {
+		case ".", "examples/http":
+			for _, path := range p.Deps {
+				if within(path, slices.Concat(parsers, others)...) {
+					t.Errorf("%s depends on %s, although it has not chosen the format", p.name(), path)
+				}
+			}
+		case "cmd/gozdctl":
+			for _, path := range parsers {
+				if !slices.Contains(p.Deps, path) {
+					t.Errorf("%s does not depend on %s", p.name(), path)
 				}
 			}
 		}
