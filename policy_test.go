@@ -23,18 +23,21 @@ var mayImport = map[string][]string{
 		"internal/activation", "internal/check", "internal/control", "internal/control/client", "internal/early", "internal/logging", "internal/printable", "internal/process", "internal/report", "internal/supervise", "internal/upgrade",
 	},
 	"internal/engine": {
-		"cfg", "listen", "internal/groups",
+		"cfg", "internal/groups", "internal/listener",
 		"internal/check", "internal/control/client", "internal/control/protocol", "internal/control/server", "internal/early", "internal/envfile", "internal/fault", "internal/handover", "internal/logging", "internal/process", "internal/report", "internal/runfiles", "internal/socket", "internal/supervise", "internal/upgrade",
 	},
-	"internal/groups":     {"cfg", "listen", "internal/activation", "internal/check", "internal/handover", "internal/socket", "internal/supervise", "internal/tickets", "internal/upgrade"},
+	"internal/groups":     {"cfg", "internal/activation", "internal/check", "internal/handover", "internal/listener", "internal/socket", "internal/supervise", "internal/tickets", "internal/upgrade"},
 	"internal/logging":    {"cfg", "internal/printable"},
-	"cfg":                 {},
+	"cfg":                 {"internal/format"},
+	"cfg/json":            {"internal/format"},
+	"cfg/toml":            {"internal/format"},
+	"cfg/yaml":            {"internal/format"},
 	"internal/activation": {"internal/fdpass"},
-	"listen":              {},
-	"httpx":               {"listen"},
-	"fcgix":               {"listen"},
-	"tcpx":                {"listen"},
-	"cmd/gozdctl":         {"cfg", "internal/check", "internal/control", "internal/control/client", "internal/control/protocol", "internal/printable", "internal/process"},
+	"listen":              {"internal/listener"},
+	"httpx":               {"internal/listener"},
+	"fcgix":               {"internal/listener"},
+	"tcpx":                {"internal/listener", "listen"},
+	"cmd/gozdctl":         {"cfg", "cfg/json", "cfg/toml", "cfg/yaml", "internal/check", "internal/control", "internal/control/client", "internal/control/protocol", "internal/printable", "internal/process"},
 	"internal/check":      {"cfg", "internal/envfile", "internal/process", "internal/socket"},
 	"internal/control":    {"internal/process"},
 
@@ -46,7 +49,9 @@ var mayImport = map[string][]string{
 	"internal/envfile":   {"internal/process"},
 	"internal/fault":     {},
 	"internal/fdpass":    {},
+	"internal/format":    {},
 	"internal/handover":  {"internal/fault", "internal/fdpass"},
+	"internal/listener":  {},
 	"internal/printable": {},
 	"internal/process":   {"internal/early", "internal/fault", "internal/fdpass", "internal/report", "internal/safepath"},
 	"internal/report":    {},
@@ -67,7 +72,7 @@ var onlyIn = []struct {
 }{
 	{"github.com/cloudflare/tableflip", []string{"internal/upgrade", "internal/testutil"}, "it stands on details of one version, which one package must know"},
 	{"github.com/knadh/koanf", []string{"cfg"}, "one package reads the configuration"},
-	{"github.com/gorilla/mux", []string{"internal/control/server", "examples", "internal/testutil", "internal/e2e"}, "a router is the program's choice"},
+	{"github.com/gorilla/mux", []string{"examples", "internal/testutil", "internal/e2e"}, "a router is the program's choice"},
 	{"github.com/spf13/cobra", []string{"cmd/gozdctl"}, "a program's flags are its own affair, and the library's are few"},
 	{"github.com/rogpeppe/go-internal", []string{"cmd/gozdctl"}, "only its commands are tested by scripts"},
 	{"github.com/santhosh-tekuri/jsonschema", []string{"cmd/gozdctl"}, "only its output has a schema"},
@@ -172,14 +177,14 @@ func TestPolicyImportDirection(t *testing.T) {
 	}
 }
 
-func TestPolicyListenImportsStandardLibraryOnly(t *testing.T) {
+func TestPolicyListenersImportStandardLibraryOnly(t *testing.T) {
 	for _, p := range packages(t) {
-		if p.name() != "listen" {
+		if p.name() != "internal/listener" {
 			continue
 		}
 		for _, path := range p.Imports {
 			if first, _, _ := strings.Cut(path, "/"); strings.Contains(first, ".") {
-				t.Errorf("listen imports %s, want the standard library only", path)
+				t.Errorf("%s imports %s, want the standard library only", p.name(), path)
 			}
 		}
 	}
@@ -211,6 +216,29 @@ func TestPolicyAdaptersStayLight(t *testing.T) {
 			for _, rule := range onlyIn {
 				if within(path, rule.module) {
 					t.Errorf("%s depends on %s", p.name(), path)
+				}
+			}
+		}
+	}
+}
+
+// What a program does not choose must not make it larger: one that imports no other format than the native one has no
+// parser of another. gozdctl reads them all.
+func TestPolicyProgramsChooseFormats(t *testing.T) {
+	parsers := []string{"github.com/knadh/koanf/parsers/json", "github.com/knadh/koanf/parsers/toml/v2", "github.com/knadh/koanf/parsers/yaml"}
+	others := []string{"go.yaml.in/yaml", "gopkg.in/yaml.v3", "github.com/pelletier/go-toml", modulePath + "/cfg/json", modulePath + "/cfg/toml", modulePath + "/cfg/yaml"}
+	for _, p := range packages(t) {
+		switch p.name() {
+		case ".", "examples/http":
+			for _, path := range p.Deps {
+				if within(path, slices.Concat(parsers, others)...) {
+					t.Errorf("%s depends on %s, although it has not chosen the format", p.name(), path)
+				}
+			}
+		case "cmd/gozdctl":
+			for _, path := range parsers {
+				if !slices.Contains(p.Deps, path) {
+					t.Errorf("%s does not depend on %s", p.name(), path)
 				}
 			}
 		}

@@ -24,7 +24,10 @@
 // made of the same characters; all that this package knows are lower case.
 //
 // Files that end in .yaml, .yml, .toml or .json hold the same tree in that
-// format. Every other file is read as native.
+// format. Every other file is read as native. A program that reads such files
+// imports the package of the format:
+//
+//	import _ "bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg/yaml"
 //
 // # The environment
 //

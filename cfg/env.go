@@ -3,7 +3,6 @@ package cfg
 import (
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -77,20 +76,27 @@ func (o *overrides) resolve(variable, value string) (string, any) {
 	return "", nil
 }
 
-// serviceLink matches the variables that Kubernetes sets in every pod for each service of its namespace, as Docker does for a link. Those of
-// a service called gozd-web begin like those of group web.
-var serviceLink = regexp.MustCompile(`_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT_[0-9]+_(TCP|UDP|SCTP)(_PROTO|_PORT|_ADDR)?)$`)
-
-// isServiceLink reports whether a variable that is for no key of ours is such a one. GOZD_WEB_PORT might as well be meant for us, but not
-// with a value like tcp://10.0.0.1:80.
+// isServiceLink reports whether a variable that is for no key of ours is one of those that Kubernetes sets in every pod for each
+// service of its namespace, as Docker does for a link. Those of a service called gozd-web begin like those of group web. They end in
+//
+//	_SERVICE_HOST  _SERVICE_PORT  _SERVICE_PORT_<name>  _PORT
+//	_PORT_<number>_<network>  and  _PROTO  _PORT  _ADDR  behind that
+//
+// GOZD_WEB_PORT might as well be meant for us, but not with a value like tcp://10.0.0.1:80.
 func isServiceLink(name, value string) bool {
-	if strings.HasSuffix(name, "_PORT") {
-		network, _, ok := strings.Cut(value, "://")
-		if ok && slices.Contains([]string{"tcp", "udp", "sctp"}, network) {
-			return true
-		}
+	scheme, _, _ := strings.Cut(value, "://")
+	switch {
+	case strings.HasSuffix(name, "_SERVICE_HOST"), strings.HasSuffix(name, "_SERVICE_PORT"), strings.Contains(name, "_SERVICE_PORT_"):
+		return true
+	case strings.HasSuffix(name, "_PORT") && slices.Contains([]string{"tcp", "udp", "sctp"}, scheme) && scheme != value:
+		return true
 	}
-	return serviceLink.MatchString(name)
+	words := strings.Split(name, "_")
+	if slices.Contains([]string{"PROTO", "PORT", "ADDR"}, words[len(words)-1]) {
+		words = words[:len(words)-1]
+	}
+	n := len(words)
+	return n > 3 && words[n-3] == "PORT" && digits(words[n-2]) && slices.Contains([]string{"TCP", "UDP", "SCTP"}, words[n-1])
 }
 
 // match splits the name of a variable into group and key. There may be more

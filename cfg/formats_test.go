@@ -9,6 +9,9 @@ import (
 	"github.com/knadh/koanf/parsers/yaml"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
+	_ "bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg/json"
+	_ "bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg/toml"
+	_ "bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg/yaml"
 )
 
 // The same tree in every format: each key of both kinds of sections, with no

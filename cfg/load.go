@@ -7,13 +7,11 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/knadh/koanf/maps"
-	"github.com/knadh/koanf/parsers/json"
-	"github.com/knadh/koanf/parsers/toml/v2"
-	"github.com/knadh/koanf/parsers/yaml"
 	"github.com/knadh/koanf/v2"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/format"
 )
 
 // MaxSize is how many bytes a configuration may have. Who gives more has named
@@ -110,15 +108,13 @@ func (l *loader) load(data []byte, environ []string) map[string]any {
 		l.fail(&Error{Msg: fmt.Sprintf("file is larger than %d bytes", MaxSize)})
 		return nil
 	}
-	tree, err := l.parser().Unmarshal(data)
-	if err != nil {
-		l.foreign(err, data)
+	tree, ok := l.parse(data)
+	if !ok {
 		return nil
 	}
 	if tree == nil {
 		tree = make(map[string]any) // the file is empty
 	}
-	maps.IntfaceKeysToStrings(tree) // YAML has other keys too
 	if anyOverride(environ) {
 		if err := l.override(tree, environ); err != nil {
 			l.fail(&Error{Msg: err.Error()})
@@ -138,18 +134,21 @@ func (l *loader) override(tree map[string]any, environ []string) error {
 	return koanf.New(delim).Load(newOverrides(l, tree).provider(environ), nil, merge)
 }
 
-// parser picks the format. A case-sensitive ".YAML" would be read as native,
-// with an error on its first line that helps nobody.
-func (l *loader) parser() koanf.Parser {
-	switch strings.ToLower(filepath.Ext(l.file)) {
-	case ".yaml", ".yml":
-		return yaml.Parser()
-	case ".toml":
-		return toml.Parser()
-	case ".json":
-		return &onceJSON{JSON: json.Parser(), loader: l}
+// parse returns what the file says. It is not ok if there are errors that leave nothing to check.
+func (l *loader) parse(data []byte) (tree map[string]any, ok bool) {
+	name, parse := format.Of(l.file)
+	switch {
+	case name == "":
+		return l.native(data), true
+	case parse == nil:
+		l.fail(&Error{Msg: format.Missing(name)})
+		return nil, false
 	}
-	return &recorder{loader: l}
+	tree, mistakes := parse(data)
+	for _, m := range mistakes {
+		l.fail(&Error{Line: m.Line, Section: m.Section, Key: m.Key, Msg: m.Msg})
+	}
+	return tree, tree != nil || mistakes == nil
 }
 
 func (l *loader) fail(e *Error) {
@@ -164,37 +163,30 @@ func (l *loader) excuse(section, key string) {
 	l.excused[keyPath{section, ""}] = struct{}{}
 }
 
-// recorder is a Native that keeps the lines, and that lets the rest of a file
-// with errors in it be checked too.
-type recorder struct {
-	Native
-	loader *loader
-}
-
-// Unmarshal implements koanf.Parser. It returns no error: the loader has them.
-func (r *recorder) Unmarshal(data []byte) (map[string]any, error) {
+// native reads the native format. It keeps the lines, and lets the rest of a file with errors in it be checked too.
+func (l *loader) native(data []byte) map[string]any {
 	p := parseNative(data)
 	for _, e := range p.errs {
 		if known := keysOf(e.Section); e.Section != "" && !slices.Contains(known, e.Key) {
 			e.Suggestion = suggest(e.Key, known)
-			r.loader.excuse(e.Section, e.Suggestion)
+			l.excuse(e.Section, e.Suggestion)
 		}
-		r.loader.fail(e)
+		l.fail(e)
 	}
-	r.loader.order = make([]string, 0, len(p.sections))
+	l.order = make([]string, 0, len(p.sections))
 	for _, s := range p.sections {
-		r.record(s)
+		l.record(s)
 	}
-	return p.tree(), nil
+	return p.tree()
 }
 
-func (r *recorder) record(s *nativeSection) {
-	r.loader.order = append(r.loader.order, s.name)
-	r.loader.lines[keyPath{s.name, ""}] = s.line
+func (l *loader) record(s *nativeSection) {
+	l.order = append(l.order, s.name)
+	l.lines[keyPath{s.name, ""}] = s.line
 	for _, e := range s.entries {
-		r.loader.lines[keyPath{s.name, e.key}] = e.line
+		l.lines[keyPath{s.name, e.key}] = e.line
 		if e.broken {
-			r.loader.excuse(s.name, e.key)
+			l.excuse(s.name, e.key)
 		}
 	}
 }

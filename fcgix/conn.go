@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/listener"
 )
 
 const (
@@ -21,7 +21,7 @@ const (
 	holdTime = 200 * time.Millisecond
 
 	// endTime is how long requests may still be answered after the end of the
-	// input. listen closes the connection after that time too.
+	// input. The listener closes the connection after that time too.
 	endTime = time.Second
 )
 
@@ -35,9 +35,9 @@ const (
 // connection moves right after it.
 type conn struct {
 	net.Conn
-	ln     *listen.Listener
-	reader *listen.IdleReader // nil for one that cannot be found below its layers
-	layer  *listen.Layer      // nil without layers
+	ln     *listener.Listener
+	reader *listener.IdleReader // nil for one that cannot be found below its layers
+	layer  *listener.Layer      // nil without layers
 
 	in records // touched by Read only, and net/http/fcgi reads in one goroutine
 
@@ -56,7 +56,7 @@ type conn struct {
 }
 
 // newConn follows c, a connection of ln or a layer over one, which is below if it can be found.
-func newConn(c net.Conn, below listen.Conn, ln *listen.Listener) *conn {
+func newConn(c net.Conn, below listener.Conn, ln *listener.Listener) *conn {
 	fc := &conn{
 		Conn:     c,
 		ln:       ln,
@@ -67,10 +67,10 @@ func newConn(c net.Conn, below listen.Conn, ln *listen.Listener) *conn {
 	switch {
 	case below == nil:
 	case net.Conn(below) == c:
-		fc.reader = new(listen.IdleReader)
+		fc.reader = new(listener.IdleReader)
 		fc.reader.Init(below, fc.movable)
 	default:
-		fc.layer = new(listen.Layer)
+		fc.layer = new(listener.Layer)
 		if fc.layer.Init(c, below, fc.movable) {
 			fc.reader = &fc.layer.IdleReader
 		}

@@ -9,7 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/listener"
 )
 
 // holdTime is how long a part of a last answer may be held back: that of
@@ -22,7 +22,7 @@ func TestIdleConnectionIsClosedAfterItsNextAnswer(t *testing.T) {
 		c := s.client(t)
 		c.send(request(1, true, "/", []byte("before")))
 		c.want(t, 1, "before")
-		drained := make(chan listen.Result, 1)
+		drained := make(chan listener.Result, 1)
 		go func() { drained <- s.Drain(t.Context()) }()
 		time.Sleep(10 * time.Minute)
 		c.send(request(1, true, "/", []byte("after")))
@@ -32,7 +32,7 @@ func TestIdleConnectionIsClosedAfterItsNextAnswer(t *testing.T) {
 		if took := time.Since(start); took != 0 {
 			t.Errorf("the answer and its end took %v, want no wait", took)
 		}
-		if got, want := <-drained, (listen.Result{Ended: 1, Took: 10 * time.Minute}); got != want {
+		if got, want := <-drained, (listener.Result{Ended: 1, Took: 10 * time.Minute}); got != want {
 			t.Errorf("Drain = %+v, want %+v", got, want)
 		}
 	})
@@ -53,7 +53,7 @@ func TestWholeAnswerThenEOF(t *testing.T) {
 					c := s.client(t)
 					c.send(request(1, keep, "/", nil))
 					<-begun
-					drained := make(chan listen.Result, 1)
+					drained := make(chan listener.Result, 1)
 					go func() { drained <- s.Drain(t.Context()) }()
 					<-s.Draining()
 					close(draining)
@@ -140,7 +140,7 @@ func TestAbortedRequestEndsTheConnection(t *testing.T) {
 		c := s.client(t)
 		wire := request(1, true, "/", []byte("body"))
 		c.Write(wire[:len(wire)-8]) // all but the end of STDIN
-		drained := make(chan listen.Result, 1)
+		drained := make(chan listener.Result, 1)
 		go func() { drained <- s.Drain(t.Context()) }()
 		synctest.Wait()
 		const abort = 2
@@ -232,7 +232,7 @@ func TestClientLeavesAStream(t *testing.T) {
 		})
 		c := s.client(t)
 		c.Write(request(1, true, "/", nil))
-		drained := make(chan listen.Result, 1)
+		drained := make(chan listener.Result, 1)
 		go func() { drained <- s.Drain(t.Context()) }()
 		synctest.Wait()
 		c.Close()
@@ -266,7 +266,7 @@ func TestRequestAtTheDeadlineIsAnswered(t *testing.T) {
 			}
 			busy.send(request(1, true, "/busy", []byte("x")))
 			<-begun
-			drained := make(chan listen.Result, 1)
+			drained := make(chan listener.Result, 1)
 			go func() { drained <- s.Drain(expired(t)) }()
 			idle.wantEOF(t) // so the receiving sides are shut
 			close(release)

@@ -14,17 +14,17 @@ import (
 	"go.uber.org/goleak"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/fcgix"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/listener"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/load"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/loopback"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/memnet"
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // server is a gozd listener with Serve on it.
 type server struct {
-	*listen.Listener
+	*listener.Listener
 	dial   func() (net.Conn, error)
 	served chan error
 }
@@ -32,7 +32,7 @@ type server struct {
 // onSocket serves h on a socket, and sees to its end.
 func onSocket(t *testing.T, network string, h http.HandlerFunc) *server {
 	t.Helper()
-	ln := listen.New(loopback.Listen(t, network), listen.Options{})
+	ln := listener.New(loopback.Listen(t, network), listener.Options{HandoverKey: "fcgi web"})
 	s := &server{
 		Listener: ln,
 		dial: func() (net.Conn, error) {
@@ -51,7 +51,7 @@ func onSocket(t *testing.T, network string, h http.HandlerFunc) *server {
 func inMemory(t *testing.T, h http.HandlerFunc) *server {
 	t.Helper()
 	mem := memnet.Listen()
-	s := &server{Listener: listen.New(mem, listen.Options{}), dial: mem.Dial}
+	s := &server{Listener: listener.New(mem, listener.Options{}), dial: mem.Dial}
 	s.start(t, h)
 	return s
 }

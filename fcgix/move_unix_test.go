@@ -17,11 +17,11 @@ import (
 	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/fcgix"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/listener"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/load"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/memnet"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/recvq"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/succession"
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
 )
 
 // generation is a server that takes connections from the one before.
@@ -33,7 +33,7 @@ type generation struct {
 func newGeneration(t *testing.T, network string, h http.HandlerFunc) *generation {
 	t.Helper()
 	s := onSocket(t, network, h)
-	return &generation{s, succession.New(t, s.Listener, "")}
+	return &generation{s, succession.New(t, s.Listener, "fcgi web")}
 }
 
 // replaceBy begins the drain of g, whose idle connections move to next.
@@ -281,10 +281,10 @@ func TestDrainDuringAWriteUnderTLS(t *testing.T) {
 	for reads := range 5 { // of the client, before the drain
 		synctest.Test(t, func(t *testing.T) {
 			mem := memnet.Listen()
-			ln := listen.New(mem, listen.Options{})
+			ln := listener.New(mem, listener.Options{})
 			served := make(chan error, 1)
 			go func() {
-				served <- fcgix.Serve(listen.NewTLS(ln, &tls.Config{Certificates: srv.TLS.Certificates}), http.HandlerFunc(echo))
+				served <- fcgix.Serve(listener.NewTLS(ln, &tls.Config{Certificates: srv.TLS.Certificates}), http.HandlerFunc(echo))
 			}()
 			below, err := mem.Dial()
 			if err != nil {

@@ -5,7 +5,7 @@ import (
 	"net/http"
 	"net/http/fcgi"
 
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/listener"
 )
 
 // Serve is fcgi.Serve: it accepts FastCGI connections on l and serves their
@@ -14,7 +14,7 @@ import (
 // errors of Accept, such as running out of descriptors.
 //
 // l may be a listener that others have put around gozd's; connections move through it as long as it hands on
-// every byte as it is, and [listen.FromConn] finds gozd's connection.
+// every byte as it is, and listen.FromConn finds gozd's connection.
 //
 // It always returns a non-nil error, and closes l. While a gozd listener drains,
 // it returns only when the generation may end.
@@ -23,27 +23,27 @@ func Serve(l net.Listener, handler http.Handler) error {
 		return fcgi.Serve(nil, handler)
 	}
 	defer func() { _ = l.Close() }()
-	patient := listen.Patient(l)
-	if ln, ok := listen.FromListener(l); ok {
-		patient = &listener{patient, ln}
+	patient := listener.Patient(l)
+	if ln, ok := listener.FromListener(l); ok {
+		patient = &following{patient, ln}
 	}
 	return fcgi.Serve(patient, handler)
 }
 
-// listener has connections followed.
-type listener struct {
+// following has connections followed.
+type following struct {
 	net.Listener
-	ln *listen.Listener // what it is in the end
+	ln *listener.Listener // what it is in the end
 }
 
 // Accept returns the next connection, which is followed. One that is hidden ends with its next answer while
 // the listener drains.
-func (l *listener) Accept() (net.Conn, error) {
+func (l *following) Accept() (net.Conn, error) {
 	c, err := l.Listener.Accept()
 	if err != nil {
 		return nil, err
 	}
-	if below, ok := listen.FromConn(c); ok {
+	if below, ok := listener.FromConn(c); ok {
 		return newConn(c, below, l.ln), nil
 	}
 	l.ln.Hidden(c)

@@ -19,9 +19,9 @@ import (
 	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/fcgix"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/listener"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/loopback"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/memnet"
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
 )
 
 func TestServe(t *testing.T) {
@@ -50,10 +50,10 @@ func TestServeUnderTLS(t *testing.T) {
 	srv.Close()
 	roots := x509.NewCertPool()
 	roots.AddCert(srv.Certificate())
-	ln := listen.New(loopback.Listen(t, "tcp"), listen.Options{})
+	ln := listener.New(loopback.Listen(t, "tcp"), listener.Options{HandoverKey: "fcgi web"})
 	served := make(chan error, 1)
 	go func() {
-		served <- fcgix.Serve(listen.NewTLS(ln, &tls.Config{Certificates: srv.TLS.Certificates}), http.HandlerFunc(echo))
+		served <- fcgix.Serve(listener.NewTLS(ln, &tls.Config{Certificates: srv.TLS.Certificates}), http.HandlerFunc(echo))
 	}()
 	conn, err := tls.Dial("tcp", ln.Addr().String(), &tls.Config{RootCAs: roots, ServerName: "example.com"})
 	if err != nil {
@@ -104,7 +104,7 @@ func TestServeNilHandler(t *testing.T) {
 	defer func(mux *http.ServeMux) { http.DefaultServeMux = mux }(http.DefaultServeMux)
 	http.DefaultServeMux = http.NewServeMux()
 	http.HandleFunc("/default", echo)
-	ln := listen.New(loopback.Listen(t, "tcp"), listen.Options{})
+	ln := listener.New(loopback.Listen(t, "tcp"), listener.Options{})
 	served := make(chan error, 1)
 	go func() { served <- fcgix.Serve(ln, nil) }()
 	conn, err := net.Dial("tcp", ln.Addr().String())
@@ -136,7 +136,7 @@ func TestServeOutlivesTemporaryErrors(t *testing.T) {
 			mem := memnet.Listen()
 			var ln net.Listener = &memnet.Failing{Listener: mem, Errs: []error{emfile, emfile, emfile}}
 			if !plain {
-				ln = listen.New(ln, listen.Options{})
+				ln = listener.New(ln, listener.Options{})
 			}
 			served := make(chan error, 1)
 			go func() { served <- fcgix.Serve(ln, http.HandlerFunc(echo)) }()

@@ -10,8 +10,8 @@ import (
 	"testing/synctest"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/httpx"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/listener"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/memnet"
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
 )
 
 // TestOffersWhatIsServed has clients that prefer HTTP/2 connect to servers that have none, over TLS: they are answered by
@@ -69,7 +69,7 @@ func TestOffersWhatIsServed(t *testing.T) {
 // certificates of clients, must not be left out in silence.
 func TestProgramsTLSWouldNotCount(t *testing.T) {
 	serve := func(s *httpx.Server) error {
-		ln := listen.NewTLS(listen.New(memnet.Listen(), listen.Options{Group: "web"}), serverTLS.Clone())
+		ln := listener.NewTLS(listener.New(memnet.Listen(), listener.Options{Group: "web"}), serverTLS.Clone())
 		return s.Serve(ln)
 	}
 	strict := &tls.Config{ClientAuth: tls.RequireAndVerifyClientCert}
@@ -82,7 +82,7 @@ func TestProgramsTLSWouldNotCount(t *testing.T) {
 			return serve(&httpx.Server{Server: &http.Server{TLSConfig: strict}})
 		}, "use mode http with ServeTLS or tls.NewListener"},
 		{"ServeTLS", func() error {
-			ln := listen.NewTLS(listen.New(memnet.Listen(), listen.Options{Group: "web"}), serverTLS.Clone())
+			ln := listener.NewTLS(listener.New(memnet.Listen(), listener.Options{Group: "web"}), serverTLS.Clone())
 			return httpx.ServeTLS(ln, nil, "cert.pem", "key.pem")
 		}, "use Serve, or mode http"},
 	} {
@@ -101,7 +101,9 @@ func TestServerIsServedTwice(t *testing.T) {
 		s := newServer(t, true, &http.Server{})
 		mem := memnet.Listen()
 		served := make(chan error, 1)
-		go func() { served <- s.http.Serve(listen.NewTLS(listen.New(mem, listen.Options{}), serverTLS.Clone())) }()
+		go func() {
+			served <- s.http.Serve(listener.NewTLS(listener.New(mem, listener.Options{}), serverTLS.Clone()))
+		}()
 		c, err := mem.Dial()
 		if err != nil {
 			t.Fatal(err)
@@ -121,7 +123,7 @@ func TestServerIsServedTwice(t *testing.T) {
 // TestServerWithoutServer uses the zero value.
 func TestServerWithoutServer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := serve(t, false, &httpx.Server{}, listen.Options{Group: "web"})
+		s := serve(t, false, &httpx.Server{}, listener.Options{Group: "web"})
 		c := s.dial(t)
 		_, _ = io.WriteString(c, "GET / HTTP/1.1\r\nHost: example.com\r\nConnection: close\r\n\r\n")
 		if b, err := io.ReadAll(c); !strings.HasPrefix(string(b), "HTTP/1.1 404 ") {

@@ -4,7 +4,7 @@ import (
 	"net"
 	"net/http"
 
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/listener"
 )
 
 // isLast reports whether r is the last request that has arrived on its connection, as far as can be told: those behind one
@@ -14,11 +14,11 @@ func isLast(r *http.Request) bool {
 	if !ok {
 		return true
 	}
-	var batch *listen.Batch
-	if ours, ok := c.(interface{ batch() *listen.Batch }); ok {
+	var batch *listener.Batch
+	if ours, ok := c.(interface{ batch() *listener.Batch }); ok {
 		batch = ours.batch()
 	} else {
-		batch = listen.BatchOf(c)
+		batch = listener.BatchOf(c)
 	}
 	return batch == nil || batch.IsLast(c, sizeOf(r), r.Body != nil && r.Body != http.NoBody)
 }

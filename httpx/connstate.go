@@ -6,7 +6,7 @@ import (
 	"net"
 	"net/http"
 
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/listener"
 )
 
 // stateful is a connection of ours that follows what net/http does with it.
@@ -17,10 +17,10 @@ type stateful interface {
 }
 
 // activities are what net/http's states of HTTP/1.1 over TLS mean.
-var activities = map[http.ConnState]listen.Activity{
-	http.StateNew:    listen.Fresh,
-	http.StateActive: listen.Busy,
-	http.StateIdle:   listen.Idle,
+var activities = map[http.ConnState]listener.Activity{
+	http.StateNew:    listener.Fresh,
+	http.StateActive: listener.Busy,
+	http.StateIdle:   listener.Idle,
 }
 
 // hookConnContext notes in the context of each connection which one it is, behind the program's
@@ -58,7 +58,7 @@ func (s *Server) hookConnState() {
 			c = ours.visible()
 		case *tls.Conn:
 			if follows {
-				listen.SetActivity(c, activities[state])
+				listener.SetActivity(c, activities[state])
 			}
 		}
 		if program != nil {

@@ -13,7 +13,7 @@ import (
 	"golang.org/x/net/http2/h2c" //nolint:staticcheck // programs have it
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/httpx"
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/listener"
 )
 
 // TestStreamsAtTheDeadline has streams open when the drain's deadline comes: what is answered within the second is, and the
@@ -42,7 +42,7 @@ func TestStreamsAtTheDeadline(t *testing.T) {
 				synctest.Wait()
 				ctx := deadline(t, time.Minute)
 				start := time.Now()
-				drained := make(chan listen.Result, 1)
+				drained := make(chan listener.Result, 1)
 				go func() { drained <- s.Drain(ctx) }()
 				c.want(t, goAway, ping)
 				c.ackPing(t, pingData)
@@ -65,7 +65,7 @@ func TestStreamsAtTheDeadline(t *testing.T) {
 func TestClientIsSentAwayAtTheDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := serve(t, true, &httpx.Server{Server: &http.Server{Handler: http.HandlerFunc(slow)}},
-			listen.Options{Group: "web", Spread: time.Hour})
+			listener.Options{Group: "web", Spread: time.Hour})
 		first := newClient2(t, s.dialTLS(t, "h2")) // one of the two is told at once
 		second := newClient2(t, s.dialTLS(t, "h2"))
 		time.Sleep(time.Minute)
@@ -95,7 +95,7 @@ func TestH2CHandlerIsNoWebSocket(t *testing.T) {
 		s := serve(t, false, &httpx.Server{
 			Server:        &http.Server{Handler: handler},
 			DrainHijacked: func(net.Conn, *http.Request) { t.Error("DrainHijacked is called") },
-		}, listen.Options{Group: "web"})
+		}, listener.Options{Group: "web"})
 		for _, hello := range []string{
 			"GET /1h HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n\r\n",
 			http2.ClientPreface,

@@ -12,16 +12,16 @@ import (
 	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/httpx"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/listener"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/loopback"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/succession"
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
 )
 
 // generation is a gozd listener on a socket with an httpx.Server on it, that takes
 // connections from the one before.
 type generation struct {
 	hidden <-chan string // the type of a layer that hides connections
-	*listen.Listener
+	*listener.Listener
 	http       *httpx.Server
 	succession *succession.Generation
 }
@@ -37,8 +37,8 @@ func newLayered(t *testing.T, network string, srv *http.Server, layer func(net.L
 	t.Helper()
 	serving, hidden := make(chan struct{}), make(chan string, 1) // it is called once
 	g := &generation{
-		Listener: listen.New(loopback.Listen(t, network), listen.Options{
-			Group: "web", OnAccept: func() { close(serving) }, OnHidden: func(kind string) { hidden <- kind },
+		Listener: listener.New(loopback.Listen(t, network), listener.Options{
+			Group: "web", HandoverKey: "http web", OnAccept: func() { close(serving) }, OnHidden: func(kind string) { hidden <- kind },
 		}),
 		http:   &httpx.Server{Server: srv},
 		hidden: hidden,
@@ -51,7 +51,7 @@ func newLayered(t *testing.T, network string, srv *http.Server, layer func(net.L
 // start serves on ln.
 func (g *generation) start(t *testing.T, ln net.Listener) {
 	t.Helper()
-	g.succession = succession.New(t, g.Listener, "web")
+	g.succession = succession.New(t, g.Listener, "http web")
 	served := make(chan error, 1)
 	go func() { served <- g.http.Serve(ln) }()
 	t.Cleanup(func() {

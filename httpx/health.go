@@ -4,7 +4,7 @@ import (
 	"net"
 	"net/http"
 
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/listener"
 )
 
 // Health returns a handler for a health route, such as router.Handle("/healthz", httpx.Health(ln, nil)): 200 as long
@@ -20,7 +20,7 @@ import (
 // The answer is text, not to be cached, and HEAD works as GET does. Other methods get 405.
 func Health(ln net.Listener, ok func(*http.Request) error) http.Handler {
 	h := &health{ok: ok, draining: func() <-chan struct{} { return nil }}
-	if l, is := listen.FromListener(ln); is {
+	if l, is := listener.FromListener(ln); is {
 		h.draining = l.Draining
 	}
 	return h

@@ -7,8 +7,8 @@ import (
 	"testing"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/httpx"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/listener"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/memnet"
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
 )
 
 func TestHealth(t *testing.T) {
@@ -28,7 +28,7 @@ func TestHealth(t *testing.T) {
 		{name: "POST", method: "POST", status: 405, body: "Method Not Allowed\n"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			ln := listen.New(memnet.Listen(), listen.Options{})
+			ln := listener.New(memnet.Listen(), listener.Options{})
 			defer func() { _ = ln.Close() }()
 			h := httpx.Health(ln, tt.ok)
 			if tt.drain {

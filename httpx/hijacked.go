@@ -9,7 +9,7 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/listener"
 )
 
 // hijacked knows the connections that the program has taken over, and with which
@@ -97,7 +97,7 @@ func (h *hijacked) take(c net.Conn) {
 	if r == nil {
 		return // the http.Server was given to Serve without us before
 	}
-	listen.AfterClose(c, func() { h.forget(c) })
+	listener.AfterClose(c, func() { h.forget(c) })
 	if late {
 		go h.tell(c)
 	}

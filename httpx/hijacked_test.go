@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/httpx"
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/listener"
 )
 
 // takeOver hijacks, and sends lines back until the client leaves. It answers after
@@ -49,7 +49,7 @@ func (g goodbyes) say(c net.Conn, r *http.Request) {
 }
 
 // newTalking is a server with the hook, on which name has been taken over.
-func newTalking(t *testing.T, secure bool, opts listen.Options, names ...string) (*server, goodbyes, map[string]*client1) {
+func newTalking(t *testing.T, secure bool, opts listener.Options, names ...string) (*server, goodbyes, map[string]*client1) {
 	t.Helper()
 	said := make(goodbyes, 10)
 	s := serve(t, secure, &httpx.Server{
@@ -90,7 +90,7 @@ func (c *client1) wantLine(t *testing.T, want string) {
 func TestProgramSaysGoodbye(t *testing.T) {
 	for _, secured := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
-			s, said, clients := newTalking(t, secured, listen.Options{}, "a", "b")
+			s, said, clients := newTalking(t, secured, listener.Options{}, "a", "b")
 			clients["b"].Close()
 			synctest.Wait()
 			time.Sleep(time.Hour)
@@ -114,7 +114,7 @@ func TestProgramSaysGoodbye(t *testing.T) {
 
 func TestGoodbyesAreSpread(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, said, _ := newTalking(t, false, listen.Options{Spread: spread}, "a", "b", "c")
+		s, said, _ := newTalking(t, false, listener.Options{Spread: spread}, "a", "b", "c")
 		start := time.Now()
 		s.drain(t)
 		for i := range 3 {
@@ -129,7 +129,7 @@ func TestGoodbyesAreSpread(t *testing.T) {
 // A request that the drain meets in its handler may take its connection over after that.
 func TestGoodbyeToALateOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, said, _ := newTalking(t, false, listen.Options{})
+		s, said, _ := newTalking(t, false, listener.Options{})
 		c := s.connect(t, false)
 		c.write("GET /1h?name=late HTTP/1.1\r\nHost: x\r\n\r\n")
 		synctest.Wait()
@@ -165,7 +165,7 @@ func TestGoodbyeKnowsTheContext(t *testing.T) {
 				said <- r.Context().Value(key{})
 				c.Close()
 			},
-		}, listen.Options{})
+		}, listener.Options{})
 		c := s.connect(t, false)
 		c.get(t, "/nothing/here", "") // a request before, that is no upgrade
 		c.upgrade(t, "/0s")

@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/httpx"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/listener"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/loopback"
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
 )
 
 func TestIdleConnectionStaysUntilItsNextRequest(t *testing.T) {
@@ -119,7 +119,7 @@ func TestServeOnSockets(t *testing.T) {
 		for _, plain := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s plain %v", network, plain), func(t *testing.T) {
 				inner := loopback.Listen(t, network)
-				gozd := listen.New(inner, listen.Options{})
+				gozd := listener.New(inner, listener.Options{})
 				ln := net.Listener(gozd)
 				if plain {
 					ln = inner

@@ -12,7 +12,7 @@ import (
 
 	"golang.org/x/net/http2"
 
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/listener"
 )
 
 // configureHTTP2 has HTTP/2 connections served by golang.org/x/net/http2 over a
@@ -31,7 +31,7 @@ func (s *Server) configureHTTP2() {
 		return // a TLSConfig that forbids HTTP/2's cipher: net/http reports it when it serves
 	}
 	s.TLSNextProto[http2.NextProtoTLS] = func(hs *http.Server, c *tls.Conn, h http.Handler) {
-		listen.SetActivity(c, listen.Unknown) // it has its own way to end
+		listener.SetActivity(c, listener.Unknown) // it has its own way to end
 		hc := newTLSH2Conn(c)
 		defer s.h2.follow(hc.h2Conn)()
 		conf.ServeConn(hc, &http2.ServeConnOpts{Context: baseContext(h), BaseConfig: hs, Handler: h})
@@ -110,7 +110,7 @@ type h2Conns struct {
 
 // follow has c sent away with the others, until the caller calls stop.
 func (h *h2Conns) follow(c *h2Conn) (stop func()) {
-	listen.AtDeadline(c.Conn, c.sendAwayNow)
+	listener.AtDeadline(c.Conn, c.sendAwayNow)
 	if !h.add(c) {
 		c.sendAwaySoon()
 	}

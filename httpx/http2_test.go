@@ -15,7 +15,7 @@ import (
 	"golang.org/x/net/http2"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/httpx"
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/listener"
 )
 
 // What a client is told first: open no more streams, none is refused.
@@ -267,7 +267,7 @@ func TestClientThatIgnoresThePing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer(t, true, &http.Server{Handler: http.HandlerFunc(slow)})
 		deaf, polite := newClient2(t, s.dialTLS(t, "h2")), newClient2(t, s.dialTLS(t, "h2"))
-		drained := make(chan listen.Result, 1)
+		drained := make(chan listener.Result, 1)
 		go func() { drained <- s.Drain(deadline(t, time.Minute)) }()
 		polite.want(t, goAway, ping)
 		polite.ackPing(t, pingData)
@@ -301,9 +301,9 @@ func TestGoAwayOnASocket(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ln := listen.New(inner, listen.Options{})
+	ln := listener.New(inner, listener.Options{})
 	served := make(chan error, 1)
-	go func() { served <- httpx.Serve(listen.NewTLS(ln, serverTLS), http.HandlerFunc(slow)) }()
+	go func() { served <- httpx.Serve(listener.NewTLS(ln, serverTLS), http.HandlerFunc(slow)) }()
 	conn, err := net.Dial("tcp", ln.Addr().String())
 	if err != nil {
 		t.Fatal(err)

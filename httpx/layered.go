@@ -7,14 +7,14 @@ import (
 	"net"
 	"net/http"
 
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/listener"
 )
 
 // layered is a listener of the program's or a library's around one of ours: it limits, counts, reads PROXY
 // headers, or speaks TLS.
 type layered struct {
 	net.Listener
-	ln     *listen.Listener // what it is over
+	ln     *listener.Listener // what it is over
 	server *Server
 }
 
@@ -25,7 +25,7 @@ func (l *layered) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err // as is: net/http asserts err.(net.Error)
 	}
-	below, ok := listen.FromConn(c)
+	below, ok := listener.FromConn(c)
 	if !ok {
 		l.ln.Hidden(c)
 		return c, nil
@@ -44,7 +44,7 @@ func (l *layered) Accept() (net.Conn, error) {
 type layeredConn struct {
 	net.Conn // the layer's
 	reader   reader
-	layer    listen.Layer
+	layer    listener.Layer
 }
 
 func (c *layeredConn) Read(b []byte) (int, error) { return c.reader.Read(b) }
@@ -70,7 +70,7 @@ func (c *layeredConn) setState(s http.ConnState) {
 	}
 }
 
-func (c *layeredConn) visible() net.Conn    { return c.Conn }
-func (c *layeredConn) retire()              { c.layer.Retire() }
-func (c *layeredConn) moves() bool          { return c.layer.IsClear() }
-func (c *layeredConn) batch() *listen.Batch { return &c.reader.batch }
+func (c *layeredConn) visible() net.Conn      { return c.Conn }
+func (c *layeredConn) retire()                { c.layer.Retire() }
+func (c *layeredConn) moves() bool            { return c.layer.IsClear() }
+func (c *layeredConn) batch() *listener.Batch { return &c.reader.batch }

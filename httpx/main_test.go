@@ -17,8 +17,8 @@ import (
 	"go.uber.org/goleak"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/httpx"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/listener"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/memnet"
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -40,7 +40,7 @@ func certificates() (server, client *tls.Config) {
 
 // server is a gozd listener in memory with an httpx.Server on it.
 type server struct {
-	*listen.Listener
+	*listener.Listener
 	http   *httpx.Server
 	mem    *memnet.Listener
 	served chan error
@@ -49,22 +49,22 @@ type server struct {
 // newServer serves srv in memory, with TLS if secure, and sees to its end.
 func newServer(t *testing.T, secure bool, srv *http.Server) *server {
 	t.Helper()
-	return serve(t, secure, &httpx.Server{Server: srv}, listen.Options{Group: "web"})
+	return serve(t, secure, &httpx.Server{Server: srv}, listener.Options{Group: "web"})
 }
 
 // serve is newServer for those who set more.
-func serve(t *testing.T, secure bool, srv *httpx.Server, opts listen.Options) *server {
+func serve(t *testing.T, secure bool, srv *httpx.Server, opts listener.Options) *server {
 	t.Helper()
 	mem := memnet.Listen()
 	s := &server{
-		Listener: listen.New(mem, opts),
+		Listener: listener.New(mem, opts),
 		http:     srv,
 		mem:      mem,
 		served:   make(chan error, 1),
 	}
 	var ln net.Listener = s.Listener
 	if secure {
-		ln = listen.NewTLS(s.Listener, serverTLS.Clone())
+		ln = listener.NewTLS(s.Listener, serverTLS.Clone())
 	}
 	go func() { s.served <- s.http.Serve(ln) }()
 	t.Cleanup(func() {
@@ -77,9 +77,9 @@ func serve(t *testing.T, secure bool, srv *httpx.Server, opts listen.Options) *s
 }
 
 // drain drains without a deadline, and sends the result.
-func (s *server) drain(t *testing.T) <-chan listen.Result {
+func (s *server) drain(t *testing.T) <-chan listener.Result {
 	t.Helper()
-	drained := make(chan listen.Result, 1)
+	drained := make(chan listener.Result, 1)
 	go func() { drained <- s.Drain(t.Context()) }()
 	<-s.Draining()
 	return drained

@@ -8,13 +8,13 @@ import (
 	"sync/atomic"
 	"time"
 
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/listener"
 )
 
 // movable is a listener without TLS, whose connections move to the successor
 // between two requests of HTTP/1.1.
 type movable struct {
-	*listen.Listener
+	*listener.Listener
 	server *Server
 }
 
@@ -25,11 +25,11 @@ func (l *movable) Accept() (net.Conn, error) {
 		return nil, err // as is: net/http asserts err.(net.Error)
 	}
 	switch c := c.(type) {
-	case *listen.TCPConn:
+	case *listener.TCPConn:
 		mc := &tcpConn{TCPConn: c}
 		mc.reader.init(c, l.server)
 		return mc, nil
-	case *listen.UnixConn:
+	case *listener.UnixConn:
 		mc := &unixConn{UnixConn: c}
 		mc.reader.init(c, l.server)
 		return mc, nil
@@ -40,7 +40,7 @@ func (l *movable) Accept() (net.Conn, error) {
 // tcpConn embeds the concrete type, so that sendfile and writev stay the socket's
 // own.
 type tcpConn struct {
-	*listen.TCPConn
+	*listener.TCPConn
 	reader reader
 }
 
@@ -51,11 +51,11 @@ func (c *tcpConn) setState(s http.ConnState)         { c.reader.setState(s) }
 func (c *tcpConn) visible() net.Conn                 { return c }
 func (c *tcpConn) retire()                           { c.reader.Retire() }
 func (c *tcpConn) moves() bool                       { return true }
-func (c *tcpConn) batch() *listen.Batch              { return &c.reader.batch }
+func (c *tcpConn) batch() *listener.Batch            { return &c.reader.batch }
 
 // unixConn is tcpConn for Unix sockets.
 type unixConn struct {
-	*listen.UnixConn
+	*listener.UnixConn
 	reader reader
 }
 
@@ -66,28 +66,28 @@ func (c *unixConn) setState(s http.ConnState)         { c.reader.setState(s) }
 func (c *unixConn) visible() net.Conn                 { return c }
 func (c *unixConn) retire()                           { c.reader.Retire() }
 func (c *unixConn) moves() bool                       { return true }
-func (c *unixConn) batch() *listen.Batch              { return &c.reader.batch }
+func (c *unixConn) batch() *listener.Batch            { return &c.reader.batch }
 
 // reader knows when a connection of net/http is idle: net/http says so
 // (StateIdle, or StateNew before the first byte), and asks for as many bytes as
 // its buffer has. Had it something of the next request, it would ask for less; in
 // its background read during a request it asks for one.
 type reader struct {
-	listen.IdleReader
+	listener.IdleReader
 	from  io.Reader   // nil: the IdleReader
 	quiet atomic.Bool // idle as net/http sees it, and nothing read since
 	used  atomic.Bool // something has been read
 	blank bool        // empty lines may come first; touched by the goroutine that reads only
-	batch listen.Batch
+	batch listener.Batch
 	full  atomic.Int64 // the size of net/http's buffer; 0 until it is known
 }
 
-func (r *reader) init(conn listen.Conn, s *Server) {
+func (r *reader) init(conn listener.Conn, s *Server) {
 	r.prepare(conn, s)
 	r.Init(conn, r.isIdle)
 }
 
-func (r *reader) prepare(conn listen.Conn, s *Server) {
+func (r *reader) prepare(conn listener.Conn, s *Server) {
 	r.full.Store(s.firstFull())
 	// After a POST net/http skips empty lines before the next request (RFC 9112,
 	// section 2.2). Here it does not know what came before.

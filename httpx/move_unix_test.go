@@ -11,8 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/listener"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/recvq"
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
 )
 
 func TestBackToBackPostsOverMoves(t *testing.T) {
@@ -173,7 +173,7 @@ func TestLongRequestMovesAfterItsResponse(t *testing.T) {
 	io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
 	<-inHandler
 	old.replaceBy(t, next)
-	drained := make(chan listen.Result, 1)
+	drained := make(chan listener.Result, 1)
 	go func() { drained <- old.Drain(deadline(t, 20*time.Second)) }()
 	if old.Stats().Out != 0 {
 		t.Error("it moved while a request was in the handler")

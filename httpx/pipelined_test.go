@@ -12,8 +12,8 @@ import (
 	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/httpx"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/listener"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/loopback"
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
 )
 
 const (
@@ -125,10 +125,10 @@ func TestPipelinedAtStop(t *testing.T) {
 				}
 				_, _ = io.WriteString(w, "done")
 			})
-			gozd := listen.New(loopback.Listen(t, "tcp"), listen.Options{})
+			gozd := listener.New(loopback.Listen(t, "tcp"), listener.Options{})
 			var ln net.Listener = gozd
 			if secured {
-				ln = listen.NewTLS(gozd, serverTLS.Clone())
+				ln = listener.NewTLS(gozd, serverTLS.Clone())
 			}
 			served := make(chan error, 1)
 			go func() { served <- httpx.Serve(ln, handler) }()

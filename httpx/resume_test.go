@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/httpx"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/listener"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/memnet"
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
 )
 
 // resume has the server accept again, and waits until it has noticed.
@@ -26,11 +26,11 @@ func (s *server) resume(t *testing.T) {
 }
 
 // held is never closed: what drains keeps Accept back, as a daemon's listeners do.
-func held(t *testing.T) listen.Options {
+func held(t *testing.T) listener.Options {
 	t.Helper()
 	release := make(chan struct{})
 	t.Cleanup(func() { close(release) })
-	return listen.Options{Group: "web", Release: release}
+	return listener.Options{Group: "web", Release: release}
 }
 
 func TestResumedServerKeepsItsClients(t *testing.T) {
@@ -104,7 +104,7 @@ func TestGoodbyesAreCalledOff(t *testing.T) {
 }
 
 func TestHealthAfterResume(t *testing.T) {
-	ln := listen.New(memnet.Listen(), listen.Options{})
+	ln := listener.New(memnet.Listen(), listener.Options{})
 	defer func() { _ = ln.Close() }()
 	h := httpx.Health(ln, nil)
 	steps := []struct {
@@ -131,7 +131,7 @@ func TestServeThatReturnsWhileDraining(t *testing.T) {
 	for _, before := range []bool{true, false} {
 		synctest.Test(t, func(t *testing.T) {
 			s := serve(t, false, &httpx.Server{Server: &http.Server{Handler: http.HandlerFunc(slow)}}, held(t))
-			other := listen.New(memnet.Listen(), held(t))
+			other := listener.New(memnet.Listen(), held(t))
 			served := make(chan error, 1)
 			go func() { served <- s.http.Serve(other) }()
 			c := newClient1(s.dial(t))

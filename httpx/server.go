@@ -10,7 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/listener"
 )
 
 // Serve is http.Serve: it accepts connections on l and serves them with
@@ -64,27 +64,27 @@ type Server struct {
 	serving  int        // calls of Serve
 	draining int        // of them, those whose listener drains
 
-	mu    sync.Mutex         // guards what follows
-	all   []*listen.Listener // those of gozd
-	plain []*listen.Listener // of all, those without TLS
+	mu    sync.Mutex           // guards what follows
+	all   []*listener.Listener // those of gozd
+	plain []*listener.Listener // of all, those without TLS
 }
 
 // Serve is [http.Server.Serve] on l. While a gozd listener drains it returns
 // only when the generation may end.
 //
 // l may be a listener that others have put around gozd's: one of tls.NewListener, of a limit for connections, of the PROXY
-// protocol. Connections move through it as long as it hands on every byte as it is, and [listen.FromConn] finds
+// protocol. Connections move through it as long as it hands on every byte as it is, and listen.FromConn finds
 // gozd's connection. Through others, such as TLS, clients are sent away.
 //
 // The listener of an https group has a tls.Config of its own. It is an error to serve it with another
 // one, in TLSConfig: what that demands, such as certificates of clients, would not count.
 func (s *Server) Serve(l net.Listener) error {
 	s.fill()
-	ln, ok := listen.FromListener(l)
+	ln, ok := listener.FromListener(l)
 	if !ok {
 		return s.Server.Serve(l)
 	}
-	secure, _ := l.(*listen.TLSListener)
+	secure, _ := l.(*listener.TLSListener)
 	if secure != nil && s.hasOwnTLS() {
 		_ = l.Close()
 		return fmt.Errorf("httpx: group %s: mode https has a TLS configuration of its own, and TLSConfig would not count: "+
@@ -122,7 +122,7 @@ func (s *Server) hasOwnTLS() bool {
 // addPlain notes a listener whose idle connections can move, and has connections
 // from the previous generation wait for their first request as long as those of
 // net/http wait for the next.
-func (s *Server) addPlain(ln *listen.Listener) {
+func (s *Server) addPlain(ln *listener.Listener) {
 	ln.SetIdleTimeout(cmp.Or(s.IdleTimeout, s.ReadTimeout)) // http.Server.IdleTimeout: "If zero, the value of ReadTimeout is used"
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -155,11 +155,11 @@ func (s *Server) keeps(r *http.Request) bool {
 // ServeTLS is [http.Server.ServeTLS] on l.
 func (s *Server) ServeTLS(l net.Listener, certFile, keyFile string) error {
 	s.fill()
-	ln, ok := listen.FromListener(l)
+	ln, ok := listener.FromListener(l)
 	if !ok {
 		return s.Server.ServeTLS(l, certFile, keyFile)
 	}
-	if _, secure := l.(*listen.TLSListener); secure {
+	if _, secure := l.(*listener.TLSListener); secure {
 		_ = l.Close()
 		return fmt.Errorf("httpx: group %s: mode https speaks TLS already, and ServeTLS would speak it once more inside: "+
 			"use Serve, or mode http", ln.Group())
@@ -171,7 +171,7 @@ func (s *Server) ServeTLS(l net.Listener, certFile, keyFile string) error {
 
 // attach puts the server in front of the program's handler and hooks, and has
 // it notice when ln drains. The caller calls stop when Serve has returned.
-func (s *Server) attach(ln *listen.Listener) (stop func()) {
+func (s *Server) attach(ln *listener.Listener) (stop func()) {
 	s.prepare()
 	s.mu.Lock()
 	s.all = append(s.all, ln)
@@ -196,7 +196,7 @@ func (s *Server) prepare() {
 }
 
 // watch begins the drain of the server when ln drains, and calls it off when ln resumes.
-func (s *Server) watch(ln *listen.Listener, done <-chan struct{}) {
+func (s *Server) watch(ln *listener.Listener, done <-chan struct{}) {
 	for {
 		draining, resumed := ln.Rounds()
 		select {
@@ -218,7 +218,7 @@ func (s *Server) watch(ln *listen.Listener, done <-chan struct{}) {
 
 // beginDrain sends the clients away that cannot move. The listeners of a generation drain
 // together, and the slowest of them sets the pace.
-func (s *Server) beginDrain(ln *listen.Listener, done <-chan struct{}) {
+func (s *Server) beginDrain(ln *listener.Listener, done <-chan struct{}) {
 	s.turning.Lock()
 	defer s.turning.Unlock()
 	if s.draining++; s.draining > 1 {

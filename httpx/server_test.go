@@ -20,9 +20,9 @@ import (
 	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/httpx"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/listener"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/loopback"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/memnet"
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
 )
 
 // states are what a program's ConnState hook was told.
@@ -93,12 +93,12 @@ func TestRequestOverHTTP2(t *testing.T) {
 				if _, ok := ctx.Value(http.LocalAddrContextKey).(net.Addr); !ok {
 					t.Error("no http.LocalAddrContextKey")
 				}
-				if conn, ok := ctx.Value(key{}).(listen.Conn); !ok || conn.Group() != "web" {
+				if conn, ok := ctx.Value(key{}).(listener.Conn); !ok || conn.Group() != "web" {
 					t.Error("no value from ConnContext")
 				}
 			}),
 			ConnContext: func(ctx context.Context, c net.Conn) context.Context {
-				conn, _ := listen.FromConn(c)
+				conn, _ := listener.FromConn(c)
 				return context.WithValue(ctx, key{}, conn)
 			},
 		})
@@ -162,11 +162,11 @@ func TestSeveralListeners(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		srv := &httpx.Server{Server: &http.Server{Handler: http.HandlerFunc(slow)}}
 		served := make(chan error, 3)
-		var listeners []*listen.Listener
+		var listeners []*listener.Listener
 		var clients []*client1
 		for range cap(served) {
 			mem := memnet.Listen()
-			ln := listen.New(mem, listen.Options{})
+			ln := listener.New(mem, listener.Options{})
 			listeners = append(listeners, ln)
 			go func() { served <- srv.Serve(ln) }()
 			conn, err := mem.Dial()
@@ -236,7 +236,7 @@ func TestServeTLS(t *testing.T) {
 	cert, key := pemFiles(t)
 	for _, plain := range []bool{false, true} {
 		inner := loopback.Listen(t, "tcp")
-		gozd := listen.New(inner, listen.Options{})
+		gozd := listener.New(inner, listener.Options{})
 		ln := net.Listener(gozd)
 		if plain {
 			ln = inner
@@ -262,7 +262,7 @@ func TestServeTLS(t *testing.T) {
 }
 
 func TestServeTLSWithoutCertificate(t *testing.T) {
-	for _, ln := range []net.Listener{memnet.Listen(), listen.New(memnet.Listen(), listen.Options{})} {
+	for _, ln := range []net.Listener{memnet.Listen(), listener.New(memnet.Listen(), listener.Options{})} {
 		if err := httpx.ServeTLS(ln, nil, "none", "none"); !errors.Is(err, os.ErrNotExist) {
 			t.Errorf("ServeTLS on a %T = %v, want os.ErrNotExist", ln, err)
 		}

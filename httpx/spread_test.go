@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/httpx"
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/listener"
 )
 
 const spread = 30 * time.Second
@@ -15,7 +15,7 @@ const spread = 30 * time.Second
 // newSpreading is newServer with a spread.
 func newSpreading(t *testing.T, secure bool, srv *http.Server) *server {
 	t.Helper()
-	return serve(t, secure, &httpx.Server{Server: srv}, listen.Options{Spread: spread})
+	return serve(t, secure, &httpx.Server{Server: srv}, listener.Options{Spread: spread})
 }
 
 // awayTimes drains s and returns when, after that, each of n clients of HTTP/2 was

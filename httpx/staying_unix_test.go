@@ -9,8 +9,8 @@ import (
 	"testing"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/httpx"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/listener"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/loopback"
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
 )
 
 func TestHijackedIsNotMoved(t *testing.T) {
@@ -85,10 +85,10 @@ func TestDrainDuringACopyFromAHijackedConnection(t *testing.T) {
 func TestTLSIsNotMoved(t *testing.T) {
 	for _, proto := range []string{"http/1.1", "h2"} {
 		old := &generation{
-			Listener: listen.New(loopback.Listen(t, "tcp"), listen.Options{Group: "web"}),
+			Listener: listener.New(loopback.Listen(t, "tcp"), listener.Options{Group: "web", HandoverKey: "http web"}),
 			http:     &httpx.Server{Server: &http.Server{Handler: by("old")}},
 		}
-		old.start(t, listen.NewTLS(old.Listener, serverTLS))
+		old.start(t, listener.NewTLS(old.Listener, serverTLS))
 		next := newGeneration(t, "tcp", &http.Server{Handler: by("new")})
 		conn := secure(t, old.client(t).Conn, proto)
 		if proto == "h2" {

@@ -1,13 +1,11 @@
-// Package listen gives a network daemon listeners that can be drained: they
-// hold Accept until the process is ready, know every connection that they
-// accepted, and after an upgrade stop accepting without disturbing what is
-// open. Connections that are idle then can move to the successor, by an adapter's
-// [IdleReader] or by [Conn.Handover], which adopts them by [Listener.Adopt].
+// Package listen has what a program, or an adapter for another protocol, can know of
+// gozd's connections and listeners: gozd.Listen returns these listeners, and httpx, fcgix and
+// tcpx serve on them.
 //
-// A [Listener] wraps a *net.TCPListener or a *net.UnixListener. Its connections
-// embed the concrete socket type, so that sendfile, splice and writev are the
-// socket's own, and implement [Conn].
+// [FromConn] finds gozd's connection below any layers: its group, whether its generation
+// drains, and how it is handed to the successor. [FromListener] finds the listener: an
+// adapter asks it what will become of clients. Where an adapter reads by an
+// [IdleReader], connections that are idle move to the successor by themselves.
 //
-// The package uses nothing but the standard library and does not log: what
-// there is to say comes back as a value, and the caller decides.
+// Most programs need none of this.
 package listen

@@ -1,40 +1,14 @@
 package listen_test
 
 import (
-	"context"
+	"bufio"
 	"fmt"
-	"log"
 	"net"
-	"net/http"
-	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
 )
 
-func ExampleListener() {
-	inner, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		log.Fatal(err)
-	}
-	ln := listen.New(inner, listen.Options{Group: "web"})
-	go http.Serve(ln, http.NotFoundHandler())
-
-	resp, err := http.Get("http://" + ln.Addr().String())
-	if err != nil {
-		log.Fatal(err)
-	}
-	resp.Body.Close()
-	http.DefaultClient.CloseIdleConnections()
-
-	// The successor accepts on a socket of its own by now.
-	ctx, cancel := context.WithTimeout(context.Background(), 15*time.Minute)
-	defer cancel()
-	r := ln.Drain(ctx)
-	fmt.Printf("%s: %d cut\n", ln.Group(), r.Cut)
-	// Output: web: 0 cut
-}
-
-func ExampleConn() {
+func ExampleFromConn() {
 	serve := func(c net.Conn) {
 		defer c.Close()
 		conn, ok := listen.FromConn(c)
@@ -51,14 +25,27 @@ func ExampleConn() {
 	_ = serve // called with what Accept returns
 }
 
-func ExamplePatient() {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		log.Fatal(err)
+// An adapter for a protocol of lines, each of which is answered. Between two lines, with nothing
+// in the buffer, a connection can move to the successor.
+func ExampleIdleReader() {
+	_ = echo // called with what Accept returns
+}
+
+// echo answers each line, until the client leaves or the connection has moved.
+func echo(c net.Conn) {
+	defer c.Close()
+	conn, ok := listen.FromConn(c)
+	if !ok || net.Conn(conn) != c { // a layer, such as TLS, may have read ahead
+		return
 	}
-	patient := listen.Patient(ln)
-	ln.Close() // no temporary error: Accept does not try again
-	_, err = patient.Accept()
-	fmt.Println(err != nil)
-	// Output: true
+	var in listen.IdleReader
+	lines := bufio.NewReader(&in)
+	in.Init(conn, func(int) bool { return lines.Buffered() == 0 })
+	for {
+		line, err := lines.ReadSlice('\n') // the buffer holds all of it
+		if err != nil {
+			return
+		}
+		fmt.Fprintf(conn, "you said %s", line)
+	}
 }

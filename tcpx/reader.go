@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/listener"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
 )
 
@@ -61,9 +62,9 @@ func (r *Reader) Read(b []byte) (int, error) {
 // rounds are those of the connection's listener.
 func (r *Reader) rounds() (draining, resumed <-chan struct{}) {
 	if l, ok := r.conn.(*layered); ok {
-		return listen.Rounds(l.Conn)
+		return listener.Rounds(l.Conn)
 	}
-	return listen.Rounds(r.conn)
+	return listener.Rounds(r.conn)
 }
 
 // isNews reports whether the generation drains, and the handler has not been told.

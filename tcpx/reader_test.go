@@ -16,6 +16,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/listener"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/loopback"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/memnet"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
@@ -23,10 +24,10 @@ import (
 )
 
 // connected returns a listener in memory, and both sides of a connection of it.
-func connected(t *testing.T) (ln *listen.Listener, server listen.Conn, client net.Conn) {
+func connected(t *testing.T) (ln *listener.Listener, server listen.Conn, client net.Conn) {
 	t.Helper()
 	mem := memnet.Listen()
-	ln = listen.New(mem, listen.Options{Group: "line"})
+	ln = listener.New(mem, listener.Options{Group: "line"})
 	accepted := make(chan net.Conn, 1)
 	go func() {
 		c, _ := ln.Accept()
@@ -184,7 +185,7 @@ func TestReaderAfterTheEnd(t *testing.T) {
 // twice.
 func TestReaderMeetsInput(t *testing.T) {
 	for i := range 300 {
-		ln := listen.New(loopback.Listen(t, "tcp"), listen.Options{})
+		ln := listener.New(loopback.Listen(t, "tcp"), listener.Options{})
 		client := mustDial(t, func() (net.Conn, error) { return net.Dial("tcp", ln.Addr().String()) })
 		c, err := ln.Accept()
 		if err != nil {
@@ -238,9 +239,9 @@ func TestReaderUnderTLS(t *testing.T) {
 	srv.Close()
 	roots := x509.NewCertPool()
 	roots.AddCert(srv.Certificate())
-	ln := listen.New(loopback.Listen(t, "tcp"), listen.Options{Group: "line"})
+	ln := listener.New(loopback.Listen(t, "tcp"), listener.Options{Group: "line"})
 	reading, told := make(chan bool), false
-	served := serve(listen.NewTLS(ln, &tls.Config{Certificates: srv.TLS.Certificates}), func(c listen.Conn) {
+	served := serve(listener.NewTLS(ln, &tls.Config{Certificates: srv.TLS.Certificates}), func(c listen.Conn) {
 		r := tcpx.NewReader(c)
 		close(reading)
 		for b := make([]byte, 100); ; {

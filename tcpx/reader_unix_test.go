@@ -10,6 +10,7 @@ import (
 	"net"
 	"testing"
 
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/listener"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/loopback"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/succession"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
@@ -43,10 +44,10 @@ func TestReaderMovesConnection(t *testing.T) {
 	for _, network := range []string{"tcp", "unix"} {
 		t.Run(network, func(t *testing.T) {
 			const last = 5
-			var generations []*listen.Listener
+			var generations []*listener.Listener
 			var served []<-chan error
 			for g := range last + 1 {
-				ln := listen.New(loopback.Listen(t, network), listen.Options{Group: fmt.Sprint(g)})
+				ln := listener.New(loopback.Listen(t, network), listener.Options{Group: fmt.Sprint(g), HandoverKey: "tcp"})
 				generations = append(generations, ln)
 				served = append(served, serve(ln, movingLines))
 			}
@@ -90,8 +91,8 @@ func wantLine(t *testing.T, c net.Conn, want string) {
 func TestReaderMovesAfterResume(t *testing.T) {
 	for _, network := range []string{"tcp", "unix"} {
 		t.Run(network, func(t *testing.T) {
-			old := listen.New(loopback.Listen(t, network), listen.Options{Group: "old"})
-			next := listen.New(loopback.Listen(t, network), listen.Options{Group: "new"})
+			old := listener.New(loopback.Listen(t, network), listener.Options{Group: "old", HandoverKey: "tcp"})
+			next := listener.New(loopback.Listen(t, network), listener.Options{Group: "new", HandoverKey: "tcp"})
 			servedOld, servedNew := serve(old, movingLines), serve(next, movingLines)
 			address := old.Addr()
 			client := mustDial(t, func() (net.Conn, error) { return net.Dial(network, address.String()) })
@@ -144,8 +145,8 @@ func TestLayers(t *testing.T) {
 		{"hidden", func(c net.Conn) net.Conn { return struct{ nameless }{c} }, false},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			old := listen.New(loopback.Listen(t, "tcp"), listen.Options{Group: "old"})
-			next := listen.New(loopback.Listen(t, "tcp"), listen.Options{Group: "new"})
+			old := listener.New(loopback.Listen(t, "tcp"), listener.Options{Group: "old", HandoverKey: "tcp"})
+			next := listener.New(loopback.Listen(t, "tcp"), listener.Options{Group: "new", HandoverKey: "tcp"})
 			serve(next, movingLines)
 			told := make(chan struct{}, 1)
 			serve(layer{old, tt.wrap}, func(c listen.Conn) {
@@ -176,7 +177,7 @@ func TestLayers(t *testing.T) {
 	}
 }
 
-func drained(t *testing.T, ln *listen.Listener) <-chan struct{} {
+func drained(t *testing.T, ln *listener.Listener) <-chan struct{} {
 	t.Helper()
 	done := make(chan struct{})
 	go func() {

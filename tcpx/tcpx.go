@@ -6,6 +6,7 @@ import (
 	"net"
 	"time"
 
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/listener"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
 )
 
@@ -23,15 +24,15 @@ import (
 // drains, it returns only when the generation may end. A panic of handler is
 // not caught.
 func Serve(l net.Listener, handler func(listen.Conn)) error {
-	ln, ok := listen.FromListener(l)
+	ln, ok := listener.FromListener(l)
 	if !ok {
 		// The struct hides a *net.UnixListener from New, which would have its
 		// socket file left behind for a successor that there never is.
-		ln = listen.New(struct{ net.Listener }{l}, listen.Options{})
+		ln = listener.New(struct{ net.Listener }{l}, listener.Options{})
 		l = ln
 	}
 	defer func() { _ = l.Close() }()
-	patient := listen.Patient(l)
+	patient := listener.Patient(l)
 	for {
 		c, err := patient.Accept()
 		if err != nil {
@@ -42,7 +43,7 @@ func Serve(l net.Listener, handler func(listen.Conn)) error {
 }
 
 // serve is a named function, so that goroutine dumps name it.
-func serve(ln *listen.Listener, c net.Conn, handler func(listen.Conn)) {
+func serve(ln *listener.Listener, c net.Conn, handler func(listen.Conn)) {
 	defer func() { _ = c.Close() }()
 	conn, ok := c.(listen.Conn)
 	if !ok {
@@ -56,12 +57,12 @@ func serve(ln *listen.Listener, c net.Conn, handler func(listen.Conn)) {
 type layered struct {
 	listen.Conn
 	outer net.Conn
-	layer listen.Layer
+	layer listener.Layer
 	wakes bool // a Read may be woken by a deadline
 }
 
-func newLayered(ln *listen.Listener, c net.Conn) listen.Conn {
-	below, found := listen.FromConn(c)
+func newLayered(ln *listener.Listener, c net.Conn) listen.Conn {
+	below, found := listener.FromConn(c)
 	if !found {
 		ln.Hidden(c)
 		return &hidden{Conn: c, group: ln.Group(), draining: ln.Draining()}

@@ -18,6 +18,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/listener"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/loopback"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/memnet"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
@@ -98,7 +99,7 @@ func TestServe(t *testing.T) {
 		for _, plain := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s plain %v", network, plain), func(t *testing.T) {
 				inner := loopback.Listen(t, network)
-				ln, group := net.Listener(listen.New(inner, listen.Options{Group: "line"})), "line"
+				ln, group := net.Listener(listener.New(inner, listener.Options{Group: "line"})), "line"
 				if plain {
 					ln, group = inner, ""
 				}
@@ -146,7 +147,7 @@ func TestPlainListenerKeepsItsHabits(t *testing.T) {
 func TestHandlersRunBesideEachOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		mem := memnet.Listen()
-		ln := listen.New(mem, listen.Options{Group: "line"})
+		ln := listener.New(mem, listener.Options{Group: "line"})
 		served := serve(ln, echoLines)
 		first, second := mustDial(t, mem.Dial), mustDial(t, mem.Dial)
 		wantEcho(t, second, "line")
@@ -162,11 +163,11 @@ func TestHandlersRunBesideEachOther(t *testing.T) {
 func TestServeReturnsAfterTheDrain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		mem := memnet.Listen()
-		ln := listen.New(mem, listen.Options{Group: "line"})
+		ln := listener.New(mem, listener.Options{Group: "line"})
 		served := serve(ln, echoLines)
 		c := mustDial(t, mem.Dial)
 		wantEcho(t, c, "line")
-		drained := make(chan listen.Result, 1)
+		drained := make(chan listener.Result, 1)
 		go func() { drained <- ln.Drain(t.Context()) }()
 		time.Sleep(time.Hour)
 		if len(served)+len(drained) != 0 {
@@ -212,7 +213,7 @@ func TestServeUnderTLS(t *testing.T) {
 	srv.Close()
 	roots := x509.NewCertPool()
 	roots.AddCert(srv.Certificate())
-	ln := listen.New(loopback.Listen(t, "tcp"), listen.Options{Group: "line"})
+	ln := listener.New(loopback.Listen(t, "tcp"), listener.Options{Group: "line"})
 	handler := func(c listen.Conn) {
 		if _, ok := c.NetConn().(*net.TCPConn); !ok {
 			t.Errorf("NetConn is a %T, want *net.TCPConn", c.NetConn())
@@ -225,7 +226,7 @@ func TestServeUnderTLS(t *testing.T) {
 			t.Errorf("Close = %v, want nil", err)
 		}
 	}
-	served := serve(listen.NewTLS(ln, &tls.Config{Certificates: srv.TLS.Certificates}), handler)
+	served := serve(listener.NewTLS(ln, &tls.Config{Certificates: srv.TLS.Certificates}), handler)
 	dialer := &tls.Dialer{Config: &tls.Config{RootCAs: roots, ServerName: "example.com"}}
 	c := mustDial(t, func() (net.Conn, error) { return dialer.DialContext(t.Context(), "tcp", ln.Addr().String()) })
 	limit(t, c)

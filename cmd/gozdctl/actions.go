@@ -24,7 +24,6 @@ func (a *app) act(ctx context.Context, pidfile string, do action) (generation, e
 	if err != nil {
 		return generation{}, err
 	}
-	defer c.Close()
 	meanwhile := progress{s: a.stderr}
 	if do.doing != "" {
 		meanwhile.now(do.doing)

@@ -139,7 +139,6 @@ func openGeneration(ts *testscript.TestScript, pidfile string, number ...string)
 	}
 	c, err := client.Dial(context.Background(), pidfile)
 	ts.Check(err)
-	defer c.Close()
 	s, err := c.Status(context.Background())
 	ts.Check(err)
 	for _, g := range s.Generations {
@@ -204,7 +203,8 @@ func scriptRemoveSocket(ts *testscript.TestScript, neg bool, args []string) {
 	s, err := process.ReadState(pidfile)
 	ts.Check(err)
 	if s.Control {
-		_ = os.Remove(protocol.SocketPath(pidfile, s.PID)) // or it was removed before
+		// It is the last thing that a start makes: the daemon may be ready before.
+		awaitTrue(ts, "the control socket", func() bool { return os.Remove(protocol.SocketPath(pidfile, s.PID)) == nil })
 	}
 	s.Control = false
 	ts.Check(process.WriteState(pidfile, s))

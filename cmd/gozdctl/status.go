@@ -62,7 +62,6 @@ func (a *app) askOwnersStatus(ctx context.Context, pidfile string) (s *protocol.
 	if err != nil {
 		return nil, 0, err
 	}
-	defer c.Close()
 	s, err = c.Status(ctx)
 	return s, c.Owner(), impatient(ctx, fmt.Sprintf("pid %d does not answer", c.PID()), err)
 }

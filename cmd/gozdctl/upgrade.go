@@ -51,7 +51,6 @@ func (a *app) upgrade(ctx context.Context, pidfile string, noDrain bool) error {
 	if err != nil {
 		return err
 	}
-	defer c.Close()
 	t := &upgradeTeller{app: a, progress: progress{s: a.stderr}, patience: p, pidfile: pidfile, began: a.now()}
 	up, err := c.Upgrade(ctx, client.UpgradeOptions{NoDrain: noDrain}, t.tell)
 	t.progress.end()

@@ -13,8 +13,8 @@ import (
 
 	"go.uber.org/goleak"
 
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/listener"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/memnet"
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/tcpx"
 )
 
@@ -28,10 +28,10 @@ type client struct {
 }
 
 // chat serves in memory. It returns the listener, and what connects a user.
-func chat(t *testing.T) (*listen.Listener, func() *client) {
+func chat(t *testing.T) (*listener.Listener, func() *client) {
 	t.Helper()
 	mem := memnet.Listen()
-	ln := listen.New(mem, listen.Options{Group: "chat"})
+	ln := listener.New(mem, listener.Options{Group: "chat"})
 	var served sync.WaitGroup
 	served.Go(func() { tcpx.Serve(ln, newHall(1).serve) })
 	t.Cleanup(func() {

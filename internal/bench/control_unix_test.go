@@ -53,7 +53,6 @@ func dialControl(b *testing.B, d *daemon.Daemon) *client.Client {
 	if err != nil {
 		b.Fatal(err)
 	}
-	b.Cleanup(c.Close)
 	return c
 }
 

@@ -11,7 +11,7 @@ import (
 	"testing"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/httpx"
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/listener"
 )
 
 // sides are a plain net.Listener with net/http, gozd's listener with net/http, and
@@ -27,7 +27,7 @@ var sides = []struct {
 }
 
 func gozdListener(ln net.Listener) net.Listener {
-	return listen.New(ln, listen.Options{Group: "web"})
+	return listener.New(ln, listener.Options{Group: "web"})
 }
 
 func listenTCP(b *testing.B) net.Listener {

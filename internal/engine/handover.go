@@ -12,7 +12,7 @@ const fileHandover = "handover"
 
 // newReceiver makes what will take connections from the older generations.
 func (e *Engine) newReceiver() error {
-	receiver, err := handover.NewReceiver(e.groups.HandoverKeys(), e.groups.Adopt)
+	receiver, err := handover.NewReceiver(e.groups.Taker())
 	if err != nil {
 		return err
 	}

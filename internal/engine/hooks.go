@@ -51,7 +51,7 @@ func (e *Engine) callOnUpgrade(ctx context.Context) error {
 }
 
 // drainHookDelay is how long after a generation has stopped accepting OnDrain is called: so long it may take until the queue of a
-// socket is empty, and then, as in listen, until a client that has just been accepted has sent its first request. A server that is
+// socket is empty, and then, as in internal/listener, until a client that has just been accepted has sent its first request. A server that is
 // told to shut down before drops that.
 const drainHookDelay = 2 * time.Second
 

@@ -10,8 +10,8 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/server"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/fault"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/listener"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
 )
 
 // exitGrace is how long a program may take to receive from the exit channel, and
@@ -211,7 +211,7 @@ func (e *Engine) stopAccepting(t *term, why reason) bool {
 	return true
 }
 
-func (e *Engine) drainGroup(t *term, conf *cfg.Group, ln *listen.Listener, why reason, before listen.Stats) {
+func (e *Engine) drainGroup(t *term, conf *cfg.Group, ln *listener.Listener, why reason, before listener.Stats) {
 	ctx, cancel := t.limit(why, func(r reason) time.Duration { return r.timeout(conf) })
 	defer cancel()
 	took := ln.AwaitDrained(ctx).Took

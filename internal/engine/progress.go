@@ -7,21 +7,21 @@ import (
 	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/protocol"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/listener"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
 )
 
 // drainage is how far a drain is. The zero value has not begun.
 type drainage struct {
 	mu     sync.Mutex // guards what follows
 	began  time.Time
-	until  time.Time       // at the latest
-	before []listen.Stats  // of the groups, in their order, when it began
-	end    *protocol.Event // what came of it; nil until it is over
+	until  time.Time        // at the latest
+	before []listener.Stats // of the groups, in their order, when it began
+	end    *protocol.Event  // what came of it; nil until it is over
 }
 
 // begin notes that a drain begins, or that one that has begun has less time.
-func (d *drainage) begin(lasts time.Duration, stats func() []listen.Stats) {
+func (d *drainage) begin(lasts time.Duration, stats func() []listener.Stats) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	until := time.Now().Add(lasts)
@@ -41,7 +41,7 @@ func (d *drainage) times() (began, until time.Time) {
 }
 
 // progress is how far the drain is, by what the groups' statistics are now, or how it went when it is over.
-func (d *drainage) progress(now []listen.Stats) protocol.Event {
+func (d *drainage) progress(now []listener.Stats) protocol.Event {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.end != nil {

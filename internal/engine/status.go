@@ -75,7 +75,6 @@ func (r *relative) ask(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, askTime)
 	defer cancel()
 	c := client.At(r.pidfile, r.known.PID)
-	defer c.Close()
 	s, err := c.StatusAlone(ctx)
 	if err != nil {
 		return

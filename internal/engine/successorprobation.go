@@ -89,7 +89,7 @@ func (e *Engine) offerReturn() *returnChannel {
 	if e.conf.Daemon.Probation <= 0 {
 		return nil
 	}
-	c, err := openReturn(e.groups.HandoverKeys(), e.groups.Adopt)
+	c, err := openReturn(e.groups.Taker())
 	if err != nil {
 		e.log.Warn("connections will not move back, should the upgrade be rolled back", "error", err)
 		return nil

@@ -4,17 +4,16 @@ import (
 	"fmt"
 	"net"
 	"sync"
-	"syscall"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/handover"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/listener"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/socket"
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
 )
 
 // Stats are those of all groups, in the configuration's order.
-func (set *Set) Stats() []listen.Stats {
-	var stats []listen.Stats
+func (set *Set) Stats() []listener.Stats {
+	var stats []listener.Stats
 	for _, g := range set.order {
 		stats = append(stats, g.ln.Stats())
 	}
@@ -160,52 +159,36 @@ func (set *Set) Resume(sockets []net.Listener) (err error) {
 }
 
 // handoverKey names what a connection's next owner must have: the group, and in the
-// same mode, since the protocol goes on where it was. A connection with TLS cannot
-// move: its keys are in this process.
-func handoverKey(g *cfg.Group) (key string, movable bool) {
-	return string(g.Mode) + " " + g.Name, g.Mode != cfg.HTTPS
+// same mode, since the protocol goes on where it was. It is empty with TLS, whose connections cannot
+// move: their keys are in this process.
+func handoverKey(g *cfg.Group) string {
+	if g.Mode == cfg.HTTPS {
+		return ""
+	}
+	return string(g.Mode) + " " + g.Name
 }
 
-// HandoverKeys are those of the groups whose connections can move.
-func (set *Set) HandoverKeys() []string {
-	var keys []string
+// Taker gives connections from another generation to the groups that have their keys.
+func (set *Set) Taker() (keys []string, take handover.Taker) {
+	groups := make(map[string]*group)
 	for _, g := range set.order {
-		if key, ok := handoverKey(g.conf); ok {
+		if key := handoverKey(g.conf); key != "" {
+			groups[key] = g
 			keys = append(keys, key)
 		}
 	}
-	return keys
-}
-
-// Adopt takes a connection from another generation. It is a [handover.Taker].
-func (set *Set) Adopt(key string, conn net.Conn, state []byte) error {
-	for _, g := range set.order {
-		if k, ok := handoverKey(g.conf); ok && k == key {
-			return g.ln.Adopt(conn, state)
+	return keys, func(key string, conn net.Conn, state []byte) error {
+		g := groups[key]
+		if g == nil {
+			return fmt.Errorf("no group %q", key)
 		}
+		return g.ln.Adopt(conn, state)
 	}
-	return fmt.Errorf("no group %q", key)
 }
 
 // MoveIdle has idle connections move to another generation.
 func (set *Set) MoveIdle(sender *handover.Sender) {
 	for _, g := range set.order {
-		if key, ok := handoverKey(g.conf); ok {
-			g.ln.MoveIdle(successor{sender, key})
-		}
+		g.ln.MoveIdle(sender)
 	}
-}
-
-// successor moves the connections of one group.
-type successor struct {
-	sender *handover.Sender
-	key    string
-}
-
-// Takes implements listen.Successor.
-func (s successor) Takes(string) bool { return s.sender.Takes(s.key) }
-
-// Move implements listen.Successor.
-func (s successor) Move(_ string, state []byte, socket syscall.Conn) error {
-	return s.sender.Move(s.key, state, socket)
 }

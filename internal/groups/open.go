@@ -9,9 +9,9 @@ import (
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/check"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/listener"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/socket"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
 )
 
 // Claim gives every group its socket: that of the previous generation where it has the address, a new one otherwise. After an
@@ -68,7 +68,7 @@ func (set *Set) claimAll() error {
 		}
 		g.face = g.ln
 		if configs[i] != nil {
-			g.face, g.tls = listen.NewTLS(g.ln, configs[i]), configs[i]
+			g.face, g.tls = listener.NewTLS(g.ln, configs[i]), configs[i]
 		}
 		set.byName[g.conf.Name] = g
 		set.order = append(set.order, g)
@@ -98,12 +98,13 @@ func (set *Set) claim(conf *cfg.Group, match *upgrade.Socket) (*group, error) {
 	if now.Network == "unix" {
 		g.file = socket.File(now.Address)
 	}
-	g.ln = listen.New(inner, listen.Options{
-		Group:    conf.Name,
-		Gate:     set.opts.Gate,
-		Release:  set.opts.Release,
-		Spread:   conf.Spread,
-		OnAccept: func() { set.accepting(g) },
+	g.ln = listener.New(inner, listener.Options{
+		Group:       conf.Name,
+		HandoverKey: handoverKey(conf),
+		Gate:        set.opts.Gate,
+		Release:     set.opts.Release,
+		Spread:      conf.Spread,
+		OnAccept:    func() { set.accepting(g) },
 		OnHidden: func(kind string) {
 			set.opts.Log.Warn("connections do not move: their layer does not show what it is over (NetConn, Unwrap)",
 				"group", conf.Name, "layer", kind)

@@ -15,9 +15,9 @@ import (
 	"sync"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/listener"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/tickets"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
 )
 
 // ErrUnknown is returned for a group that the configuration does not have.
@@ -69,7 +69,7 @@ type Set struct {
 // group is one group of the configuration with its socket.
 type group struct {
 	conf  *cfg.Group
-	ln    *listen.Listener
+	ln    *listener.Listener
 	face  net.Listener // what the program gets: ln, or TLS around it
 	tls   *tls.Config  // of face; nil without TLS
 	own   bool         // its socket is not inherited
@@ -98,8 +98,8 @@ func (g *group) isClosed() bool {
 }
 
 // All yields every group's configuration and listener, in the configuration's order.
-func (set *Set) All() iter.Seq2[*cfg.Group, *listen.Listener] {
-	return func(yield func(*cfg.Group, *listen.Listener) bool) {
+func (set *Set) All() iter.Seq2[*cfg.Group, *listener.Listener] {
+	return func(yield func(*cfg.Group, *listener.Listener) bool) {
 		for _, g := range set.order {
 			if !yield(g.conf, g.ln) {
 				return

@@ -79,9 +79,9 @@ func TestCloseDuringMoves(t *testing.T) {
 	for range 20 {
 		t.Run("round", func(t *testing.T) {
 			got, hold := newShelf(t), make(chan struct{})
-			r := receiver(t, func(group string, c net.Conn, state []byte) error {
+			r := receiver(t, func(key string, c net.Conn, state []byte) error {
 				<-hold
-				return got.take(group, c, state)
+				return got.take(key, c, state)
 			})
 			s := connect(t, r)
 			_, _, results := moves(t, s, 10, name)
@@ -122,10 +122,10 @@ func TestSlowReceiver(t *testing.T) {
 	const all = 200
 	got, hold := newShelf(t), make(chan struct{})
 	var asked atomic.Int32
-	s := connect(t, receiver(t, func(group string, c net.Conn, state []byte) error {
+	s := connect(t, receiver(t, func(key string, c net.Conn, state []byte) error {
 		asked.Add(1)
 		<-hold
-		return got.take(group, c, state)
+		return got.take(key, c, state)
 	}))
 	// Together much more than the channel holds.
 	_, _, results := moves(t, s, all, func(i int) []byte { return append(name(i), make([]byte, 10<<10)...) })

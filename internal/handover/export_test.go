@@ -4,7 +4,7 @@ const (
 	HeaderLen  = headerLen
 	MaxPayload = maxPayload
 
-	KindGroups  = byte(kindGroups)
+	KindKeys    = byte(kindKeys)
 	KindConn    = byte(kindConn)
 	KindChannel = byte(kindChannel)
 	KindTaken   = byte(kindTaken)
@@ -27,7 +27,7 @@ func ParseHeader(b [HeaderLen]byte) (k byte, seq uint32, size int, err error) {
 }
 
 // ConnPayload is connPayload.
-func ConnPayload(group string, state []byte) ([]byte, error) { return connPayload(group, state) }
+func ConnPayload(key string, state []byte) ([]byte, error) { return connPayload(key, state) }
 
 // ParseConn is parseConn.
-func ParseConn(payload []byte) (group string, state []byte, err error) { return parseConn(payload) }
+func ParseConn(payload []byte) (key string, state []byte, err error) { return parseConn(payload) }

@@ -10,8 +10,8 @@ import (
 type kind byte
 
 const (
-	kindGroups  kind = iota + 1 // from the receiver: the groups that it takes, as JSON
-	kindConn                    // a connection, with its descriptor: length of the group, group, state
+	kindKeys    kind = iota + 1 // from the receiver: the keys that it takes, as JSON
+	kindConn                    // a connection, with its descriptor: length of the key, key, state
 	kindChannel                 // the receiving end of another channel, with its descriptor
 	kindTaken                   // from the receiver: what came as seq is its own now
 	kindRefused                 // from the receiver: it is not, and stays with the sender; why
@@ -24,7 +24,7 @@ const (
 	// MaxState is the most state in bytes that goes with a connection.
 	MaxState = 1 << 20
 
-	// maxPayload leaves room for the name of a group.
+	// maxPayload leaves room for a key.
 	maxPayload = MaxState + 1<<10
 )
 
@@ -49,7 +49,7 @@ func (f *frame) append(b []byte) []byte {
 func parseHeader(b [headerLen]byte) (frame, int, error) {
 	f := frame{kind: kind(b[0]), seq: binary.BigEndian.Uint32(b[1:])}
 	n := binary.BigEndian.Uint32(b[5:])
-	if f.kind < kindGroups || f.kind > kindRefused {
+	if f.kind < kindKeys || f.kind > kindRefused {
 		return frame{}, 0, fmt.Errorf("handover: unknown kind of frame %d", f.kind)
 	}
 	if n > maxPayload {
@@ -59,19 +59,19 @@ func parseHeader(b [headerLen]byte) (frame, int, error) {
 }
 
 // connPayload is the payload of kindConn.
-func connPayload(group string, state []byte) ([]byte, error) {
-	if len(group) > 255 {
-		return nil, fmt.Errorf("handover: group name of %d bytes: %w", len(group), errTooLong)
+func connPayload(key string, state []byte) ([]byte, error) {
+	if len(key) > 255 {
+		return nil, fmt.Errorf("handover: key of %d bytes: %w", len(key), errTooLong)
 	}
 	if len(state) > MaxState {
 		return nil, fmt.Errorf("handover: state of %d bytes, at most %d: %w", len(state), MaxState, errTooLong)
 	}
-	b := append([]byte{byte(len(group))}, group...)
+	b := append([]byte{byte(len(key))}, key...)
 	return append(b, state...), nil
 }
 
 // parseConn undoes connPayload. An empty state is nil.
-func parseConn(payload []byte) (group string, state []byte, err error) {
+func parseConn(payload []byte) (key string, state []byte, err error) {
 	if len(payload) == 0 || len(payload) < 1+int(payload[0]) {
 		return "", nil, errors.New("handover: frame of a connection is cut short")
 	}

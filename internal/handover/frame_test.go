@@ -17,7 +17,7 @@ func TestFrameRoundTrip(t *testing.T) {
 		seq     uint32
 		payload []byte
 	}{
-		{"groups", handover.KindGroups, 0, []byte(`["http web"]`)},
+		{"keys", handover.KindKeys, 0, []byte(`["http web"]`)},
 		{"a connection", handover.KindConn, 1, []byte("\x03webstate")},
 		{"a channel", handover.KindChannel, 1 << 31, nil},
 		{"taken", handover.KindTaken, 1<<32 - 1, nil},
@@ -65,16 +65,16 @@ func TestParseHeaderErrors(t *testing.T) {
 }
 
 func TestConnPayloadRoundTrip(t *testing.T) {
-	for _, group := range []string{"", "web", strings.Repeat("g", 255)} {
+	for _, key := range []string{"", "web", strings.Repeat("g", 255)} {
 		for _, size := range []int{0, 1, 1 << 10, handover.MaxState} {
 			state := bytes.Repeat([]byte("s"), size)
-			payload, err := handover.ConnPayload(group, state)
+			payload, err := handover.ConnPayload(key, state)
 			if err != nil || len(payload) > handover.MaxPayload {
-				t.Fatalf("ConnPayload(%.10q, %d bytes) = %d bytes, %v, want at most %d", group, size, len(payload), err, handover.MaxPayload)
+				t.Fatalf("ConnPayload(%.10q, %d bytes) = %d bytes, %v, want at most %d", key, size, len(payload), err, handover.MaxPayload)
 			}
-			gotGroup, got, err := handover.ParseConn(payload)
-			if err != nil || gotGroup != group || !bytes.Equal(got, state) {
-				t.Errorf("ParseConn = %.10q, %d bytes, %v, want %.10q, %d bytes", gotGroup, len(got), err, group, size)
+			gotKey, got, err := handover.ParseConn(payload)
+			if err != nil || gotKey != key || !bytes.Equal(got, state) {
+				t.Errorf("ParseConn = %.10q, %d bytes, %v, want %.10q, %d bytes", gotKey, len(got), err, key, size)
 			}
 			if size == 0 && got != nil {
 				t.Errorf("an empty state came as %v, want nil", got)
@@ -85,7 +85,7 @@ func TestConnPayloadRoundTrip(t *testing.T) {
 
 func TestConnPayloadTooLong(t *testing.T) {
 	if _, err := handover.ConnPayload(strings.Repeat("g", 256), nil); !errors.Is(err, handover.ErrTooLong) {
-		t.Errorf("group of 256 bytes: %v, want that it is too long", err)
+		t.Errorf("key of 256 bytes: %v, want that it is too long", err)
 	}
 	if _, err := handover.ConnPayload("web", make([]byte, handover.MaxState+1)); !errors.Is(err, handover.ErrTooLong) {
 		t.Errorf("state of a byte too many: %v, want that it is too long", err)
@@ -94,8 +94,8 @@ func TestConnPayloadTooLong(t *testing.T) {
 
 func TestParseConnErrors(t *testing.T) {
 	for _, payload := range []string{"", "\x01", "\x04web", "\xff"} {
-		if group, state, err := handover.ParseConn([]byte(payload)); err == nil {
-			t.Errorf("ParseConn(%q) = %q, %q, want an error", payload, group, state)
+		if key, state, err := handover.ParseConn([]byte(payload)); err == nil {
+			t.Errorf("ParseConn(%q) = %q, %q, want an error", payload, key, state)
 		}
 	}
 }
@@ -105,13 +105,13 @@ func FuzzConnPayload(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, payload []byte) {
-		group, state, err := handover.ParseConn(payload)
+		key, state, err := handover.ParseConn(payload)
 		if err != nil {
 			return
 		}
-		again, err := handover.ConnPayload(group, state)
+		again, err := handover.ConnPayload(key, state)
 		if err != nil && len(state) <= handover.MaxState {
-			t.Fatalf("ConnPayload(%q, %d bytes) = %v, and it was parsed", group, len(state), err)
+			t.Fatalf("ConnPayload(%q, %d bytes) = %v, and it was parsed", key, len(state), err)
 		}
 		if err == nil && !bytes.Equal(again, payload) {
 			t.Errorf("%q came back as %q", payload, again)

@@ -71,7 +71,7 @@ func channel(tb testing.TB) (ours, theirs *os.File) {
 	return ours, theirs
 }
 
-// receiver returns a Receiver of the group "web".
+// receiver returns a Receiver of the key "web".
 func receiver(tb testing.TB, take handover.Taker) *handover.Receiver {
 	tb.Helper()
 	r, err := handover.NewReceiver([]string{"web"}, take)
@@ -99,7 +99,7 @@ func connect(tb testing.TB, r *handover.Receiver) *handover.Sender {
 
 // taken is a connection that a shelf got.
 type taken struct {
-	group string
+	key   string
 	conn  net.Conn
 	state []byte
 }
@@ -117,10 +117,10 @@ func newShelf(tb testing.TB) *shelf {
 	return s
 }
 
-func (s *shelf) take(group string, conn net.Conn, state []byte) error {
+func (s *shelf) take(key string, conn net.Conn, state []byte) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.all = append(s.all, taken{group, conn, state})
+	s.all = append(s.all, taken{key, conn, state})
 	return nil
 }
 
@@ -176,7 +176,7 @@ func fake(tb testing.TB) (*handover.Sender, *fakeReceiver) {
 	theirs.Close()
 	tb.Cleanup(func() { conn.Close() })
 	f := &fakeReceiver{conn}
-	f.say(tb, handover.KindGroups, 0, `["web"]`)
+	f.say(tb, handover.KindKeys, 0, `["web"]`)
 	s, err := handover.NewSender(ours)
 	if err != nil {
 		tb.Fatal(err)

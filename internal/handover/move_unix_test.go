@@ -90,8 +90,8 @@ func TestMoveWithState(t *testing.T) {
 				}
 				server.Close()
 				moved := got.only(t)
-				if moved.group != "web" || !bytes.Equal(moved.state, state) {
-					t.Errorf("group %q and %d bytes of state arrived, want web and %d", moved.group, len(moved.state), size)
+				if moved.key != "web" || !bytes.Equal(moved.state, state) {
+					t.Errorf("key %q and %d bytes of state arrived, want web and %d", moved.key, len(moved.state), size)
 				}
 				if got, want := moved.conn.RemoteAddr().String(), client.LocalAddr().String(); got != want {
 					t.Errorf("RemoteAddr = %q, want %q", got, want)
@@ -108,7 +108,7 @@ func TestMoveTooLong(t *testing.T) {
 	server, client := pair(t, "tcp")
 	for name, err := range map[string]error{
 		"state": s.Move("web", make([]byte, handover.MaxState+1), socket(t, server)),
-		"group": s.Move(strings.Repeat("g", 256), nil, socket(t, server)),
+		"key":   s.Move(strings.Repeat("g", 256), nil, socket(t, server)),
 	} {
 		if !errors.Is(err, handover.ErrTooLong) {
 			t.Errorf("%s: Move = %v, want that it is too long", name, err)

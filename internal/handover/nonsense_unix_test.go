@@ -20,10 +20,10 @@ func TestGreetingThatIsNone(t *testing.T) {
 		sent []byte
 	}{
 		{"nothing", nil},
-		{"half a header", []byte{handover.KindGroups, 0}},
+		{"half a header", []byte{handover.KindKeys, 0}},
 		{"another frame", handover.AppendFrame(nil, handover.KindTaken, 1, nil)},
-		{"not JSON", handover.AppendFrame(nil, handover.KindGroups, 0, []byte("web"))},
-		{"a number", handover.AppendFrame(nil, handover.KindGroups, 0, []byte("1"))},
+		{"not JSON", handover.AppendFrame(nil, handover.KindKeys, 0, []byte("web"))},
+		{"a number", handover.AppendFrame(nil, handover.KindKeys, 0, []byte("1"))},
 		{"garbage", []byte("GET / HTTP/1.1\r\n\r\n")},
 	}
 	for _, tt := range tests {
@@ -146,7 +146,7 @@ func FuzzFrame(f *testing.F) {
 		f.Add(handover.AppendFrame(nil, kind, 1, nil))
 		f.Add(handover.AppendFrame(nil, kind, 1, conn))
 	}
-	f.Add(handover.AppendFrame(handover.AppendFrame(nil, handover.KindTaken, 1, nil), handover.KindGroups, 0, []byte(`["x"]`)))
+	f.Add(handover.AppendFrame(handover.AppendFrame(nil, handover.KindTaken, 1, nil), handover.KindKeys, 0, []byte(`["x"]`)))
 	f.Add([]byte{handover.KindConn, 0, 0, 0, 1, 255, 255, 255, 255})
 	f.Fuzz(func(t *testing.T, sent []byte) {
 		if len(sent) >= handover.HeaderLen {
@@ -193,7 +193,7 @@ func toSender(t *testing.T, sent []byte) {
 		return
 	}
 	defer theirs.Close()
-	theirs.Write(handover.AppendFrame(nil, handover.KindGroups, 0, []byte("[]")))
+	theirs.Write(handover.AppendFrame(nil, handover.KindKeys, 0, []byte("[]")))
 	s, err := handover.NewSender(ours)
 	if err != nil {
 		t.Error(err)

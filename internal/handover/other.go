@@ -34,7 +34,7 @@ func (*Sender) Move(string, []byte, syscall.Conn) error { return ErrGone }
 func (*Sender) Close() {}
 
 // Taker takes a connection that an older generation hands over.
-type Taker func(group string, conn net.Conn, state []byte) error
+type Taker func(key string, conn net.Conn, state []byte) error
 
 // Receiver receives nothing here.
 type Receiver struct{}

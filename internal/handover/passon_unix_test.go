@@ -99,7 +99,7 @@ func passOnDuringMoves(t *testing.T, n int) [][]taken {
 	return c.clear()
 }
 
-// What is moved after PassOn goes to the successor, whose groups now count.
+// What is moved after PassOn goes to the successor, whose keys count now.
 func TestMoveAfterPassOn(t *testing.T) {
 	c := newChain(t, 2)
 	other, err := handover.NewReceiver([]string{"other"}, c.shelves[1].take)
@@ -114,7 +114,7 @@ func TestMoveAfterPassOn(t *testing.T) {
 	}
 	// The greeting of the new owner came before its first answer.
 	if c.senders[0].Takes("web") || !c.senders[0].Takes("other") {
-		t.Error("the groups are still those of the generation that passed on")
+		t.Error("the keys are still those of the generation that passed on")
 	}
 	wantUsable(t, c.shelves[1].only(t).conn, client)
 	if got := c.shelves[0].clear(); len(got) != 0 {

@@ -17,13 +17,13 @@ import (
 
 // Taker takes a connection that an older generation hands over, for good: after
 // an error conn has been left alone, and the older generation keeps its own.
-type Taker func(group string, conn net.Conn, state []byte) error
+type Taker func(key string, conn net.Conn, state []byte) error
 
 // Receiver is the end of the successor. It reads from the channel to its
 // predecessor, and from those that are passed on to it.
 type Receiver struct {
-	take   Taker
-	groups []byte // JSON
+	take Taker
+	keys []byte // JSON
 
 	mu       sync.Mutex                 // guards what follows
 	channels map[*channel]chan struct{} // closed when nobody reads from it any more
@@ -31,23 +31,23 @@ type Receiver struct {
 }
 
 // NewReceiver returns a Receiver that gives connections to take, which must be
-// safe for concurrent use, and says that it takes those of groups.
-func NewReceiver(groups []string, take Taker) (*Receiver, error) {
-	data, err := json.Marshal(groups)
+// safe for concurrent use, and says that it takes those with one of keys.
+func NewReceiver(keys []string, take Taker) (*Receiver, error) {
+	data, err := json.Marshal(keys)
 	if err != nil {
 		return nil, fmt.Errorf("handover: %w", err)
 	}
-	return &Receiver{take: take, groups: data, channels: make(map[*channel]chan struct{})}, nil
+	return &Receiver{take: take, keys: data, channels: make(map[*channel]chan struct{})}, nil
 }
 
-// Add takes over f, greets the sender on the other end with the groups, and reads
+// Add takes over f, greets the sender on the other end with the keys, and reads
 // from it until its end or until PassOn.
 func (r *Receiver) Add(f *os.File) error {
 	ch, err := open(f)
 	if err != nil {
 		return err
 	}
-	if err := ch.write(frame{kind: kindGroups, payload: r.groups}); err != nil {
+	if err := ch.write(frame{kind: kindKeys, payload: r.keys}); err != nil {
 		ch.close()
 		return fmt.Errorf("handover: greet the predecessor: %w", err)
 	}
@@ -119,7 +119,7 @@ func (r *Receiver) accept(f frame, file *os.File) error {
 }
 
 func (r *Receiver) acceptConn(payload []byte, file *os.File) error {
-	group, state, err := parseConn(payload)
+	key, state, err := parseConn(payload)
 	if err != nil {
 		return err
 	}
@@ -133,7 +133,7 @@ func (r *Receiver) acceptConn(payload []byte, file *os.File) error {
 		_ = conn.Close()
 		return errors.New("its client is gone")
 	}
-	if err := r.take(group, conn, state); err != nil {
+	if err := r.take(key, conn, state); err != nil {
 		_ = conn.Close() // our duplicate; the sender's is open
 		return err
 	}

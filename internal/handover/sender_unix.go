@@ -26,19 +26,19 @@ type Sender struct {
 	ch *channel
 
 	mu      sync.Mutex // guards what follows
-	groups  []string
+	keys    []string
 	seq     uint32
 	waiting map[uint32]chan error
 	broken  bool // nothing can be sent any more; answers may still come
 	ended   bool // nor will answers
 }
 
-// greetingWait is how long NewSender waits for the successor's groups, which it
+// greetingWait is how long NewSender waits for the successor's keys, which it
 // has sent before it said that it was ready.
 const greetingWait = 5 * time.Second
 
 // NewSender takes over f, the end that Pair made for this process, and learns
-// which groups the successor takes. Call it when the successor is ready.
+// which keys the successor takes. Call it when the successor is ready.
 func NewSender(f *os.File) (*Sender, error) {
 	ch, err := open(f)
 	if err != nil {
@@ -49,36 +49,36 @@ func NewSender(f *os.File) (*Sender, error) {
 	closeFD(fd)
 	s := &Sender{ch: ch, waiting: make(map[uint32]chan error)}
 	if err == nil {
-		err = s.takeGroups(first)
+		err = s.takeKeys(first)
 	}
 	if err != nil {
 		ch.close()
-		return nil, fmt.Errorf("handover: the successor's groups: %w", err)
+		return nil, fmt.Errorf("handover: the successor's keys: %w", err)
 	}
 	_ = ch.conn.SetReadDeadline(time.Time{})
 	go s.readAnswers()
 	return s, nil
 }
 
-func (s *Sender) takeGroups(f frame) error {
-	if f.kind != kindGroups {
+func (s *Sender) takeKeys(f frame) error {
+	if f.kind != kindKeys {
 		return fmt.Errorf("frame of kind %d instead", f.kind)
 	}
-	var groups []string
-	if err := json.Unmarshal(f.payload, &groups); err != nil {
+	var keys []string
+	if err := json.Unmarshal(f.payload, &keys); err != nil {
 		return err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.groups = groups
+	s.keys = keys
 	return nil
 }
 
-// Takes reports whether the successor takes connections of a group.
-func (s *Sender) Takes(group string) bool {
+// Takes reports whether the successor takes connections with a key.
+func (s *Sender) Takes(key string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return !s.ended && !s.broken && slices.Contains(s.groups, group)
+	return !s.ended && !s.broken && slices.Contains(s.keys, key)
 }
 
 // Move gives the socket behind conn to the successor, and returns when it has
@@ -88,8 +88,8 @@ func (s *Sender) Takes(group string) bool {
 // successor is busy: taking a connection back from one that has not answered
 // could give it two owners. A connection that is closed before the successor has
 // room for it is not sent.
-func (s *Sender) Move(group string, state []byte, conn syscall.Conn) error {
-	payload, err := connPayload(group, state)
+func (s *Sender) Move(key string, state []byte, conn syscall.Conn) error {
+	payload, err := connPayload(key, state)
 	if err != nil {
 		return err
 	}
@@ -183,8 +183,8 @@ func (s *Sender) readAnswers() {
 			s.answer(f.seq, nil)
 		case kindRefused:
 			s.answer(f.seq, fmt.Errorf("%w: %s", ErrRefused, f.payload))
-		case kindGroups: // the channel has a new owner
-			if s.takeGroups(f) != nil {
+		case kindKeys: // the channel has a new owner
+			if s.takeKeys(f) != nil {
 				return
 			}
 		default:

@@ -28,8 +28,7 @@ const maxAnswer = 16 << 20
 // maxEvent bounds one event of a stream, in bytes. The longest has what a crash has said, which is cut far below.
 const maxEvent = 1 << 20
 
-// Client asks one generation. Its methods are safe for concurrent use. A Client is
-// closed after use.
+// Client asks one generation, on a new connection each time. Its methods are safe for concurrent use.
 type Client struct {
 	pidfile string
 	pid     int
@@ -39,7 +38,8 @@ type Client struct {
 	owner      int // uid of the user whose daemon it is; -1 where it is not known
 
 	accept func(socket.Peer) error // says who may answer
-	http   *http.Client
+
+	send func(ctx context.Context, method, path string) (*http.Response, error) // exchange
 }
 
 // settleWait is how long the files of a daemon may name a generation that is gone, or none: while one starts, is
@@ -99,7 +99,6 @@ func dialRecord(ctx context.Context, pidfile string, r *process.Record) (*Client
 	c := newClient(pidfile, r.State.PID, func(p socket.Peer) error { return isGeneration(p, r) })
 	c.generation, c.owner = r.State.Generation, r.Owner
 	if err := c.probe(ctx); err != nil {
-		c.Close()
 		return nil, err
 	}
 	return c, nil
@@ -129,7 +128,6 @@ func isGeneration(p socket.Peer, r *process.Record) error {
 func DialPID(ctx context.Context, pidfile string, pid int) (*Client, error) {
 	c := At(pidfile, pid)
 	if err := c.probe(ctx); err != nil {
-		c.Close()
 		return nil, err
 	}
 	return c, nil
@@ -149,8 +147,7 @@ func At(pidfile string, pid int) *Client {
 // newClient has accept say who may answer on the socket.
 func newClient(pidfile string, pid int, accept func(socket.Peer) error) *Client {
 	c := &Client{pidfile: pidfile, pid: pid, owner: -1, path: protocol.SocketPath(pidfile, pid), accept: accept}
-	connect := func(ctx context.Context, _, _ string) (net.Conn, error) { return c.connect(ctx) }
-	c.http = &http.Client{Transport: &http.Transport{DialContext: connect, MaxIdleConns: 1}}
+	c.send = c.exchange
 	return c
 }
 
@@ -208,17 +205,10 @@ func (c *Client) Owner() int { return c.owner }
 // Path returns the path of the control socket.
 func (c *Client) Path() string { return c.path }
 
-// Close closes connections that are not in use.
-func (c *Client) Close() { c.http.CloseIdleConnections() }
-
 // do sends a request and returns the answer to one that has been accepted. The body
 // is the caller's to close.
 func (c *Client) do(ctx context.Context, method, path string) (*http.Response, error) {
-	req, err := http.NewRequestWithContext(ctx, method, "http://gozd"+path, http.NoBody)
-	if err != nil {
-		return nil, fmt.Errorf("control socket: %w", err)
-	}
-	resp, err := c.http.Do(req)
+	resp, err := c.send(ctx, method, path)
 	if err != nil && ctx.Err() != nil { // a dial that was cut short by it says so in words of its own
 		return nil, fmt.Errorf("%s: %w", c.path, context.Cause(ctx))
 	}

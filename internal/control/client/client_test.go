@@ -95,7 +95,6 @@ func serving(t *testing.T, h http.HandlerFunc) (c *client.Client, pidfile string
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(c.Close)
 	return c, pidfile
 }
 
@@ -108,7 +107,6 @@ func own(t *testing.T, h http.HandlerFunc) *client.Client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(c.Close)
 	return c
 }
 
@@ -123,7 +121,6 @@ func TestDialServing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.Close()
 	if s, err := c.Status(within(t)); err != nil || s.Generation != 7 || c.PID() != os.Getpid() || c.Path() != protocol.SocketPath(pidfile, os.Getpid()) {
 		t.Errorf("pid %d at %s: %+v, %v", c.PID(), c.Path(), s, err)
 	}

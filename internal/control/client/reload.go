@@ -37,7 +37,6 @@ func Reload(ctx context.Context, pidfile string, onEvent func(protocol.Event)) (
 	if err != nil {
 		return nil, err
 	}
-	defer c.Close()
 	return c.Upgrade(ctx, UpgradeOptions{NoDrain: true}, func(e protocol.Event) {
 		silence.Reset(wait)
 		if onEvent != nil {

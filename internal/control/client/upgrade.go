@@ -65,7 +65,6 @@ func (c *Client) Upgrade(ctx context.Context, opts UpgradeOptions, onEvent func(
 		}
 		a = &upgradeAttempt{Client: next, opts: opts, onEvent: onEvent, superseded: a.superseded}
 		up, again, err = a.run(ctx)
-		next.Close()
 	}
 	if up != nil && up.Served.Seconds == 0 { // nobody was there to say it
 		up.Served.Seconds = time.Since(began).Seconds()

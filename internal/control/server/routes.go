@@ -12,8 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/gorilla/mux"
-
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/protocol"
 )
 
@@ -38,13 +36,22 @@ func (s *Server) routes() []route {
 
 // handler routes what comes from who may ask.
 func (s *Server) handler() http.Handler {
-	r := mux.NewRouter().SkipClean(true) // a path that is not clean is not ours, and not redirected
-	for _, route := range s.routes() {
-		r.HandleFunc(route.path, route.do).Methods(route.method)
+	return s.recovered(s.authorized(s.withoutBody(http.HandlerFunc(s.route))))
+}
+
+// route has no use for http.ServeMux: a path that is not clean is not ours, and not redirected, and HEAD is not GET.
+func (s *Server) route(w http.ResponseWriter, r *http.Request) {
+	routes := s.routes()
+	i := slices.IndexFunc(routes, func(route route) bool { return route.path == r.URL.Path })
+	switch {
+	case i < 0:
+		s.fail(w, http.StatusNotFound, protocol.CodeNotFound, fmt.Sprintf("there is no %q here", r.URL.Path))
+	case r.Method != routes[i].method:
+		w.Header().Set("Allow", routes[i].method)
+		s.fail(w, http.StatusMethodNotAllowed, protocol.CodeNotFound, fmt.Sprintf("%s takes %s, not %q", r.URL.Path, routes[i].method, r.Method))
+	default:
+		routes[i].do(w, r)
 	}
-	r.NotFoundHandler = http.HandlerFunc(s.notFound)
-	r.MethodNotAllowedHandler = http.HandlerFunc(s.wrongMethod)
-	return s.recovered(s.authorized(s.withoutBody(r)))
 }
 
 // recovered answers and logs what goes wrong in the daemon. net/http would log it
@@ -88,21 +95,6 @@ func (s *Server) withoutBody(next http.Handler) http.Handler {
 		_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
 		next.ServeHTTP(w, r)
 	})
-}
-
-func (s *Server) notFound(w http.ResponseWriter, r *http.Request) {
-	s.fail(w, http.StatusNotFound, protocol.CodeNotFound, fmt.Sprintf("there is no %q here", r.URL.Path))
-}
-
-func (s *Server) wrongMethod(w http.ResponseWriter, r *http.Request) {
-	i := slices.IndexFunc(s.routes(), func(route route) bool { return route.path == r.URL.Path })
-	if i < 0 {
-		s.notFound(w, r)
-		return
-	}
-	method := s.routes()[i].method
-	w.Header().Set("Allow", method)
-	s.fail(w, http.StatusMethodNotAllowed, protocol.CodeNotFound, fmt.Sprintf("%s takes %s, not %q", r.URL.Path, method, r.Method))
 }
 
 // choice returns the value of a key in the query, which is one of words or the

@@ -41,7 +41,6 @@ func dialControl(t *testing.T, d *daemon.Daemon) *client.Client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(c.Close)
 	return c
 }
 

@@ -61,7 +61,6 @@ func TestControlWithoutDescriptors(t *testing.T) {
 		if _, err := control.Status(within(t)); err != nil {
 			t.Fatal(err)
 		}
-		control.Close() // or the connection would be used again
 	}
 	if _, err := control.Upgrade(within(t), client.UpgradeOptions{NoDrain: true}, nil); err != nil {
 		t.Error(err)

@@ -109,7 +109,6 @@ func upgradeByControl(t *testing.T, d *daemon.Daemon) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.Close()
 	if _, err := c.Upgrade(t.Context(), client.UpgradeOptions{NoDrain: true}, nil); err != nil {
 		t.Fatal(err)
 	}

@@ -20,10 +20,10 @@ import (
 	"golang.org/x/net/netutil"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/httpx"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/listener"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemon"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/loopback"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/succession"
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
 )
 
 const limit = 8
@@ -56,21 +56,21 @@ func secured(t *testing.T, ln net.Listener) net.Listener {
 
 // generation serves its name through a wrapper.
 type generation struct {
-	*listen.Listener
+	*listener.Listener
 	succession *succession.Generation
 }
 
 func newGeneration(t *testing.T, name string, wrap func(*testing.T, net.Listener) net.Listener) *generation {
 	t.Helper()
 	serving, release := make(chan struct{}), make(chan struct{})
-	ln := listen.New(loopback.Listen(t, "tcp"), listen.Options{
-		Group: "web", Release: release, OnAccept: func() { close(serving) },
+	ln := listener.New(loopback.Listen(t, "tcp"), listener.Options{
+		Group: "web", HandoverKey: "http web", Release: release, OnAccept: func() { close(serving) },
 		OnHidden: func(kind string) { t.Errorf("no connection is found in a %s", kind) },
 	})
 	srv := &httpx.Server{Server: &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(w, "%s %s", name, r.URL.Path)
 	})}}
-	g := &generation{ln, succession.New(t, ln, "web")}
+	g := &generation{ln, succession.New(t, ln, "http web")}
 	served := make(chan struct{})
 	over := wrap(t, ln)
 	go func() {

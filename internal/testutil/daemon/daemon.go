@@ -127,7 +127,6 @@ func (d *Daemon) Rollback(ctx context.Context) (*protocol.Answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer c.Close()
 	return c.Rollback(ctx)
 }
 
@@ -137,7 +136,6 @@ func (d *Daemon) Status(ctx context.Context) (*protocol.Status, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer c.Close()
 	return c.Status(ctx)
 }
 

@@ -8,21 +8,21 @@ import (
 	"testing"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/handover"
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/listener"
 )
 
 // Generation takes connections from the generation before, and hands its own over to
 // the next one, as processes do: through a channel.
 type Generation struct {
-	listener *listen.Listener
+	listener *listener.Listener
 	receiver *handover.Receiver
 }
 
-// New returns the generation of a listener of that group. At the end of the test it
+// New returns the generation of a listener with that HandoverKey. At the end of the test it
 // takes nothing any more, and what the listener has left is closed.
-func New(tb testing.TB, ln *listen.Listener, group string) *Generation {
+func New(tb testing.TB, ln *listener.Listener, key string) *Generation {
 	tb.Helper()
-	r, err := handover.NewReceiver([]string{group}, func(_ string, c net.Conn, state []byte) error {
+	r, err := handover.NewReceiver([]string{key}, func(_ string, c net.Conn, state []byte) error {
 		return ln.Adopt(c, state)
 	})
 	if err != nil {

@@ -8,20 +8,20 @@ import (
 	"os"
 	"syscall"
 
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/listener"
 )
 
 // Heir is a successor without a channel: what is moved to it, Next adopts. A nil Next
 // takes no group, and so no connection.
 type Heir struct {
-	Next   *listen.Listener
+	Next   *listener.Listener
 	Refuse error // what it says to a connection, if not nil
 }
 
-// Takes implements [listen.Successor].
+// Takes implements [listener.Successor].
 func (h *Heir) Takes(string) bool { return h.Next != nil || h.Refuse != nil }
 
-// Move implements [listen.Successor].
+// Move implements [listener.Successor].
 func (h *Heir) Move(_ string, state []byte, s syscall.Conn) error {
 	if h.Refuse != nil {
 		return h.Refuse

@@ -1,0 +1,71 @@
+package listener
+
+import (
+	"net"
+	"time"
+)
+
+// Activity is what an adapter says of a connection whose bytes it cannot follow
+// by an [IdleReader], because another layer, such as TLS, lies between.
+type Activity int32
+
+// The activities of a connection. Until an adapter says something it is Unknown,
+// and left alone.
+const (
+	Unknown Activity = iota
+	Fresh            // nothing has been asked on it yet
+	Busy             // a request is being read or handled
+	Idle             // between two requests
+)
+
+// freshGrace is how long a fresh connection may take to ask something when idle
+// ones end: its client has just been accepted, and perhaps still shakes hands.
+const freshGrace = time.Second
+
+// SetActivity says what the connection below c does; see [FromConn]. It is for
+// listeners that close idle connections when they drain ([Listener.CloseIdle]):
+// one that is idle then, or becomes so, ends, and a fresh one a second later. As it cannot be seen
+// whether a part of a request is on its way, only the receiving side is shut down: what has
+// arrived whole is still answered.
+func SetActivity(c net.Conn, a Activity) {
+	conn, ok := FromConn(c)
+	if !ok {
+		return
+	}
+	s, ok := conn.(socket)
+	if !ok {
+		return
+	}
+	s.setActivity(a)
+	if a == Busy {
+		s.requests().Request()
+	}
+	if a == Idle && s.listener().closesIdle() {
+		_ = s.CloseRead()
+	}
+}
+
+// closesIdle reports whether the listener drains, and idle connections are to end.
+func (l *Listener) closesIdle() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.stopped && l.whenIdle == closeIdle
+}
+
+// closeQuiet ends the connections that are said to be idle, and later those that
+// are still fresh.
+func (l *Listener) closeQuiet() {
+	if !l.closesIdle() {
+		return
+	}
+	l.closeThose(Idle)
+	time.AfterFunc(freshGrace, func() { l.closeThose(Fresh) })
+}
+
+func (l *Listener) closeThose(a Activity) {
+	for _, c := range l.open() {
+		if c.activity() == a {
+			_ = c.CloseRead()
+		}
+	}
+}

@@ -1,0 +1,277 @@
+package listener
+
+import (
+	"net"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// Conn is a connection accepted by a [Listener]. It is listen.Conn, which has the contract.
+type Conn interface {
+	net.Conn
+	Group() string
+	Draining() <-chan struct{}
+	Handover(state []byte) error
+	State() []byte
+	NetConn() net.Conn
+}
+
+// tracked is the part of a connection that its listener knows it by.
+type tracked struct {
+	ln     *Listener
+	round  *round // in which it came
+	closed atomic.Bool
+	moved  atomic.Bool // the successor has it
+	state  []byte
+	came   bool                       // from an older generation
+	idle   atomic.Pointer[IdleReader] // where an adapter reads by one
+	doing  atomic.Int32               // an Activity
+	after  atomic.Pointer[func()]     // see AfterClose
+	cut    atomic.Pointer[func()]     // see AtDeadline
+	read   atomic.Int64               // bytes read from the connection itself, and not by an adapter
+	below  atomic.Pointer[IdleReader] // of an adapter that reads through a layer; see Layer
+	batch  Batch                      // noted while there is an Activity
+}
+
+// Group implements Conn.
+func (t *tracked) Group() string { return t.ln.opts.Group }
+
+// Adopted reports whether an older generation has handed the connection over.
+func (t *tracked) Adopted() bool { return t.came }
+
+// Draining implements Conn.
+func (t *tracked) Draining() <-chan struct{} { return t.round.draining }
+
+// State implements Conn.
+func (t *tracked) State() []byte { return t.state }
+
+func (t *tracked) listener() *Listener         { return t.ln }
+func (t *tracked) setAdopted()                 { t.came = true }
+func (t *tracked) setMoved()                   { t.moved.Store(true) }
+func (t *tracked) hasMoved() bool              { return t.moved.Load() }
+func (t *tracked) bytesRead() int64            { return t.read.Load() }
+func (t *tracked) setBelow(r *IdleReader)      { t.below.Store(r) }
+func (t *tracked) setIdleReader(r *IdleReader) { t.idle.Store(r) }
+func (t *tracked) idleReader() *IdleReader     { return t.idle.Load() }
+func (t *tracked) setActivity(a Activity)      { t.doing.Store(int32(a)) }
+func (t *tracked) activity() Activity          { return Activity(t.doing.Load()) }
+func (t *tracked) requests() *Batch            { return &t.batch }
+
+// readFrom reads for whoever has the connection in hand: a program, or a layer over it.
+func (t *tracked) readFrom(sock net.Conn, b []byte) (int, error) {
+	var n int
+	var err error
+	doing := t.activity()
+	if doing == Idle || doing == Fresh {
+		t.batch.Wait(doing == Fresh)
+	}
+	if r := t.below.Load(); r != nil {
+		n, err = r.Read(b)
+	} else {
+		n, err = sock.Read(b)
+	}
+	if n > 0 {
+		t.read.Add(int64(n))
+		if doing != Unknown {
+			t.batch.Read(n)
+		}
+	}
+	return n, err
+}
+
+func (t *tracked) setReadDeadline(sock net.Conn, at time.Time) error {
+	if r := t.below.Load(); r != nil {
+		return r.SetReadDeadline(at)
+	}
+	return sock.SetReadDeadline(at)
+}
+
+func (t *tracked) setDeadline(sock net.Conn, at time.Time) error {
+	if r := t.below.Load(); r != nil {
+		return r.SetDeadline(at)
+	}
+	return sock.SetDeadline(at)
+}
+
+// ended takes the connection out of its listener's set. net/http closes a
+// connection twice, so only the first call counts.
+func (t *tracked) ended(c socket) {
+	if t.closed.CompareAndSwap(false, true) {
+		t.ln.untrack(c)
+		t.runAfter()
+	}
+}
+
+// runAfter calls what AfterClose has left, once.
+func (t *tracked) runAfter() {
+	if f := t.after.Swap(nil); f != nil {
+		(*f)()
+	}
+}
+
+func (t *tracked) afterClose(f func()) {
+	t.after.Store(&f)
+	if t.closed.Load() {
+		t.runAfter()
+	}
+}
+
+func (t *tracked) atDeadline(f func()) { t.cut.Store(&f) }
+
+// deadline returns what AtDeadline has left, or nil.
+func (t *tracked) deadline() func() {
+	if f := t.cut.Load(); f != nil {
+		return *f
+	}
+	return nil
+}
+
+// AtDeadline has f called, in a goroutine of its own, when the deadline of a drain comes while the connection below c is open, see
+// [FromConn]. Otherwise its receiving side is shut down then, which is right for a protocol with one request at a
+// time: what has arrived is answered. One with many can tell its client to stop, and go on. A second later the
+// connection is closed in any case. It replaces an earlier f, and reports false where there is no connection of a [Listener] below c.
+func AtDeadline(c net.Conn, f func()) bool {
+	conn, ok := FromConn(c)
+	if !ok {
+		return false
+	}
+	s, ok := conn.(socket)
+	if ok {
+		s.atDeadline(f)
+	}
+	return ok
+}
+
+// AfterClose has f called once when the connection below c, see [FromConn], is
+// closed or handed over; at once if it is already. It replaces an earlier f. It reports false where there is no
+// connection of a [Listener] below c, and then f is never called.
+func AfterClose(c net.Conn, f func()) bool {
+	conn, ok := FromConn(c)
+	if !ok {
+		return false
+	}
+	s, ok := conn.(socket)
+	if ok {
+		s.afterClose(f)
+	}
+	return ok
+}
+
+// socket is a connection in the listener's set.
+type socket interface {
+	Conn
+	CloseRead() error
+	listener() *Listener
+	setAdopted()
+	setMoved()
+	hasMoved() bool
+	setIdleReader(*IdleReader)
+	idleReader() *IdleReader
+	setActivity(Activity)
+	activity() Activity
+	afterClose(func())
+	bytesRead() int64
+	setBelow(*IdleReader)
+	requests() *Batch
+	atDeadline(func())
+	deadline() func()
+}
+
+// TCPConn is a connection of a [Listener] on TCP. It is a type of its own, so that
+// adapters can embed it and keep what it keeps.
+//
+// It embeds *net.TCPConn, and never the interface net.Conn: only then do
+// io.ReaderFrom, io.WriterTo, CloseWrite, SyscallConn and the writev of
+// net.Buffers remain those of the socket. It must not have a ConnectionState
+// method, or net/http would take plaintext for TLS.
+type TCPConn struct {
+	*net.TCPConn
+	tracked
+}
+
+// Close closes the socket and then forgets the connection, so that a listener
+// without connections has no socket left either.
+func (c *TCPConn) Close() error {
+	err := c.TCPConn.Close()
+	c.ended(c)
+	return err
+}
+
+// Handover implements Conn.
+func (c *TCPConn) Handover(state []byte) error { return c.ln.handOver(c, c.TCPConn, state) }
+
+// Read is that of the socket.
+func (c *TCPConn) Read(b []byte) (int, error) { return c.readFrom(c.TCPConn, b) }
+
+// SetReadDeadline is that of the socket.
+func (c *TCPConn) SetReadDeadline(t time.Time) error { return c.setReadDeadline(c.TCPConn, t) }
+
+// SetDeadline is that of the socket.
+func (c *TCPConn) SetDeadline(t time.Time) error { return c.setDeadline(c.TCPConn, t) }
+
+// NetConn returns the *net.TCPConn.
+func (c *TCPConn) NetConn() net.Conn { return c.TCPConn }
+
+// UnixConn is [TCPConn] for Unix sockets.
+type UnixConn struct {
+	*net.UnixConn
+	tracked
+}
+
+// Close closes the socket and then forgets the connection.
+func (c *UnixConn) Close() error {
+	err := c.UnixConn.Close()
+	c.ended(c)
+	return err
+}
+
+// Handover implements Conn.
+func (c *UnixConn) Handover(state []byte) error { return c.ln.handOver(c, c.UnixConn, state) }
+
+// Read is that of the socket.
+func (c *UnixConn) Read(b []byte) (int, error) { return c.readFrom(c.UnixConn, b) }
+
+// SetReadDeadline is that of the socket.
+func (c *UnixConn) SetReadDeadline(t time.Time) error { return c.setReadDeadline(c.UnixConn, t) }
+
+// SetDeadline is that of the socket.
+func (c *UnixConn) SetDeadline(t time.Time) error { return c.setDeadline(c.UnixConn, t) }
+
+// NetConn returns the *net.UnixConn.
+func (c *UnixConn) NetConn() net.Conn { return c.UnixConn }
+
+// foreignConn holds what neither of the two is: in-memory connections of tests,
+// and listeners that a program brought along. It has the methods of net.Conn
+// only.
+type foreignConn struct {
+	net.Conn
+	tracked
+}
+
+// Close closes the connection and then forgets it.
+func (c *foreignConn) Close() error {
+	err := c.Conn.Close()
+	c.ended(c)
+	return err
+}
+
+// Read is that of the connection.
+func (c *foreignConn) Read(b []byte) (int, error) { return c.readFrom(c.Conn, b) }
+
+// Handover refuses: this is no socket.
+func (c *foreignConn) Handover([]byte) error { return ErrNoSuccessor }
+
+// NetConn returns the connection that the foreign listener accepted.
+func (c *foreignConn) NetConn() net.Conn { return c.Conn }
+
+// CloseRead closes the whole connection: half a close is not to be had here.
+func (c *foreignConn) CloseRead() error { return c.Close() }
+
+var (
+	_ socket       = (*TCPConn)(nil)
+	_ socket       = (*UnixConn)(nil)
+	_ socket       = (*foreignConn)(nil)
+	_ syscall.Conn = (*TCPConn)(nil)
+	_ syscall.Conn = (*UnixConn)(nil)
+)

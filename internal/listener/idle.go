@@ -1,0 +1,191 @@
+package listener
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// errEOF is what the reader of a connection gets that has been handed over.
+var errEOF = io.EOF
+
+// IdleReader is the reading side of a connection for an adapter that knows when
+// the connection is idle. While the listener drains, an idle connection moves to
+// the successor, or ends, or stays, as [Listener.MoveIdle] and
+// [Listener.CloseIdle] say; without it, Read would wait for a request that may
+// never come. While the listener does not drain, Read costs one look at a channel
+// more than the connection's.
+//
+// An adapter embeds it beside the connection, so that its Read, SetReadDeadline
+// and SetDeadline hide the connection's, and calls Init before anything else. The
+// methods are safe for concurrent use, as those of net.Conn are.
+type IdleReader struct {
+	conn Conn
+	sock net.Conn
+	idle func(n int) bool
+	used atomic.Bool // something has been read
+
+	observe func(b []byte) // sees what is read; nil if nobody does
+
+	mu       sync.Mutex // guards what follows, and setting the socket's deadline
+	deadline time.Time  // as the program set it
+	woken    bool       // the socket's deadline is Wake's, until Read has seen it
+	retired  bool       // another reader has the connection
+	grace    time.Time  // until then a fresh connection is not idle; zero: not decided yet
+	ripens   bool       // Wake will be called then
+}
+
+// Init prepares r for conn, a connection of a [Listener]. idle is called by Read,
+// in the goroutine that reads and only while the listener drains. It reports
+// whether nothing of the protocol is under way, neither on the wire nor in a
+// buffer, when the program asks for n bytes.
+func (r *IdleReader) Init(conn Conn, idle func(n int) bool) {
+	r.conn, r.sock, r.idle = conn, conn.NetConn(), idle
+	if s, ok := conn.(socket); ok {
+		s.setIdleReader(r)
+	}
+}
+
+// Read reads from the connection. Once that has been handed over, the error is
+// io.EOF. Errors are the socket's own: net/http asserts *net.OpError.
+func (r *IdleReader) Read(b []byte) (int, error) {
+	for {
+		if r.isDraining() && r.idle(len(b)) && r.leave() {
+			return 0, errEOF
+		}
+		n, err := r.sock.Read(b)
+		if n > 0 && !r.used.Load() {
+			r.used.Store(true)
+		}
+		if n > 0 && r.observe != nil {
+			r.observe(b[:n])
+		}
+		if n > 0 || err == nil || !r.wasWoken(err) {
+			return n, err
+		}
+	}
+}
+
+// waitReadable is Read without reading: it returns nil when there is something
+// to read, and io.EOF also when the client has closed the connection.
+func (r *IdleReader) waitReadable() error {
+	for {
+		if r.isDraining() && r.idle(0) && r.leave() {
+			return errEOF
+		}
+		err := waitReadable(r.sock)
+		if err == nil || !r.wasWoken(err) {
+			return err
+		}
+	}
+}
+
+func (r *IdleReader) isDraining() bool {
+	select {
+	case <-r.conn.Draining():
+		return true
+	default:
+		return false
+	}
+}
+
+// leave does with the idle connection what the listener says, and reports whether
+// it is gone. A connection that stays is read on: what arrives is answered.
+func (r *IdleReader) leave() bool {
+	s, ok := r.conn.(socket)
+	if !ok {
+		return false
+	}
+	policy, _ := s.listener().idlePolicy()
+	if policy == moveIdle && s.Handover(nil) == nil {
+		return true
+	}
+	if (policy == closeIdle || policy == moveIdle && s.listener().isForsaken()) && !r.isFresh() {
+		_ = s.CloseRead() // Read returns what has arrived, and then io.EOF
+	}
+	return false
+}
+
+// isFresh reports whether nothing has ever been read and the client may still be about to
+// send its first request: it has just connected, perhaps by the queue of the
+// socket that is closing. It has a second from when this is asked first, or from its adoption.
+func (r *IdleReader) isFresh() bool {
+	if r.used.Load() {
+		return false
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.grace.IsZero() {
+		r.grace = time.Now().Add(freshGrace)
+	}
+	left := time.Until(r.grace)
+	if left > 0 && !r.ripens {
+		r.ripens = true
+		time.AfterFunc(left, r.Wake)
+	}
+	return left > 0
+}
+
+// Wake has a Read that waits look again whether the connection is idle and the
+// listener drains. Read itself goes on if not: the program notices nothing.
+func (r *IdleReader) Wake() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.retired {
+		return
+	}
+	r.woken = true
+	_ = r.sock.SetReadDeadline(longAgo) // an error means that it has just ended
+}
+
+// Retire leaves the connection, without a deadline for reading, to whoever reads
+// it next and may do so past r: net/http's hijackers, by io.Copy, which prefers the
+// socket's own WriteTo. Wake does nothing from then on.
+func (r *IdleReader) Retire() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.retired, r.woken, r.deadline = true, false, time.Time{}
+	_ = r.sock.SetReadDeadline(time.Time{})
+}
+
+// wasWoken reports whether err is due to Wake, and puts the program's deadline
+// back. A program's deadline that has passed, as net/http sets one to stop its
+// background read, is not due to Wake.
+func (r *IdleReader) wasWoken(err error) bool {
+	if !errors.Is(err, os.ErrDeadlineExceeded) {
+		return false
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.woken {
+		return false
+	}
+	r.woken = false
+	_ = r.sock.SetReadDeadline(r.deadline)
+	return r.deadline.IsZero() || r.deadline.After(time.Now())
+}
+
+// SetReadDeadline is that of net.Conn. While a Read has yet to see that it was
+// woken, the deadline waits for it: without the wake's, that Read could take the
+// timeout for the program's, or wait on.
+func (r *IdleReader) SetReadDeadline(t time.Time) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.deadline = t
+	if r.woken {
+		return nil
+	}
+	return r.sock.SetReadDeadline(t)
+}
+
+// SetDeadline is that of net.Conn.
+func (r *IdleReader) SetDeadline(t time.Time) error {
+	if err := r.SetReadDeadline(t); err != nil {
+		return err
+	}
+	return r.sock.SetWriteDeadline(t)
+}

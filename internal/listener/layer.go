@@ -1,0 +1,125 @@
+package listener
+
+import (
+	"crypto/tls"
+	"hash/maphash"
+	"net"
+	"sync"
+)
+
+// Layer is the reading side of a connection that an adapter has through another
+// listener's layer, such as one that counts or limits. The connection below may move only when the layer has nothing of its own: a layer can hold
+// bytes that it has read ahead, have swallowed a header, or decipher. So all bytes are compared that go into it and come
+// out of it: while they are the same, and all have come out, the layer is one that can be left away.
+//
+// An adapter calls Init before anything else. The zero value is a layer that is never clear.
+type Layer struct {
+	IdleReader // reads for the layer, below it
+	outer      net.Conn
+	secure     bool // it can never be clear, and the IdleReader is not in use
+
+	mu   sync.Mutex // guards what follows
+	skip int64      // bytes that the layer had read before Init, and are still to come out
+	in   passage
+	out  passage
+	asks int // how much the adapter asks for; -1 while it does not
+}
+
+// passage is what has passed a place.
+type passage struct {
+	n   int64
+	sum maphash.Hash
+}
+
+func (p *passage) pass(b []byte) {
+	p.n += int64(len(b))
+	_, _ = p.sum.Write(b) // never fails
+}
+
+// Init prepares l for outer, in which [FromConn] has found conn. idle is called while the listener drains, and reports whether nothing
+// of the protocol is under way, when the adapter asks for n bytes, or is not reading at all and n is -1. TLS is never clear: it
+// is left to read by itself, and Init reports false.
+func (l *Layer) Init(outer net.Conn, conn Conn, idle func(n int) bool) bool {
+	l.outer, l.asks = outer, -1
+	l.out.sum.SetSeed(l.in.sum.Seed())
+	s, ok := conn.(socket)
+	if l.secure = hasTLS(outer); l.secure || !ok {
+		l.secure = true
+		return false
+	}
+	l.skip = s.bytesRead()
+	l.IdleReader.Init(conn, func(int) bool { return idle(l.asked()) && l.IsClear() })
+	l.observe = l.enter
+	s.setBelow(&l.IdleReader)
+	return true
+}
+
+// Retire is [IdleReader.Retire]; it does nothing where that does not read.
+func (l *Layer) Retire() {
+	if !l.secure {
+		l.IdleReader.Retire()
+	}
+}
+
+// hasTLS reports whether one of the layers is TLS, whose keys are in this process.
+func hasTLS(c net.Conn) bool {
+	for range maxLayers {
+		switch c.(type) {
+		case nil, Conn:
+			return false
+		case *tls.Conn:
+			return true
+		}
+		c = below(c)
+	}
+	return false
+}
+
+func (l *Layer) asked() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.asks
+}
+
+// IsClear reports whether the layer has changed and held back nothing so far.
+func (l *Layer) IsClear() bool {
+	if l.outer == nil || l.secure {
+		return false
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.skip == 0 && l.in.n == l.out.n && l.in.sum.Sum64() == l.out.sum.Sum64()
+}
+
+// enter notes what the layer has read.
+func (l *Layer) enter(b []byte) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.in.pass(b)
+}
+
+// Read reads from the layer.
+func (l *Layer) Read(b []byte) (int, error) {
+	l.ask(len(b))
+	n, err := l.outer.Read(b)
+	l.leaveWith(b[:n])
+	return n, err
+}
+
+func (l *Layer) ask(n int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.asks = n
+}
+
+// leaveWith notes what the layer has given.
+func (l *Layer) leaveWith(b []byte) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.asks = -1
+	skipped := min(l.skip, int64(len(b)))
+	l.skip -= skipped
+	if l.outer != nil && !l.secure {
+		l.out.pass(b[skipped:])
+	}
+}

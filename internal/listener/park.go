@@ -1,0 +1,54 @@
+package listener
+
+import (
+	"errors"
+	"net"
+	"os"
+	"time"
+)
+
+// SetIdleTimeout bounds how long an adopted connection may stay parked: then it is
+// closed, as its adapter would close an idle one. It counts from the adoption. If
+// d is zero or negative, there is no bound. Connections that are parked already are
+// not affected.
+func (l *Listener) SetIdleTimeout(d time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.idleTime = max(d, 0)
+}
+
+// park waits until s has something to read, and then has Accept return it. A
+// parked connection is idle all the time, and limit, the idle timeout at its adoption, bounds that: when the listener drains, it does what
+// idle connections do.
+func (l *Listener) park(s socket, limit time.Duration) {
+	defer l.parked.Add(-1)
+	r := new(IdleReader)
+	r.Init(s, func(int) bool { return true })
+	r.grace = time.Now().Add(freshGrace) // an older generation may have had it for an instant only
+	if limit > 0 {
+		_ = r.SetReadDeadline(time.Now().Add(limit))
+	}
+	switch err := r.waitReadable(); {
+	case err == nil:
+		r.Retire()
+		l.offer(s)
+	case errors.Is(err, errEOF), errors.Is(err, net.ErrClosed):
+		_ = s.Close() // the client has gone, or it has moved on
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		_ = s.CloseRead()
+		if readable, _ := peek(s.NetConn()); readable {
+			r.Retire()
+			l.offer(s) // the request came just in time
+			return
+		}
+		_ = s.Close()
+	default:
+		_ = s.Close()
+	}
+}
+
+func (l *Listener) parkingTime() time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.idleTime
+}

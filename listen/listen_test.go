@@ -1,0 +1,64 @@
+package listen_test
+
+import (
+	"crypto/tls"
+	"errors"
+	"net"
+	"reflect"
+	"testing"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/listener"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/memnet"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
+)
+
+func TestFromConn(t *testing.T) {
+	mem := memnet.Listen()
+	ln := listener.New(mem, listener.Options{Group: "web"})
+	client := make(chan net.Conn, 1)
+	go func() {
+		c, _ := mem.Dial()
+		client <- c
+	}()
+	c, err := ln.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	for _, layer := range []net.Conn{c, tls.Server(c, nil), struct{ net.Conn }{c}} {
+		conn, ok := listen.FromConn(layer)
+		if !ok || conn.Group() != "web" {
+			t.Fatalf("%T: FromConn = %v, %v", layer, conn, ok)
+		}
+		if err := conn.Handover(nil); !errors.Is(err, listen.ErrNoSuccessor) {
+			t.Errorf("%T: Handover = %v, want ErrNoSuccessor", layer, err)
+		}
+	}
+	if conn, ok := listen.FromConn(<-client); ok || conn != nil {
+		t.Errorf("the client's: FromConn = %v, %v, want nil, false", conn, ok)
+	}
+}
+
+func TestFromListener(t *testing.T) {
+	mem := memnet.Listen()
+	ln := listener.New(mem, listener.Options{Group: "web"})
+	for _, layer := range []net.Listener{ln, listener.NewTLS(ln, nil)} {
+		if found, ok := listen.FromListener(layer); !ok || found != listen.Listener(ln) {
+			t.Errorf("%T: FromListener = %v, %v", layer, found, ok)
+		}
+	}
+	for _, other := range []net.Listener{mem, nil} {
+		if found, ok := listen.FromListener(other); ok || found != nil {
+			t.Errorf("%T: FromListener = %v, %v, want nil, false", other, found, ok)
+		}
+	}
+}
+
+// The contract's interface and that of the connections must not drift apart: a program's own Conn, such as one of a test,
+// is found as gozd's are.
+func TestConnIsTheSameInside(t *testing.T) {
+	contract, inside := reflect.TypeFor[listen.Conn](), reflect.TypeFor[listener.Conn]()
+	if !contract.Implements(inside) || !inside.Implements(contract) {
+		t.Errorf("%v and %v have different methods", contract, inside)
+	}
+}
