@@ -24,8 +24,9 @@ var mayImport = map[string][]string{
 	},
 	"internal/engine": {
 		"cfg", "internal/groups", "internal/listener",
-		"internal/check", "internal/control/client", "internal/control/protocol", "internal/control/server", "internal/early", "internal/envfile", "internal/fault", "internal/handover", "internal/logging", "internal/process", "internal/report", "internal/runfiles", "internal/socket", "internal/supervise", "internal/upgrade",
+		"internal/check", "internal/control/client", "internal/control/protocol", "internal/control/server", "internal/early", "internal/envfile", "internal/fault", "internal/handover", "internal/logging", "internal/peers", "internal/process", "internal/report", "internal/runfiles", "internal/socket", "internal/supervise", "internal/upgrade",
 	},
+	"internal/peers":      {"internal/process"},
 	"internal/groups":     {"cfg", "internal/activation", "internal/check", "internal/handover", "internal/listener", "internal/socket", "internal/supervise", "internal/tickets", "internal/upgrade"},
 	"internal/logging":    {"cfg", "internal/printable"},
 	"cfg":                 {"internal/format"},
@@ -60,7 +61,7 @@ var mayImport = map[string][]string{
 	"internal/runfiles":  {"internal/process"},
 	"internal/supervise": {"internal/activation", "internal/early", "internal/fdpass", "internal/process"},
 	"internal/tickets":   {},
-	"internal/upgrade":   {"internal/early", "internal/fault", "internal/fdpass", "internal/process", "internal/report", "internal/tickets"},
+	"internal/upgrade":   {"internal/early", "internal/fault", "internal/fdpass", "internal/peers", "internal/process", "internal/report", "internal/tickets"},
 }
 
 // onlyIn says which parts of this module may import a foreign module, tests

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/peers"
 	"context"
 	"errors"
 	"sync"
@@ -31,10 +32,7 @@ type attempt struct {
 	began time.Time // when it had the slot
 	tell  func(protocol.Event)
 
-	generation int // that it is to bring up
-
-	pid       int // of the process that is to be the successor; 0 until it runs
-	startTime uint64
+	next      peers.Peer // the generation that it is to bring up; its PID is 0 until it runs
 	started   time.Time
 	candidate *candidate // that process, when it serves on probation; nil before
 }
@@ -49,7 +47,7 @@ func (u *attempts) begin(a *attempt, generation func() int) (over func()) {
 		a.tell(protocol.Event{Type: protocol.Waiting})
 	}
 	u.slot.Lock()
-	a.began, a.generation = time.Now(), generation()
+	a.began, a.next.Generation = time.Now(), generation()
 	u.set(a)
 	return func() {
 		u.set(nil)
@@ -88,7 +86,7 @@ func (u *attempts) candidate() *candidate {
 func (u *attempts) started(a *attempt, pid int, startTime uint64) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
-	a.pid, a.startTime, a.started = pid, startTime, time.Now()
+	a.next.PID, a.next.StartTime, a.started = pid, startTime, time.Now()
 }
 
 // setWanted reports whether an upgrade is asked for that has not begun, and notes whether one
@@ -120,12 +118,12 @@ func (e *Engine) watch(a *attempt) upgrade.Watcher {
 	return upgrade.Watcher{
 		Started: func(pid int, start uint64) {
 			e.attempts.started(a, pid, start)
-			a.tell(protocol.Event{Type: protocol.Started, Generation: a.generation, PID: pid, StartTime: start})
+			a.tell(protocol.Event{Type: protocol.Started, Generation: a.next.Generation, PID: pid, StartTime: start})
 		},
 		Probation: func(pid int, lasts time.Duration) {
 			e.probationBegan(a, pid, lasts)
 			a.tell(protocol.Event{
-				Type: protocol.OnTrial, Generation: a.generation, PID: pid,
+				Type: protocol.OnTrial, Generation: a.next.Generation, PID: pid,
 				Seconds: lasts.Seconds(), Until: time.Now().Add(lasts),
 			})
 		},
@@ -160,7 +158,7 @@ func (e *Engine) tellServed(a *attempt, next *upgrade.Successor, t *term) error 
 		case <-ctx.Done():
 		}
 	}
-	now := e.replacedBy()
+	now := e.life.replacedBy()
 	if now == nil {
 		return t.fate()
 	}

@@ -123,7 +123,7 @@ func (c controlled) Upgrade(tell func(protocol.Event)) error {
 	case errors.Is(err, ErrNotSupported):
 		return &server.RefusalError{Code: protocol.CodeUnsupported, Err: err}
 	}
-	if next := c.replacedBy(); next != nil {
+	if next := c.life.replacedBy(); next != nil {
 		tell(protocol.Event{Type: protocol.Superseded, Generation: next.Generation, PID: next.PID, StartTime: next.StartTime})
 		return nil
 	}
@@ -161,15 +161,6 @@ func (c controlled) Progress() protocol.Event { return c.progress() }
 // Status implements server.Daemon.
 func (c controlled) Status(ctx context.Context, alone bool) *protocol.Status {
 	return c.status(ctx, alone)
-}
-
-// replacedBy is the generation that serves in place of this one; nil if none does.
-func (e *Engine) replacedBy() *upgrade.Ancestor {
-	a := e.life.replacedBy()
-	if a != nil {
-		a.Generation = e.up.Next() - 1
-	}
-	return a
 }
 
 // failedEvent says why an upgrade has failed.

@@ -6,7 +6,6 @@ import (
 	"sync"
 	"time"
 
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
 )
 
@@ -162,24 +161,14 @@ func (e *Engine) awaitParentExit() bool {
 	}
 	// Its descriptors are closed one by one, and the pipe that has told us is
 	// not the last: the locks are gone for sure when the process is.
-	return e.awaitGone(ancestors[len(ancestors)-1])
-}
-
-// awaitGone waits until a process that is about to be gone is, and reports whether
-// that was before this generation's end.
-func (e *Engine) awaitGone(a upgrade.Ancestor) bool {
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	for {
-		p, err := process.Open(a.PID, a.StartTime)
-		if err != nil {
-			return true
-		}
-		p.Close()
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	go func() {
 		select {
-		case <-tick.C:
 		case <-e.done:
-			return false
+			cancel()
+		case <-ctx.Done():
 		}
-	}
+	}()
+	return ancestors[len(ancestors)-1].AwaitEnd(ctx)
 }

@@ -1,13 +1,12 @@
 package engine
 
 import (
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/peers"
 	"log/slog"
 	"os"
 	"sync"
 	"time"
 
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
 )
 
 // life is where a generation is in its life, and what it knows of its successor: the only owner of both. Events change it, each in
@@ -31,9 +30,8 @@ type life struct {
 
 // successor is the next generation, once it serves. The zero value is none.
 type successor struct {
-	pid       int
-	startTime uint64          // 0 if unknown
-	settled   <-chan struct{} // closed when everybody can know of it
+	peers.Peer
+	settled <-chan struct{} // closed when everybody can know of it
 }
 
 // history is what came of this generation's upgrades.
@@ -189,14 +187,15 @@ func (l *life) rollBack(ev event) bool {
 	return changed
 }
 
-// replacedBy is the generation that serves in place of this one; nil if none does. Its number is left out.
-func (l *life) replacedBy() *upgrade.Ancestor {
+// replacedBy is the generation that serves in place of this one; nil if none does.
+func (l *life) replacedBy() *peers.Peer {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.successor.pid == 0 {
+	if l.successor.PID == 0 {
 		return nil
 	}
-	return &upgrade.Ancestor{PID: l.successor.pid, StartTime: l.successor.startTime}
+	next := l.successor.Peer
+	return &next
 }
 
 // succeeded notes that the successor serves, after an upgrade that has taken so long.
@@ -284,21 +283,16 @@ func (l *life) awaitSettled() {
 	}
 }
 
-// signalSuccessor signals the successor, if there is one. It may have ended since, and a stranger may have its PID.
+// signalSuccessor signals the successor, if there is one.
 func (l *life) signalSuccessor(sig os.Signal) {
-	if s := l.replacedBy(); s != nil {
-		signalProcess(l.log, s.PID, s.StartTime, sig)
+	if next := l.replacedBy(); next != nil {
+		signalPeer(l.log, *next, sig)
 	}
 }
 
-// signalProcess signals another generation, if it is still there.
-func signalProcess(log *slog.Logger, pid int, startTime uint64, sig os.Signal) {
-	p, err := process.Open(pid, startTime)
-	if err != nil {
-		return
-	}
-	defer p.Close()
+// signalPeer signals another generation, if it is still there.
+func signalPeer(log *slog.Logger, p peers.Peer, sig os.Signal) {
 	if err := p.Signal(sig); err != nil {
-		log.Warn("generation not signalled", "pid", pid, "signal", sig.String(), "error", err)
+		log.Warn("generation not signalled", "peer", p.PID, "signal", sig.String(), "error", err)
 	}
 }

@@ -1,12 +1,12 @@
 package engine
 
 import (
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/peers"
 	"context"
 	"fmt"
 	"os"
 	"time"
 
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
 )
 
@@ -42,9 +42,9 @@ func (e *Engine) keepBoundNow() {
 }
 
 // endable are the older generations that can be ended: not one that is the supervisor, too.
-func (e *Engine) endable() []upgrade.Ancestor {
-	var alive []upgrade.Ancestor
-	for _, a := range e.livingAncestors() {
+func (e *Engine) endable() []peers.Peer {
+	var alive []peers.Peer
+	for _, a := range peers.Living(e.up.Manifest().Ancestors) {
 		if a.PID != e.super.PID() {
 			alive = append(alive, a)
 		}
@@ -53,35 +53,22 @@ func (e *Engine) endable() []upgrade.Ancestor {
 }
 
 // endAncestor asks an older generation to end, and kills it when its time is over.
-func (e *Engine) endAncestor(ctx context.Context, a upgrade.Ancestor) error {
-	e.signalAncestor(a, sigStop)
+func (e *Engine) endAncestor(ctx context.Context, a peers.Peer) error {
+	signalPeer(e.log, a, sigStop)
 	if isGone(ctx, a, e.stopWait()) || ctx.Err() != nil {
 		return ctx.Err()
 	}
 	e.log.Warn("the oldest generation has not ended: it is killed", "ancestor", a.PID)
-	e.signalAncestor(a, os.Kill)
+	signalPeer(e.log, a, os.Kill)
 	if isGone(ctx, a, killWait) {
 		return nil
 	}
 	return fmt.Errorf("more than max_generations %d live, and generation %d (pid %d) does not end", e.conf.Daemon.MaxGenerations, a.Generation, a.PID)
 }
 
-// isGone waits until the process is gone, and reports whether it is.
-func isGone(ctx context.Context, a upgrade.Ancestor, within time.Duration) bool {
+// isGone waits until a generation is gone, and reports whether it is.
+func isGone(ctx context.Context, p peers.Peer, within time.Duration) bool {
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for {
-		p, err := process.Open(a.PID, a.StartTime)
-		if err != nil {
-			return true
-		}
-		p.Close()
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return false
-		}
-	}
+	return p.AwaitEnd(ctx)
 }

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/peers"
 	"fmt"
 	"os"
 	"strings"
@@ -92,7 +93,7 @@ func (e *Engine) becomeReady() error {
 	}
 	e.followLog()
 	e.report.Ready(e.up.Kept())
-	if err := e.up.Check([]upgrade.Ancestor{e.self()}); err != nil {
+	if err := e.up.Check([]peers.Peer{e.self()}); err != nil {
 		e.log.Warn("upgrades will fail", "error", err)
 	}
 	if f := e.up.File(fileReturn); f != nil {

@@ -41,7 +41,7 @@ func (l *logfile) isAsked() bool {
 func (e *Engine) passOnReopen() {
 	e.logfile.ask(true)
 	if next := e.attempts.candidate(); next != nil {
-		signalProcess(e.log, next.pid, next.startTime, sigReopen)
+		signalPeer(e.log, next.Peer, sigReopen)
 	}
 }
 

@@ -7,7 +7,6 @@ import (
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/early"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
 )
 
 // signals are those that this generation handles.
@@ -159,23 +158,7 @@ func (e *Engine) reopen() error {
 // the serving generation does: it is the one that the PID file names, and each of
 // the others has been told by then.
 func (e *Engine) signalAncestors(sig os.Signal) {
-	for _, a := range e.up.Manifest().Ancestors {
-		e.signalAncestor(a, sig)
+	for _, p := range e.up.Manifest().Ancestors {
+		signalPeer(e.log, p, sig)
 	}
-}
-
-func (e *Engine) signalAncestor(a upgrade.Ancestor, sig os.Signal) {
-	signalProcess(e.log, a.PID, a.StartTime, sig)
-}
-
-// livingAncestors returns the older generations that still live, oldest first.
-func (e *Engine) livingAncestors() []upgrade.Ancestor {
-	var alive []upgrade.Ancestor
-	for _, a := range e.up.Manifest().Ancestors {
-		if p, err := process.Open(a.PID, a.StartTime); err == nil {
-			p.Close()
-			alive = append(alive, a)
-		}
-	}
-	return alive
 }

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/peers"
 	"context"
 	"os"
 	"runtime/debug"
@@ -89,17 +90,17 @@ func (r *relative) ask(ctx context.Context) {
 // others returns the other generations that live: the older ones, oldest first, and the one that
 // starts or is on probation.
 func (e *Engine) others() (older, newer []relative) {
-	for _, a := range e.livingAncestors() {
+	for _, a := range peers.Living(e.up.Manifest().Ancestors) {
 		older = append(older, relative{pidfile: a.PIDFile, known: protocol.Generation{
 			Generation: a.Generation, PID: a.PID, StartTime: a.StartTime, State: protocol.Unresponsive,
 		}})
 	}
 	a := e.attempts.now()
-	if a == nil || a.pid == 0 || e.life.replacedBy() != nil {
+	if a == nil || a.next.PID == 0 || e.life.replacedBy() != nil {
 		return older, nil
 	}
 	next := relative{known: protocol.Generation{
-		Generation: a.generation, PID: a.pid, StartTime: a.startTime,
+		Generation: a.next.Generation, PID: a.next.PID, StartTime: a.next.StartTime,
 		State: protocol.Starting, Started: a.started, Since: a.started,
 	}}
 	if a.candidate != nil {

@@ -1,18 +1,17 @@
 package engine
 
 import (
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/peers"
 	"os"
 	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/handover"
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 )
 
 // candidate is a successor that serves beside this generation, on probation.
 type candidate struct {
-	pid       int
-	startTime uint64
-	until     time.Time // then its health check begins
+	peers.Peer
+	until time.Time // then its health check begins
 
 	over   chan struct{} // closed when its probation is over
 	passed bool          // it serves; set before that
@@ -28,7 +27,7 @@ func (e *Engine) Rollback() error {
 	if next == nil {
 		return ErrNoProbation
 	}
-	e.askToRollBack(next)
+	signalPeer(e.log, next.Peer, sigRollback)
 	<-next.over
 	if next.passed || !e.life.is(serving) {
 		return ErrNoProbation
@@ -36,15 +35,9 @@ func (e *Engine) Rollback() error {
 	return nil
 }
 
-// askToRollBack asks the generation on probation to roll back.
-func (e *Engine) askToRollBack(next *candidate) {
-	signalProcess(e.log, next.pid, next.startTime, sigRollback)
-}
-
 // probationBegan is called when the successor has begun to serve beside this process.
 func (e *Engine) probationBegan(a *attempt, pid int, lasts time.Duration) {
-	start, _ := process.StartTime(pid) // 0 is a valid answer: unknown
-	c := &candidate{pid: pid, startTime: start, until: time.Now().Add(lasts), over: make(chan struct{})}
+	c := &candidate{Peer: a.next, until: time.Now().Add(lasts), over: make(chan struct{})}
 	e.attempts.mu.Lock()
 	a.candidate = c
 	e.attempts.mu.Unlock()
@@ -68,7 +61,7 @@ func (e *Engine) abandonProbation() {
 	if next == nil {
 		return
 	}
-	e.askToRollBack(next)
+	signalPeer(e.log, next.Peer, sigRollback)
 	timer := time.NewTimer(e.stopWait())
 	defer timer.Stop()
 	select {

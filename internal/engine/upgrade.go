@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/peers"
 	"errors"
 	"os"
 	"sync"
@@ -45,12 +46,12 @@ func (e *Engine) upgrade(tell func(protocol.Event)) error {
 	var access map[string]socket.Options
 	var forward *channel
 	var back *returnChannel
-	next, err := e.up.Upgrade(func() []upgrade.Ancestor { // while the successor starts, which takes longer
+	next, err := e.up.Upgrade(func() []peers.Peer { // while the successor starts, which takes longer
 		announce()
 		access = e.groups.Access()
 		e.groups.AllowSharing(true)
 		forward, back = e.offerChannel(), e.offerReturn()
-		return append(e.livingAncestors(), e.self())
+		return append(peers.Living(e.up.Manifest().Ancestors), e.self())
 	}, e.watch(a))
 	e.probationEnded(a, err == nil)
 	e.groups.AllowSharing(false)
@@ -62,7 +63,7 @@ func (e *Engine) upgrade(tell func(protocol.Event)) error {
 	}
 	e.log.Info("upgraded", "successor", next.PID, "took", time.Since(a.began).Round(time.Millisecond))
 	t := e.life.now()
-	e.life.succeeded(successor{pid: next.PID, startTime: a.startTime, settled: next.Settled}, time.Since(a.began))
+	e.life.succeeded(successor{Peer: a.next, settled: next.Settled}, time.Since(a.began))
 	if e.logfile.isAsked() {
 		e.life.signalSuccessor(sigReopen)
 	}
@@ -93,8 +94,8 @@ var startTime = sync.OnceValue(func() uint64 {
 })
 
 // self is this process as its successors know it.
-func (e *Engine) self() upgrade.Ancestor {
-	return upgrade.Ancestor{Generation: e.Generation(), PID: os.Getpid(), StartTime: startTime(), PIDFile: e.PIDFile()}
+func (e *Engine) self() peers.Peer {
+	return peers.Peer{Generation: e.Generation(), PID: os.Getpid(), StartTime: startTime(), PIDFile: e.PIDFile()}
 }
 
 // upgradeFailed puts everything back, and returns the error for whoever has asked.

@@ -1,6 +1,7 @@
 package upgrade
 
 import (
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/peers"
 	"errors"
 	"fmt"
 	"maps"
@@ -58,7 +59,7 @@ func (s *Successor) Told() bool { return s.dialogue.rest.Ready }
 // A failure is an *[Error], and the new process has ended or has been killed when
 // Upgrade returns.
 // Only one upgrade runs at a time; a second call waits for the first.
-func (u *Upgrader) Upgrade(prepare func() []Ancestor, watch Watcher) (*Successor, error) {
+func (u *Upgrader) Upgrade(prepare func() []peers.Peer, watch Watcher) (*Successor, error) {
 	if u.tf == nil {
 		return nil, ErrNotSupported
 	}
@@ -317,7 +318,7 @@ func (u *Upgrader) dropped(kept []string) []string {
 // Check reports whether the next generation could be told what it has to know: a
 // configuration with more sockets than fit into a message would fail every upgrade,
 // and that is better known at the start.
-func (u *Upgrader) Check(ancestors []Ancestor) error {
+func (u *Upgrader) Check(ancestors []peers.Peer) error {
 	if u.tf == nil {
 		return nil
 	}
@@ -327,7 +328,7 @@ func (u *Upgrader) Check(ancestors []Ancestor) error {
 }
 
 // message is what the next generation is told, and the files for it.
-func (u *Upgrader) message(ancestors []Ancestor) (Manifest, map[string]*os.File) {
+func (u *Upgrader) message(ancestors []peers.Peer) (Manifest, map[string]*os.File) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	files := maps.Clone(u.pass)

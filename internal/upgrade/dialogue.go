@@ -1,6 +1,7 @@
 package upgrade
 
 import (
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/peers"
 	"bufio"
 	"maps"
 	"os"
@@ -35,7 +36,7 @@ type dialogue struct {
 }
 
 // tell puts all that the successor must know into the bootstrap channel. An error leaves nothing open.
-func (u *Upgrader) tell(prepare func() []Ancestor, watch Watcher) (*dialogue, error) {
+func (u *Upgrader) tell(prepare func() []peers.Peer, watch Watcher) (*dialogue, error) {
 	ancestors := prepare()
 	d := &dialogue{outcomes: make(chan report.Outcome, 1), settled: make(chan struct{})}
 	pipes, err := d.open(u.opts.standsBy())

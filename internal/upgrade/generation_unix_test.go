@@ -3,6 +3,7 @@
 package upgrade_test
 
 import (
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/peers"
 	"errors"
 	"fmt"
 	"log"
@@ -179,7 +180,7 @@ func straySuccessor() {
 func twoUpgraders() {
 	up, err := upgrade.New(upgrade.Options{})
 	must(err)
-	_, err = up.Upgrade(func() []upgrade.Ancestor { return nil }, upgrade.Watcher{})
+	_, err = up.Upgrade(func() []peers.Peer { return nil }, upgrade.Watcher{})
 	fmt.Println(err)
 	_, err = upgrade.New(upgrade.Options{})
 	fmt.Println(err)

@@ -1,6 +1,7 @@
 package upgrade
 
 import (
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/peers"
 	"encoding/json"
 	"fmt"
 	"time"
@@ -23,9 +24,9 @@ type Manifest struct {
 	// is ready. The writer waits as long as its own configuration says.
 	Probation time.Duration `json:"probation_ns,omitempty"`
 
-	PIDFile   string     `json:"pidfile"`   // of the generation that wrote this
-	Sockets   []Socket   `json:"sockets"`   // the listeners that it inherits
-	Ancestors []Ancestor `json:"ancestors"` // generations that may still live, oldest first
+	PIDFile   string       `json:"pidfile"`   // of the generation that wrote this
+	Sockets   []Socket     `json:"sockets"`   // the listeners that it inherits
+	Ancestors []peers.Peer `json:"ancestors"` // generations that may still live, oldest first
 
 	// Tickets are the secrets of TLS session tickets, the newest first. They are nowhere but in the
 	// memory of the generations and, for a moment, in the socket between two of them.
@@ -66,16 +67,6 @@ type Socket struct {
 	// Activated says that systemd has opened it for the daemon, and keeps it: its file is not the
 	// daemon's to change or remove, and what waits in its queue is for whoever is started next.
 	Activated bool `json:"activated,omitempty"`
-}
-
-// Ancestor is an earlier generation.
-type Ancestor struct {
-	Generation int    `json:"generation"`
-	PID        int    `json:"pid"`
-	StartTime  uint64 `json:"start_time"` // tells the process from a later one with its PID
-
-	// PIDFile has its control socket beside it. It is empty for a generation of a version without.
-	PIDFile string `json:"pidfile,omitempty"`
 }
 
 func decodeManifest(data []byte) (Manifest, error) {

@@ -1,6 +1,7 @@
 package upgrade
 
 import (
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/peers"
 	"encoding/json"
 	"reflect"
 	"strings"
@@ -17,7 +18,7 @@ var testManifest = Manifest{
 	Timeout:    90 * time.Second,
 	PIDFile:    "/run/app.pid",
 	Sockets:    []Socket{{ID: "1.1", Group: "web", Network: "tcp", Address: ":80"}, {ID: "2.1", Group: "ü", Network: "unix", Address: "@x", Bound: "@x", File: "7:42", Activated: true}},
-	Ancestors:  []Ancestor{{Generation: 1, PID: 7, StartTime: 1<<63 + 1}, {Generation: 2, PID: 8, PIDFile: "/run/app.pid"}},
+	Ancestors:  []peers.Peer{{Generation: 1, PID: 7, StartTime: 1<<63 + 1}, {Generation: 2, PID: 8, PIDFile: "/run/app.pid"}},
 	Tickets:    []tickets.Secret{{Created: time.Date(2026, 11, 24, 1, 2, 3, 4, time.UTC), Bytes: []byte{0, 255}}},
 	Managed:    true,
 	Storing:    true,
@@ -96,7 +97,7 @@ func TestDecodeManifestFails(t *testing.T) {
 		{`{"version":1,"generation":2`, "unexpected end of JSON input"},
 		{`{"version":1,"generation":2,"sockets":[{},{"id":{}}]}`, "Socket.sockets.id"},
 		{`{"version":1,"generation":2.5}`, "number 2.5 into Go struct field Manifest.generation"},
-		{`{"version":1,"generation":2,"ancestors":[{"start_time":-1}]}`, "number -1 into Go struct field Ancestor.ancestors.start_time"},
+		{`{"version":1,"generation":2,"ancestors":[{"start_time":-1}]}`, "number -1 into Go struct field Peer.ancestors.start_time"},
 		{`{"version":1,"generation":2,"tickets":[{"bytes":"?"}]}`, "illegal base64"},
 		{`{"version":1,"generation":2,"history":{"asked":"noon"}}`, "parsing time"},
 	}

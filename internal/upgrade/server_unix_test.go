@@ -3,6 +3,7 @@
 package upgrade_test
 
 import (
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/peers"
 	"bufio"
 	"encoding/json"
 	"errors"
@@ -242,9 +243,9 @@ func (a *answer) run(name string, args ...string) *answer {
 func (s *server) upgrade(a *answer) {
 	self := s.about()
 	ancestors := append(self.Manifest.Ancestors,
-		upgrade.Ancestor{Generation: self.Generation, PID: self.PID, StartTime: self.StartTime})
+		peers.Peer{Generation: self.Generation, PID: self.PID, StartTime: self.StartTime})
 	start := time.Now()
-	successor, err := s.up.Upgrade(func() []upgrade.Ancestor { return ancestors }, upgrade.Watcher{})
+	successor, err := s.up.Upgrade(func() []peers.Peer { return ancestors }, upgrade.Watcher{})
 	a.Took = time.Since(start)
 	if err != nil {
 		a.fail(err)

@@ -3,6 +3,7 @@
 package upgrade_test
 
 import (
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/peers"
 	"errors"
 	"fmt"
 	"net"
@@ -32,14 +33,14 @@ func TestUpgrade(t *testing.T) {
 		Timeout:    7 * time.Second,
 		PIDFile:    "/run/app.pid",
 		Sockets:    []upgrade.Socket{{ID: "1.1", Group: "web", Network: "tcp", Address: "127.0.0.1:0", Bound: d.addr}},
-		Ancestors:  []upgrade.Ancestor{{Generation: 1, PID: one.PID, StartTime: one.StartTime}},
+		Ancestors:  []peers.Peer{{Generation: 1, PID: one.PID, StartTime: one.StartTime}},
 	}
 	if !reflect.DeepEqual(two.Manifest, want) {
 		t.Errorf("the manifest is %+v, want %+v", two.Manifest, want)
 	}
 	three := d.upgrade(t)
 	want.Generation = 3
-	want.Ancestors = append(want.Ancestors, upgrade.Ancestor{Generation: 2, PID: two.PID, StartTime: two.StartTime})
+	want.Ancestors = append(want.Ancestors, peers.Peer{Generation: 2, PID: two.PID, StartTime: two.StartTime})
 	if !reflect.DeepEqual(three.Manifest, want) {
 		t.Errorf("the next manifest is %+v, want %+v", three.Manifest, want)
 	}
