@@ -13,11 +13,9 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/early"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/groups"
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/handover"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/report"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/runfiles"
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/supervise"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
 )
 
@@ -33,12 +31,9 @@ type Engine struct {
 	conf       *cfg.Config
 	up         *upgrade.Upgrader
 	files      *runfiles.Files
-	groups     *groups.Set       // nil until it has claimed them
-	super      *supervise.Client // nil without a supervisor
-	onTerminal bool              // it was started on one
-	managed    bool              // the supervisor speaks to systemd
-	watcher    string            // who watches this process, which has no supervisor; "" for nobody
-	report     *report.Writer    // to whoever started this process; may be nil
+	groups     *groups.Set // nil until it has claimed them
+	super      supervisor
+	report     *report.Writer // to whoever started this process; may be nil
 
 	gate    chan struct{} // closed when this generation is ready: Accept begins
 	release chan struct{} // closed when Accept may return to a program that is to end
@@ -49,11 +44,10 @@ type Engine struct {
 	fds      process.Reserve   // descriptors for upgrades
 	shadowed map[string][]byte // what env_file has replaced in the environment
 
-	receiver *handover.Receiver // of connections from older generations
-	control  controlSocket
+	conns   connections
+	control controlSocket
 
-	passing   sync.WaitGroup // the channels from older generations go to the successor
-	switching sync.Mutex     // held while listeners stop to accept, and while they resume
+	switching sync.Mutex // held while listeners stop to accept, and while they resume
 
 	life     *life
 	attempts attempts
@@ -76,7 +70,6 @@ func New(opts Options, endProcess bool) (*Engine, error) {
 		return nil, ErrSecond
 	}
 	e := &Engine{
-		onTerminal: supervise.OnTerminal() && supervise.HasTerminal(),
 		opts:       opts,
 		log:        opts.Logger,
 		endProcess: endProcess,
@@ -105,6 +98,22 @@ func New(opts Options, endProcess bool) (*Engine, error) {
 	go e.watchUpgrades()
 	go e.watchSupervisor()
 	return e, nil
+}
+
+// watchSupervisor ends the daemon when its supervisor is gone, as a stop does: whoever had
+// started that would not find the daemon again, and perhaps starts another.
+func (e *Engine) watchSupervisor() {
+	select {
+	case <-e.super.client.Gone():
+		e.log.Error("the supervisor is gone: this generation ends too")
+		e.Stop()
+	case <-e.done:
+	}
+}
+
+// keepAlive tells the supervisor that this generation does not hang.
+func (e *Engine) keepAlive() {
+	e.super.keepAlive(e.life.now().serves.Done(), func() bool { return e.life.is(serving) })
 }
 
 // Exit returns the channel that asks the program to end. It delivers one value

@@ -11,6 +11,7 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/server"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/fault"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/listener"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/supervise"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
 )
 
@@ -61,13 +62,22 @@ func (e *Engine) leave(ev event, why reason) {
 		go e.endProbation(errRolledBack)
 	case serving:
 		e.beginDrain(t, why) // whoever follows the drain sees this moment
-		e.notifyDraining(why)
+		e.notifyLeaving(why)
 		t.stopServing()
 		if why == stopping {
 			t.hurry()
 		}
 		go e.finish(t, why)
 	}
+}
+
+// notifyLeaving tells the supervisor why this generation accepts nothing more.
+func (e *Engine) notifyLeaving(why reason) {
+	if why == replaced {
+		e.super.notifyDraining(e.life.standsBy())
+		return
+	}
+	e.super.notify(supervise.Event{Kind: supervise.Stopping, Within: longest(e.conf, why) + endMargin})
 }
 
 // hasten has a generation that drains end sooner: it stands by no longer, and a stop takes the time that it may. A terminal's and a
@@ -92,7 +102,7 @@ func (e *Engine) finish(t *term, why reason) {
 		if err := e.groups.RemoveFiles(); err != nil { // before the last of their clients are accepted
 			e.log.Warn("socket not removed", "error", err)
 		}
-		e.receiver.Close()
+		e.conns.receiver.Close()
 		e.groups.Finish()
 	} else if !e.life.standsBy() {
 		e.files.Leave() // they are the successor's now
@@ -114,7 +124,7 @@ func (e *Engine) finish(t *term, why reason) {
 		e.leaveControl()
 		e.removeFiles()
 	}
-	isWithin(2*settledWait, e.passing.Wait) // a successor that is stopped takes nothing
+	isWithin(2*settledWait, e.conns.passing.Wait) // a successor that is stopped takes nothing
 	isWithin(otherWait, e.up.AwaitParent)
 	e.life.awaitSettled()
 	e.closeControl() // until now whoever looks for the daemon may still have found this generation

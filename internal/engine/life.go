@@ -6,7 +6,6 @@ import (
 	"os"
 	"sync"
 	"time"
-
 )
 
 // life is where a generation is in its life, and what it knows of its successor: the only owner of both. Events change it, each in

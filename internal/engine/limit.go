@@ -45,7 +45,7 @@ func (e *Engine) keepBoundNow() {
 func (e *Engine) endable() []peers.Peer {
 	var alive []peers.Peer
 	for _, a := range peers.Living(e.up.Manifest().Ancestors) {
-		if a.PID != e.super.PID() {
+		if a.PID != e.super.client.PID() {
 			alive = append(alive, a)
 		}
 	}

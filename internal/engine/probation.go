@@ -8,7 +8,6 @@ import (
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/fault"
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/handover"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
 )
 
@@ -91,24 +90,10 @@ func (e *Engine) rollBack(ev event, why error) {
 func (e *Engine) endProbation(why error) {
 	t := e.life.now()
 	e.log.Error("rolled back", "error", why)
-	e.receiver.Close()
+	e.conns.receiver.Close()
 	e.moveBack()
 	e.groups.Withdraw()
 	e.drain(t, stopping, false)
 	e.endDrain(t, e.progressOf(t))
 	e.endFailed(upgrade.StageProbation, why)
-}
-
-// moveBack has idle connections move to the previous generation.
-func (e *Engine) moveBack() {
-	f := e.up.File(fileReturn)
-	if f == nil {
-		return
-	}
-	sender, err := handover.NewSender(f)
-	if err != nil {
-		e.log.Warn("connections will not move back", "error", err)
-		return
-	}
-	e.groups.MoveIdle(sender)
 }

@@ -75,14 +75,14 @@ func (e *Engine) becomeReady() error {
 	if err := e.files.WritePID(); err != nil {
 		return err
 	}
-	if err := e.receiveConnections(); err != nil {
+	if err := e.conns.receive(e.up); err != nil {
 		e.log.Warn("connections of the previous generation stay there", "error", err)
 	}
 	fault.At(fault.PIDWritten)
 	if err := e.groups.Listen(); err != nil {
 		return err
 	}
-	e.notifySupervisor(supervise.Event{Kind: supervise.Serving}) // first: signals to the one before would come too late from now on
+	e.super.notify(supervise.Event{Kind: supervise.Serving}) // first: signals to the one before would come too late from now on
 	e.up.Ready()
 	fault.At(fault.TookOver)
 	e.openGate()

@@ -8,7 +8,6 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/server"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/groups"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/socket"
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/supervise"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
 )
 
@@ -73,7 +72,7 @@ func (e *Engine) standAWhile(t *term) {
 
 // resign lets go of what this generation has kept to serve again, and says so.
 func (e *Engine) resign(t *term) {
-	e.notifySupervisor(supervise.Event{Kind: supervise.Draining})
+	e.super.notifyDraining(false)
 	e.endStandby(t)
 }
 
@@ -111,7 +110,7 @@ func (e *Engine) resume(t *term, died error, access map[string]socket.Options) {
 		lost := lostError(died, err)
 		e.life.lose(lost)
 		t.know(lost)
-		e.notifySupervisor(supervise.Event{Kind: supervise.Draining})
+		e.super.notifyDraining(false)
 		e.endStandby(t) // the daemon can be started again
 		return
 	}
@@ -163,7 +162,7 @@ func (e *Engine) takeUp(t *term, died error, access map[string]socket.Options) e
 		go e.Quit()
 	}
 	e.groups.RestoreAccess(access)
-	e.notifySupervisor(supervise.Event{Kind: supervise.Failed, Text: died.Error()}) // with the sockets, for systemd's store
+	e.super.notifyFailed(died) // with the sockets, for systemd's store
 	e.signals.forget()
 	close(t.resumed)
 	e.reserveFDs()

@@ -95,7 +95,7 @@ func (e *Engine) act(sig os.Signal) {
 	switch sig {
 	case sigUpgrade:
 		switch {
-		case e.lostTerminal():
+		case e.super.lostTerminal():
 			e.Stop()
 		case e.life.drains():
 			e.forwardToSuccessor(sig)

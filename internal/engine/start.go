@@ -8,6 +8,7 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/envfile"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/fault"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/groups"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/handover"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/runfiles"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
@@ -45,7 +46,7 @@ func (e *Engine) start() (stage string, err error) {
 		confErr = check.Available(conf)
 	}
 	if confErr == nil {
-		confErr = e.checkSupervisor(conf)
+		confErr = e.super.check(conf)
 	}
 	if confErr == nil {
 		confErr = e.setEnvironment(conf)
@@ -59,14 +60,13 @@ func (e *Engine) start() (stage string, err error) {
 	}
 	fault.At(fault.Listen)
 	if e.groups, err = groups.Claim(groups.Options{
-		Conf: conf, Parent: &parent, Sockets: e.up, Log: e.log, Managed: e.managed,
+		Conf: conf, Parent: &parent, Sockets: e.up, Log: e.log, Managed: e.super.managed,
 		Gate: e.gate, Release: e.release, Accepting: e.accepting,
 	}); err != nil {
 		return upgrade.StageListen, err
 	}
-	e.warnOfStore()
-	e.findWatcher()
-	if err := e.newReceiver(); err != nil {
+	e.super.begin(e.up, conf, e.log, e.groups.Stored, e.endProcess)
+	if e.conns.receiver, err = handover.NewReceiver(e.groups.Taker()); err != nil {
 		return upgrade.StageStart, err
 	}
 	if err := e.dropPrivileges(); err != nil {
@@ -91,7 +91,7 @@ func (e *Engine) connect(conf *cfg.Config) (stage string, err error) {
 	if r := e.up.Report(); r != nil {
 		e.report = r
 	}
-	if err := e.connectSupervisor(conf); err != nil {
+	if err := e.super.connect(e.up, conf); err != nil {
 		return upgrade.StageStart, err
 	}
 	return "", nil
@@ -155,7 +155,7 @@ func (e *Engine) abandon() {
 	if e.deadline != nil {
 		e.deadline.Stop()
 	}
-	e.super.Close()
+	e.super.client.Close()
 	envfile.Restore(e.shadowed)
 	if e.groups != nil {
 		e.groups.Abandon()

@@ -2,10 +2,7 @@ package engine
 
 import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/peers"
-	"os"
 	"time"
-
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/handover"
 )
 
 // candidate is a successor that serves beside this generation, on probation.
@@ -16,10 +13,6 @@ type candidate struct {
 	over   chan struct{} // closed when its probation is over
 	passed bool          // it serves; set before that
 }
-
-// fileReturn is the name under which the channel goes to the next generation by which it
-// gives connections back if it is rolled back.
-const fileReturn = "return"
 
 // Rollback ends the upgrade that is on probation, and returns when that is so.
 func (e *Engine) Rollback() error {
@@ -68,52 +61,4 @@ func (e *Engine) abandonProbation() {
 	case <-next.over:
 	case <-timer.C:
 	}
-}
-
-// returnChannel is this generation's side of the way back, and the end for the next.
-type returnChannel struct {
-	receiver *handover.Receiver
-	theirs   *os.File
-}
-
-// offerReturn has the next generation given a channel on which it can give connections
-// back. Without probation it needs none.
-func (e *Engine) offerReturn() *returnChannel {
-	if e.conf.Daemon.Probation <= 0 {
-		return nil
-	}
-	c, err := openReturn(e.groups.Taker())
-	if err != nil {
-		e.log.Warn("connections will not move back, should the upgrade be rolled back", "error", err)
-		return nil
-	}
-	e.up.Pass(fileReturn, c.theirs)
-	return c
-}
-
-func openReturn(keys []string, adopt handover.Taker) (*returnChannel, error) {
-	receiver, err := handover.NewReceiver(keys, adopt)
-	if err != nil {
-		return nil, err
-	}
-	ours, theirs, err := handover.Pair()
-	if err != nil {
-		return nil, err
-	}
-	if err := receiver.Add(ours); err != nil {
-		_ = theirs.Close()
-		return nil, err
-	}
-	return &returnChannel{receiver: receiver, theirs: theirs}, nil
-}
-
-// closeReturn ends what offerReturn began. A successor that has been rolled back has
-// ended, and all that it gave back is here.
-func (e *Engine) closeReturn(c *returnChannel) {
-	if c == nil {
-		return
-	}
-	e.up.Pass(fileReturn, nil)
-	_ = c.theirs.Close()
-	c.receiver.Close()
 }

@@ -4,8 +4,6 @@ import (
 	"context"
 	"sync"
 	"time"
-
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/supervise"
 )
 
 // term is one time of this generation to serve, and then to leave. There is another one only where its successor dies and it
@@ -111,7 +109,7 @@ func (e *Engine) endTerm(t *term) bool {
 	from, over := e.life.end(t)
 	switch {
 	case over && from == standingBy:
-		e.notifySupervisor(supervise.Event{Kind: supervise.Draining}) // the program may take long to end, and whoever starts the daemon again must not wait
+		e.super.notifyDraining(false) // the program may take long to end, and whoever starts the daemon again must not wait
 		e.endStandby(t)
 	case !over && from == resuming:
 		<-t.decided

@@ -10,7 +10,6 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/protocol"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/server"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/socket"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/supervise"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
 )
@@ -27,10 +26,10 @@ func (e *Engine) upgrade(tell func(protocol.Event)) error {
 		return ErrNotServing
 	}
 	e.attempts.setWanted(false) // whoever has asked until now gets this one
-	if err := e.refusal(); err != nil {
+	if err := e.super.refusal(); err != nil {
 		return e.upgradeFailed(err)
 	}
-	announce := sync.OnceFunc(func() { e.notifySupervisor(supervise.Event{Kind: supervise.Upgrading, Within: e.upgradeWait()}) })
+	announce := sync.OnceFunc(func() { e.super.notify(supervise.Event{Kind: supervise.Upgrading, Within: e.upgradeWait()}) })
 	if e.opts.OnUpgrade != nil {
 		announce()
 	}
@@ -43,22 +42,15 @@ func (e *Engine) upgrade(tell func(protocol.Event)) error {
 	}
 	e.logfile.forget()
 	e.up.SetHistory(upgrade.History{Failed: e.failedUpgrades(), Asked: a.began})
-	var access map[string]socket.Options
-	var forward *channel
-	var back *returnChannel
+	offered := &transfer{Engine: e}
 	next, err := e.up.Upgrade(func() []peers.Peer { // while the successor starts, which takes longer
 		announce()
-		access = e.groups.Access()
-		e.groups.AllowSharing(true)
-		forward, back = e.offerChannel(), e.offerReturn()
+		offered.offer()
 		return append(peers.Living(e.up.Manifest().Ancestors), e.self())
 	}, e.watch(a))
 	e.probationEnded(a, err == nil)
-	e.groups.AllowSharing(false)
-	e.withdraw(forward, err != nil)
-	e.closeReturn(back)
 	if err != nil {
-		e.groups.RestoreAccess(access)
+		offered.rollback()
 		return e.upgradeFailed(err)
 	}
 	e.log.Info("upgraded", "successor", next.PID, "took", time.Since(a.began).Round(time.Millisecond))
@@ -67,18 +59,14 @@ func (e *Engine) upgrade(tell func(protocol.Event)) error {
 	if e.logfile.isAsked() {
 		e.life.signalSuccessor(sigReopen)
 	}
-	if len(next.Dropped) > 0 {
-		e.up.Relieve(relieveWait) // or these sockets would be open in the generation before this one
-	}
-	e.groups.Drop(next.Dropped)
-	e.moveTo(forward)
-	e.passing.Add(1) // or the process might end before it has passed requests on
-	defer e.passing.Done()
+	offered.commit(next.Dropped)
+	e.conns.passing.Add(1) // or the process might end before it has passed requests on
+	defer e.conns.passing.Done()
 	if next.Fate == nil {
 		e.leave(replacedForGood, replaced)
 	} else {
 		e.leave(replacedBySuccessor, replaced)
-		go e.standBy(t, next, access)
+		go e.standBy(t, next, offered.access)
 	}
 	if e.attempts.setWanted(false) { // another request has come during this upgrade
 		e.forwardToSuccessor(sigUpgrade)
@@ -107,7 +95,7 @@ func (e *Engine) upgradeFailed(err error) error {
 		return err
 	}
 	e.life.failed(err)
-	e.notifySupervisor(supervise.Event{Kind: supervise.Failed, Text: err.Error()})
+	e.super.notifyFailed(err)
 	e.log.Error("upgrade failed", "error", err)
 	defer e.lendFDs()()
 	server.RemoveStale(e.PIDFile()) // one on probation had a control socket

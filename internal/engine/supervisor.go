@@ -1,0 +1,164 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"time"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/supervise"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
+)
+
+// fileSupervisor is the name under which the channel to the supervisor goes from generation to
+// generation.
+const fileSupervisor = "supervisor"
+
+// supervisor is what this generation knows of whoever watches it: its supervisor, or somebody who would take the end of this process for
+// the daemon's.
+type supervisor struct {
+	client     *supervise.Client // nil without a supervisor
+	generation int
+	managed    bool   // the supervisor speaks to systemd
+	onTerminal bool   // this process was started on one
+	watcher    string // who watches a process that has no supervisor; "" for nobody
+	log        *slog.Logger
+	stored     func() []supervise.Socket // what systemd is to keep; nil before the groups have sockets
+}
+
+// connect finds out whether this process has a supervisor, and has it know that
+// signals are handled from now on. conf is nil if it is bad.
+func (s *supervisor) connect(up *upgrade.Upgrader, conf *cfg.Config) (err error) {
+	s.generation = up.Manifest().Generation
+	s.onTerminal = supervise.OnTerminal() && supervise.HasTerminal()
+	if f := up.File(fileSupervisor); f != nil {
+		s.client, err = supervise.NewClient(f)
+	} else {
+		s.client, err = supervise.Inherited()
+	}
+	if err != nil || s.client == nil {
+		return err
+	}
+	// The program may have removed the variable since generation 1 has seen it.
+	s.managed = up.Manifest().Managed || os.Getenv("NOTIFY_SOCKET") != ""
+	if f := s.client.File(); f != nil {
+		up.Pass(fileSupervisor, f)
+	}
+	ev := supervise.Event{Kind: supervise.Starting}
+	if conf != nil {
+		ev.Within = conf.Daemon.UpgradeTimeout
+	}
+	return s.client.Tell(s.signed(ev))
+}
+
+// check refuses what this process cannot have. A later generation takes the line as it is.
+func (s *supervisor) check(conf *cfg.Config) error {
+	if conf.Daemon.Supervise != cfg.SuperviseYes || s.client != nil || s.generation > 1 {
+		return nil
+	}
+	return fmt.Errorf("%s: [gozd]: supervise yes: %w", conf.File, errNoSupervisor)
+}
+
+// errNoSupervisor is what a program gets that calls New.
+var errNoSupervisor = errors.New("only a program that calls Daemonize, on Linux, can have a supervisor")
+
+// begin is called when this generation has its sockets and its log. It warns, once, of what the configuration asks for in vain, and of
+// upgrades that will be refused.
+func (s *supervisor) begin(up *upgrade.Upgrader, conf *cfg.Config, log *slog.Logger, stored func() []supervise.Socket, endProcess bool) {
+	s.log, s.stored = log, stored
+	asked := conf.Daemon.FDStore
+	up.SetManaged(s.managed, asked)
+	if asked && !s.managed && !up.Manifest().Storing {
+		log.Warn("fdstore has no effect: it needs systemd, a unit with Type=notify, and a supervisor")
+	}
+	if s.client != nil || s.generation > 1 {
+		return
+	}
+	if s.watcher = process.Watcher(); s.watcher != "" {
+		s.watcher += "; " + wayOut(endProcess)
+		log.Warn("upgrades will be refused", "error", s.refusal())
+	}
+}
+
+// refusal is why this process is not upgraded; nil if it is. Where somebody would take the end of this process for the daemon's, and there is no
+// supervisor in front of it, an upgrade would end the service a moment after it has succeeded: the first generation refuses it.
+func (s *supervisor) refusal() error {
+	if s.watcher == "" {
+		return nil
+	}
+	return &upgrade.Error{Stage: upgrade.StageRefused, Err: fmt.Errorf("%w: %s", ErrWatched, s.watcher)}
+}
+
+func wayOut(endProcess bool) string {
+	if endProcess {
+		return `remove "supervise no" from the configuration, and start it with -f`
+	}
+	return "a program that calls New has no supervisor: call Daemonize instead, and start it with -f"
+}
+
+// notify says what this generation does.
+func (s *supervisor) notify(ev supervise.Event) {
+	if s.client == nil {
+		return
+	}
+	if ev.Kind == supervise.Serving || ev.Kind == supervise.Failed {
+		ev.Keeps = s.keep() // also after a failure: the successor may have got that far
+	}
+	if err := s.client.Tell(s.signed(ev)); err != nil {
+		s.log.Warn("the supervisor does not hear", "error", err)
+	}
+}
+
+// notifyDraining says that this generation accepts nothing more, and has been replaced.
+func (s *supervisor) notifyDraining(standsBy bool) {
+	s.notify(supervise.Event{Kind: supervise.Draining, StandsBy: standsBy})
+}
+
+// notifyFailed says that an upgrade has failed, and this generation serves.
+func (s *supervisor) notifyFailed(err error) {
+	s.notify(supervise.Event{Kind: supervise.Failed, Text: err.Error()})
+}
+
+func (s *supervisor) signed(ev supervise.Event) supervise.Event {
+	ev.Generation, ev.StartTime = s.generation, startTime()
+	return ev
+}
+
+// keep has systemd keep this generation's sockets, and no others of the daemon's. It reports whether any are kept; where
+// that cannot be changed, what is kept stays so.
+func (s *supervisor) keep() bool {
+	sockets := s.stored()
+	if len(sockets) == 0 {
+		return false
+	}
+	if err := s.client.Keep(s.signed(supervise.Event{}), sockets); err != nil {
+		s.log.Warn("systemd is not told which sockets to keep", "error", err)
+	}
+	return true
+}
+
+// keepAlive says, time and again, that this generation does not hang, if somebody wants that, until it serves no longer. serves
+// is asked each time: a lock that can never be had is a hang too.
+func (s *supervisor) keepAlive(over <-chan struct{}, serves func() bool) {
+	interval := s.client.WatchdogInterval()
+	if interval <= 0 {
+		return
+	}
+	tick := time.NewTicker(interval / 4)
+	defer tick.Stop()
+	for serves() {
+		_ = s.client.Tell(s.signed(supervise.Event{Kind: supervise.Alive})) // the next one may be heard
+		select {
+		case <-tick.C:
+		case <-over: // when it serves again there is another one
+			return
+		}
+	}
+}
+
+// lostTerminal reports whether a HUP means that the person's terminal has been closed: this process was started on one, and
+// has none any more.
+func (s *supervisor) lostTerminal() bool { return s.onTerminal && !supervise.HasTerminal() }
