@@ -4,16 +4,16 @@ import (
 	"net"
 	"slices"
 
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/activation"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/config"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/socket"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
 )
 
 // configOptions say which groups have their socket from systemd. Before a successor has read
 // what its parent says, it cannot know.
-func (e *Engine) configOptions() (cfg.Options, error) {
-	opts := cfg.Options{Sockets: make(map[string]cfg.Address)}
+func (e *Engine) configOptions() (config.Options, error) {
+	opts := config.Options{Sockets: make(map[string]config.Address)}
 	if upgrade.IsSuccessor() {
 		opts.AnySocket = true
 		return opts, nil
@@ -21,7 +21,7 @@ func (e *Engine) configOptions() (cfg.Options, error) {
 	if e.up != nil {
 		for _, s := range e.up.Manifest().Sockets {
 			if s.Activated {
-				opts.Sockets[s.Group] = cfg.Address{Network: s.Network, Address: s.Bound}
+				opts.Sockets[s.Group] = config.Address{Network: s.Network, Address: s.Bound}
 			}
 		}
 	}
@@ -34,22 +34,22 @@ func (e *Engine) configOptions() (cfg.Options, error) {
 	return opts, err
 }
 
-func addressOf(ln net.Listener) cfg.Address {
-	return cfg.Address{Network: ln.Addr().Network(), Address: ln.Addr().String()}
+func addressOf(ln net.Listener) config.Address {
+	return config.Address{Network: ln.Addr().Network(), Address: ln.Addr().String()}
 }
 
 // LoadConfig reads the configuration file of a process that is no generation yet.
-func LoadConfig(path string) (*cfg.Config, error) {
+func LoadConfig(path string) (*config.Config, error) {
 	return (&Engine{opts: Options{Config: path}}).loadConfig()
 }
 
 // loadConfig reads the configuration, as far as this process can know which sockets it has.
-func (e *Engine) loadConfig() (*cfg.Config, error) {
+func (e *Engine) loadConfig() (*config.Config, error) {
 	opts, err := e.configOptions()
 	if err != nil {
 		return nil, err
 	}
-	return cfg.Load(e.opts.Config, opts)
+	return config.Load(e.opts.Config, opts)
 }
 
 // hasActivated reports whether the previous generation passes on sockets of systemd's.
@@ -77,6 +77,6 @@ func fromSystemd(group string) socket.Listener {
 }
 
 // lacksListen reports whether a group says nothing of where it listens.
-func lacksListen(conf *cfg.Config) bool {
-	return conf != nil && slices.ContainsFunc(conf.Groups, func(g cfg.Group) bool { return g.Listen.Network == "" })
+func lacksListen(conf *config.Config) bool {
+	return conf != nil && slices.ContainsFunc(conf.Groups, func(g config.Group) bool { return g.Listen.Network == "" })
 }

@@ -13,7 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/config"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/early"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/handover"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/listener"
@@ -34,7 +34,7 @@ type Engine struct {
 	log        *slog.Logger
 	logging    bool   // log is set up
 	binary     string // absolute
-	conf       *cfg.Config
+	conf       *config.Config
 	up         *upgrade.Upgrader
 	files      *runfiles.Files
 	created    []upgrade.Socket  // sockets that this process has made, and not inherited
@@ -100,7 +100,7 @@ type Engine struct {
 
 // group is one group of the configuration with its socket.
 type group struct {
-	conf  *cfg.Group
+	conf  *config.Group
 	ln    *listener.Listener
 	face  net.Listener // what the program gets: ln, or TLS around it
 	tls   *tls.Config  // of face; nil without TLS

@@ -8,9 +8,9 @@ import (
 	"strings"
 	"syscall"
 
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/activation"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/check"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/config"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/socket"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/supervise"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
@@ -24,7 +24,7 @@ func (e *Engine) findManager() {
 
 // nameStored returns the name under which systemd keeps the socket of a group when this generation is gone; "" if it
 // does not.
-func (e *Engine) nameStored(g *cfg.Group) string {
+func (e *Engine) nameStored(g *config.Group) string {
 	if !e.conf.Daemon.FDStore || !e.managed {
 		return ""
 	}
@@ -192,7 +192,7 @@ func (e *Engine) discardStored(matches []*upgrade.Socket) {
 // user's: he has made up the name.
 func (e *Engine) discard(s activation.Socket) {
 	_, address, _ := s.Stored()
-	isOurs := slices.ContainsFunc(e.conf.Groups, func(g cfg.Group) bool { return g.Listen.Address == address })
+	isOurs := slices.ContainsFunc(e.conf.Groups, func(g config.Group) bool { return g.Listen.Address == address })
 	if strings.HasPrefix(address, "/") && !isOurs && s.Listener != nil && isBound(s.Listener, address) {
 		file := socket.File(address)
 		if users, err := e.isUsers(address, -1); err == nil && users && file != nil {

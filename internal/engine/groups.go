@@ -9,8 +9,8 @@ import (
 	"strings"
 	"syscall"
 
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/check"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/config"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/listener"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/socket"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
@@ -80,7 +80,7 @@ func (e *Engine) isLost(s *upgrade.Socket) bool {
 }
 
 // tlsConfig is an https group's; it is nil for other modes.
-func tlsConfig(conf *cfg.Config, g *cfg.Group) (*tls.Config, error) {
+func tlsConfig(conf *config.Config, g *config.Group) (*tls.Config, error) {
 	pair, err := check.KeyPair(conf, g)
 	if err != nil || pair == nil {
 		return nil, err
@@ -99,7 +99,7 @@ func tlsConfig(conf *cfg.Config, g *cfg.Group) (*tls.Config, error) {
 // matchSockets returns for every group the inherited socket that it keeps, or
 // nil: the one of its own name if the address is the same, else one of another
 // name that has its address, because the group was renamed or two were swapped.
-func matchSockets(groups []cfg.Group, inherited []upgrade.Socket) []*upgrade.Socket {
+func matchSockets(groups []config.Group, inherited []upgrade.Socket) []*upgrade.Socket {
 	matches := make([]*upgrade.Socket, len(groups))
 	taken := make(map[string]bool)
 	match := func(i int, fits func(s *upgrade.Socket) bool) {
@@ -122,17 +122,17 @@ func matchSockets(groups []cfg.Group, inherited []upgrade.Socket) []*upgrade.Soc
 // sameAddress compares addresses as the configurations have them, so that port 0
 // stays the port that it once became, and a name is not looked up again; and with
 // the address that the socket has.
-func sameAddress(g *cfg.Group, s *upgrade.Socket) bool {
+func sameAddress(g *config.Group, s *upgrade.Socket) bool {
 	return g.Listen.Network == s.Network && (g.Listen.Address == s.Address || g.Listen.Address == s.Bound)
 }
 
 // anyPort tells groups that have no address of their own to be known by.
-func anyPort(g *cfg.Group) bool {
+func anyPort(g *config.Group) bool {
 	_, port, err := net.SplitHostPort(g.Listen.Address)
 	return g.Listen.Network == "tcp" && err == nil && port == "0"
 }
 
-func (e *Engine) claim(conf *cfg.Group, match *upgrade.Socket) (*group, error) {
+func (e *Engine) claim(conf *config.Group, match *upgrade.Socket) (*group, error) {
 	now := upgrade.Socket{Group: conf.Name, Network: conf.Listen.Network, Address: conf.Listen.Address}
 	uid, gid, err := check.Owner(e.conf, conf)
 	if err != nil {
@@ -167,7 +167,7 @@ func (e *Engine) claim(conf *cfg.Group, match *upgrade.Socket) (*group, error) {
 }
 
 // open returns the listening socket of a group, known to the upgrader.
-func (e *Engine) open(conf *cfg.Group, now upgrade.Socket, match *upgrade.Socket, opts socket.Options) (net.Listener, error) {
+func (e *Engine) open(conf *config.Group, now upgrade.Socket, match *upgrade.Socket, opts socket.Options) (net.Listener, error) {
 	if match != nil && e.Generation() == 1 {
 		return e.takeStored(*match, now, opts)
 	}
@@ -257,7 +257,7 @@ func (e *Engine) Listen(name string) (net.Listener, error) {
 }
 
 // Mode is that of a group.
-func (e *Engine) Mode(name string) (cfg.Mode, error) {
+func (e *Engine) Mode(name string) (config.Mode, error) {
 	g, err := e.lookup(name)
 	if err != nil {
 		return "", err

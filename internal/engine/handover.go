@@ -5,7 +5,7 @@ import (
 	"net"
 	"os"
 
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/config"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/handover"
 )
 
@@ -16,8 +16,8 @@ const fileHandover = "handover"
 // handoverKey names what a connection's next owner must have: the group, and in the
 // same mode, since the protocol goes on where it was. It is empty with TLS, whose connections cannot
 // move: their keys are in this process.
-func handoverKey(g *cfg.Group) string {
-	if g.Mode == cfg.HTTPS {
+func handoverKey(g *config.Group) string {
+	if g.Mode == config.HTTPS {
 		return ""
 	}
 	return string(g.Mode) + " " + g.Name

@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/config"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/server"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/fault"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/listener"
@@ -34,7 +34,7 @@ const (
 // needs a millisecond, unless it is stopped.
 const relieveWait = time.Second
 
-func (r reason) timeout(g *cfg.Group) time.Duration {
+func (r reason) timeout(g *config.Group) time.Duration {
 	if r == stopping {
 		return g.StopTimeout
 	}
@@ -291,7 +291,7 @@ func (e *Engine) stopWait() time.Duration {
 const endMargin = 5 * exitGrace
 
 // longest is the most time that any group allows.
-func longest(conf *cfg.Config, why reason) time.Duration {
+func longest(conf *config.Config, why reason) time.Duration {
 	most := time.Duration(0)
 	for i := range conf.Groups {
 		most = max(most, why.timeout(&conf.Groups[i]))

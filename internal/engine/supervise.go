@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/config"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/supervise"
 )
 
@@ -15,7 +15,7 @@ const fileSupervisor = "supervisor"
 
 // connectSupervisor finds out whether this process has a supervisor, and has it know that
 // signals are handled from now on.
-func (e *Engine) connectSupervisor(conf *cfg.Config) (err error) {
+func (e *Engine) connectSupervisor(conf *config.Config) (err error) {
 	if f := e.up.File(fileSupervisor); f != nil {
 		e.super, err = supervise.NewClient(f)
 	} else {
@@ -39,8 +39,8 @@ func (e *Engine) connectSupervisor(conf *cfg.Config) (err error) {
 }
 
 // checkSupervisor refuses what this process cannot have. A later generation takes the line as it is.
-func (e *Engine) checkSupervisor(conf *cfg.Config) error {
-	if conf.Daemon.Supervise != cfg.SuperviseYes || e.super != nil || e.Generation() > 1 {
+func (e *Engine) checkSupervisor(conf *config.Config) error {
+	if conf.Daemon.Supervise != config.SuperviseYes || e.super != nil || e.Generation() > 1 {
 		return nil
 	}
 	return fmt.Errorf("%s: [gozd]: supervise yes: %w", conf.File, errNoSupervisor)
