@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"os"
 
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/activation"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/check"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/config"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/engine"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/groups"
@@ -88,7 +88,7 @@ func (a *arguments) detach(arg0 string) error {
 
 // control acts on the daemon that runs by this configuration.
 func (a *arguments) control() error {
-	conf, err := cfg.Load(a.config, cfg.Options{AnySocket: true})
+	conf, err := config.Load(a.config, config.Options{AnySocket: true})
 	if err != nil {
 		return err
 	}
@@ -120,7 +120,7 @@ func (a *arguments) say(format string, args ...any) {
 
 // testConfig says whether the configuration is good, key pairs included.
 func (a *arguments) testConfig() error {
-	conf, err := cfg.Load(a.config, cfg.Options{AnySocket: true})
+	conf, err := config.Load(a.config, config.Options{AnySocket: true})
 	if err != nil {
 		return err
 	}

@@ -5,9 +5,9 @@ import (
 	"net"
 	"net/http"
 
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/fcgix"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/httpx"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/config"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/tcpx"
 )
 
@@ -38,8 +38,8 @@ func (d *Daemon) RegistHandler(group, name string, handler any) error {
 }
 
 // serverOf returns what serves a group of that mode with handler.
-func serverOf(mode cfg.Mode, handler any) (func(net.Listener) error, error) {
-	if mode == cfg.TCP {
+func serverOf(mode config.Mode, handler any) (func(net.Listener) error, error) {
+	if mode == config.TCP {
 		h, ok := handler.(func(Conn))
 		if !ok || h == nil {
 			return nil, fmt.Errorf("%w: mode tcp takes a func(gozd.Conn), not %T", ErrHandlerType, handler)
@@ -51,7 +51,7 @@ func serverOf(mode cfg.Mode, handler any) (func(net.Listener) error, error) {
 		return nil, fmt.Errorf("%w: mode %s takes an http.Handler or a func(http.ResponseWriter, *http.Request), not %T",
 			ErrHandlerType, mode, handler)
 	}
-	if mode == cfg.FCGI {
+	if mode == config.FCGI {
 		return func(ln net.Listener) error { return fcgix.Serve(ln, h) }, nil
 	}
 	return func(ln net.Listener) error { return httpx.Serve(ln, h) }, nil

@@ -19,17 +19,17 @@ const modulePath = "bitbucket.org/PinIdea/go-zero-downtime-daemon"
 // and nothing that is in it may import that.
 var mayImport = map[string][]string{
 	".": {
-		"cfg", "listen", "httpx", "fcgix", "tcpx", "internal/engine", "internal/groups",
+		"internal/config", "listen", "httpx", "fcgix", "tcpx", "internal/engine", "internal/groups",
 		"internal/activation", "internal/check", "internal/control", "internal/control/client", "internal/early", "internal/logging", "internal/printable", "internal/process", "internal/report", "internal/supervise", "internal/upgrade",
 	},
 	"internal/engine": {
-		"cfg", "internal/groups", "internal/listener",
+		"internal/config", "internal/groups", "internal/listener",
 		"internal/check", "internal/control/client", "internal/control/protocol", "internal/control/server", "internal/early", "internal/envfile", "internal/fault", "internal/handover", "internal/logging", "internal/peers", "internal/process", "internal/report", "internal/runfiles", "internal/socket", "internal/supervise", "internal/upgrade",
 	},
 	"internal/peers":      {"internal/process"},
-	"internal/groups":     {"cfg", "internal/activation", "internal/check", "internal/handover", "internal/listener", "internal/socket", "internal/supervise", "internal/tickets", "internal/upgrade"},
-	"internal/logging":    {"cfg", "internal/printable"},
-	"cfg":                 {"internal/format"},
+	"internal/groups":     {"internal/activation", "internal/check", "internal/config", "internal/handover", "internal/listener", "internal/socket", "internal/supervise", "internal/tickets", "internal/upgrade"},
+	"internal/logging":    {"internal/config", "internal/printable"},
+	"cfg":                 {},
 	"cfg/json":            {"internal/format"},
 	"cfg/toml":            {"internal/format"},
 	"cfg/yaml":            {"internal/format"},
@@ -38,8 +38,9 @@ var mayImport = map[string][]string{
 	"httpx":               {"internal/listener"},
 	"fcgix":               {"internal/listener"},
 	"tcpx":                {"internal/listener", "listen"},
-	"cmd/gozdctl":         {"cfg", "cfg/json", "cfg/toml", "cfg/yaml", "internal/check", "internal/control", "internal/control/client", "internal/control/protocol", "internal/printable", "internal/process"},
-	"internal/check":      {"cfg", "internal/envfile", "internal/process", "internal/socket"},
+	"cmd/gozdctl":         {"cfg", "cfg/json", "cfg/toml", "cfg/yaml", "internal/check", "internal/config", "internal/control", "internal/control/client", "internal/control/protocol", "internal/printable", "internal/process"},
+	"internal/check":      {"cfg", "internal/config", "internal/envfile", "internal/process", "internal/socket"},
+	"internal/config":     {"cfg", "internal/format"},
 	"internal/control":    {"internal/process"},
 
 	"internal/control/client":   {"internal/control/protocol", "internal/process", "internal/socket"},
@@ -72,7 +73,7 @@ var onlyIn = []struct {
 	why    string
 }{
 	{"github.com/cloudflare/tableflip", []string{"internal/upgrade", "internal/testutil"}, "it stands on details of one version, which one package must know"},
-	{"github.com/knadh/koanf", []string{"cfg"}, "one package reads the configuration"},
+	{"github.com/knadh/koanf", []string{"internal/config", "cfg/json", "cfg/toml", "cfg/yaml"}, "one package reads the configuration, and one each format"},
 	{"github.com/gorilla/mux", []string{"examples", "internal/testutil", "internal/e2e"}, "a router is the program's choice"},
 	{"github.com/spf13/cobra", []string{"cmd/gozdctl"}, "a program's flags are its own affair, and the library's are few"},
 	{"github.com/rogpeppe/go-internal", []string{"cmd/gozdctl"}, "only its commands are tested by scripts"},

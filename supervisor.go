@@ -3,9 +3,9 @@ package gozd
 import (
 	"os"
 
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/activation"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/check"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/config"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/early"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/groups"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/logging"
@@ -18,7 +18,7 @@ import (
 // wantsSupervisor reports whether this process is to be the supervisor: somebody may watch it who would take its end for the
 // daemon's, as systemd, a container and a shell do, and it is none of the generations. A configuration with errors is for the
 // generation to report.
-func (a *arguments) wantsSupervisor() (conf *cfg.Config, yes bool) {
+func (a *arguments) wantsSupervisor() (conf *config.Config, yes bool) {
 	if !supervise.Supported || upgrade.IsSuccessor() || supervise.IsSupervised() {
 		return nil, false
 	}
@@ -27,18 +27,18 @@ func (a *arguments) wantsSupervisor() (conf *cfg.Config, yes bool) {
 		return nil, false
 	}
 	mode := conf.Daemon.Supervise
-	return conf, mode == cfg.SuperviseYes || mode == cfg.SuperviseAuto && a.foreground
+	return conf, mode == config.SuperviseYes || mode == config.SuperviseAuto && a.foreground
 }
 
 // supervise makes this process the supervisor, and returns with what status it is to end.
-func (a *arguments) supervise(arg0 string, conf *cfg.Config) (status int, err error) {
+func (a *arguments) supervise(arg0 string, conf *config.Config) (status int, err error) {
 	binary, err := process.FindBinary(arg0)
 	if err != nil {
 		return statusFailed, err
 	}
 	opts := supervise.Options{
 		Binary: binary, Args: process.Arguments()[1:], Dir: process.StartDir,
-		Log: logging.New(os.Stderr, a.verbose, cfg.LogText),
+		Log: logging.New(os.Stderr, a.verbose, config.LogText),
 	}
 	if id, err := check.Identity(conf); err == nil && id != nil { // an error is for the generation to report
 		opts.User = &supervise.User{UID: id.UID, GID: id.GID}

@@ -1,5 +1,6 @@
-// Package cfg reads the configuration of a gozd daemon: which groups it has,
-// where each of them listens, and how the daemon itself behaves.
+// Package cfg has what is wrong with a configuration, as errors that a program
+// can take apart, and below it the formats that a program can choose. What
+// follows is how a configuration is written; docs/configuration.md has all keys.
 //
 // # The native format
 //
@@ -21,7 +22,7 @@
 // it can hold either of them, or white space at its ends. Section names are
 // made of ASCII letters, digits, underscores, hyphens and full stops, begin
 // with a letter or a digit, and have at most 64 bytes; case matters. Keys are
-// made of the same characters; all that this package knows are lower case.
+// made of the same characters; all that are known are lower case.
 //
 // Files that end in .yaml, .yml, .toml or .json hold the same tree in that
 // format. Every other file is read as native. A program that reads such files
@@ -35,8 +36,7 @@
 // compared without regard to case, and what is neither letter nor digit in the
 // name of a group is an underscore in the variable: GOZD_MY_APP_LISTEN is the
 // listen of [my-app]. GOZD_GOZD_<KEY> is a key of section [gozd]. A variable
-// that starts with the name of no group in the file is none of this package's
-// business; one that does, but whose key is unknown, is an error. Where a
+// that starts with the name of no group in the file is ignored; one that does, but whose key is unknown, is an error. Where a
 // variable can be read in two ways, the longer name of a group wins.
 //
 // # Relative paths

@@ -1,16 +1,13 @@
 package cfg
 
 import (
-	"cmp"
 	"fmt"
-	"math"
-	"slices"
 	"strings"
 )
 
 // Error is one mistake in a configuration. Every field but Msg may be zero.
 type Error struct {
-	// File is the name of the file, as it was given to Load or Parse.
+	// File is the name of the file, as it was given to the program.
 	File string
 
 	// Line counts from 1. It is 0 where the line is unknown, and for mistakes
@@ -83,31 +80,4 @@ func (es Errors) Unwrap() []error {
 		all[i] = e
 	}
 	return all
-}
-
-// sort puts the errors in the order of the file. Those without a line come
-// after it, and those of variables last.
-func (es Errors) sort() {
-	slices.SortStableFunc(es, func(a, b *Error) int {
-		return cmp.Compare(a.rank(), b.rank())
-	})
-}
-
-func (e *Error) rank() int {
-	switch {
-	case e.Variable != "":
-		return math.MaxInt
-	case e.Line == 0:
-		return math.MaxInt - 1
-	}
-	return e.Line
-}
-
-// err returns es as an error: nil, not an Errors of length 0, if there is none.
-func (es Errors) err() error {
-	if len(es) == 0 {
-		return nil
-	}
-	es.sort()
-	return es
 }

@@ -9,8 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
 	internalcheck "bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/check"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/config"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 )
 
@@ -73,7 +73,7 @@ func (a *app) check(ctx context.Context, file string) error {
 }
 
 // checkStart looks at the machine, knowing what the daemon itself has if it runs.
-func (a *app) checkStart(ctx context.Context, conf *cfg.Config) (running string, err error) {
+func (a *app) checkStart(ctx context.Context, conf *config.Config) (running string, err error) {
 	if isDefault(conf) { // its directory is the runtime directory, whatever its name is
 		conf.Daemon.PIDFile = strings.ReplaceAll(conf.Daemon.PIDFile, nobody, "gozdctl")
 		return "", internalcheck.Start(conf, nil)

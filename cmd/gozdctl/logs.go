@@ -7,7 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/config"
 )
 
 func (a *app) logsCommand() *cobra.Command {
@@ -72,7 +72,7 @@ func (a *app) logPath(ctx context.Context, args []string) (path string, owner in
 	return s.Log, owner, nil
 }
 
-func logOf(conf *cfg.Config) (string, error) {
+func logOf(conf *config.Config) (string, error) {
 	if conf.Daemon.Log == "" {
 		return "", fmt.Errorf("%s: %w", conf.File, errNoLog)
 	}

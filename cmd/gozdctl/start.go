@@ -12,7 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/config"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/printable"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 )
@@ -63,7 +63,7 @@ func (a *app) startTarget(own, program []string) (string, error) {
 	if len(own) > 0 || a.config != "" {
 		return a.target(own)
 	}
-	conf, err := cfg.Load(configOf(program[1:]), cfg.Options{Program: program[0]})
+	conf, err := config.Load(configOf(program[1:]), config.Options{Program: program[0]})
 	if err != nil {
 		return "", nil //nolint:nilerr // the program will say what is wrong with it
 	}

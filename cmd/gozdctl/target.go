@@ -6,7 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/config"
 )
 
 const aboutTarget = "PIDFILE | -c CONFIG"
@@ -57,16 +57,16 @@ func (a *app) target(args []string) (pidfile string, err error) {
 	return conf.Daemon.PIDFile, nil
 }
 
-func (a *app) loadConfig(file string) (*cfg.Config, error) {
+func (a *app) loadConfig(file string) (*config.Config, error) {
 	program := a.program
 	if program == "" {
 		program = nobody
 	}
-	return cfg.Load(file, cfg.Options{Program: program, AnySocket: true})
+	return config.Load(file, config.Options{Program: program, AnySocket: true})
 }
 
 // isDefault reports whether nobody knows the PID file's name.
-func isDefault(conf *cfg.Config) bool {
+func isDefault(conf *config.Config) bool {
 	return strings.HasPrefix(filepath.Base(conf.Daemon.PIDFile), nobody)
 }
 

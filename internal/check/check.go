@@ -10,13 +10,13 @@ import (
 	"runtime"
 	"strings"
 
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/config"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/envfile"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 )
 
 // Config returns everything that is wrong, joined into one error, one line each.
-func Config(conf *cfg.Config) error {
+func Config(conf *config.Config) error {
 	errs := []error{Available(conf)}
 	for i := range conf.Groups {
 		g := &conf.Groups[i]
@@ -31,8 +31,8 @@ func Config(conf *cfg.Config) error {
 
 // Available refuses what the configuration can say and this system cannot do:
 // leaving it out in silence would promise a safety that is not there.
-func Available(conf *cfg.Config) error {
-	if conf.Daemon.Supervise == cfg.SuperviseYes && runtime.GOOS != "linux" {
+func Available(conf *config.Config) error {
+	if conf.Daemon.Supervise == config.SuperviseYes && runtime.GOOS != "linux" {
 		return inDaemon(conf, errors.New("supervise yes needs Linux"))
 	}
 	return nil
@@ -40,8 +40,8 @@ func Available(conf *cfg.Config) error {
 
 // KeyPair loads the key pair of an https group; for another mode it returns nil
 // without an error.
-func KeyPair(conf *cfg.Config, g *cfg.Group) (*tls.Certificate, error) {
-	if g.Mode != cfg.HTTPS {
+func KeyPair(conf *config.Config, g *config.Group) (*tls.Certificate, error) {
+	if g.Mode != config.HTTPS {
 		return nil, nil
 	}
 	pair, err := loadKeyPair(g.Cert, g.Key)
@@ -70,7 +70,7 @@ func loadKeyPair(certFile, keyFile string) (pair tls.Certificate, err error) {
 // Owner returns the numbers of the user and the group that own a group's Unix
 // socket: those of socket_owner, or without it those that the daemon becomes. Each is -1
 // for the process's own.
-func Owner(conf *cfg.Config, g *cfg.Group) (uid, gid int, err error) {
+func Owner(conf *config.Config, g *config.Group) (uid, gid int, err error) {
 	if g.SocketOwner == "" {
 		uid, gid = defaultOwner(conf)
 		return uid, gid, nil
@@ -88,7 +88,7 @@ func Owner(conf *cfg.Config, g *cfg.Group) (uid, gid int, err error) {
 }
 
 // defaultOwner leaves it to Identity to say what is wrong with user and group.
-func defaultOwner(conf *cfg.Config) (uid, gid int) {
+func defaultOwner(conf *config.Config) (uid, gid int) {
 	id, err := Identity(conf)
 	if err != nil || id == nil {
 		return -1, -1
@@ -97,7 +97,7 @@ func defaultOwner(conf *cfg.Config) (uid, gid int) {
 }
 
 // Identity returns whom the daemon becomes, or nil if it stays who it is.
-func Identity(conf *cfg.Config) (*process.Identity, error) {
+func Identity(conf *config.Config) (*process.Identity, error) {
 	id, err := process.LookupIdentity(conf.Daemon.User, conf.Daemon.Group)
 	if err != nil {
 		return nil, inDaemon(conf, err)
@@ -107,7 +107,7 @@ func Identity(conf *cfg.Config) (*process.Identity, error) {
 
 // EnvFile reads the variables that the configuration has for the program; nil
 // without an env_file.
-func EnvFile(conf *cfg.Config) (map[string]string, error) {
+func EnvFile(conf *config.Config) (map[string]string, error) {
 	if conf.Daemon.EnvFile == "" {
 		return nil, nil
 	}
@@ -119,13 +119,13 @@ func EnvFile(conf *cfg.Config) (map[string]string, error) {
 }
 
 // InGroup says where in the configuration the cause of err stands.
-func InGroup(conf *cfg.Config, g *cfg.Group, err error) error {
+func InGroup(conf *config.Config, g *config.Group, err error) error {
 	if g.Line > 0 {
 		return fmt.Errorf("%s:%d: [%s]: %w", conf.File, g.Line, g.Name, err)
 	}
 	return fmt.Errorf("%s: [%s]: %w", conf.File, g.Name, err)
 }
 
-func inDaemon(conf *cfg.Config, err error) error {
+func inDaemon(conf *config.Config, err error) error {
 	return fmt.Errorf("%s: [gozd]: %w", conf.File, err)
 }

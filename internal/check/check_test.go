@@ -21,8 +21,8 @@ import (
 
 	"go.uber.org/goleak"
 
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/check"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/config"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -57,9 +57,9 @@ func write(t *testing.T, path string, data []byte) {
 }
 
 // parse reads a configuration whose text is good.
-func parse(t *testing.T, format string, args ...any) *cfg.Config {
+func parse(t *testing.T, format string, args ...any) *config.Config {
 	t.Helper()
-	conf, err := cfg.Parse("/etc/app.conf", fmt.Appendf(nil, format, args...), cfg.Options{Environ: []string{}})
+	conf, err := config.Parse("/etc/app.conf", fmt.Appendf(nil, format, args...), config.Options{Environ: []string{}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -147,8 +147,8 @@ func TestOwner(t *testing.T) {
 		{"54321:54322", 54321, 54322},
 	}
 	for _, test := range tests {
-		g := &cfg.Group{Name: "web", SocketOwner: test.owner}
-		uid, gid, err := check.Owner(&cfg.Config{}, g)
+		g := &config.Group{Name: "web", SocketOwner: test.owner}
+		uid, gid, err := check.Owner(&config.Config{}, g)
 		if err != nil || uid != test.uid || gid != test.gid {
 			t.Errorf("Owner of %q = %d, %d, %v, want %d, %d", test.owner, uid, gid, err, test.uid, test.gid)
 		}
@@ -236,14 +236,14 @@ key     /missing/key.pem
 
 func TestInGroupWithoutALine(t *testing.T) {
 	cause := errors.New("cause")
-	err := check.InGroup(&cfg.Config{File: "app.yaml"}, &cfg.Group{Name: "web"}, cause)
+	err := check.InGroup(&config.Config{File: "app.yaml"}, &config.Group{Name: "web"}, cause)
 	if !errors.Is(err, cause) || err.Error() != "app.yaml: [web]: cause" {
 		t.Errorf("InGroup = %v", err)
 	}
 }
 
 func TestUnknownIdentity(t *testing.T) {
-	conf := &cfg.Config{File: "app.conf", Daemon: cfg.Daemon{Group: "no-such-group"}}
+	conf := &config.Config{File: "app.conf", Daemon: config.Daemon{Group: "no-such-group"}}
 	id, err := check.Identity(conf)
 	if id != nil || err == nil || !strings.HasPrefix(err.Error(), "app.conf: [gozd]: ") {
 		t.Errorf("Identity = %v, %v", id, err)

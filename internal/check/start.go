@@ -12,7 +12,7 @@ import (
 	"strings"
 	"syscall"
 
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/config"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/socket"
 )
@@ -21,7 +21,7 @@ import (
 // this machine, joined into one error, one line each; it starts nothing and changes
 // no file. own are the addresses that the daemon itself has if it runs, as in its
 // state file ("tcp 127.0.0.1:80", by group): these are not in use by others.
-func Start(conf *cfg.Config, own map[string]string) error {
+func Start(conf *config.Config, own map[string]string) error {
 	errs := []error{Config(conf)}
 	id, err := Identity(conf)
 	if err == nil && id != nil {
@@ -39,7 +39,7 @@ func Start(conf *cfg.Config, own map[string]string) error {
 
 // pidfile looks at the directory of the PID file. The lock is taken before the daemon
 // becomes another user, the PID is written afterwards.
-func pidfile(conf *cfg.Config, id *process.Identity) error {
+func pidfile(conf *config.Config, id *process.Identity) error {
 	dir := filepath.Dir(conf.Daemon.PIDFile)
 	_, err := os.Stat(dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -50,7 +50,7 @@ func pidfile(conf *cfg.Config, id *process.Identity) error {
 
 // logfile looks at the log. It is opened by the user who starts the daemon, and later,
 // at an upgrade or a reopen, by the one that the daemon has become.
-func logfile(conf *cfg.Config, id *process.Identity) error {
+func logfile(conf *config.Config, id *process.Identity) error {
 	path := conf.Daemon.Log
 	if path == "" {
 		return nil
@@ -80,7 +80,7 @@ func directory(dir string, id *process.Identity) error {
 }
 
 // address returns nil where a group's address is free, or the daemon's own.
-func address(conf *cfg.Config, g *cfg.Group, own []string) error {
+func address(conf *config.Config, g *config.Group, own []string) error {
 	network, addr := g.Listen.Bind()
 	if network == "unix" && slices.Contains(own, "unix "+addr) {
 		return nil
@@ -117,14 +117,14 @@ func firstError(errs ...error) error {
 	return nil
 }
 
-func describe(conf *cfg.Config, key string, err error) error {
+func describe(conf *config.Config, key string, err error) error {
 	if err == nil {
 		return nil
 	}
 	return inDaemon(conf, fmt.Errorf("%s: %w", key, err))
 }
 
-func inSection(conf *cfg.Config, err error) error {
+func inSection(conf *config.Config, err error) error {
 	if err == nil {
 		return nil
 	}

@@ -10,7 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/config"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/early"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/groups"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
@@ -28,7 +28,7 @@ type Engine struct {
 	log        *slog.Logger
 	logging    bool   // log is set up
 	binary     string // absolute
-	conf       *cfg.Config
+	conf       *config.Config
 	up         *upgrade.Upgrader
 	files      *runfiles.Files
 	groups     *groups.Set // nil until it has claimed them
@@ -134,7 +134,7 @@ func (e *Engine) Generation() int { return e.up.Manifest().Generation }
 func (e *Engine) PIDFile() string { return e.conf.Daemon.PIDFile }
 
 // Mode is that of a group.
-func (e *Engine) Mode(group string) (cfg.Mode, error) { return e.groups.Mode(group) }
+func (e *Engine) Mode(group string) (config.Mode, error) { return e.groups.Mode(group) }
 
 // Listen returns the listener of a group: for mode https one with TLS. OnResume takes anew what the program had closed.
 func (e *Engine) Listen(group string) (net.Listener, error) {

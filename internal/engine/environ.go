@@ -1,8 +1,8 @@
 package engine
 
 import (
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/check"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/config"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/envfile"
 )
 
@@ -17,7 +17,7 @@ func (e *Engine) restoreEnvironment() bool {
 }
 
 // setEnvironment puts the variables of env_file into the environment.
-func (e *Engine) setEnvironment(conf *cfg.Config) error {
+func (e *Engine) setEnvironment(conf *config.Config) error {
 	vars, err := check.EnvFile(conf)
 	if err != nil {
 		return err

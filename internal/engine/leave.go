@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/config"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/server"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/fault"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/listener"
@@ -35,7 +35,7 @@ const (
 // needs a millisecond, unless it is stopped.
 const relieveWait = time.Second
 
-func (r reason) timeout(g *cfg.Group) time.Duration {
+func (r reason) timeout(g *config.Group) time.Duration {
 	if r == stopping {
 		return g.StopTimeout
 	}
@@ -221,7 +221,7 @@ func (e *Engine) stopAccepting(t *term, why reason) bool {
 	return true
 }
 
-func (e *Engine) drainGroup(t *term, conf *cfg.Group, ln *listener.Listener, why reason, before listener.Stats) {
+func (e *Engine) drainGroup(t *term, conf *config.Group, ln *listener.Listener, why reason, before listener.Stats) {
 	ctx, cancel := t.limit(why, func(r reason) time.Duration { return r.timeout(conf) })
 	defer cancel()
 	took := ln.AwaitDrained(ctx).Took
@@ -278,7 +278,7 @@ func (e *Engine) stopWait() time.Duration {
 const endMargin = 5 * exitGrace
 
 // longest is the most time that any group allows.
-func longest(conf *cfg.Config, why reason) time.Duration {
+func longest(conf *config.Config, why reason) time.Duration {
 	most := time.Duration(0)
 	for i := range conf.Groups {
 		most = max(most, why.timeout(&conf.Groups[i]))

@@ -1,11 +1,12 @@
 package engine
 
 import (
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/peers"
 	"log/slog"
 	"os"
 	"sync"
 	"time"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/peers"
 )
 
 // life is where a generation is in its life, and what it knows of its successor: the only owner of both. Events change it, each in

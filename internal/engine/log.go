@@ -3,12 +3,12 @@ package engine
 import (
 	"os"
 
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/config"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/logging"
 )
 
 // setLogger sets the logger, which says of each line who writes it.
-func (e *Engine) setLogger(format cfg.LogFormat) {
+func (e *Engine) setLogger(format config.LogFormat) {
 	if e.log == nil {
 		e.log = logging.New(os.Stderr, e.opts.Verbose, format)
 	}
@@ -25,7 +25,7 @@ func (e *Engine) printFailure(stage string, err error) {
 		return
 	}
 	if !e.logging { // the configuration may be what is wrong
-		e.setLogger(cfg.LogText)
+		e.setLogger(config.LogText)
 	}
 	e.log.Error("start failed", "stage", stage, "error", err)
 }

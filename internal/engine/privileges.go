@@ -5,8 +5,8 @@ import (
 	"os"
 	"path/filepath"
 
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/check"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/config"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 )
 
@@ -39,7 +39,7 @@ func (e *Engine) makeFiles() error {
 	return nil
 }
 
-func makeRunDir(c *cfg.Daemon, id *process.Identity) error {
+func makeRunDir(c *config.Daemon, id *process.Identity) error {
 	if id == nil || os.Geteuid() != 0 {
 		return nil // process.MakeRuntimeDir does it
 	}
@@ -65,7 +65,7 @@ func makeLog(path string, id *process.Identity) error {
 	return id.MakeFile(path, logMode)
 }
 
-func makeSocketDir(g *cfg.Group, id *process.Identity) error {
+func makeSocketDir(g *config.Group, id *process.Identity) error {
 	if id == nil || g.Listen.Network != "unix" || !filepath.IsAbs(g.Listen.Address) {
 		return nil
 	}
@@ -103,7 +103,7 @@ func (e *Engine) warnOfNext() {
 		warn(process.Readable(e.conf.Daemon.EnvFile))
 	}
 	for _, g := range e.conf.Groups {
-		if g.Mode == cfg.HTTPS {
+		if g.Mode == config.HTTPS {
 			warn(process.Readable(g.Key))
 			warn(process.Readable(g.Cert))
 		}

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/config"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/fault"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
 )
@@ -16,7 +16,7 @@ var errRolledBack = errors.New("rolled back on request")
 
 // verdictTime is how long a generation may take at the end of its probation: for the
 // health check, and, if that fails, to let its clients go.
-func verdictTime(conf *cfg.Config) time.Duration {
+func verdictTime(conf *config.Config) time.Duration {
 	return conf.Daemon.UpgradeTimeout + longest(conf, stopping) + endMargin
 }
 

@@ -3,8 +3,8 @@ package engine
 import (
 	"time"
 
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/check"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/config"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/envfile"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/fault"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/groups"
@@ -78,7 +78,7 @@ func (e *Engine) start() (stage string, err error) {
 }
 
 // connect finds out who started this process.
-func (e *Engine) connect(conf *cfg.Config) (stage string, err error) {
+func (e *Engine) connect(conf *config.Config) (stage string, err error) {
 	opts := upgrade.Options{StandBy: e.canResume()}
 	if conf != nil {
 		opts.Timeout = conf.Daemon.UpgradeTimeout

@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/peers"
 	"context"
 	"os"
 	"runtime/debug"
@@ -11,6 +10,7 @@ import (
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/client"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/protocol"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/peers"
 )
 
 // askTime is how long another generation may take to say how it is.

@@ -1,8 +1,9 @@
 package engine
 
 import (
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/peers"
 	"time"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/peers"
 )
 
 // candidate is a successor that serves beside this generation, on probation.

@@ -7,7 +7,7 @@ import (
 	"os"
 	"time"
 
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/config"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/supervise"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
@@ -31,7 +31,7 @@ type supervisor struct {
 
 // connect finds out whether this process has a supervisor, and has it know that
 // signals are handled from now on. conf is nil if it is bad.
-func (s *supervisor) connect(up *upgrade.Upgrader, conf *cfg.Config) (err error) {
+func (s *supervisor) connect(up *upgrade.Upgrader, conf *config.Config) (err error) {
 	s.generation = up.Manifest().Generation
 	s.onTerminal = supervise.OnTerminal() && supervise.HasTerminal()
 	if f := up.File(fileSupervisor); f != nil {
@@ -55,8 +55,8 @@ func (s *supervisor) connect(up *upgrade.Upgrader, conf *cfg.Config) (err error)
 }
 
 // check refuses what this process cannot have. A later generation takes the line as it is.
-func (s *supervisor) check(conf *cfg.Config) error {
-	if conf.Daemon.Supervise != cfg.SuperviseYes || s.client != nil || s.generation > 1 {
+func (s *supervisor) check(conf *config.Config) error {
+	if conf.Daemon.Supervise != config.SuperviseYes || s.client != nil || s.generation > 1 {
 		return nil
 	}
 	return fmt.Errorf("%s: [gozd]: supervise yes: %w", conf.File, errNoSupervisor)
@@ -67,7 +67,7 @@ var errNoSupervisor = errors.New("only a program that calls Daemonize, on Linux,
 
 // begin is called when this generation has its sockets and its log. It warns, once, of what the configuration asks for in vain, and of
 // upgrades that will be refused.
-func (s *supervisor) begin(up *upgrade.Upgrader, conf *cfg.Config, log *slog.Logger, stored func() []supervise.Socket, endProcess bool) {
+func (s *supervisor) begin(up *upgrade.Upgrader, conf *config.Config, log *slog.Logger, stored func() []supervise.Socket, endProcess bool) {
 	s.log, s.stored = log, stored
 	asked := conf.Daemon.FDStore
 	up.SetManaged(s.managed, asked)

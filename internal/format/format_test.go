@@ -3,7 +3,7 @@ package format_test
 import (
 	"testing"
 
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/config"
 )
 
 // This test's program imports no format.
@@ -15,7 +15,7 @@ func TestFormatThatTheProgramDoesNotRead(t *testing.T) {
 		"app.json":      `app.json: this program does not read JSON: for that it needs import _ "bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg/json"`,
 		"app.yaml.conf": "app.yaml.conf: no group: the daemon would listen nowhere",
 	} {
-		if c, err := cfg.Parse(file, nil, cfg.Options{Environ: []string{}}); err == nil || err.Error() != want {
+		if c, err := config.Parse(file, nil, config.Options{Environ: []string{}}); err == nil || err.Error() != want {
 			t.Errorf("Parse(%q) = %v, %v\nwant %s", file, c, err, want)
 		}
 	}

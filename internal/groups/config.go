@@ -4,26 +4,26 @@ import (
 	"net"
 	"slices"
 
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/activation"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/config"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/socket"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
 )
 
 // LoadConfig reads the configuration file, as far as this process can know which groups have their socket from systemd: parent is what
 // the previous generation has passed on, and nil in a process that is no generation yet, or does not know.
-func LoadConfig(path string, parent *upgrade.Manifest) (*cfg.Config, error) {
+func LoadConfig(path string, parent *upgrade.Manifest) (*config.Config, error) {
 	opts, err := configOptions(parent)
 	if err != nil {
 		return nil, err
 	}
-	return cfg.Load(path, opts)
+	return config.Load(path, opts)
 }
 
 // configOptions say which groups have their socket from systemd. Before a successor has read
 // what its parent says, it cannot know.
-func configOptions(parent *upgrade.Manifest) (cfg.Options, error) {
-	opts := cfg.Options{Sockets: make(map[string]cfg.Address)}
+func configOptions(parent *upgrade.Manifest) (config.Options, error) {
+	opts := config.Options{Sockets: make(map[string]config.Address)}
 	if upgrade.IsSuccessor() {
 		opts.AnySocket = true
 		return opts, nil
@@ -31,7 +31,7 @@ func configOptions(parent *upgrade.Manifest) (cfg.Options, error) {
 	if parent != nil {
 		for _, s := range parent.Sockets {
 			if s.Activated {
-				opts.Sockets[s.Group] = cfg.Address{Network: s.Network, Address: s.Bound}
+				opts.Sockets[s.Group] = config.Address{Network: s.Network, Address: s.Bound}
 			}
 		}
 	}
@@ -46,12 +46,12 @@ func configOptions(parent *upgrade.Manifest) (cfg.Options, error) {
 
 // DependsOnParent reports whether a configuration that was read without the manifest has to be read again with it: a socket of
 // systemd's may be inherited.
-func DependsOnParent(conf *cfg.Config, parent *upgrade.Manifest) bool {
+func DependsOnParent(conf *config.Config, parent *upgrade.Manifest) bool {
 	return slices.ContainsFunc(parent.Sockets, func(s upgrade.Socket) bool { return s.Activated }) || lacksListen(conf)
 }
 
-func addressOf(ln net.Listener) cfg.Address {
-	return cfg.Address{Network: ln.Addr().Network(), Address: ln.Addr().String()}
+func addressOf(ln net.Listener) config.Address {
+	return config.Address{Network: ln.Addr().Network(), Address: ln.Addr().String()}
 }
 
 // fromSystemd returns the listener that systemd has passed for a group, or nil.
@@ -69,6 +69,6 @@ func fromSystemd(group string) socket.Listener {
 }
 
 // lacksListen reports whether a group says nothing of where it listens.
-func lacksListen(conf *cfg.Config) bool {
-	return conf != nil && slices.ContainsFunc(conf.Groups, func(g cfg.Group) bool { return g.Listen.Network == "" })
+func lacksListen(conf *config.Config) bool {
+	return conf != nil && slices.ContainsFunc(conf.Groups, func(g config.Group) bool { return g.Listen.Network == "" })
 }

@@ -5,7 +5,7 @@ import (
 	"net"
 	"sync"
 
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/config"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/handover"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/listener"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/socket"
@@ -161,8 +161,8 @@ func (set *Set) Resume(sockets []net.Listener) (err error) {
 // handoverKey names what a connection's next owner must have: the group, and in the
 // same mode, since the protocol goes on where it was. It is empty with TLS, whose connections cannot
 // move: their keys are in this process.
-func handoverKey(g *cfg.Group) string {
-	if g.Mode == cfg.HTTPS {
+func handoverKey(g *config.Group) string {
+	if g.Mode == config.HTTPS {
 		return ""
 	}
 	return string(g.Mode) + " " + g.Name

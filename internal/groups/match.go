@@ -3,7 +3,7 @@ package groups
 import (
 	"net"
 
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/config"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/socket"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
 )
@@ -11,7 +11,7 @@ import (
 // matchSockets returns for every group the inherited socket that it keeps, or
 // nil: the one of its own name if the address is the same, else one of another
 // name that has its address, because the group was renamed or two were swapped.
-func matchSockets(groups []cfg.Group, inherited []upgrade.Socket) []*upgrade.Socket {
+func matchSockets(groups []config.Group, inherited []upgrade.Socket) []*upgrade.Socket {
 	matches := make([]*upgrade.Socket, len(groups))
 	taken := make(map[string]bool)
 	match := func(i int, fits func(s *upgrade.Socket) bool) {
@@ -34,12 +34,12 @@ func matchSockets(groups []cfg.Group, inherited []upgrade.Socket) []*upgrade.Soc
 // sameAddress compares addresses as the configurations have them, so that port 0
 // stays the port that it once became, and a name is not looked up again; and with
 // the address that the socket has.
-func sameAddress(g *cfg.Group, s *upgrade.Socket) bool {
+func sameAddress(g *config.Group, s *upgrade.Socket) bool {
 	return g.Listen.Network == s.Network && (g.Listen.Address == s.Address || g.Listen.Address == s.Bound)
 }
 
 // anyPort tells groups that have no address of their own to be known by.
-func anyPort(g *cfg.Group) bool {
+func anyPort(g *config.Group) bool {
 	_, port, err := net.SplitHostPort(g.Listen.Address)
 	return g.Listen.Network == "tcp" && err == nil && port == "0"
 }

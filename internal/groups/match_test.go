@@ -5,46 +5,46 @@ import (
 	"slices"
 	"testing"
 
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/config"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemon"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
 )
 
 func TestMatchSockets(t *testing.T) {
-	tcp := func(name, address string) cfg.Group {
-		return cfg.Group{Name: name, Listen: cfg.Address{Network: "tcp", Address: address}}
+	tcp := func(name, address string) config.Group {
+		return config.Group{Name: name, Listen: config.Address{Network: "tcp", Address: address}}
 	}
 	held := func(id, group, address, bound string) upgrade.Socket {
 		return upgrade.Socket{ID: id, Group: group, Network: "tcp", Address: address, Bound: bound}
 	}
 	for _, tt := range []struct {
 		name      string
-		groups    []cfg.Group
+		groups    []config.Group
 		inherited []upgrade.Socket
 		want      []string // IDs; "" for a new socket
 	}{
-		{"nothing inherited", []cfg.Group{tcp("a", ":80")}, nil, []string{""}},
-		{"the same", []cfg.Group{tcp("a", ":80")}, []upgrade.Socket{held("1", "a", ":80", "[::]:80")}, []string{"1"}},
-		{"another address", []cfg.Group{tcp("a", ":81")}, []upgrade.Socket{held("1", "a", ":80", "[::]:80")}, []string{""}},
-		{"renamed", []cfg.Group{tcp("b", ":80")}, []upgrade.Socket{held("1", "a", ":80", "[::]:80")}, []string{"1"}},
+		{"nothing inherited", []config.Group{tcp("a", ":80")}, nil, []string{""}},
+		{"the same", []config.Group{tcp("a", ":80")}, []upgrade.Socket{held("1", "a", ":80", "[::]:80")}, []string{"1"}},
+		{"another address", []config.Group{tcp("a", ":81")}, []upgrade.Socket{held("1", "a", ":80", "[::]:80")}, []string{""}},
+		{"renamed", []config.Group{tcp("b", ":80")}, []upgrade.Socket{held("1", "a", ":80", "[::]:80")}, []string{"1"}},
 		{
 			"swapped",
-			[]cfg.Group{tcp("a", ":81"), tcp("b", ":80")},
+			[]config.Group{tcp("a", ":81"), tcp("b", ":80")},
 			[]upgrade.Socket{held("1", "a", ":80", "[::]:80"), held("2", "b", ":81", "[::]:81")},
 			[]string{"2", "1"},
 		},
-		{"port 0 keeps its port", []cfg.Group{tcp("a", "127.0.0.1:0")}, []upgrade.Socket{held("1", "a", "127.0.0.1:0", "127.0.0.1:4711")}, []string{"1"}},
-		{"port 0 is nobody else's", []cfg.Group{tcp("b", "127.0.0.1:0")}, []upgrade.Socket{held("1", "a", "127.0.0.1:0", "127.0.0.1:4711")}, []string{""}},
-		{"port 0 written out", []cfg.Group{tcp("a", "127.0.0.1:4711")}, []upgrade.Socket{held("1", "a", "127.0.0.1:0", "127.0.0.1:4711")}, []string{"1"}},
+		{"port 0 keeps its port", []config.Group{tcp("a", "127.0.0.1:0")}, []upgrade.Socket{held("1", "a", "127.0.0.1:0", "127.0.0.1:4711")}, []string{"1"}},
+		{"port 0 is nobody else's", []config.Group{tcp("b", "127.0.0.1:0")}, []upgrade.Socket{held("1", "a", "127.0.0.1:0", "127.0.0.1:4711")}, []string{""}},
+		{"port 0 written out", []config.Group{tcp("a", "127.0.0.1:4711")}, []upgrade.Socket{held("1", "a", "127.0.0.1:0", "127.0.0.1:4711")}, []string{"1"}},
 		{
 			"a new group does not take a namesake's socket",
-			[]cfg.Group{tcp("new", ":80"), tcp("a", ":80")},
+			[]config.Group{tcp("new", ":80"), tcp("a", ":80")},
 			[]upgrade.Socket{held("1", "a", ":80", "[::]:80")},
 			[]string{"", "1"},
 		},
 		{
 			"another network",
-			[]cfg.Group{{Name: "a", Listen: cfg.Address{Network: "unix", Address: "/x"}}},
+			[]config.Group{{Name: "a", Listen: config.Address{Network: "unix", Address: "/x"}}},
 			[]upgrade.Socket{held("1", "a", "/x", "/x")},
 			[]string{""},
 		},
@@ -71,8 +71,8 @@ func TestTLSConfigOffers(t *testing.T) {
 		http2 bool
 		want  []string
 	}{{true, []string{"h2", "http/1.1"}}, {false, []string{"http/1.1"}}} {
-		g := cfg.Group{Name: "web", Mode: cfg.HTTPS, Cert: filepath.Join(dir, "cert.pem"), Key: filepath.Join(dir, "key.pem"), HTTP2: tt.http2}
-		config, err := tlsConfig(&cfg.Config{}, &g)
+		g := config.Group{Name: "web", Mode: config.HTTPS, Cert: filepath.Join(dir, "cert.pem"), Key: filepath.Join(dir, "key.pem"), HTTP2: tt.http2}
+		config, err := tlsConfig(&config.Config{}, &g)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -7,8 +7,8 @@ import (
 	"slices"
 	"syscall"
 
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/check"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/config"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/listener"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/socket"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
@@ -79,7 +79,7 @@ func (set *Set) claimAll() error {
 	return nil
 }
 
-func (set *Set) claim(conf *cfg.Group, match *upgrade.Socket) (*group, error) {
+func (set *Set) claim(conf *config.Group, match *upgrade.Socket) (*group, error) {
 	now := upgrade.Socket{Group: conf.Name, Network: conf.Listen.Network, Address: conf.Listen.Address}
 	uid, gid, err := check.Owner(set.opts.Conf, conf)
 	if err != nil {
@@ -114,7 +114,7 @@ func (set *Set) claim(conf *cfg.Group, match *upgrade.Socket) (*group, error) {
 }
 
 // open returns the listening socket of a group, known to the upgrader.
-func (set *Set) open(conf *cfg.Group, now upgrade.Socket, match *upgrade.Socket, opts socket.Options) (net.Listener, error) {
+func (set *Set) open(conf *config.Group, now upgrade.Socket, match *upgrade.Socket, opts socket.Options) (net.Listener, error) {
 	if match != nil && set.opts.isFirst() {
 		return set.takeStored(*match, now, opts)
 	}

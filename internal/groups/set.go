@@ -14,7 +14,7 @@ import (
 	"strings"
 	"sync"
 
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/config"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/listener"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/tickets"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
@@ -40,7 +40,7 @@ type Sockets interface {
 
 // Options configure [Claim]. Nothing in it is optional.
 type Options struct {
-	Conf    *cfg.Config
+	Conf    *config.Config
 	Parent  *upgrade.Manifest // what the parent has passed on; a first generation's is empty
 	Sockets Sockets
 	Log     *slog.Logger
@@ -68,7 +68,7 @@ type Set struct {
 
 // group is one group of the configuration with its socket.
 type group struct {
-	conf  *cfg.Group
+	conf  *config.Group
 	ln    *listener.Listener
 	face  net.Listener // what the program gets: ln, or TLS around it
 	tls   *tls.Config  // of face; nil without TLS
@@ -98,8 +98,8 @@ func (g *group) isClosed() bool {
 }
 
 // All yields every group's configuration and listener, in the configuration's order.
-func (set *Set) All() iter.Seq2[*cfg.Group, *listener.Listener] {
-	return func(yield func(*cfg.Group, *listener.Listener) bool) {
+func (set *Set) All() iter.Seq2[*config.Group, *listener.Listener] {
+	return func(yield func(*config.Group, *listener.Listener) bool) {
 		for _, g := range set.order {
 			if !yield(g.conf, g.ln) {
 				return
@@ -112,7 +112,7 @@ func (set *Set) All() iter.Seq2[*cfg.Group, *listener.Listener] {
 func (set *Set) Len() int { return len(set.order) }
 
 // Mode is that of a group. The error is [ErrUnknown].
-func (set *Set) Mode(name string) (cfg.Mode, error) {
+func (set *Set) Mode(name string) (config.Mode, error) {
 	g, err := set.lookup(name)
 	if err != nil {
 		return "", err

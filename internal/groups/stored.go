@@ -8,9 +8,9 @@ import (
 	"strings"
 	"syscall"
 
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/activation"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/check"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/config"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/socket"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/supervise"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
@@ -29,7 +29,7 @@ func (set *Set) Stored() []supervise.Socket {
 
 // nameStored returns the name under which systemd keeps the socket of a group when this generation is gone; "" if it
 // does not.
-func (set *Set) nameStored(g *cfg.Group) string {
+func (set *Set) nameStored(g *config.Group) string {
 	if !set.opts.Conf.Daemon.FDStore || !set.opts.Managed {
 		return ""
 	}
@@ -170,7 +170,7 @@ func (set *Set) discardStored(matches []*upgrade.Socket) {
 // user's: he has made up the name.
 func (set *Set) discard(s activation.Socket) {
 	_, address, _ := s.Stored()
-	isOurs := slices.ContainsFunc(set.opts.Conf.Groups, func(g cfg.Group) bool { return g.Listen.Address == address })
+	isOurs := slices.ContainsFunc(set.opts.Conf.Groups, func(g config.Group) bool { return g.Listen.Address == address })
 	if strings.HasPrefix(address, "/") && !isOurs && s.Listener != nil && isBound(s.Listener, address) {
 		file := socket.File(address)
 		if users, err := set.isUsers(address, -1); err == nil && users && file != nil {

@@ -3,13 +3,13 @@ package groups
 import (
 	"crypto/tls"
 
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/check"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/config"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/tickets"
 )
 
 // tlsConfig is an https group's; it is nil for other modes.
-func tlsConfig(conf *cfg.Config, g *cfg.Group) (*tls.Config, error) {
+func tlsConfig(conf *config.Config, g *config.Group) (*tls.Config, error) {
 	pair, err := check.KeyPair(conf, g)
 	if err != nil || pair == nil {
 		return nil, err

@@ -9,7 +9,7 @@ import (
 	"os"
 	"strings"
 
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/config"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/printable"
 )
 
@@ -24,13 +24,13 @@ type markHandler struct{ plain, failed slog.Handler }
 
 // New returns the logger of a program that has none: everything if
 // verbose, else warnings and errors.
-func New(w io.Writer, verbose bool, format cfg.LogFormat) *slog.Logger {
+func New(w io.Writer, verbose bool, format config.LogFormat) *slog.Logger {
 	level := slog.LevelWarn
 	if verbose {
 		level = slog.LevelDebug
 	}
 	opts := &slog.HandlerOptions{Level: level}
-	if format == cfg.LogJSON {
+	if format == config.LogJSON {
 		return slog.New(slog.NewJSONHandler(w, opts))
 	}
 	return slog.New(&markHandler{

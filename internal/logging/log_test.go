@@ -7,13 +7,13 @@ import (
 	"strings"
 	"testing"
 
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/config"
 )
 
 func TestLoggerMarksItsLines(t *testing.T) {
 	for _, verbose := range []bool{false, true} {
 		var out bytes.Buffer
-		log := New(&out, verbose, cfg.LogText).With("pid", 1).WithGroup("g")
+		log := New(&out, verbose, config.LogText).With("pid", 1).WithGroup("g")
 		log.Info("hello", "a", 1)
 		log.Warn("careful")
 		log.Error("broken", "error", errors.New("why"))
@@ -40,7 +40,7 @@ func TestLoggerMarksItsLines(t *testing.T) {
 
 func TestLoggerInJSON(t *testing.T) {
 	var out bytes.Buffer
-	log := New(&out, false, cfg.LogJSON).With("generation", 2, "pid", 1)
+	log := New(&out, false, config.LogJSON).With("generation", 2, "pid", 1)
 	log.Info("hello") // not without -v
 	log.Error("broken", "error", errors.New("why"))
 	var line struct {

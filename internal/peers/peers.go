@@ -34,7 +34,7 @@ func (p Peer) IsAlive() bool {
 func (p Peer) Signal(sig os.Signal) error {
 	process, err := process.Open(p.PID, p.StartTime)
 	if err != nil {
-		return nil //nolint:nilerr // it is gone
+		return nil // it is gone
 	}
 	defer process.Close()
 	return process.Signal(sig)

@@ -1,7 +1,6 @@
 package upgrade
 
 import (
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/peers"
 	"bufio"
 	"maps"
 	"os"
@@ -9,6 +8,7 @@ import (
 	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/fault"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/peers"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/report"
 )

@@ -1,11 +1,11 @@
 package upgrade
 
 import (
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/peers"
 	"encoding/json"
 	"fmt"
 	"time"
 
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/peers"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/tickets"
 )
 

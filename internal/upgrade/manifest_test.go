@@ -1,13 +1,13 @@
 package upgrade
 
 import (
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/peers"
 	"encoding/json"
 	"reflect"
 	"strings"
 	"testing"
 	"time"
 
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/peers"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/tickets"
 )
 

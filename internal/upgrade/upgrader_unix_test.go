@@ -3,7 +3,6 @@
 package upgrade_test
 
 import (
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/peers"
 	"errors"
 	"fmt"
 	"net"
@@ -16,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/peers"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
 )
 

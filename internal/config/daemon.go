@@ -1,4 +1,4 @@
-package cfg
+package config
 
 import (
 	"io/fs"
@@ -22,10 +22,10 @@ func readDaemon(s *section, opts Options) Daemon {
 		User:           s.text("user"),
 		Group:          s.text("group"),
 		Umask:          readUmask(s),
-		UpgradeTimeout: s.duration("upgrade_timeout", DefaultUpgradeTimeout, time.Nanosecond),
+		UpgradeTimeout: s.duration("upgrade_timeout", defaultUpgradeTimeout, time.Nanosecond),
 		Probation:      s.duration("probation", 0, 0),
 		MaxFiles:       s.number("max_files", 63, 0, 1),
-		MaxGenerations: int(s.number("max_generations", 31, DefaultMaxGenerations, 2)),
+		MaxGenerations: int(s.number("max_generations", 31, defaultMaxGenerations, 2)),
 		Supervise:      readSupervise(s),
 		FDStore:        readYesNo(s, "fdstore"),
 	}
@@ -63,7 +63,7 @@ func readUmask(s *section) fs.FileMode {
 	if value, ok := s.get("umask"); ok {
 		return readMode(s, "umask", value)
 	}
-	return DefaultUmask
+	return defaultUmask
 }
 
 // readSupervise has a third value besides yes and no.

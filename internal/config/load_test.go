@@ -1,4 +1,4 @@
-package cfg_test
+package config_test
 
 import (
 	"errors"
@@ -9,10 +9,11 @@ import (
 	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/config"
 )
 
 // noEnviron keeps the environment of the test out of it.
-var noEnviron = cfg.Options{Program: "app", Environ: []string{}}
+var noEnviron = config.Options{Program: "app", Environ: []string{}}
 
 // FuzzParse gives every format what it was not made for.
 func FuzzParse(f *testing.F) {
@@ -27,7 +28,7 @@ func FuzzParse(f *testing.F) {
 		if strings.ContainsRune(name, '/') || len(name) > 10 {
 			t.Skip("only the extension is of interest")
 		}
-		c, err := cfg.Parse(name, data, noEnviron)
+		c, err := config.Parse(name, data, noEnviron)
 		var all cfg.Errors
 		switch {
 		case err == nil && len(c.Groups) == 0:
@@ -46,7 +47,7 @@ func TestParseIsSafeForConcurrentUse(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 4 {
 		wg.Go(func() {
-			c, err := cfg.Parse("app.conf", data, opts)
+			c, err := config.Parse("app.conf", data, opts)
 			if err != nil {
 				t.Error(err)
 				return
@@ -71,7 +72,7 @@ func TestManyErrorsAreFoundQuickly(t *testing.T) {
 		fmt.Fprintf(&b, "k%d x\n", i)
 	}
 	start := time.Now()
-	_, err := cfg.Parse("app.conf", []byte(b.String()), noEnviron)
+	_, err := config.Parse("app.conf", []byte(b.String()), noEnviron)
 	var all cfg.Errors
 	if !errors.As(err, &all) || len(all) != 10000 {
 		t.Errorf("Parse has %d errors, want 10000", len(all))

@@ -1,12 +1,16 @@
-package cfg_test
+package config_test
 
 import (
+	"bytes"
 	"errors"
 	"reflect"
+	"strconv"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/config"
 )
 
 // web returns a tree of one section [web].
@@ -14,7 +18,7 @@ func web(values map[string]any) map[string]any {
 	return map[string]any{"web": values}
 }
 
-func TestNativeUnmarshal(t *testing.T) {
+func TestNative(t *testing.T) {
 	tests := []struct {
 		name, in string
 		want     map[string]any
@@ -49,15 +53,15 @@ func TestNativeUnmarshal(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := cfg.Native{}.Unmarshal([]byte(tt.in))
+			got, err := config.ParseNative([]byte(tt.in))
 			if err != nil || !reflect.DeepEqual(got, tt.want) {
-				t.Errorf("Unmarshal(%q) = %v, %v, want %v", tt.in, got, err, tt.want)
+				t.Errorf("ParseNative(%q) = %v, %v, want %v", tt.in, got, err, tt.want)
 			}
 		})
 	}
 }
 
-func TestNativeUnmarshalErrors(t *testing.T) {
+func TestNativeErrors(t *testing.T) {
 	const badName = ` is not a name for a section: it takes ASCII letters, digits, _, - and ., ` +
 		`begins with a letter or digit, and has at most 64 bytes`
 	long := strings.Repeat("x", 65)
@@ -96,9 +100,9 @@ func TestNativeUnmarshalErrors(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := cfg.Native{}.Unmarshal([]byte(tt.in))
+			got, err := config.ParseNative([]byte(tt.in))
 			if err == nil || err.Error() != tt.want {
-				t.Errorf("Unmarshal(%q) = %v, %v\nwant %s", tt.in, got, err, tt.want)
+				t.Errorf("ParseNative(%q) = %v, %v\nwant %s", tt.in, got, err, tt.want)
 			}
 			var all cfg.Errors
 			if !errors.As(err, &all) {
@@ -108,98 +112,22 @@ func TestNativeUnmarshalErrors(t *testing.T) {
 	}
 }
 
-func TestNativeMarshal(t *testing.T) {
-	tree := map[string]any{
-		"web": map[string]any{
-			"mode": "tcp", "listen": 443, "max": uint64(1 << 63), "ratio": 0.5, "port": 8080.0,
-			"big": int64(-1), "on": true, "empty": "", "hash": "a # b", "start": "=x",
-			"spaced": " x", "inner": "a  b", "quote": `a"b`, "line": "a\nb", "nbsp": "a\u00a0b",
-		},
-		"gozd": map[string]any{"pidfile": "/run/größe.pid"},
-		"none": map[string]any{},
-	}
-	want := `[gozd]
-pidfile  /run/größe.pid
-
-[none]
-
-[web]
-big     -1
-empty   ""
-hash    "a # b"
-inner   a  b
-line    "a\nb"
-listen  443
-max     9223372036854775808
-mode    tcp
-nbsp    "a\u00a0b"
-on      true
-port    8080
-quote   "a\"b"
-ratio   0.5
-spaced  " x"
-start   "=x"
-`
-	got, err := cfg.Native{}.Marshal(tree)
-	if err != nil || string(got) != want {
-		t.Errorf("Marshal = %s, %v\nwant %s", got, err, want)
-	}
-}
-
-func TestNativeMarshalErrors(t *testing.T) {
-	tests := []struct {
-		name string
-		tree map[string]any
-		want string
-	}{
-		{"value outside a section", map[string]any{"a": "1"}, `cfg: "a" is outside any section`},
-		{"bad section", map[string]any{"a b": map[string]any{}}, `cfg: "a b" is not a name for a section: ` +
-			`it takes ASCII letters, digits, _, - and ., begins with a letter or digit, and has at most 64 bytes`},
-		{"bad key", web(map[string]any{"a b": "1"}), `cfg: [web]: "a b" is not a key`},
-		{"list", web(map[string]any{"a": []any{1}}), `cfg: [web]: a cannot be written: []interface {}{1}`},
-		{"nil", web(map[string]any{"a": nil}), `cfg: [web]: a cannot be written: <nil>`},
-		{"section in a section", web(map[string]any{"a": map[string]any{}}), `cfg: [web]: a cannot be written: map[string]interface {}{}`},
-		{"NUL", web(map[string]any{"a": "\x00"}), `cfg: [web]: a cannot be written: "\x00"`},
-		{"not UTF-8", web(map[string]any{"a": "\xff"}), `cfg: [web]: a cannot be written: "\xff"`},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			got, err := cfg.Native{}.Marshal(tt.tree)
-			if err == nil || err.Error() != tt.want {
-				t.Errorf("Marshal(%v) = %q, %v\nwant %s", tt.tree, got, err, tt.want)
-			}
-		})
-	}
-}
-
-// FuzzNative takes its input both for a file and for a value in one: what
-// Marshal writes, Unmarshal reads back the same.
+// FuzzNative takes its input both for a file and for a value in one: what Go quotes is read as it was.
 func FuzzNative(f *testing.F) {
 	for _, s := range []string{
 		"", "[web]\nmode tcp\nlisten = 443 # x\n", "\ufeff[a]\r\nk \"v;\"\r\n", "[a]\n[b]\nk =v", "k v\n[a", "[a]\nk \"\\u00ff\"",
-		" x", "=", "\"", "a #b", "a\rb", "\u2028", "\ufeff",
+		" x", "=", "\"", "a #b", "a\rb", "\u2028", "\ufeff", "\x00", "\xff",
 	} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		if tree, err := (cfg.Native{}).Unmarshal(data); err == nil {
-			roundTrip(t, tree)
+		_, _ = config.ParseNative(data)
+		got, err := config.ParseNative([]byte("[web]\nlog " + strconv.Quote(string(data)) + " # a value"))
+		if valid := utf8.Valid(data) && !bytes.Contains(data, []byte{0}); (err == nil) != valid {
+			t.Fatalf("ParseNative of the value %q: %v", data, err)
 		}
-		tree := web(map[string]any{"key": string(data)})
-		if _, err := (cfg.Native{}).Marshal(tree); err == nil {
-			roundTrip(t, tree)
+		if want := web(map[string]any{"log": string(data)}); err == nil && !reflect.DeepEqual(got, want) {
+			t.Errorf("ParseNative = %q, want %q", got, want)
 		}
 	})
-}
-
-func roundTrip(t *testing.T, tree map[string]any) {
-	t.Helper()
-	out, err := cfg.Native{}.Marshal(tree)
-	if err != nil {
-		t.Fatalf("Marshal(%v): %v", tree, err)
-	}
-	again, err := cfg.Native{}.Unmarshal(out)
-	if err != nil || !reflect.DeepEqual(tree, again) {
-		t.Fatalf("%v was written as\n%s\nand read back as %v, %v", tree, out, again, err)
-	}
 }

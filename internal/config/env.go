@@ -1,4 +1,4 @@
-package cfg
+package config
 
 import (
 	"fmt"
@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"github.com/knadh/koanf/providers/env/v2"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
 )
 
 // envPrefix is what all variables begin with that could be meant for us.
@@ -58,7 +60,7 @@ func (o *overrides) resolve(variable, value string) (string, any) {
 	if !slices.Contains(keysOf(section), key) && isServiceLink(rest, value) {
 		return "", nil
 	}
-	e := &Error{Variable: variable, Section: section, Key: key, Value: value}
+	e := &cfg.Error{Variable: variable, Section: section, Key: key, Value: value}
 	switch setBy, again := o.loader.variables[keyPath{section, key}]; {
 	case len(match) > 1:
 		e.Section = ""

@@ -1,4 +1,4 @@
-package cfg
+package config
 
 import (
 	"bytes"
@@ -6,23 +6,9 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
 )
-
-// Native is the koanf.Parser of the native format, which the package
-// documentation describes. Its zero value is ready, and safe for concurrent
-// use.
-type Native struct{}
-
-// Unmarshal reads a file into one map for each section, in which every value
-// is a string. It knows nothing of which keys there are. The error, if any, is
-// of type [Errors], without the name of the file.
-func (Native) Unmarshal(data []byte) (map[string]any, error) {
-	p := parseNative(data)
-	if err := p.errs.err(); err != nil {
-		return nil, err
-	}
-	return p.tree(), nil
-}
 
 // nativeSection is a section as it stands in the file.
 type nativeSection struct {
@@ -47,7 +33,7 @@ type nativeParser struct {
 	current  *nativeSection // nil before the first section
 	orphaned bool           // a key stood before it
 	line     int
-	errs     Errors
+	errs     cfg.Errors
 }
 
 func parseNative(data []byte) *nativeParser {
@@ -103,7 +89,7 @@ func (p *nativeParser) readHeader(rest string) {
 	case !validName(name):
 		p.fail("", name, badName(name))
 	case again:
-		p.errs = append(p.errs, &Error{Line: p.line, Section: name, Msg: fmt.Sprintf("section is already in line %d", first)})
+		p.errs = append(p.errs, &cfg.Error{Line: p.line, Section: name, Msg: fmt.Sprintf("section is already in line %d", first)})
 	default:
 		p.seen[name] = p.line
 		p.sections = append(p.sections, p.current)
@@ -148,7 +134,7 @@ func (p *nativeParser) orphan(key string) {
 // fail reports an error in the current line: about a key of the current
 // section, if key is not empty.
 func (p *nativeParser) fail(key, value, msg string) {
-	e := &Error{Line: p.line, Key: key, Value: value, Msg: msg}
+	e := &cfg.Error{Line: p.line, Key: key, Value: value, Msg: msg}
 	if p.current != nil && key != "" {
 		e.Section = p.current.name
 	}

@@ -1,29 +1,29 @@
-package cfg_test
+package config_test
 
 import (
 	"testing"
 	"time"
 
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/config"
 )
 
 // environ returns options with these variables and no others.
-func environ(variables ...string) cfg.Options {
-	return cfg.Options{Program: "app", Environ: append([]string{"HOME=/root", "GOZD_"}, variables...)}
+func environ(variables ...string) config.Options {
+	return config.Options{Program: "app", Environ: append([]string{"HOME=/root", "GOZD_"}, variables...)}
 }
 
 func TestEnvironment(t *testing.T) {
-	port := func(name string) func(*cfg.Config) any {
-		return func(c *cfg.Config) any {
+	port := func(name string) func(*config.Config) any {
+		return func(c *config.Config) any {
 			g, _ := c.Group(name)
 			return g.Listen.Address
 		}
 	}
-	pidfile := func(c *cfg.Config) any { return c.Daemon.PIDFile }
+	pidfile := func(c *config.Config) any { return c.Daemon.PIDFile }
 	tests := []struct {
 		name, data string
-		opts       cfg.Options
-		get        func(*cfg.Config) any
+		opts       config.Options
+		get        func(*config.Config) any
 		want       any
 	}{
 		{"value of a group", ok, environ("GOZD_OK_LISTEN=81"), port("ok"), ":81"},
@@ -36,21 +36,21 @@ func TestEnvironment(t *testing.T) {
 		{"value of the daemon, which the file has", ok + "[gozd]\npidfile /a", environ("GOZD_GOZD_PIDFILE=/b"), pidfile, "/b"},
 		{"value of the daemon, which it lacks", ok, environ("GOZD_GOZD_PIDFILE=/b"), pidfile, "/b"},
 		{"relative path", ok, environ("GOZD_GOZD_PIDFILE=b"), pidfile, "/etc/b"},
-		{"empty value undoes the env_file", ok + "[gozd]\nenv_file /a", environ("GOZD_GOZD_ENV_FILE="), func(c *cfg.Config) any { return c.Daemon.EnvFile }, ""},
-		{"empty value undoes the file's", ok + "[gozd]\nlog /a", environ("GOZD_GOZD_LOG="), func(c *cfg.Config) any { return c.Daemon.Log }, ""},
+		{"empty value undoes the env_file", ok + "[gozd]\nenv_file /a", environ("GOZD_GOZD_ENV_FILE="), func(c *config.Config) any { return c.Daemon.EnvFile }, ""},
+		{"empty value undoes the file's", ok + "[gozd]\nlog /a", environ("GOZD_GOZD_LOG="), func(c *config.Config) any { return c.Daemon.Log }, ""},
 		{"last of two with one name", ok, environ("GOZD_OK_LISTEN=81", "GOZD_OK_LISTEN=82"), port("ok"), ":82"},
 		{"bad value that is overridden", "[ok]\nmode http\nlisten nowhere", environ("GOZD_OK_LISTEN=81"), port("ok"), ":81"},
-		{"key of two words", ok, environ("GOZD_OK_DRAIN_TIMEOUT=1s"), func(c *cfg.Config) any { return c.Groups[0].DrainTimeout }, time.Second},
+		{"key of two words", ok, environ("GOZD_OK_DRAIN_TIMEOUT=1s"), func(c *config.Config) any { return c.Groups[0].DrainTimeout }, time.Second},
 		{"Kubernetes' service of the group's name", ok, environ("GOZD_OK_LISTEN=81", "GOZD_OK_SERVICE_HOST=10.0.0.1", "GOZD_OK_SERVICE_PORT=80",
 			"GOZD_OK_SERVICE_PORT_HTTP=80", "GOZD_OK_PORT=tcp://10.0.0.1:80", "GOZD_OK_PORT_80_TCP=tcp://10.0.0.1:80", "GOZD_OK_PORT_80_TCP_PROTO=tcp",
 			"GOZD_OK_PORT_80_TCP_PORT=80", "GOZD_OK_PORT_80_TCP_ADDR=10.0.0.1"), port("ok"), ":81"},
 		{"Kubernetes' service of a longer name", ok, environ("GOZD_OK_LISTEN=81", "GOZD_OK_BLUE_SERVICE_HOST=10.0.0.1", "GOZD_OK_BLUE_PORT=tcp://10.0.0.1:80",
 			"GOZD_OK_BLUE_PORT_53_UDP_ADDR=10.0.0.1"), port("ok"), ":81"},
-		{"number in a string", ok, environ("GOZD_GOZD_MAX_FILES=9"), func(c *cfg.Config) any { return c.Daemon.MaxFiles }, uint64(9)},
+		{"number in a string", ok, environ("GOZD_GOZD_MAX_FILES=9"), func(c *config.Config) any { return c.Daemon.MaxFiles }, uint64(9)},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			c, err := cfg.Parse("/etc/app.conf", []byte(tt.data), tt.opts)
+			c, err := config.Parse("/etc/app.conf", []byte(tt.data), tt.opts)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -63,12 +63,12 @@ func TestEnvironment(t *testing.T) {
 
 // An octal mode in quotes is a string in every format, and so is a variable.
 func TestEnvironmentOverridesOtherFormats(t *testing.T) {
-	c, err := cfg.Parse("app.yaml", []byte("a: {mode: tcp, listen: /a, socket_mode: 0660}"), environ("GOZD_A_SOCKET_MODE=0600"))
+	c, err := config.Parse("app.yaml", []byte("a: {mode: tcp, listen: /a, socket_mode: 0660}"), environ("GOZD_A_SOCKET_MODE=0600"))
 	if err != nil || c.Groups[0].SocketMode != 0o600 {
 		t.Errorf("Parse = %+v, %v, want socket_mode 0600", c, err)
 	}
-	c, err = cfg.Parse("app.yaml", []byte("a:"), environ("GOZD_A_MODE=tcp", "GOZD_A_LISTEN=1"))
-	if err != nil || c.Groups[0].Mode != cfg.TCP {
+	c, err = config.Parse("app.yaml", []byte("a:"), environ("GOZD_A_MODE=tcp", "GOZD_A_LISTEN=1"))
+	if err != nil || c.Groups[0].Mode != config.TCP {
 		t.Errorf("Parse = %+v, %v, want mode tcp", c, err)
 	}
 }
@@ -77,7 +77,7 @@ func TestEnvironmentOverridesOtherFormats(t *testing.T) {
 func TestEnvironmentOfOthersIsIgnored(t *testing.T) {
 	opts := environ("GOZD_WEB_LISTEN=nowhere", "GOZD_OK=1", "GOZD_OKAY_LISTEN=1", "GOZD=1", "GOZD_LISTEN=1",
 		"gozd_ok_listen=nowhere", "XGOZD_OK_LISTEN=nowhere", "GOZD_FOO", "GOZD_OK_LISTEN")
-	c, err := cfg.Parse("app.conf", []byte(ok), opts)
+	c, err := config.Parse("app.conf", []byte(ok), opts)
 	if err != nil || c.Groups[0].Listen.Address != ":80" {
 		t.Errorf("Parse = %+v, %v, want what the file says", c, err)
 	}
@@ -86,7 +86,7 @@ func TestEnvironmentOfOthersIsIgnored(t *testing.T) {
 // With groups a and a_socket, GOZD_A_SOCKET_MODE can be read in two ways.
 func TestEnvironmentLongestGroupWins(t *testing.T) {
 	const data = "[a]\nmode tcp\nlisten /a\n[a_socket]\nmode tcp\nlisten /b\n[a_stop]\nmode tcp\nlisten /c"
-	c, err := cfg.Parse("app.conf", []byte(data), environ(
+	c, err := config.Parse("app.conf", []byte(data), environ(
 		"GOZD_A_SOCKET_MODE=http",      // mode of [a_socket], not socket_mode of [a]
 		"GOZD_A_SOCKET_OWNER=www",      // only [a] has such a key
 		"GOZD_A_STOP_TIMEOUT=1s",       // the same
@@ -100,7 +100,7 @@ func TestEnvironmentLongestGroupWins(t *testing.T) {
 	if a.SocketMode != 0o660 || a.SocketOwner != "www" || a.StopTimeout != time.Second {
 		t.Errorf("[a] is %+v", a)
 	}
-	if socket.Mode != cfg.HTTP || socket.SocketMode != 0 || socket.SocketOwner != "" {
+	if socket.Mode != config.HTTP || socket.SocketMode != 0 || socket.SocketOwner != "" {
 		t.Errorf("[a_socket] is %+v", socket)
 	}
 	if stop.StopTimeout != 2*time.Second {
@@ -112,7 +112,7 @@ func TestEnvironmentErrors(t *testing.T) {
 	const twins = "[a.b]\nmode tcp\nlisten 1\n[A-b]\nmode tcp\nlisten 2"
 	tests := []struct {
 		name, data string
-		opts       cfg.Options
+		opts       config.Options
 		want       string
 	}{
 		{"unknown key of a group", ok, environ("GOZD_OK_LISTNE=81"), `$GOZD_OK_LISTNE: [ok]: unknown key "listne" (did you mean "listen"?)`},
@@ -133,7 +133,7 @@ func TestEnvironmentErrors(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			c, err := cfg.Parse("app.conf", []byte(tt.data), tt.opts)
+			c, err := config.Parse("app.conf", []byte(tt.data), tt.opts)
 			if err == nil || err.Error() != tt.want {
 				t.Errorf("Parse = %+v, %v\nwant %s", c, err, tt.want)
 			}
@@ -143,7 +143,7 @@ func TestEnvironmentErrors(t *testing.T) {
 
 // Groups whose names a variable cannot tell apart are fine without variables.
 func TestEnvironmentTwinsAreFineUntilNamed(t *testing.T) {
-	c, err := cfg.Parse("app.conf", []byte("[a.b]\nmode tcp\nlisten 1\n[a-b]\nmode tcp\nlisten 2"), environ())
+	c, err := config.Parse("app.conf", []byte("[a.b]\nmode tcp\nlisten 1\n[a-b]\nmode tcp\nlisten 2"), environ())
 	if err != nil || len(c.Groups) != 2 {
 		t.Errorf("Parse = %+v, %v, want two groups", c, err)
 	}
@@ -151,7 +151,7 @@ func TestEnvironmentTwinsAreFineUntilNamed(t *testing.T) {
 
 func TestEnvironmentOfTheProcess(t *testing.T) {
 	t.Setenv("GOZD_OK_LISTEN", "81")
-	c, err := cfg.Parse("app.conf", []byte(ok), cfg.Options{})
+	c, err := config.Parse("app.conf", []byte(ok), config.Options{})
 	if err != nil || c.Groups[0].Listen.Address != ":81" {
 		t.Errorf("Parse = %+v, %v, want listen of the environment", c, err)
 	}

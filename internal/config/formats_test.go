@@ -1,4 +1,4 @@
-package cfg_test
+package config_test
 
 import (
 	"path/filepath"
@@ -6,12 +6,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/knadh/koanf/parsers/yaml"
-
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
 	_ "bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg/json"
 	_ "bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg/toml"
 	_ "bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg/yaml"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/config"
 )
 
 // The same tree in every format: each key of both kinds of sections, with no
@@ -127,13 +125,13 @@ stop_timeout = "1m30s"
 }
 
 // formatsWant is what the files above say if they lie in dir.
-func formatsWant(dir, name string) *cfg.Config {
-	return &cfg.Config{
+func formatsWant(dir, name string) *config.Config {
+	return &config.Config{
 		File: filepath.Join(dir, name),
-		Daemon: cfg.Daemon{
+		Daemon: config.Daemon{
 			PIDFile:        filepath.Join(dir, "run/app.pid"),
 			Log:            "/var/log/app.log",
-			LogFormat:      cfg.LogJSON,
+			LogFormat:      config.LogJSON,
 			EnvFile:        filepath.Join(dir, "app.env"),
 			User:           "app",
 			Group:          "1000",
@@ -142,21 +140,21 @@ func formatsWant(dir, name string) *cfg.Config {
 			UpgradeTimeout: 30 * time.Second,
 			Probation:      5 * time.Second,
 			MaxGenerations: 4,
-			Supervise:      cfg.SuperviseYes,
+			Supervise:      config.SuperviseYes,
 			FDStore:        true,
 		},
-		Groups: []cfg.Group{{
+		Groups: []config.Group{{
 			Name:         "app.socket",
-			Mode:         cfg.FCGI,
-			Listen:       cfg.Address{Network: "unix", Address: filepath.Join(dir, "run/app.sock")},
+			Mode:         config.FCGI,
+			Listen:       config.Address{Network: "unix", Address: filepath.Join(dir, "run/app.sock")},
 			SocketMode:   0o600,
 			SocketOwner:  "www:www",
 			DrainTimeout: 0,
 			StopTimeout:  90 * time.Second,
 		}, {
 			Name:         "web-1",
-			Mode:         cfg.HTTPS,
-			Listen:       cfg.Address{Network: "tcp", Address: ":443"},
+			Mode:         config.HTTPS,
+			Listen:       config.Address{Network: "tcp", Address: ":443"},
 			Key:          filepath.Join(dir, "key.pem"),
 			Cert:         "/etc/app/cert.pem",
 			SocketMode:   0o660,
@@ -175,7 +173,7 @@ func TestFormatsHoldTheSameTree(t *testing.T) {
 			if name == "app.conf" {
 				want.Groups[0].Line, want.Groups[1].Line = 17, 25
 			}
-			got, err := cfg.Parse(filepath.Join(dir, name), []byte(data), noEnviron)
+			got, err := config.Parse(filepath.Join(dir, name), []byte(data), noEnviron)
 			if err != nil || !reflect.DeepEqual(got, want) {
 				t.Errorf("Parse = %+v, %v\nwant    %+v", got, err, want)
 			}
@@ -197,34 +195,10 @@ func TestFormatGoesByExtension(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.file, func(t *testing.T) {
-			got, err := cfg.Parse(tt.file, []byte(formats[tt.like]), noEnviron)
+			got, err := config.Parse(tt.file, []byte(formats[tt.like]), noEnviron)
 			if err != nil || len(got.Groups) != 2 {
 				t.Errorf("Parse(%q) does not take the format of %s: %v", tt.file, tt.like, err)
 			}
 		})
-	}
-}
-
-// What the package writes in its own format, it reads as it would have read
-// the original.
-func TestMarshalOfAnotherFormatIsTheSameConfiguration(t *testing.T) {
-	tree, err := yaml.Parser().Unmarshal([]byte(formats["app.yaml"]))
-	if err != nil {
-		t.Fatal(err)
-	}
-	native, err := cfg.Native{}.Marshal(tree)
-	if err != nil {
-		t.Fatal(err)
-	}
-	got, err := cfg.Parse("/etc/app/app.conf", native, noEnviron)
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := formatsWant("/etc/app", "app.conf")
-	for i := range got.Groups {
-		got.Groups[i].Line = 0
-	}
-	if !reflect.DeepEqual(got, want) {
-		t.Errorf("Parse = %+v\nwant    %+v", got, want)
 	}
 }

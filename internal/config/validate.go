@@ -1,4 +1,4 @@
-package cfg
+package config
 
 import (
 	"fmt"
@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
 )
 
 // config checks the tree and makes a Config of it.
@@ -26,7 +28,7 @@ func (l *loader) config(tree map[string]any, opts Options) *Config {
 	l.checkConflicts(c.Groups)
 	l.checkSockets(tree, opts)
 	if len(c.Groups) == 0 && len(l.errs) == 0 {
-		l.fail(&Error{Msg: "no group: the daemon would listen nowhere"})
+		l.fail(&cfg.Error{Msg: "no group: the daemon would listen nowhere"})
 	}
 	return c
 }
@@ -47,7 +49,7 @@ func (l *loader) sectionNames(tree map[string]any) []string {
 func (l *loader) table(name string, v any) (map[string]any, bool) {
 	raw, table := v.(map[string]any)
 	_, excused := l.excused[keyPath{name, ""}]
-	e := &Error{Line: l.lines[keyPath{name, ""}], Section: name}
+	e := &cfg.Error{Line: l.lines[keyPath{name, ""}], Section: name}
 	switch {
 	case v != nil && !table:
 		e.Section, e.Key = "", name
@@ -72,7 +74,7 @@ func (l *loader) checkSockets(tree map[string]any, opts Options) {
 		if _, ok := tree[name]; ok && name != daemonSection {
 			continue
 		}
-		l.fail(&Error{Msg: fmt.Sprintf("systemd passes a socket named %q on %s, and there is no such group: FileDescriptorName= in the socket unit is to be the name of one", name, opts.Sockets[name])})
+		l.fail(&cfg.Error{Msg: fmt.Sprintf("systemd passes a socket named %q on %s, and there is no such group: FileDescriptorName= in the socket unit is to be the name of one", name, opts.Sockets[name])})
 	}
 }
 

@@ -1,9 +1,11 @@
-package cfg
+package config
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -11,6 +13,7 @@ import (
 	"github.com/knadh/koanf/maps"
 	"github.com/knadh/koanf/v2"
 
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/format"
 )
 
@@ -27,7 +30,7 @@ const delim = "\x00"
 //
 // If the file cannot be read, the error names it and wraps the cause, so that
 // errors.Is(err, fs.ErrNotExist) works. If what it says is wrong, the error is
-// of type [Errors]. The file is all that Load reads: it looks for no PEM file,
+// of type [cfg.Errors]. The file is all that Load reads: it looks for no PEM file,
 // host or user, and creates nothing.
 func Load(file string, opts Options) (*Config, error) {
 	data, err := readFile(file)
@@ -68,10 +71,10 @@ func Parse(file string, data []byte, opts Options) (*Config, error) {
 	l := newLoader(file, dir)
 	tree := l.load(data, opts.Environ)
 	if tree == nil {
-		return nil, l.errs.err()
+		return nil, asError(l.errs)
 	}
 	c := l.config(tree, opts)
-	if err := l.errs.err(); err != nil {
+	if err := asError(l.errs); err != nil {
 		return nil, err
 	}
 	return c, nil
@@ -88,7 +91,7 @@ type loader struct {
 	lines     map[keyPath]int      // by section and by key
 	variables map[keyPath]string   // values that the environment has overridden
 	excused   map[keyPath]struct{} // missing from the tree, for a reason that errs gives
-	errs      Errors
+	errs      cfg.Errors
 }
 
 func newLoader(file, dir string) *loader {
@@ -105,7 +108,7 @@ func newLoader(file, dir string) *loader {
 // errors that leave nothing to check.
 func (l *loader) load(data []byte, environ []string) map[string]any {
 	if len(data) > MaxSize {
-		l.fail(&Error{Msg: fmt.Sprintf("file is larger than %d bytes", MaxSize)})
+		l.fail(&cfg.Error{Msg: fmt.Sprintf("file is larger than %d bytes", MaxSize)})
 		return nil
 	}
 	tree, ok := l.parse(data)
@@ -117,7 +120,7 @@ func (l *loader) load(data []byte, environ []string) map[string]any {
 	}
 	if anyOverride(environ) {
 		if err := l.override(tree, environ); err != nil {
-			l.fail(&Error{Msg: err.Error()})
+			l.fail(&cfg.Error{Msg: err.Error()})
 			return nil
 		}
 	}
@@ -141,17 +144,37 @@ func (l *loader) parse(data []byte) (tree map[string]any, ok bool) {
 	case name == "":
 		return l.native(data), true
 	case parse == nil:
-		l.fail(&Error{Msg: format.Missing(name)})
+		l.fail(&cfg.Error{Msg: format.Missing(name)})
 		return nil, false
 	}
 	tree, mistakes := parse(data)
 	for _, m := range mistakes {
-		l.fail(&Error{Line: m.Line, Section: m.Section, Key: m.Key, Msg: m.Msg})
+		l.fail(&cfg.Error{Line: m.Line, Section: m.Section, Key: m.Key, Msg: m.Msg})
 	}
 	return tree, tree != nil || mistakes == nil
 }
 
-func (l *loader) fail(e *Error) {
+// asError puts the errors in the order of the file. Those without a line come after it, and those of variables last. It
+// returns nil, not a cfg.Errors of length 0, if there is none.
+func asError(errs cfg.Errors) error {
+	if len(errs) == 0 {
+		return nil
+	}
+	slices.SortStableFunc(errs, func(a, b *cfg.Error) int { return cmp.Compare(rank(a), rank(b)) })
+	return errs
+}
+
+func rank(e *cfg.Error) int {
+	switch {
+	case e.Variable != "":
+		return math.MaxInt
+	case e.Line == 0:
+		return math.MaxInt - 1
+	}
+	return e.Line
+}
+
+func (l *loader) fail(e *cfg.Error) {
 	e.File = l.file
 	l.errs = append(l.errs, e)
 }

@@ -1,4 +1,4 @@
-package cfg_test
+package config_test
 
 import (
 	"errors"
@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/config"
 )
 
 // "-s stop -c /path/app.conf" has to find the PID file from any directory.
@@ -20,12 +20,12 @@ func TestRelativePathsDoNotDependOnTheWorkingDirectory(t *testing.T) {
 	}
 	file := writeFile(t, dir, "app.conf", formats["app.conf"])
 	t.Chdir(dir)
-	near, err := cfg.Load("app.conf", noEnviron)
+	near, err := config.Load("app.conf", noEnviron)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Chdir(os.TempDir())
-	far, err := cfg.Load(file, noEnviron)
+	far, err := config.Load(file, noEnviron)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,7 +48,7 @@ func writeFile(t *testing.T, dir, name, data string) string {
 
 func TestLoadMissingFile(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "app.conf")
-	c, err := cfg.Load(file, noEnviron)
+	c, err := config.Load(file, noEnviron)
 	if c != nil || !errors.Is(err, fs.ErrNotExist) {
 		t.Fatalf("Load = %v, %v, want an error that is fs.ErrNotExist", c, err)
 	}
@@ -59,7 +59,7 @@ func TestLoadMissingFile(t *testing.T) {
 
 func TestLoadDirectory(t *testing.T) {
 	dir := t.TempDir()
-	_, err := cfg.Load(dir, noEnviron)
+	_, err := config.Load(dir, noEnviron)
 	if want := "configuration: read " + dir + ": is a directory"; err == nil || err.Error() != want {
 		t.Errorf("Load = %v\nwant %s", err, want)
 	}
@@ -67,13 +67,13 @@ func TestLoadDirectory(t *testing.T) {
 
 func TestFileSizeIsBounded(t *testing.T) {
 	const data = "[web]\nmode http\nlisten 80\n"
-	full := data + strings.Repeat("#", cfg.MaxSize-len(data))
+	full := data + strings.Repeat("#", config.MaxSize-len(data))
 	file := writeFile(t, t.TempDir(), "app.conf", full)
-	if _, err := cfg.Load(file, noEnviron); err != nil {
+	if _, err := config.Load(file, noEnviron); err != nil {
 		t.Errorf("file of %d bytes: %v", len(full), err)
 	}
 	writeFile(t, filepath.Dir(file), "app.conf", full+"#")
-	_, err := cfg.Load(file, noEnviron)
+	_, err := config.Load(file, noEnviron)
 	if want := file + ": file is larger than 1048576 bytes"; err == nil || err.Error() != want {
 		t.Errorf("Load = %v\nwant %s", err, want)
 	}

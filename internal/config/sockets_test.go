@@ -1,21 +1,21 @@
-package cfg_test
+package config_test
 
 import (
 	"fmt"
 	"testing"
 
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/config"
 )
 
 // Sockets that the process is started with are the groups', and the file may say so.
 func TestSockets(t *testing.T) {
-	tcp := func(addr string) map[string]cfg.Address {
-		return map[string]cfg.Address{"web": {Network: "tcp", Address: addr}}
+	tcp := func(addr string) map[string]config.Address {
+		return map[string]config.Address{"web": {Network: "tcp", Address: addr}}
 	}
-	unix := map[string]cfg.Address{"web": {Network: "unix", Address: "/run/x.sock"}}
+	unix := map[string]config.Address{"web": {Network: "unix", Address: "/run/x.sock"}}
 	for _, tt := range []struct {
 		name, listen string
-		sockets      map[string]cfg.Address
+		sockets      map[string]config.Address
 		want         string // the address, or the error
 	}{
 		{"no listen", "", tcp("[::]:80"), "[::]:80"},
@@ -33,13 +33,13 @@ func TestSockets(t *testing.T) {
 		{"another path", "listen /run/y.sock", unix, "app.conf:3: [web]: listen /run/y.sock: systemd passes a socket on /run/x.sock for this group"},
 		{
 			"no such group", "listen 80",
-			map[string]cfg.Address{"wbe": {Network: "tcp", Address: "[::]:80"}},
+			map[string]config.Address{"wbe": {Network: "tcp", Address: "[::]:80"}},
 			`app.conf: systemd passes a socket named "wbe" on [::]:80, and there is no such group: FileDescriptorName= in the socket unit is to be the name of one`,
 		},
 		{"neither", "", nil, "app.conf:1: [web]: listen is missing"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			conf, err := cfg.Parse("app.conf", []byte("[web]\nmode http\n"+tt.listen+"\n"), cfg.Options{Environ: []string{}, Sockets: tt.sockets})
+			conf, err := config.Parse("app.conf", []byte("[web]\nmode http\n"+tt.listen+"\n"), config.Options{Environ: []string{}, Sockets: tt.sockets})
 			got := fmt.Sprint(err)
 			if err == nil {
 				got = conf.Groups[0].Listen.Address
@@ -53,11 +53,11 @@ func TestSockets(t *testing.T) {
 
 // Who only looks at a configuration cannot know which sockets systemd would pass.
 func TestAnySocket(t *testing.T) {
-	conf, err := cfg.Parse("app.conf", []byte("[web]\nmode http\n[api]\nmode http\nlisten 80\n"), cfg.Options{Environ: []string{}, AnySocket: true})
+	conf, err := config.Parse("app.conf", []byte("[web]\nmode http\n[api]\nmode http\nlisten 80\n"), config.Options{Environ: []string{}, AnySocket: true})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if a := conf.Groups[0].Listen; a != (cfg.Address{}) {
+	if a := conf.Groups[0].Listen; a != (config.Address{}) {
 		t.Errorf("[web] listens on %v", a)
 	}
 	if a := conf.Groups[1].Listen.Address; a != ":80" {

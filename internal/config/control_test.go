@@ -1,4 +1,4 @@
-package cfg_test
+package config_test
 
 import (
 	"fmt"
@@ -6,20 +6,20 @@ import (
 	"strings"
 	"testing"
 
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/config"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/protocol"
 )
 
 // TestPIDFileLeavesRoomForControlSockets measures with the longest name that one can have.
 func TestPIDFileLeavesRoomForControlSockets(t *testing.T) {
 	const maxPID = 4194304 // of Linux; elsewhere it is lower
-	limit := cfg.MaxSocketPath(runtime.GOOS)
+	limit := config.MaxSocketPath(runtime.GOOS)
 	longest := "/" + strings.Repeat("x", limit-len(protocol.SocketPath("/", maxPID)))
 	if got := len(protocol.SocketPath(longest, maxPID)); got != limit {
 		t.Fatalf("the path has %d bytes, want %d", got, limit)
 	}
 	parse := func(pidfile string) error {
-		_, err := cfg.Parse("app.conf", []byte("[gozd]\npidfile "+pidfile+"\n"+ok), cfg.Options{})
+		_, err := config.Parse("app.conf", []byte("[gozd]\npidfile "+pidfile+"\n"+ok), config.Options{})
 		return err
 	}
 	if err := parse(longest); err != nil {

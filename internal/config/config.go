@@ -1,4 +1,4 @@
-package cfg
+package config
 
 import (
 	"io/fs"
@@ -37,12 +37,12 @@ const (
 
 // Defaults of what a configuration leaves out.
 const (
-	DefaultSocketMode     fs.FileMode = 0o660
-	DefaultUmask          fs.FileMode = 0o027
-	DefaultDrainTimeout               = 15 * time.Minute
-	DefaultStopTimeout                = 10 * time.Second
-	DefaultUpgradeTimeout             = time.Minute
-	DefaultMaxGenerations             = 16
+	defaultSocketMode     fs.FileMode = 0o660
+	defaultUmask          fs.FileMode = 0o027
+	defaultDrainTimeout               = 15 * time.Minute
+	defaultStopTimeout                = 10 * time.Second
+	defaultUpgradeTimeout             = time.Minute
+	defaultMaxGenerations             = 16
 )
 
 // Group is one section of the configuration that listens somewhere.

@@ -1,6 +1,6 @@
 //go:build unix
 
-package cfg
+package config
 
 import "syscall"
 

@@ -1,5 +1,5 @@
 //go:build !unix
 
-package cfg
+package config
 
 const atOnce = 0

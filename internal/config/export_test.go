@@ -1,4 +1,4 @@
-package cfg
+package config
 
 // RuntimeDir lets tests be another user on another system.
 func RuntimeDir(goos string, euid int, environ []string, program string) string {
@@ -13,3 +13,12 @@ var (
 
 // Conflicts reports whether the two addresses exclude each other.
 func Conflicts(a, b Address) bool { return a.conflicts(b) }
+
+// ParseNative reads the native format, without a look at which keys there are.
+func ParseNative(data []byte) (map[string]any, error) {
+	p := parseNative(data)
+	if err := asError(p.errs); err != nil {
+		return nil, err
+	}
+	return p.tree(), nil
+}

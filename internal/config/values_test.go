@@ -1,4 +1,4 @@
-package cfg_test
+package config_test
 
 import (
 	"io/fs"
@@ -6,28 +6,28 @@ import (
 	"testing"
 	"time"
 
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/config"
 )
 
 func TestDefaults(t *testing.T) {
-	got, err := cfg.Parse("/etc/app.conf", []byte("[web]\nmode http\nlisten 80"), noEnviron)
+	got, err := config.Parse("/etc/app.conf", []byte("[web]\nmode http\nlisten 80"), noEnviron)
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := &cfg.Config{
+	want := &config.Config{
 		File: "/etc/app.conf",
-		Daemon: cfg.Daemon{
+		Daemon: config.Daemon{
 			PIDFile:        got.Daemon.PIDFile, // has a test of its own
-			LogFormat:      cfg.LogText,
+			LogFormat:      config.LogText,
 			Umask:          0o027,
 			UpgradeTimeout: time.Minute,
 			MaxGenerations: 16,
-			Supervise:      cfg.SuperviseAuto,
+			Supervise:      config.SuperviseAuto,
 		},
-		Groups: []cfg.Group{{
+		Groups: []config.Group{{
 			Name:         "web",
-			Mode:         cfg.HTTP,
-			Listen:       cfg.Address{Network: "tcp", Address: ":80"},
+			Mode:         config.HTTP,
+			Listen:       config.Address{Network: "tcp", Address: ":80"},
 			SocketMode:   0o660,
 			DrainTimeout: 15 * time.Minute,
 			StopTimeout:  10 * time.Second,
@@ -41,7 +41,7 @@ func TestDefaults(t *testing.T) {
 
 func TestNativeKeepsTheOrderOfTheFile(t *testing.T) {
 	const data = "[z]\nmode tcp\nlisten 1\n[gozd]\nuser x\n[a]\nmode tcp\nlisten 2\n[m]\nmode tcp\nlisten 3"
-	got, err := cfg.Parse("app.conf", []byte(data), noEnviron)
+	got, err := config.Parse("app.conf", []byte(data), noEnviron)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,7 +55,7 @@ func TestNativeKeepsTheOrderOfTheFile(t *testing.T) {
 }
 
 func TestConfigGroup(t *testing.T) {
-	c, err := cfg.Parse("app.conf", []byte("[a]\nmode tcp\nlisten 1\n[b]\nmode tcp\nlisten 2"), noEnviron)
+	c, err := config.Parse("app.conf", []byte("[a]\nmode tcp\nlisten 1\n[b]\nmode tcp\nlisten 2"), noEnviron)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,29 +72,29 @@ func TestConfigGroup(t *testing.T) {
 func TestValues(t *testing.T) {
 	tests := []struct {
 		name, key, value string
-		get              func(*cfg.Config) any
+		get              func(*config.Config) any
 		want             any
 	}{
-		{"supervise true", "supervise", "true", supervise, cfg.SuperviseYes},
-		{"supervise false", "supervise", "false", supervise, cfg.SuperviseNo},
-		{"supervise no", "supervise", "no", supervise, cfg.SuperviseNo},
-		{"supervise auto", "supervise", "auto", supervise, cfg.SuperviseAuto},
+		{"supervise true", "supervise", "true", supervise, config.SuperviseYes},
+		{"supervise false", "supervise", "false", supervise, config.SuperviseNo},
+		{"supervise no", "supervise", "no", supervise, config.SuperviseNo},
+		{"supervise auto", "supervise", "auto", supervise, config.SuperviseAuto},
 		{"fdstore yes", "fdstore", "yes", fdstore, true},
 		{"fdstore no", "fdstore", "no", fdstore, false},
 		{"fdstore false", "fdstore", "false", fdstore, false},
-		{"no probation", "probation", "0s", func(c *cfg.Config) any { return c.Daemon.Probation }, time.Duration(0)},
-		{"fraction", "probation", "1.5h", func(c *cfg.Config) any { return c.Daemon.Probation }, 90 * time.Minute},
-		{"fewest generations", "max_generations", "2", func(c *cfg.Config) any { return c.Daemon.MaxGenerations }, 2},
-		{"fewest files", "max_files", "1", func(c *cfg.Config) any { return c.Daemon.MaxFiles }, uint64(1)},
-		{"empty log", "log", `""`, func(c *cfg.Config) any { return c.Daemon.Log }, ""},
-		{"empty env_file", "env_file", `""`, func(c *cfg.Config) any { return c.Daemon.EnvFile }, ""},
-		{"env_file elsewhere", "env_file", "/run/app.env", func(c *cfg.Config) any { return c.Daemon.EnvFile }, "/run/app.env"},
-		{"log in the directory above", "log", "../app.log", func(c *cfg.Config) any { return c.Daemon.Log }, "/etc/app.log"},
+		{"no probation", "probation", "0s", func(c *config.Config) any { return c.Daemon.Probation }, time.Duration(0)},
+		{"fraction", "probation", "1.5h", func(c *config.Config) any { return c.Daemon.Probation }, 90 * time.Minute},
+		{"fewest generations", "max_generations", "2", func(c *config.Config) any { return c.Daemon.MaxGenerations }, 2},
+		{"fewest files", "max_files", "1", func(c *config.Config) any { return c.Daemon.MaxFiles }, uint64(1)},
+		{"empty log", "log", `""`, func(c *config.Config) any { return c.Daemon.Log }, ""},
+		{"empty env_file", "env_file", `""`, func(c *config.Config) any { return c.Daemon.EnvFile }, ""},
+		{"env_file elsewhere", "env_file", "/run/app.env", func(c *config.Config) any { return c.Daemon.EnvFile }, "/run/app.env"},
+		{"log in the directory above", "log", "../app.log", func(c *config.Config) any { return c.Daemon.Log }, "/etc/app.log"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			data := "[web]\nmode http\nlisten 80\n[gozd]\n" + tt.key + " " + tt.value
-			c, err := cfg.Parse("/etc/app/app.conf", []byte(data), noEnviron)
+			c, err := config.Parse("/etc/app/app.conf", []byte(data), noEnviron)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -105,9 +105,9 @@ func TestValues(t *testing.T) {
 	}
 }
 
-func supervise(c *cfg.Config) any { return c.Daemon.Supervise }
+func supervise(c *config.Config) any { return c.Daemon.Supervise }
 
-func fdstore(c *cfg.Config) any { return c.Daemon.FDStore }
+func fdstore(c *config.Config) any { return c.Daemon.FDStore }
 
 func TestSocketOptions(t *testing.T) {
 	tests := []struct {
@@ -121,7 +121,7 @@ func TestSocketOptions(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			data := "[app]\nmode fcgi\nlisten /run/a\nsocket_mode " + tt.mode + "\nsocket_owner " + tt.owner
-			c, err := cfg.Parse("app.conf", []byte(data), noEnviron)
+			c, err := config.Parse("app.conf", []byte(data), noEnviron)
 			if err != nil {
 				t.Fatal(err)
 			}

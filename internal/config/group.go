@@ -1,4 +1,4 @@
-package cfg
+package config
 
 import (
 	"io/fs"
@@ -13,9 +13,9 @@ func readGroup(s *section, opts Options) Group {
 	g := Group{
 		Name:         s.name,
 		Line:         s.lines[keyPath{s.name, ""}],
-		SocketMode:   DefaultSocketMode,
-		DrainTimeout: s.duration("drain_timeout", DefaultDrainTimeout, 0),
-		StopTimeout:  s.duration("stop_timeout", DefaultStopTimeout, 0),
+		SocketMode:   defaultSocketMode,
+		DrainTimeout: s.duration("drain_timeout", defaultDrainTimeout, 0),
+		StopTimeout:  s.duration("stop_timeout", defaultStopTimeout, 0),
 	}
 	s.require("mode", "")
 	given, isGiven := opts.Sockets[s.name]

@@ -1,14 +1,17 @@
-package cfg
+package config
 
 import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
 )
 
 // section hands out the values of one section by type. What is wrong with a
@@ -64,13 +67,30 @@ func single(key string, v any) (value, problem string) {
 	return value, ""
 }
 
+// scalar returns v as it would be written in a native file, and whether v is a
+// single value at all.
+func scalar(v any) (string, bool) {
+	switch v := v.(type) {
+	case string:
+		return v, true
+	case bool, int, int64, uint64:
+		return fmt.Sprint(v), true
+	case float64:
+		if v == math.Trunc(v) { // JSON has no other numbers: 443 must not become 4.43e+02
+			return strconv.FormatFloat(v, 'f', -1, 64), true
+		}
+		return strconv.FormatFloat(v, 'g', -1, 64), true
+	}
+	return "", false
+}
+
 // fail reports an error in the value of key, or in the section as a whole if
 // key is empty or absent.
 func (s *section) fail(key, value, format string, args ...any) {
 	s.loader.fail(s.newError(key, value, format, args...))
 }
 
-func (s *section) newError(key, value, format string, args ...any) *Error {
+func (s *section) newError(key, value, format string, args ...any) *cfg.Error {
 	line, ok := s.lines[keyPath{s.name, key}]
 	if !ok {
 		line = s.lines[keyPath{s.name, ""}]
@@ -79,7 +99,7 @@ func (s *section) newError(key, value, format string, args ...any) *Error {
 	if variable != "" {
 		line = 0
 	}
-	return &Error{
+	return &cfg.Error{
 		Line:     line,
 		Variable: variable,
 		Section:  s.name,

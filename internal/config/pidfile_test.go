@@ -1,4 +1,4 @@
-package cfg_test
+package config_test
 
 import (
 	"os"
@@ -7,7 +7,7 @@ import (
 	"strings"
 	"testing"
 
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/config"
 )
 
 func TestRuntimeDir(t *testing.T) {
@@ -33,7 +33,7 @@ func TestRuntimeDir(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			if got := cfg.RuntimeDir(tt.goos, tt.euid, tt.environ, "app"); got != tt.want {
+			if got := config.RuntimeDir(tt.goos, tt.euid, tt.environ, "app"); got != tt.want {
 				t.Errorf("RuntimeDir = %q, want %q", got, tt.want)
 			}
 		})
@@ -41,7 +41,7 @@ func TestRuntimeDir(t *testing.T) {
 }
 
 func TestRuntimeDirOnWindows(t *testing.T) {
-	got := cfg.RuntimeDir("windows", -1, nil, "app")
+	got := config.RuntimeDir("windows", -1, nil, "app")
 	if want := filepath.Join(os.TempDir(), "app--1"); got != want {
 		t.Errorf("RuntimeDir = %q, want %q", got, want)
 	}
@@ -58,11 +58,11 @@ func TestDefaultPIDFile(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			c, err := cfg.Parse("app.conf", []byte(ok), cfg.Options{Program: tt.program, Environ: environ})
+			c, err := config.Parse("app.conf", []byte(ok), config.Options{Program: tt.program, Environ: environ})
 			if err != nil {
 				t.Fatal(err)
 			}
-			dir := cfg.RuntimeDir(runtime.GOOS, os.Geteuid(), environ, tt.want)
+			dir := config.RuntimeDir(runtime.GOOS, os.Geteuid(), environ, tt.want)
 			if want := filepath.Join(dir, tt.want+".pid"); c.Daemon.PIDFile != want {
 				t.Errorf("PIDFile = %q, want %q", c.Daemon.PIDFile, want)
 			}
@@ -88,8 +88,8 @@ func TestDefaultPIDFileOfAUser(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			opts := cfg.Options{Program: "app", Environ: []string{"XDG_RUNTIME_DIR=/run/user/1000"}}
-			c, err := cfg.Parse("app.conf", []byte(ok+"[gozd]\n"+tt.lines), opts)
+			opts := config.Options{Program: "app", Environ: []string{"XDG_RUNTIME_DIR=/run/user/1000"}}
+			c, err := config.Parse("app.conf", []byte(ok+"[gozd]\n"+tt.lines), opts)
 			if err != nil {
 				t.Fatal(err)
 			}

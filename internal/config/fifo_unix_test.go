@@ -1,6 +1,6 @@
 //go:build unix
 
-package cfg_test
+package config_test
 
 import (
 	"path/filepath"
@@ -8,7 +8,7 @@ import (
 	"syscall"
 	"testing"
 
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/config"
 )
 
 // Whoever may write in the directory of the configuration must not be able to block a start.
@@ -17,7 +17,7 @@ func TestFIFOIsNoConfiguration(t *testing.T) {
 	if err := syscall.Mkfifo(path, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := cfg.Load(path, cfg.Options{}); err == nil || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "not a regular file") {
+	if _, err := config.Load(path, config.Options{}); err == nil || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), "not a regular file") {
 		t.Errorf("Load = %v, want that it is no regular file", err)
 	}
 }
