@@ -24,8 +24,9 @@ var mayImport = map[string][]string{
 	},
 	"internal/engine": {
 		"internal/config", "internal/groups", "internal/listener",
-		"internal/check", "internal/control/client", "internal/control/protocol", "internal/control/server", "internal/early", "internal/envfile", "internal/fault", "internal/handover", "internal/logging", "internal/peers", "internal/process", "internal/report", "internal/runfiles", "internal/socket", "internal/supervise", "internal/upgrade",
+		"internal/check", "internal/control/client", "internal/control/protocol", "internal/control/server", "internal/early", "internal/envfile", "internal/fault", "internal/handover", "internal/host", "internal/logging", "internal/peers", "internal/process", "internal/report", "internal/runfiles", "internal/socket", "internal/supervise", "internal/upgrade",
 	},
+	"internal/host":       {"internal/check", "internal/config", "internal/process"},
 	"internal/peers":      {"internal/process"},
 	"internal/groups":     {"internal/activation", "internal/check", "internal/config", "internal/handover", "internal/listener", "internal/socket", "internal/supervise", "internal/tickets", "internal/upgrade"},
 	"internal/logging":    {"internal/config", "internal/printable"},

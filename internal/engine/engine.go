@@ -53,7 +53,8 @@ type Engine struct {
 	attempts attempts
 	signals  signals
 	logfile  logfile
-	deadline *time.Timer // for becoming ready; nil before
+	deadline *time.Timer     // for becoming ready; nil before
+	undo     []func(*Engine) // what the start has done; see abandon
 }
 
 // made says that this process has made a Daemon. A second one would have the first one's descriptors and signals, and a

@@ -61,49 +61,106 @@ func (e *Engine) accepting() {
 	}
 }
 
-// becomeReady makes this process the one that serves. The PID file names it
-// before anyone is told; then the previous generation is told, and stops
-// accepting while this one begins; the state file is last, and says that all of it
-// is done.
+// readySteps make this process the one that serves, in their order. The parent is told when nothing can fail any more; what follows is said,
+// and tried again where that helps.
+var readySteps = []step[*Engine]{
+	{
+		name: "write the PID file", stage: upgrade.StageReady,
+		why: "it names this process before anybody is told",
+		do: func(e *Engine) error {
+			fault.At(fault.BeforeReady)
+			return e.files.WritePID()
+		},
+	},
+	{
+		name: "take connections from older generations",
+		do:   (*Engine).receiveConnections,
+	},
+	{
+		name: "let clients connect to new sockets", stage: upgrade.StageReady,
+		why: "the last that can fail: those in their queues would be reset",
+		do: func(e *Engine) error {
+			fault.At(fault.PIDWritten)
+			return e.groups.Listen()
+		},
+	},
+	{
+		name: "tell the supervisor",
+		why:  "signals to the parent would come too late from now on",
+		do: func(e *Engine) error {
+			e.super.notify(supervise.Event{Kind: supervise.Serving})
+			return nil
+		},
+	},
+	{
+		name: "tell the parent",
+		why:  "it stops to accept, and waits no longer",
+		do: func(e *Engine) error {
+			e.up.Ready()
+			fault.At(fault.TookOver)
+			return nil
+		},
+	},
+	{
+		name: "accept",
+		do:   func(e *Engine) error { e.openGate(); return nil },
+	},
+	{
+		name: "write the state file",
+		why:  "whoever reads it finds a generation that serves, and all of its files",
+		do:   (*Engine).writeFirstState,
+	},
+	{
+		name: "reopen the log, if it was moved meanwhile",
+		why:  "whoever moves it from now on asks this process",
+		do:   func(e *Engine) error { e.followLog(); return nil },
+	},
+	{
+		name: "say so to whoever has started this process",
+		why:  "everything that it may ask for is there",
+		do:   func(e *Engine) error { e.report.Ready(e.up.Kept()); return nil },
+	},
+	{
+		name: "let go of what the parent had, and this generation has not",
+		do:   (*Engine).tidyAfterParent,
+	},
+	{
+		name: "watch",
+		do: func(e *Engine) error {
+			e.watchParent()
+			go e.keepAlive()
+			e.warnOfIgnored()
+			e.log.Info("serving", "binary", e.binary, "groups", strings.Join(e.groups.Names(), " "))
+			return nil
+		},
+	},
+}
+
+// becomeReady makes this process the one that serves. It does nothing when called again.
 func (e *Engine) becomeReady() error {
 	if !e.life.beginServing(e.up.Manifest().History.Asked) {
 		return nil
 	}
 	e.deadline.Stop()
 	defer close(e.settled) // a stop that comes meanwhile removes these files after they are written
-	fault.At(fault.BeforeReady)
-	if err := e.files.WritePID(); err != nil {
-		return err
-	}
+	_, err := run(e, readySteps, nil)
+	return err
+}
+
+// receiveConnections begins to take connections from the older generations. Without them this one serves all the same.
+func (e *Engine) receiveConnections() error {
 	if err := e.conns.receive(e.up); err != nil {
 		e.log.Warn("connections of the previous generation stay there", "error", err)
 	}
-	fault.At(fault.PIDWritten)
-	if err := e.groups.Listen(); err != nil {
-		return err
-	}
-	e.super.notify(supervise.Event{Kind: supervise.Serving}) // first: signals to the one before would come too late from now on
-	e.up.Ready()
-	fault.At(fault.TookOver)
-	e.openGate()
+	return nil
+}
+
+// writeFirstState writes the state file. This process serves, and the previous generation goes: it is too late to fail.
+func (e *Engine) writeFirstState() error {
 	if err := e.saveState(); err != nil {
-		// It serves, and the previous generation goes: too late to fail.
 		e.log.Error("state file not written", "error", err)
 		e.keepWriting()
 	}
-	e.followLog()
-	e.report.Ready(e.up.Kept())
-	if err := e.up.Check([]peers.Peer{e.self()}); err != nil {
-		e.log.Warn("upgrades will fail", "error", err)
-	}
-	if f := e.up.File(fileReturn); f != nil {
-		_ = f.Close() // nothing goes back any more
-	}
-	e.tidyAfterPredecessor()
-	e.watchParent()
-	go e.keepAlive()
-	e.warnOfIgnored()
-	e.log.Info("serving", "binary", e.binary, "groups", strings.Join(e.groups.Names(), " "))
 	return nil
 }
 
@@ -118,13 +175,19 @@ func (e *Engine) openGate() {
 	}
 }
 
-// tidyAfterPredecessor removes what the previous generation's configuration had
-// and this one's has not.
-func (e *Engine) tidyAfterPredecessor() {
+// tidyAfterParent removes what the previous generation's configuration had and this one's has not.
+func (e *Engine) tidyAfterParent() error {
+	if err := e.up.Check([]peers.Peer{e.self()}); err != nil {
+		e.log.Warn("upgrades will fail", "error", err)
+	}
+	if f := e.up.File(fileReturn); f != nil {
+		_ = f.Close() // nothing goes back any more
+	}
 	e.groups.RemoveParents()
 	if err := e.files.RemoveFormer(); err != nil {
 		e.log.Warn("old PID file not removed", "error", err)
 	}
+	return nil
 }
 
 // awaitReady ends this process when it is not ready in time. It says why when its parent waits no longer, whose clock is the one that

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"slices"
 	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/check"
@@ -9,6 +10,7 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/fault"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/groups"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/handover"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/host"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/runfiles"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
@@ -18,113 +20,193 @@ import (
 // generation.
 const fileLock = "lock"
 
-// start does all that has to be done before the program can take its groups. On
-// an error it returns the stage too.
+// start is what has to be done before the program can take its groups.
+type start struct {
+	*Engine
+	conf    *config.Config // nil while it is bad
+	confErr error
+	parent  upgrade.Manifest
+}
+
+// startSteps are the steps of a start, in their order.
+var startSteps = []step[*start]{
+	{
+		name: "remember when this process began", stage: upgrade.StageStart,
+		why: "later there may be no descriptor for it, and it would be unknown for good",
+		do:  func(*start) error { startTime(); return nil },
+	},
+	{
+		name: "read the configuration", stage: upgrade.StageStart,
+		why: "it has the time limits, which must be known before the parent is heard; what is wrong with it is said when there is somebody to hear it",
+		do:  func(s *start) error { s.conf, s.confErr = groups.LoadConfig(s.opts.Config, nil); return nil },
+	},
+	{
+		name: "hear the parent", stage: upgrade.StageStart,
+		do: (*start).connect,
+	},
+	{
+		name: "tell the supervisor that signals are handled", stage: upgrade.StageStart,
+		do:   func(s *start) error { return s.super.connect(s.up, s.conf) },
+		undo: func(e *Engine) { e.super.client.Close() },
+	},
+	{
+		name: "find the binary", stage: upgrade.StageStart,
+		why: "as soon as there is somebody to hear that it is gone",
+		do:  (*start).findBinary,
+	},
+	{
+		name: "read the configuration again, and put env_file into the environment", stage: upgrade.StageConfiguration,
+		why:  "it was read in the environment of the parent's env_file, and without knowing the inherited sockets",
+		do:   (*start).configure,
+		undo: func(e *Engine) { envfile.Restore(e.shadowed) },
+	},
+	{
+		name: "make files and directories for the configured user", stage: upgrade.StageStart,
+		do: func(s *start) error {
+			process.SetUmask(s.conf.Daemon.Umask)
+			return host.MakeFiles(s.conf)
+		},
+	},
+	{
+		name: "take the lock", stage: upgrade.StageStart,
+		why:  "before anything that two instances would both have, such as the log and the sockets",
+		do:   func(s *start) error { return s.takeFiles() },
+		undo: func(e *Engine) { e.files.Abandon() },
+	},
+	{
+		name: "open the log", stage: upgrade.StageStart,
+		do: (*start).openLog,
+	},
+	{
+		name: "set the limit of descriptors", stage: upgrade.StageStart,
+		do: func(s *start) error { return process.SetMaxFiles(s.conf.Daemon.MaxFiles) },
+	},
+	{
+		name: "give each group its socket", stage: upgrade.StageListen,
+		do:   (*start).claim,
+		undo: func(e *Engine) { e.groups.Abandon() },
+	},
+	{
+		name: "prepare to take connections from older generations", stage: upgrade.StageStart,
+		do: func(s *start) (err error) {
+			s.conns.receiver, err = handover.NewReceiver(s.groups.Taker())
+			return err
+		},
+	},
+	{
+		name: "become the configured user", stage: upgrade.StageStart,
+		why: "the sockets are bound, and the files made",
+		do:  (*start).become,
+	},
+	{
+		name: "begin to wait for the program", stage: upgrade.StageStart,
+		do: func(s *start) error {
+			s.deadline = time.NewTimer(s.readyTimeout())
+			go s.awaitReady()
+			return nil
+		},
+		undo: func(e *Engine) { e.deadline.Stop() },
+	},
+}
+
+// start does all that has to be done before the program can take its groups. On an error it returns the stage, too.
 func (e *Engine) start() (stage string, err error) {
 	fault.At(fault.AfterFork)
-	startTime() // later there may be no descriptor for it, and it would be unknown for good
-	// The configuration has the time limit for upgrades, which tableflip wants
-	// to know first; what is wrong with it is told afterwards, when there is
-	// somebody to tell.
-	successor := upgrade.IsSuccessor()
-	conf, confErr := groups.LoadConfig(e.opts.Config, nil)
-	if stage, err = e.connect(conf); err != nil {
-		return stage, err
+	return run(&start{Engine: e}, startSteps, func(undo func(*Engine)) { e.undo = append(e.undo, undo) })
+}
+
+// abandon undoes what has been done of a start, in a generation that does not become one that serves.
+func (e *Engine) abandon() {
+	for _, undo := range slices.Backward(e.undo) {
+		undo(e)
 	}
-	args := process.Arguments()
-	if args[0], err = process.FindBinary(args[0]); err != nil { // as late as there is somebody to tell
-		return upgrade.StageStart, err
-	}
-	e.binary = args[0]
-	e.up.SetArguments(args)
-	fault.At(fault.Configuration)
-	parent := e.up.Manifest()
-	if e.restoreEnvironment() || successor && groups.DependsOnParent(conf, &parent) {
-		conf, confErr = groups.LoadConfig(e.opts.Config, &parent)
-	}
-	if confErr == nil {
-		confErr = check.Available(conf)
-	}
-	if confErr == nil {
-		confErr = e.super.check(conf)
-	}
-	if confErr == nil {
-		confErr = e.setEnvironment(conf)
-	}
-	if confErr != nil {
-		return upgrade.StageConfiguration, confErr
-	}
-	e.conf = conf
-	if err := e.prepareProcess(); err != nil {
-		return upgrade.StageStart, err
-	}
-	fault.At(fault.Listen)
-	if e.groups, err = groups.Claim(groups.Options{
-		Conf: conf, Parent: &parent, Sockets: e.up, Log: e.log, Managed: e.super.managed,
-		Gate: e.gate, Release: e.release, Accepting: e.accepting,
-	}); err != nil {
-		return upgrade.StageListen, err
-	}
-	e.super.begin(e.up, conf, e.log, e.groups.Stored, e.endProcess)
-	if e.conns.receiver, err = handover.NewReceiver(e.groups.Taker()); err != nil {
-		return upgrade.StageStart, err
-	}
-	if err := e.dropPrivileges(); err != nil {
-		return upgrade.StageStart, err
-	}
-	e.deadline = time.NewTimer(e.readyTimeout())
-	go e.awaitReady()
-	return "", nil
+	e.undo = nil
 }
 
 // connect finds out who started this process.
-func (e *Engine) connect(conf *config.Config) (stage string, err error) {
-	opts := upgrade.Options{StandBy: e.canResume()}
-	if conf != nil {
-		opts.Timeout = conf.Daemon.UpgradeTimeout
-		opts.Probation, opts.Verdict = conf.Daemon.Probation, verdictTime(conf)
+func (s *start) connect() (err error) {
+	opts := upgrade.Options{StandBy: s.canResume()}
+	if s.conf != nil {
+		opts.Timeout = s.conf.Daemon.UpgradeTimeout
+		opts.Probation, opts.Verdict = s.conf.Daemon.Probation, verdictTime(s.conf)
 	}
-	e.report = process.Detached()
-	if e.up, err = upgrade.New(opts); err != nil {
-		return upgrade.StageStart, err
-	}
-	if r := e.up.Report(); r != nil {
-		e.report = r
-	}
-	if err := e.super.connect(e.up, conf); err != nil {
-		return upgrade.StageStart, err
-	}
-	return "", nil
-}
-
-// prepareProcess takes the lock and sets up output and limits.
-func (e *Engine) prepareProcess() error {
-	process.SetUmask(e.conf.Daemon.Umask)
-	if err := e.makeFiles(); err != nil {
+	s.report = process.Detached()
+	if s.up, err = upgrade.New(opts); err != nil {
 		return err
 	}
-	if err := e.takeFiles(); err != nil {
-		return err
+	if r := s.up.Report(); r != nil {
+		s.report = r
 	}
-	if err := e.openLog(); err != nil {
-		return err
-	}
-	return process.SetMaxFiles(e.conf.Daemon.MaxFiles)
-}
-
-func (e *Engine) openLog() error {
-	if e.conf.Daemon.Log != "" {
-		id, err := check.Identity(e.conf)
-		if err != nil {
-			return err
-		}
-		if err := process.OpenLog(e.conf.Daemon.Log, id); err != nil {
-			return err
-		}
-	}
-	e.setLogger(e.conf.Daemon.LogFormat)
-	e.logging = true
+	s.parent = s.up.Manifest()
 	return nil
+}
+
+func (s *start) findBinary() (err error) {
+	args := process.Arguments()
+	if args[0], err = process.FindBinary(args[0]); err != nil {
+		return err
+	}
+	s.binary = args[0]
+	s.up.SetArguments(args)
+	fault.At(fault.Configuration)
+	return nil
+}
+
+// configure begins with the environment that the first generation was started with: what the parent had from its env_file goes, and
+// may have been in the configuration, as its default PID file.
+func (s *start) configure() (err error) {
+	envfile.Restore(s.parent.Shadowed)
+	if len(s.parent.Shadowed) > 0 || s.Generation() > 1 && groups.DependsOnParent(s.conf, &s.parent) {
+		s.conf, s.confErr = groups.LoadConfig(s.opts.Config, &s.parent)
+	}
+	if s.confErr != nil {
+		return s.confErr
+	}
+	if err := check.Available(s.conf); err != nil {
+		return err
+	}
+	if err := s.super.check(s.conf); err != nil {
+		return err
+	}
+	vars, err := check.EnvFile(s.conf)
+	if err != nil {
+		return err
+	}
+	if s.shadowed, err = envfile.Apply(vars); err != nil {
+		return err
+	}
+	s.up.SetShadowed(s.shadowed)
+	s.Engine.conf = s.conf
+	return nil
+}
+
+func (s *start) openLog() error {
+	if err := host.OpenLog(s.conf); err != nil {
+		return err
+	}
+	s.setLogger(s.conf.Daemon.LogFormat)
+	s.logging = true
+	return nil
+}
+
+func (s *start) claim() (err error) {
+	fault.At(fault.Listen)
+	s.groups, err = groups.Claim(groups.Options{
+		Conf: s.conf, Parent: &s.parent, Sockets: s.up, Log: s.log, Managed: s.super.managed,
+		Gate: s.gate, Release: s.release, Accepting: s.accepting,
+	})
+	if err == nil {
+		s.super.begin(s.up, s.conf, s.log, s.groups.Stored, s.endProcess)
+	}
+	return err
+}
+
+func (s *start) become() error {
+	became, err := host.Become(s.conf)
+	if became && err == nil && s.Generation() == 1 {
+		host.WarnOfNext(s.conf, s.log)
+	}
+	return err
 }
 
 // takeFiles takes the files by which the daemon is found. A successor whose configuration names
@@ -147,20 +229,5 @@ func (e *Engine) takeFiles() error {
 func (e *Engine) passLock() {
 	if f := e.files.Lock(); f != nil {
 		e.up.Pass(fileLock, f)
-	}
-}
-
-// abandon undoes what a start that failed has done.
-func (e *Engine) abandon() {
-	if e.deadline != nil {
-		e.deadline.Stop()
-	}
-	e.super.client.Close()
-	envfile.Restore(e.shadowed)
-	if e.groups != nil {
-		e.groups.Abandon()
-	}
-	if e.files != nil {
-		e.files.Abandon()
 	}
 }

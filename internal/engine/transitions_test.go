@@ -114,3 +114,48 @@ func TestStopWhileResuming(t *testing.T) {
 		t.Errorf("it is %v", l.phase)
 	}
 }
+
+// docs/architecture.md shows the steps of a start and of becoming ready, in their order.
+func TestStepsAreDrawn(t *testing.T) {
+	text, err := os.ReadFile("../../docs/architecture.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, table := range []string{drawSteps(startSteps), drawSteps(readySteps)} {
+		if !strings.Contains(string(text), table) {
+			t.Errorf("docs/architecture.md lacks this table:\n%s", table)
+		}
+	}
+}
+
+func drawSteps[T any](steps []step[T]) string {
+	var table strings.Builder
+	table.WriteString("| step | if it fails | why here |\n| --- | --- | --- |\n")
+	for _, s := range steps {
+		table.WriteString("| " + s.name + " | " + s.stage + " | " + s.why + " |\n")
+	}
+	return table.String()
+}
+
+// What has been done is undone from the last to the first, the step that has failed not.
+func TestAbandonUndoesInReverse(t *testing.T) {
+	var did []string
+	do := func(name string, err error) step[*Engine] {
+		return step[*Engine]{
+			name: name, stage: name,
+			do:   func(*Engine) error { did = append(did, name); return err },
+			undo: func(*Engine) { did = append(did, "undo "+name) },
+		}
+	}
+	e := new(Engine)
+	steps := []step[*Engine]{do("one", nil), do("two", nil), do("three", os.ErrClosed), do("four", nil)}
+	stage, err := run(e, steps, func(undo func(*Engine)) { e.undo = append(e.undo, undo) })
+	if stage != "three" || err != os.ErrClosed { //nolint:errorlint // it is this very error
+		t.Errorf("the stage is %q, the error %v", stage, err)
+	}
+	e.abandon()
+	e.abandon()
+	if got, want := strings.Join(did, ", "), "one, two, three, undo two, undo one"; got != want {
+		t.Errorf("did %s, want %s", got, want)
+	}
+}

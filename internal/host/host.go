@@ -1,7 +1,10 @@
-package engine
+// Package host is what a generation does to the machine, and to its own process, by its configuration: files and directories that root
+// makes for the configured user, the log file, limits, and becoming that user.
+package host
 
 import (
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 
@@ -17,23 +20,23 @@ const (
 	logMode    = 0o640
 )
 
-// makeFiles makes what root can make and the configured user may not: he will go on with it when this
+// MakeFiles makes what root can make and the configured user may not: he will go on with it when this
 // process, and each that follows, is his.
-func (e *Engine) makeFiles() error {
-	id, err := check.Identity(e.conf)
+func MakeFiles(conf *config.Config) error {
+	id, err := check.Identity(conf)
 	if err != nil {
 		return err
 	}
-	c := &e.conf.Daemon
+	c := &conf.Daemon
 	if err := makeRunDir(c, id); err != nil {
 		return fmt.Errorf("PID file %s: %w", c.PIDFile, err)
 	}
 	if err := makeLog(c.Log, id); err != nil {
 		return fmt.Errorf("log file: %w", err)
 	}
-	for i := range e.conf.Groups {
-		if err := makeSocketDir(&e.conf.Groups[i], id); err != nil {
-			return check.InGroup(e.conf, &e.conf.Groups[i], err)
+	for i := range conf.Groups {
+		if err := makeSocketDir(&conf.Groups[i], id); err != nil {
+			return check.InGroup(conf, &conf.Groups[i], err)
 		}
 	}
 	return nil
@@ -72,37 +75,43 @@ func makeSocketDir(g *config.Group, id *process.Identity) error {
 	return id.MakeDir(filepath.Dir(g.Listen.Address), runDirMode)
 }
 
-// dropPrivileges becomes the configured user, now that the sockets are bound.
-func (e *Engine) dropPrivileges() error {
-	id, err := check.Identity(e.conf)
-	if err != nil || id == nil {
+// OpenLog makes the configured log file this process's standard output and error. It does nothing without one.
+func OpenLog(conf *config.Config) error {
+	if conf.Daemon.Log == "" {
+		return nil
+	}
+	id, err := check.Identity(conf)
+	if err != nil {
 		return err
 	}
-	if err := id.Become(); err != nil {
-		return err
-	}
-	if e.Generation() == 1 {
-		e.warnOfNext()
-	}
-	return nil
+	return process.OpenLog(conf.Daemon.Log, id)
 }
 
-// warnOfNext says what the next generation, which begins as the user that this one has become, cannot
+// Become becomes the configured user, if there is one. It reports whether it has.
+func Become(conf *config.Config) (became bool, err error) {
+	id, err := check.Identity(conf)
+	if err != nil || id == nil {
+		return false, err
+	}
+	return true, id.Become()
+}
+
+// WarnOfNext says what the next generation, which begins as the user that this one has become, cannot
 // open: the first upgrade would be the worst time to learn that.
-func (e *Engine) warnOfNext() {
+func WarnOfNext(conf *config.Config, log *slog.Logger) {
 	warn := func(err error) {
 		if err != nil {
-			e.log.Warn("upgrades will fail", "error", err)
+			log.Warn("upgrades will fail", "error", err)
 		}
 	}
-	warn(process.Readable(e.conf.File))
-	if e.conf.Daemon.Log != "" {
-		warn(process.Writable(e.conf.Daemon.Log))
+	warn(process.Readable(conf.File))
+	if conf.Daemon.Log != "" {
+		warn(process.Writable(conf.Daemon.Log))
 	}
-	if e.conf.Daemon.EnvFile != "" {
-		warn(process.Readable(e.conf.Daemon.EnvFile))
+	if conf.Daemon.EnvFile != "" {
+		warn(process.Readable(conf.Daemon.EnvFile))
 	}
-	for _, g := range e.conf.Groups {
+	for _, g := range conf.Groups {
 		if g.Mode == config.HTTPS {
 			warn(process.Readable(g.Key))
 			warn(process.Readable(g.Cert))
