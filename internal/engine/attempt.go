@@ -15,7 +15,6 @@ import (
 type attempts struct {
 	slot    sync.Mutex    // held by an upgrade, and by what must not be beside one
 	askedBy chan struct{} // has a value when wanted may be true
-	hook    chan struct{} // has a value while OnUpgrade runs
 
 	mu      sync.Mutex // guards what follows
 	wanted  bool       // an upgrade has been asked for by a signal, and has not begun
@@ -23,7 +22,7 @@ type attempts struct {
 }
 
 func newAttempts() attempts {
-	return attempts{askedBy: make(chan struct{}, 1), hook: make(chan struct{}, 1)}
+	return attempts{askedBy: make(chan struct{}, 1)}
 }
 
 // attempt is an upgrade in progress.
@@ -154,7 +153,7 @@ func (e *Engine) tellServed(a *attempt, next *upgrade.Successor, t *term) error 
 	}
 	if !e.life.isStopRequested() { // or it waits for this very upgrade to be over
 		select {
-		case <-t.left:
+		case <-t.left.Done():
 		case <-ctx.Done():
 		}
 	}
@@ -182,7 +181,7 @@ func (e *Engine) fateOf(next *upgrade.Successor, t *term) error {
 	timer := time.NewTimer(settledWait)
 	defer timer.Stop()
 	select {
-	case <-t.decided:
+	case <-t.decided.Done():
 		return t.fate()
 	case <-timer.C:
 		return nil // it lives, and says no more

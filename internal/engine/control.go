@@ -153,7 +153,7 @@ func (c controlled) Reopen() error { return c.reopen() }
 func (c controlled) Draining() <-chan struct{} { return c.life.now().serves.Done() }
 
 // Drained implements server.Daemon.
-func (c controlled) Drained() <-chan struct{} { return c.life.now().drained }
+func (c controlled) Drained() <-chan struct{} { return c.life.now().drained.Done() }
 
 // Progress implements server.Daemon.
 func (c controlled) Progress() protocol.Event { return c.progress() }

@@ -49,6 +49,7 @@ type Engine struct {
 
 	switching sync.Mutex // held while listeners stop to accept, and while they resume
 
+	hooks    hooks
 	life     *life
 	attempts attempts
 	signals  signals
@@ -81,6 +82,7 @@ func New(opts Options, endProcess bool) (*Engine, error) {
 		done:       make(chan struct{}),
 		life:       newLife(opts.Logger),
 		attempts:   newAttempts(),
+		hooks:      hooks{Options: &opts, busy: make(chan struct{}, 1)},
 	}
 	early.CatchGeneration() // before anything slow: a signal that comes too early must wait, not kill
 	stage, err := e.start()

@@ -65,7 +65,7 @@ func (e *Engine) leave(ev event, why reason) {
 		e.notifyLeaving(why)
 		t.stopServing()
 		if why == stopping {
-			t.hurry()
+			t.hurried.happen()
 		}
 		go e.finish(t, why)
 	}
@@ -86,7 +86,7 @@ func (e *Engine) hasten(t *term, from phase, why reason) {
 	if from == standingBy {
 		go e.resign(t)
 	}
-	if why == stopping && t.hurried.Err() == nil {
+	if why == stopping && !t.hurried.has() {
 		go e.hurryDrain(t)
 	}
 }
@@ -181,7 +181,8 @@ func (e *Engine) drain(t *term, why reason, isReplaced bool) {
 	if !e.stopAccepting(t, why) {
 		return
 	}
-	e.callHooks(t, isReplaced)
+	stand := func() { e.standAWhile(t) }
+	e.hooks.drain(t, isReplaced, stand)
 	limit, cancel := t.limit(why, func(r reason) time.Duration { return longest(e.conf, r) })
 	defer cancel()
 	var wg sync.WaitGroup
@@ -192,8 +193,10 @@ func (e *Engine) drain(t *term, why reason, isReplaced bool) {
 	}
 	fault.At(fault.Draining)
 	wg.Wait()
-	t.endEarly()
-	e.drainHooks(limit, t, why)
+	t.early.happen()
+	if !e.hooks.awaitDrained(limit, t, stand) {
+		e.log.Warn("OnReplaced or OnDrain has not returned", "reason", string(t.reason(why)))
+	}
 }
 
 // hurryDrain has a drain that has begun, or is about to, end within the time of a stop.
@@ -205,7 +208,7 @@ func (e *Engine) hurryDrain(t *term) {
 	}
 	e.beginDrain(t, stopping)
 	e.groups.Hurry()
-	t.hurry()
+	t.hurried.happen()
 }
 
 // stopAccepting reports false when it is too late: this generation serves again.
@@ -217,7 +220,7 @@ func (e *Engine) stopAccepting(t *term, why reason) bool {
 	}
 	e.beginDrain(t, why)
 	e.groups.StopAccepting(why == stopping)
-	t.beginLeft()
+	t.left.happen()
 	return true
 }
 

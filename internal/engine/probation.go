@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -46,7 +45,7 @@ func (e *Engine) passProbation(lasts time.Duration) {
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-		if err := e.checkHealth(); err != nil {
+		if err := e.hooks.isHealthy(e.readyTimeout(), e.up.ParentExited()); err != nil {
 			e.rollBack(startFailed, fmt.Errorf("health check: %w", err))
 			return
 		}
@@ -55,26 +54,6 @@ func (e *Engine) passProbation(lasts time.Duration) {
 	}
 	if err := e.becomeReady(); err != nil {
 		e.rollBack(startFailed, err)
-	}
-}
-
-// checkHealth asks the program, and waits as long as for getting ready.
-func (e *Engine) checkHealth() error {
-	if e.opts.HealthCheck == nil {
-		return nil
-	}
-	ctx, cancel := context.WithTimeoutCause(context.Background(), e.readyTimeout(),
-		fmt.Errorf("no answer after %v", e.readyTimeout()))
-	defer cancel()
-	answer := make(chan error, 1)
-	go func() { answer <- e.opts.HealthCheck(ctx) }()
-	select {
-	case err := <-answer:
-		return err
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-e.up.ParentExited():
-		return nil // there is nobody to go back to
 	}
 }
 

@@ -55,15 +55,13 @@ func (d *drainage) progress(now []listener.Stats) protocol.Event {
 	return e
 }
 
-// over notes how the drain went, and reports whether that was not known before.
-func (d *drainage) over(end protocol.Event) bool {
+// over notes how the drain went.
+func (d *drainage) over(end protocol.Event) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.end != nil {
-		return false
+	if d.end == nil {
+		d.end = &end
 	}
-	d.end = &end
-	return true
 }
 
 // beginDrain notes that a drain begins, or that one that has begun has less time.
@@ -74,9 +72,8 @@ func (e *Engine) beginDrain(t *term, why reason) {
 // endDrain notes how the drain went, which progress has said at its end, and tells those who follow it.
 func (e *Engine) endDrain(t *term, end protocol.Event) {
 	end.Type, end.Open, end.Until = protocol.Drained, 0, time.Time{}
-	if t.drainage.over(end) {
-		close(t.drained)
-	}
+	t.drainage.over(end)
+	t.drained.happen()
 }
 
 // progress is how far the drain is, and how it went when it is over, or that this generation serves again, or that nobody does.

@@ -14,9 +14,6 @@ import (
 // A generation that has been replaced stands by as long as it drains: it keeps the listening sockets, which cost nothing, and the lock.
 // When its successor dies without having been asked to end, it serves again.
 
-// canResume reports whether the program can take back what it lets go of when it is replaced.
-func (e *Engine) canResume() bool { return e.opts.OnReplaced == nil || e.opts.OnResume != nil }
-
 // standBy waits for what becomes of the successor.
 func (e *Engine) standBy(t *term, next *upgrade.Successor, access map[string]socket.Options) {
 	if e.life.isStopRequested() { // it was asked to end while it was being replaced
@@ -32,7 +29,7 @@ func (e *Engine) standBy(t *term, next *upgrade.Successor, access map[string]soc
 		}
 	case <-e.groupClosed(t):
 		e.standNoLonger(t)
-	case <-t.decided:
+	case <-t.decided.Done():
 	}
 }
 
@@ -44,7 +41,7 @@ func (e *Engine) groupClosed(t *term) <-chan struct{} {
 	}
 	closed := make(chan struct{})
 	go func() {
-		if name := e.groups.AwaitClosed(t.decided); name != "" {
+		if name := e.groups.AwaitClosed(t.decided.Done()); name != "" {
 			e.log.Warn("the program has closed a group: this generation would not serve again", "group", name)
 			close(closed)
 		}
@@ -66,7 +63,7 @@ func (e *Engine) standAWhile(t *term) {
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-	case <-t.decided:
+	case <-t.decided.Done():
 	}
 }
 
@@ -97,10 +94,10 @@ var errAskedToEnd = errors.New("it has been asked to end")
 func (e *Engine) resume(t *term, died error, access map[string]socket.Options) {
 	e.log.Error("the successor has died: this generation serves again", "error", died)
 	t.skipOnDrain()
-	<-t.left
+	<-t.left.Done()
 	err := e.retakeLock() // first: the program may take back what a second instance would have
 	if err == nil {
-		err = e.askResume(t)
+		err = e.hooks.mayResume(t)
 	}
 	if err == nil {
 		err = e.takeUp(t, died, access)
@@ -164,7 +161,7 @@ func (e *Engine) takeUp(t *term, died error, access map[string]socket.Options) e
 	e.groups.RestoreAccess(access)
 	e.super.notifyFailed(died) // with the sockets, for systemd's store
 	e.signals.forget()
-	close(t.resumed)
+	t.resumed.happen()
 	e.reserveFDs()
 	e.groups.ResumeTickets()
 	if err := e.restoreFiles(); err != nil {

@@ -125,7 +125,7 @@ func (e *Engine) abandon() {
 
 // connect finds out who started this process.
 func (s *start) connect() (err error) {
-	opts := upgrade.Options{StandBy: s.canResume()}
+	opts := upgrade.Options{StandBy: s.hooks.canResume()}
 	if s.conf != nil {
 		opts.Timeout = s.conf.Daemon.UpgradeTimeout
 		opts.Probation, opts.Verdict = s.conf.Daemon.Probation, verdictTime(s.conf)
@@ -176,7 +176,7 @@ func (s *start) configure() (err error) {
 		return err
 	}
 	s.up.SetShadowed(s.shadowed)
-	s.Engine.conf = s.conf
+	s.Engine.conf, s.hooks.limit = s.conf, s.conf.Daemon.UpgradeTimeout
 	return nil
 }
 

@@ -25,6 +25,9 @@ func (e *Engine) upgrade(tell func(protocol.Event)) error {
 	if !e.life.is(serving) {
 		return ErrNotServing
 	}
+	if !e.up.Supported() {
+		return ErrNotSupported
+	}
 	e.attempts.setWanted(false) // whoever has asked until now gets this one
 	if err := e.super.refusal(); err != nil {
 		return e.upgradeFailed(err)
@@ -34,7 +37,7 @@ func (e *Engine) upgrade(tell func(protocol.Event)) error {
 		announce()
 	}
 	defer e.lendFDs()()
-	if err := e.askProgram(); err != nil {
+	if err := e.hooks.mayUpgrade(e.life.now().serves); err != nil {
 		return e.upgradeFailed(err)
 	}
 	if err := e.keepBound(e.life.now().serves); err != nil {
@@ -90,9 +93,6 @@ func (e *Engine) self() peers.Peer {
 func (e *Engine) upgradeFailed(err error) error {
 	if !e.life.is(serving) {
 		return ErrNotServing // the upgrade was cut short by a stop
-	}
-	if errors.Is(err, upgrade.ErrNotSupported) {
-		return err
 	}
 	e.life.failed(err)
 	e.super.notifyFailed(err)
