@@ -6,7 +6,6 @@ import (
 	"log/slog"
 	"net"
 	"os/signal"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -26,7 +25,6 @@ type Engine struct {
 	opts       Options
 	endProcess bool // see New
 	log        *slog.Logger
-	logging    bool   // log is set up
 	binary     string // absolute
 	conf       *config.Config
 	up         *upgrade.Upgrader
@@ -35,19 +33,14 @@ type Engine struct {
 	super      supervisor
 	report     *report.Writer // to whoever started this process; may be nil
 
-	gate    chan struct{} // closed when this generation is ready: Accept begins
-	release chan struct{} // closed when Accept may return to a program that is to end
-	exit    chan struct{}
-	settled chan struct{} // closed when becomeReady has done all that it does, or has failed
-	done    chan struct{} // closed when the generation has nothing left to do
+	milestones
+	exit chan struct{}
 
 	fds      process.Reserve   // descriptors for upgrades
 	shadowed map[string][]byte // what env_file has replaced in the environment
 
 	conns   connections
 	control controlSocket
-
-	switching sync.Mutex // held while listeners stop to accept, and while they resume
 
 	hooks    hooks
 	life     *life
@@ -56,6 +49,14 @@ type Engine struct {
 	logfile  logfile
 	deadline *time.Timer     // for becoming ready; nil before
 	undo     []func(*Engine) // what the start has done; see abandon
+}
+
+// milestones are what happens once in the life of a generation.
+type milestones struct {
+	gate    *moment // Accept begins
+	settled *moment // becomeReady has done all that it does, or has failed
+	done    *moment // the generation has nothing left to do
+	release *moment // Accept may return to a program that is to end
 }
 
 // made says that this process has made a Daemon. A second one would have the first one's descriptors and signals, and a
@@ -75,12 +76,9 @@ func New(opts Options, endProcess bool) (*Engine, error) {
 		opts:       opts,
 		log:        opts.Logger,
 		endProcess: endProcess,
-		gate:       make(chan struct{}),
-		release:    make(chan struct{}),
+		milestones: milestones{gate: newMoment(), settled: newMoment(), done: newMoment(), release: newMoment()},
 		exit:       make(chan struct{}),
-		settled:    make(chan struct{}),
-		done:       make(chan struct{}),
-		life:       newLife(opts.Logger),
+		life:       newLife(nil),
 		attempts:   newAttempts(),
 		hooks:      hooks{Options: &opts, busy: make(chan struct{}, 1)},
 	}
@@ -110,7 +108,7 @@ func (e *Engine) watchSupervisor() {
 	case <-e.super.client.Gone():
 		e.log.Error("the supervisor is gone: this generation ends too")
 		e.Stop()
-	case <-e.done:
+	case <-e.done.Done():
 	}
 }
 

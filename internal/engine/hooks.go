@@ -178,7 +178,7 @@ func (e *Engine) awaitParentExit() bool {
 	}
 	select {
 	case <-e.up.ParentExited():
-	case <-e.done:
+	case <-e.done.Done():
 		return false
 	}
 	// Its descriptors are closed one by one, and the pipe that has told us is
@@ -187,7 +187,7 @@ func (e *Engine) awaitParentExit() bool {
 	defer cancel()
 	go func() {
 		select {
-		case <-e.done:
+		case <-e.done.Done():
 			cancel()
 		case <-ctx.Done():
 		}

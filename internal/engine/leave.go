@@ -93,7 +93,7 @@ func (e *Engine) hasten(t *term, from phase, why reason) {
 
 // finish drains every group and ends the generation, unless it serves again meanwhile.
 func (e *Engine) finish(t *term, why reason) {
-	<-e.settled
+	<-e.settled.Done()
 	e.groups.StopTickets()
 	e.fds.Release()
 	last := why != replaced && e.endAll(why)
@@ -129,7 +129,7 @@ func (e *Engine) finish(t *term, why reason) {
 	e.life.awaitSettled()
 	e.closeControl() // until now whoever looks for the daemon may still have found this generation
 	e.log.Info("done", "reason", string(why))
-	close(e.done)
+	e.done.happen()
 	e.sayGoodbye()
 }
 
@@ -201,8 +201,8 @@ func (e *Engine) drain(t *term, why reason, isReplaced bool) {
 
 // hurryDrain has a drain that has begun, or is about to, end within the time of a stop.
 func (e *Engine) hurryDrain(t *term) {
-	e.switching.Lock()
-	defer e.switching.Unlock()
+	e.life.switching.Lock()
+	defer e.life.switching.Unlock()
 	if e.life.now() != t {
 		return
 	}
@@ -213,8 +213,8 @@ func (e *Engine) hurryDrain(t *term) {
 
 // stopAccepting reports false when it is too late: this generation serves again.
 func (e *Engine) stopAccepting(t *term, why reason) bool {
-	e.switching.Lock()
-	defer e.switching.Unlock()
+	e.life.switching.Lock()
+	defer e.life.switching.Unlock()
 	if e.life.now() != t {
 		return false
 	}
@@ -269,7 +269,7 @@ func (e *Engine) sayGoodbye() {
 	e.signals.stop()
 	// The program has a moment to return from main. Only then may Serve return
 	// in its other goroutines, where log.Fatal may be waiting for it.
-	time.AfterFunc(exitGrace, func() { close(e.release) })
+	time.AfterFunc(exitGrace, func() { e.release.happen() })
 }
 
 // stopWait is the longest that a stop takes.

@@ -14,6 +14,8 @@ import (
 type life struct {
 	log *slog.Logger
 
+	switching sync.Mutex // held while listeners stop to accept, and while they resume
+
 	mu            sync.Mutex // guards what follows
 	phase         phase
 	entered       time.Time // when it was entered; a drain is one time
@@ -42,6 +44,7 @@ type history struct {
 	lastSeconds *float64 // that the last upgrade took which succeeded, perhaps the one that has brought up this generation; nil if there was none
 }
 
+// newLife is that of a process that begins. Its log may come later, but before the first event.
 func newLife(log *slog.Logger) *life { return &life{log: log, entered: processBegan, term: newTerm()} }
 
 // on does the step for an event, and reports in which phase it came, and whether the phase has changed. An event that is not in the

@@ -19,12 +19,13 @@ func (e *Engine) setLogger(format config.LogFormat) {
 // printFailure says why a process of Daemonize did not become one that serves: to the person who has started
 // it, or as a line of the log where standard error is that.
 func (e *Engine) printFailure(stage string, err error) {
-	inLog := e.logging && e.conf.Daemon.Log != ""
+	hasLog := e.life.log != nil // or the configuration may be what is wrong
+	inLog := hasLog && e.conf.Daemon.Log != ""
 	if !inLog && (e.up == nil || e.Generation() == 1) {
 		logging.PrintError(e.opts.Verbose, err)
 		return
 	}
-	if !e.logging { // the configuration may be what is wrong
+	if !hasLog {
 		e.setLogger(config.LogText)
 	}
 	e.log.Error("start failed", "stage", stage, "error", err)

@@ -142,7 +142,7 @@ func (e *Engine) becomeReady() error {
 		return nil
 	}
 	e.deadline.Stop()
-	defer close(e.settled) // a stop that comes meanwhile removes these files after they are written
+	defer e.settled.happen() // a stop that comes meanwhile removes these files after they are written
 	_, err := run(e, readySteps, nil)
 	return err
 }
@@ -167,10 +167,10 @@ func (e *Engine) writeFirstState() error {
 // openGate has Accept begin.
 func (e *Engine) openGate() {
 	select {
-	case <-e.gate: // by the probation
+	case <-e.gate.Done(): // by the probation
 	default:
 		e.reserveFDs() // before the first client comes
-		close(e.gate)
+		e.gate.happen()
 		go e.openControl() // nobody waits for it
 	}
 }
@@ -198,8 +198,8 @@ func (e *Engine) awaitReady() {
 		e.notReady()
 	case <-e.deadline.C:
 		e.notReady()
-	case <-e.settled:
-	case <-e.done:
+	case <-e.settled.Done():
+	case <-e.done.Done():
 	}
 }
 
@@ -241,7 +241,7 @@ func (e *Engine) endFailed(stage string, err error) {
 		os.Exit(1)
 	}
 	e.log.Error("start failed", "stage", stage, "error", err)
-	close(e.done)
+	e.done.happen()
 	e.sayGoodbye()
 }
 

@@ -136,8 +136,8 @@ func (e *Engine) retakeLock() error {
 
 // takeUp does what has to be done for that. The order is that of becomeReady: the PID file first, the state file last.
 func (e *Engine) takeUp(t *term, died error, access map[string]socket.Options) error {
-	e.switching.Lock()
-	defer e.switching.Unlock()
+	e.life.switching.Lock()
+	defer e.life.switching.Unlock()
 	sockets, err := e.groups.Reopen()
 	if err != nil {
 		return err

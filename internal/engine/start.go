@@ -185,7 +185,6 @@ func (s *start) openLog() error {
 		return err
 	}
 	s.setLogger(s.conf.Daemon.LogFormat)
-	s.logging = true
 	return nil
 }
 
@@ -193,7 +192,7 @@ func (s *start) claim() (err error) {
 	fault.At(fault.Listen)
 	s.groups, err = groups.Claim(groups.Options{
 		Conf: s.conf, Parent: &s.parent, Sockets: s.up, Log: s.log, Managed: s.super.managed,
-		Gate: s.gate, Release: s.release, Accepting: s.accepting,
+		Gate: s.gate.Done(), Release: s.release.Done(), Accepting: s.accepting,
 	})
 	if err == nil {
 		s.super.begin(s.up, s.conf, s.log, s.groups.Stored, s.endProcess)

@@ -112,8 +112,8 @@ func (e *Engine) restoreFiles() error { return errors.Join(e.files.RestorePID(),
 // watchUpgrades does the upgrades that are asked for. Errors have been logged.
 func (e *Engine) watchUpgrades() {
 	select {
-	case <-e.settled:
-	case <-e.done:
+	case <-e.settled.Done():
+	case <-e.done.Done():
 		return
 	}
 	e.keepBoundNow()
@@ -123,7 +123,7 @@ func (e *Engine) watchUpgrades() {
 			if e.attempts.isWanted() { // or one has begun meanwhile: the control socket and the program ask for some too
 				_ = e.Upgrade()
 			}
-		case <-e.done:
+		case <-e.done.Done():
 			return
 		}
 	}

@@ -44,9 +44,9 @@ type Options struct {
 	Parent  *upgrade.Manifest // what the parent has passed on; a first generation's is empty
 	Sockets Sockets
 	Log     *slog.Logger
-	Managed bool          // the supervisor speaks to systemd, which can keep sockets
-	Gate    chan struct{} // no connection is accepted before it is closed
-	Release chan struct{} // Accept on a group that drains returns when it is closed
+	Managed bool            // the supervisor speaks to systemd, which can keep sockets
+	Gate    <-chan struct{} // no connection is accepted before it is closed
+	Release <-chan struct{} // Accept on a group that drains returns when it is closed
 
 	// Accepting is called when a group is accepted on for the first time: its clients would get an answer. It may
 	// be called by several goroutines at once.
