@@ -36,8 +36,8 @@ const (
 type conn struct {
 	net.Conn
 	ln     *listener.Listener
-	reader *listener.IdleReader // nil for one that cannot be found below its layers
-	layer  *listener.Layer      // nil without layers
+	reader reader          // nil for one that cannot be found below its layers
+	layer  *listener.Layer // the same; nil without layers
 
 	in records // touched by Read only, and net/http/fcgi reads in one goroutine
 
@@ -55,6 +55,12 @@ type conn struct {
 	answered chan struct{} // has a value when open may have become empty
 }
 
+// reader reads a connection that may move while it waits: a *listener.IdleReader or a *listener.Layer.
+type reader interface {
+	io.Reader
+	Wake()
+}
+
 // newConn follows c, a connection of ln or a layer over one, which is below if it can be found.
 func newConn(c net.Conn, below listener.Conn, ln *listener.Listener) *conn {
 	fc := &conn{
@@ -67,13 +73,13 @@ func newConn(c net.Conn, below listener.Conn, ln *listener.Listener) *conn {
 	switch {
 	case below == nil:
 	case net.Conn(below) == c:
-		fc.reader = new(listener.IdleReader)
-		fc.reader.Init(below, fc.movable)
+		own := new(listener.IdleReader)
+		own.Init(below, fc.movable)
+		fc.reader = own
 	default:
 		fc.layer = new(listener.Layer)
-		if fc.layer.Init(c, below, fc.movable) {
-			fc.reader = &fc.layer.IdleReader
-		}
+		fc.layer.Init(c, below, fc.movable)
+		fc.reader = fc.layer
 	}
 	return fc
 }
@@ -102,10 +108,7 @@ func (c *conn) waitIdle() {
 }
 
 func (c *conn) readInput(b []byte) (int, error) {
-	switch {
-	case c.layer != nil:
-		return c.layer.Read(b)
-	case c.reader == nil:
+	if c.reader == nil {
 		return c.Conn.Read(b)
 	}
 	return c.reader.Read(b)

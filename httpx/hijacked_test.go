@@ -2,6 +2,7 @@ package httpx_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -12,6 +13,7 @@ import (
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/httpx"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/listener"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/memnet"
 )
 
 // takeOver hijacks, and sends lines back until the client leaves. It answers after
@@ -122,6 +124,30 @@ func TestGoodbyesAreSpread(t *testing.T) {
 			if after, want := time.Since(start), time.Duration(i)*spread/3; after != want {
 				t.Errorf("goodbye %d after %v, want %v", i+1, after, want)
 			}
+		}
+	})
+}
+
+// The server's drain ends with its last Serve, and not with that which has drained first.
+func TestGoodbyesOutliveOneServe(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, said, _ := newTalking(t, false, listener.Options{Spread: spread}, "a", "b")
+		first := listener.New(memnet.Listen(), listener.Options{Release: make(chan struct{})})
+		served := make(chan error, 1)
+		go func() { served <- s.http.Serve(first) }()
+		synctest.Wait()
+		first.StopAccepting()
+		synctest.Wait()
+		s.drain(t)
+		<-said
+		first.Close()
+		if err := <-served; !errors.Is(err, net.ErrClosed) {
+			t.Errorf("Serve = %v, want net.ErrClosed", err)
+		}
+		time.Sleep(spread)
+		synctest.Wait()
+		if len(said) != 1 {
+			t.Error("after one Serve has returned nobody is told any more")
 		}
 	})
 }

@@ -3,6 +3,7 @@ package httpx
 import (
 	"hash/maphash"
 	"net/http"
+	"sync"
 	"time"
 )
 
@@ -11,10 +12,21 @@ type pace struct {
 	begin   time.Time
 	over    time.Duration   // zero: at once
 	hurried <-chan struct{} // closed: at once from now on
-	done    <-chan struct{} // closed: not at all any more
+	ended   <-chan struct{} // closed by end: not at all any more, as the drain is called off, or no Serve is left
+	end     func()          // may be called again
 	seed    maphash.Seed
+}
 
-	calledOff chan struct{} // closed: the same
+func newPace(over time.Duration, hurried <-chan struct{}) *pace {
+	ended := make(chan struct{})
+	return &pace{
+		begin:   time.Now(),
+		over:    over,
+		hurried: hurried,
+		ended:   ended,
+		end:     sync.OnceFunc(func() { close(ended) }),
+		seed:    maphash.MakeSeed(),
+	}
 }
 
 // each calls do(0) to do(n-1) at even distances, and returns after the last.
@@ -35,9 +47,7 @@ func (p *pace) await(after time.Duration) bool {
 	select {
 	case <-timer.C:
 	case <-p.hurried:
-	case <-p.calledOff:
-		return false
-	case <-p.done:
+	case <-p.ended:
 		return false
 	}
 	return true

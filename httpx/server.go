@@ -3,7 +3,6 @@ package httpx
 import (
 	"cmp"
 	"fmt"
-	"hash/maphash"
 	"net"
 	"net/http"
 	"sync"
@@ -201,7 +200,7 @@ func (s *Server) watch(ln *listener.Listener, done <-chan struct{}) {
 		draining, resumed := ln.Rounds()
 		select {
 		case <-draining:
-			s.beginDrain(ln, done)
+			s.beginDrain(ln)
 		case <-done:
 			s.leave(0)
 			return
@@ -218,21 +217,27 @@ func (s *Server) watch(ln *listener.Listener, done <-chan struct{}) {
 
 // beginDrain sends the clients away that cannot move. The listeners of a generation drain
 // together, and the slowest of them sets the pace.
-func (s *Server) beginDrain(ln *listener.Listener, done <-chan struct{}) {
+func (s *Server) beginDrain(ln *listener.Listener) {
 	s.turning.Lock()
 	defer s.turning.Unlock()
 	if s.draining++; s.draining > 1 {
 		return
 	}
-	p := &pace{begin: time.Now(), hurried: ln.Hurried(), done: done, calledOff: make(chan struct{}), seed: maphash.MakeSeed()}
-	s.mu.Lock()
-	for _, l := range s.all {
-		p.over = max(p.over, l.Spread())
-	}
-	s.mu.Unlock()
+	p := newPace(s.spread(), ln.Hurried())
 	s.pace.Store(p)
 	s.hijacked.drain(p)
 	s.h2.sendAway(p)
+}
+
+// spread is the longest of the listeners'.
+func (s *Server) spread() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var longest time.Duration
+	for _, l := range s.all {
+		longest = max(longest, l.Spread())
+	}
+	return longest
 }
 
 // endDrain lets those clients stay who have not been sent away yet. The listeners resume together, too.
@@ -252,14 +257,20 @@ func (s *Server) leave(drained int) {
 	s.callOffLocked()
 }
 
-// callOffLocked calls the drain off if no listener drains any more. Where nobody serves the generation ends, and clients go.
+// callOffLocked calls the drain off if no listener drains any more. Where nobody serves the generation ends: clients go,
+// though none is sent away any more.
 func (s *Server) callOffLocked() {
-	if s.draining > 0 || s.serving == 0 || s.pace.Load() == nil {
-		return
+	p := s.pace.Load()
+	switch {
+	case p == nil:
+	case s.serving == 0:
+		p.end()
+	case s.draining == 0:
+		p.end()
+		s.pace.Store(nil)
+		s.hijacked.stay()
+		s.h2.stay()
 	}
-	close(s.pace.Swap(nil).calledOff)
-	s.hijacked.stay()
-	s.h2.stay()
 }
 
 // closing has responses say "Connection: close" while the server drains, on

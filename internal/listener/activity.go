@@ -40,30 +40,29 @@ func SetActivity(c net.Conn, a Activity) {
 	if a == Busy {
 		s.requests().Request()
 	}
-	if a == Idle && s.listener().closesIdle() {
+	if a == Idle && closesIdle(s.listener()) {
 		_ = s.CloseRead()
 	}
 }
 
-// closesIdle reports whether the listener drains, and idle connections are to end.
-func (l *Listener) closesIdle() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.stopped && l.whenIdle == closeIdle
+// closesIdle reports whether l drains, and idle connections are to end.
+func closesIdle(l *Listener) bool {
+	rule, now := l.idleRule()
+	return now.draining.isSet() && rule.policy == closeIdle
 }
 
-// closeQuiet ends the connections that are said to be idle, and later those that
+// closeQuiet ends the connections that are said to be idle, if they are to end, and later those that
 // are still fresh.
-func (l *Listener) closeQuiet() {
-	if !l.closesIdle() {
+func closeQuiet(l *Listener) {
+	if !closesIdle(l) {
 		return
 	}
-	l.closeThose(Idle)
-	time.AfterFunc(freshGrace, func() { l.closeThose(Fresh) })
+	closeThose(l.open(), Idle)
+	time.AfterFunc(freshGrace, func() { closeThose(l.open(), Fresh) })
 }
 
-func (l *Listener) closeThose(a Activity) {
-	for _, c := range l.open() {
+func closeThose(conns []socket, a Activity) {
+	for _, c := range conns {
 		if c.activity() == a {
 			_ = c.CloseRead()
 		}

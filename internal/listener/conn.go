@@ -47,7 +47,7 @@ func (t *tracked) Draining() <-chan struct{} { return t.round.draining }
 func (t *tracked) State() []byte { return t.state }
 
 func (t *tracked) listener() *Listener         { return t.ln }
-func (t *tracked) setAdopted()                 { t.came = true }
+func (t *tracked) setAdopted(state []byte)     { t.came, t.state = true, state }
 func (t *tracked) setMoved()                   { t.moved.Store(true) }
 func (t *tracked) hasMoved() bool              { return t.moved.Load() }
 func (t *tracked) bytesRead() int64            { return t.read.Load() }
@@ -98,9 +98,16 @@ func (t *tracked) setDeadline(sock net.Conn, at time.Time) error {
 // connection twice, so only the first call counts.
 func (t *tracked) ended(c socket) {
 	if t.closed.CompareAndSwap(false, true) {
-		t.ln.untrack(c)
+		t.forget(c)
 		t.runAfter()
 	}
+}
+
+func (t *tracked) forget(c socket) {
+	t.ln.mu.Lock()
+	defer t.ln.mu.Unlock()
+	t.ln.conns.remove(c)
+	t.ln.checkDrainedLocked()
 }
 
 // runAfter calls what AfterClose has left, once.
@@ -163,8 +170,8 @@ type socket interface {
 	Conn
 	CloseRead() error
 	listener() *Listener
-	setAdopted()
-	setMoved()
+	offer(socket)
+	setAdopted(state []byte)
 	hasMoved() bool
 	setIdleReader(*IdleReader)
 	idleReader() *IdleReader
@@ -176,6 +183,18 @@ type socket interface {
 	requests() *Batch
 	atDeadline(func())
 	deadline() func()
+}
+
+// wrap puts what ln knows of a connection around it.
+func wrap(c net.Conn, ln *Listener, now *round) socket {
+	switch c := c.(type) {
+	case *net.TCPConn:
+		return &TCPConn{TCPConn: c, tracked: tracked{ln: ln, round: now}}
+	case *net.UnixConn:
+		return &UnixConn{UnixConn: c, tracked: tracked{ln: ln, round: now}}
+	default:
+		return &foreignConn{Conn: c, tracked: tracked{ln: ln, round: now}}
+	}
 }
 
 // TCPConn is a connection of a [Listener] on TCP. It is a type of its own, so that
@@ -199,7 +218,7 @@ func (c *TCPConn) Close() error {
 }
 
 // Handover implements Conn.
-func (c *TCPConn) Handover(state []byte) error { return c.ln.handOver(c, c.TCPConn, state) }
+func (c *TCPConn) Handover(state []byte) error { return c.handOver(c, c.TCPConn, state) }
 
 // Read is that of the socket.
 func (c *TCPConn) Read(b []byte) (int, error) { return c.readFrom(c.TCPConn, b) }
@@ -227,7 +246,7 @@ func (c *UnixConn) Close() error {
 }
 
 // Handover implements Conn.
-func (c *UnixConn) Handover(state []byte) error { return c.ln.handOver(c, c.UnixConn, state) }
+func (c *UnixConn) Handover(state []byte) error { return c.handOver(c, c.UnixConn, state) }
 
 // Read is that of the socket.
 func (c *UnixConn) Read(b []byte) (int, error) { return c.readFrom(c.UnixConn, b) }

@@ -100,5 +100,5 @@ func wantEOF(t *testing.T, c net.Conn) {
 // parked counts the goroutines that wait for an adopted connection's first byte.
 func parked() int {
 	buf := make([]byte, 1<<20)
-	return strings.Count(string(buf[:runtime.Stack(buf, true)]), "listener.(*Listener).park(")
+	return strings.Count(string(buf[:runtime.Stack(buf, true)]), "listener.(*parking).park(")
 }

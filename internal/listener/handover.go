@@ -2,9 +2,7 @@ package listener
 
 import (
 	"fmt"
-	"net"
 	"syscall"
-	"time"
 )
 
 // Successor takes connections that a draining generation gives away. key is the HandoverKey of
@@ -28,6 +26,13 @@ const (
 	closeIdle                   // they end at once
 )
 
+// idleRule is what becomes of a listener's idle connections, and who takes them. The listener's lock guards it; readers
+// have a copy.
+type idleRule struct {
+	policy    idlePolicy
+	successor Successor // nil unless they move
+}
+
 // MoveIdle has idle connections move to s when the listener drains, and makes
 // [Conn].Handover work. It is called before the drain; without it idle
 // connections stay until they end. It changes nothing where Options have no HandoverKey, or the successor does not take
@@ -38,7 +43,7 @@ func (l *Listener) MoveIdle(s Successor) {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.whenIdle, l.successor = moveIdle, s
+	l.idle = idleRule{moveIdle, s}
 }
 
 // CloseIdle has idle connections end when the listener drains, since nobody will
@@ -47,120 +52,33 @@ func (l *Listener) MoveIdle(s Successor) {
 func (l *Listener) CloseIdle() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.whenIdle = closeIdle
+	l.idle = idleRule{policy: closeIdle}
 }
 
 // Moves reports whether an idle connection of the draining listener moves to the
 // successor. Adapters ask it before they tell a client to close its connection.
 func (l *Listener) Moves() bool {
-	policy, s := l.idlePolicy()
-	return policy == moveIdle && s.Takes(l.opts.HandoverKey)
+	rule, _ := l.idleRule()
+	return rule.policy == moveIdle && rule.successor.Takes(l.opts.HandoverKey)
 }
 
-func (l *Listener) idlePolicy() (idlePolicy, Successor) {
+// idleRule returns the rule, and the round that it holds for.
+func (l *Listener) idleRule() (idleRule, *round) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.whenIdle, l.successor
+	return l.idle, l.round
 }
 
-// handOver gives c's socket to the successor.
-func (l *Listener) handOver(c socket, s syscall.Conn, state []byte) error {
-	policy, to := l.idlePolicy()
-	if policy != moveIdle {
+// handOver gives the socket of c, whose part t is, to the successor.
+func (t *tracked) handOver(c socket, s syscall.Conn, state []byte) error {
+	rule, _ := t.ln.idleRule()
+	if rule.policy != moveIdle {
 		return ErrNoSuccessor
 	}
-	if err := to.Move(l.opts.HandoverKey, state, s); err != nil {
+	if err := rule.successor.Move(t.ln.opts.HandoverKey, state, s); err != nil {
 		return fmt.Errorf("%w: %w", ErrNoSuccessor, err)
 	}
-	c.setMoved()
+	t.setMoved()
 	_ = c.Close() // only our descriptor: the successor has its own
 	return nil
 }
-
-// Adopt takes over a connection from an older generation, with what that one's
-// handler gave along. With state it waits for Accept at once. Without, nothing has
-// been read of its next request, and it is parked until there is something to
-// read: until then it costs a goroutine, and no adapter's timeout for requests
-// runs. After an error the connection is the caller's, and untouched: the listener
-// is closed, or drains with nobody to pass it on to.
-func (l *Listener) Adopt(c net.Conn, state []byte) error {
-	s := l.wrap(c, l.current(), state)
-	s.setAdopted()
-	if err := l.admit(s); err != nil {
-		return err
-	}
-	if len(state) > 0 {
-		l.offer(s)
-		return nil
-	}
-	l.parked.Add(1)
-	go l.park(s, l.parkingTime())
-	return nil
-}
-
-func (l *Listener) admit(s socket) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.shut || l.gone || (l.stopped && l.whenIdle != moveIdle) {
-		return fmt.Errorf("listen: group %s accepts nothing any more: %w", l.opts.Group, net.ErrClosed)
-	}
-	l.in++
-	l.conns[s] = false
-	return nil
-}
-
-// offer has Accept return s, also one that waits already, and also while the
-// listener drains. After the program's own Close nobody would ever take s.
-func (l *Listener) offer(s socket) {
-	if !l.enqueue(s) {
-		_ = s.Close()
-	}
-}
-
-func (l *Listener) enqueue(s socket) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.shut {
-		return false
-	}
-	l.adopted = append(l.adopted, s)
-	l.announceLocked()
-	return true
-}
-
-// deadliner is a listener whose Accept can be interrupted: any socket.
-type deadliner interface{ SetDeadline(t time.Time) error }
-
-// announceLocked wakes those who wait in Accept. The deadline in the past stays as
-// long as a connection waits, so that no call can miss it.
-func (l *Listener) announceLocked() {
-	if d, ok := l.inner.(deadliner); ok && !l.stopped {
-		_ = d.SetDeadline(longAgo)
-	}
-	select {
-	case l.arrived <- struct{}{}:
-	default:
-	}
-}
-
-// nextAdoptedLocked takes the first adopted connection out of the queue, or
-// returns nil.
-func (l *Listener) nextAdoptedLocked() net.Conn {
-	if len(l.adopted) == 0 {
-		return nil
-	}
-	next := l.adopted[0]
-	l.adopted = l.adopted[1:]
-	if len(l.adopted) > 0 {
-		l.announceLocked()
-	} else if d, ok := l.inner.(deadliner); ok && !l.stopped && l.held == nil {
-		_ = d.SetDeadline(noDeadline)
-	}
-	return next
-}
-
-// longAgo is a deadline that has passed, and noDeadline none.
-var (
-	longAgo    = time.Unix(1, 0)
-	noDeadline time.Time
-)

@@ -100,11 +100,12 @@ func (r *IdleReader) leave() bool {
 	if !ok {
 		return false
 	}
-	policy, _ := s.listener().idlePolicy()
-	if policy == moveIdle && s.Handover(nil) == nil {
+	rule, now := s.listener().idleRule()
+	if rule.policy == moveIdle && s.Handover(nil) == nil {
 		return true
 	}
-	if (policy == closeIdle || policy == moveIdle && s.listener().isForsaken()) && !r.isFresh() {
+	forsaken := rule.policy == moveIdle && now.hurried.isSet() && !s.listener().Moves() // its successor takes nothing any more
+	if (rule.policy == closeIdle || forsaken) && !r.isFresh() {
 		_ = s.CloseRead() // Read returns what has arrived, and then io.EOF
 	}
 	return false

@@ -8,15 +8,15 @@ import (
 )
 
 // Layer is the reading side of a connection that an adapter has through another
-// listener's layer, such as one that counts or limits. The connection below may move only when the layer has nothing of its own: a layer can hold
+// listener's layer, such as one that counts or limits. The connection below may move only while the layer is clear: a layer can hold
 // bytes that it has read ahead, have swallowed a header, or decipher. So all bytes are compared that go into it and come
 // out of it: while they are the same, and all have come out, the layer is one that can be left away.
 //
-// An adapter calls Init before anything else. The zero value is a layer that is never clear.
+// Init comes before anything else. Read is for one goroutine at a time, the other methods for any.
 type Layer struct {
-	IdleReader // reads for the layer, below it
-	outer      net.Conn
-	secure     bool // it can never be clear, and the IdleReader is not in use
+	outer    net.Conn
+	followed bool       // what goes into the layer is known; set by Init
+	reader   IdleReader // reads for the layer, below it, if that is followed
 
 	mu   sync.Mutex // guards what follows
 	skip int64      // bytes that the layer had read before Init, and are still to come out
@@ -36,28 +36,36 @@ func (p *passage) pass(b []byte) {
 	_, _ = p.sum.Write(b) // never fails
 }
 
-// Init prepares l for outer, in which [FromConn] has found conn. idle is called while the listener drains, and reports whether nothing
-// of the protocol is under way, when the adapter asks for n bytes, or is not reading at all and n is -1. TLS is never clear: it
-// is left to read by itself, and Init reports false.
+// Init prepares l for outer, in which [FromConn] has found conn, and reports whether the layer is followed. One of TLS is
+// not, nor one over a connection of no Listener: it is never clear, and Wake and Retire do nothing.
+//
+// idle is called while the listener drains and the layer is followed. It reports whether nothing
+// of the protocol is under way, when the adapter asks for n bytes, or is not reading at all and n is -1.
 func (l *Layer) Init(outer net.Conn, conn Conn, idle func(n int) bool) bool {
-	l.outer, l.asks = outer, -1
-	l.out.sum.SetSeed(l.in.sum.Seed())
+	l.outer = outer
 	s, ok := conn.(socket)
-	if l.secure = hasTLS(outer); l.secure || !ok {
-		l.secure = true
+	if !ok || hasTLS(outer) {
 		return false
 	}
-	l.skip = s.bytesRead()
-	l.IdleReader.Init(conn, func(int) bool { return idle(l.asked()) && l.IsClear() })
-	l.observe = l.enter
-	s.setBelow(&l.IdleReader)
+	l.followed, l.asks, l.skip = true, -1, s.bytesRead()
+	l.out.sum.SetSeed(l.in.sum.Seed())
+	l.reader.Init(conn, func(int) bool { return idle(l.asked()) && l.IsClear() })
+	l.reader.observe = l.enter
+	s.setBelow(&l.reader)
 	return true
 }
 
-// Retire is [IdleReader.Retire]; it does nothing where that does not read.
+// Wake is [IdleReader.Wake].
+func (l *Layer) Wake() {
+	if l.followed {
+		l.reader.Wake()
+	}
+}
+
+// Retire is [IdleReader.Retire].
 func (l *Layer) Retire() {
-	if !l.secure {
-		l.IdleReader.Retire()
+	if l.followed {
+		l.reader.Retire()
 	}
 }
 
@@ -83,7 +91,7 @@ func (l *Layer) asked() int {
 
 // IsClear reports whether the layer has changed and held back nothing so far.
 func (l *Layer) IsClear() bool {
-	if l.outer == nil || l.secure {
+	if !l.followed {
 		return false
 	}
 	l.mu.Lock()
@@ -100,6 +108,9 @@ func (l *Layer) enter(b []byte) {
 
 // Read reads from the layer.
 func (l *Layer) Read(b []byte) (int, error) {
+	if !l.followed {
+		return l.outer.Read(b)
+	}
 	l.ask(len(b))
 	n, err := l.outer.Read(b)
 	l.leaveWith(b[:n])
@@ -119,7 +130,5 @@ func (l *Layer) leaveWith(b []byte) {
 	l.asks = -1
 	skipped := min(l.skip, int64(len(b)))
 	l.skip -= skipped
-	if l.outer != nil && !l.secure {
-		l.out.pass(b[skipped:])
-	}
+	l.out.pass(b[skipped:])
 }

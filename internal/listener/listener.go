@@ -4,9 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -51,35 +49,17 @@ type Listener struct {
 	addr net.Addr
 	opts Options
 
-	accepting sync.Once     // guards the call of OnAccept
-	hidden    sync.Once     // guards the call of OnHidden
-	arrived   chan struct{} // has a value when adopted may have a connection
-	parked    atomic.Int32  // calls of park
+	accepting sync.Once // guards the call of OnAccept
+	hidden    sync.Once // guards the call of OnHidden
 
-	mu        sync.Mutex    // guards what follows, and the closing of the channels above and in round
-	inner     net.Listener  // another one after Resume
-	closed    chan struct{} // closed by Close; another one after Reopen
-	round     *round
-	conns     map[socket]bool // what is open; true once it has been counted as cut
-	inAccept  int             // calls of inner.Accept whose connection is not in conns yet
-	adopted   []socket        // wait for Accept
-	whenIdle  idlePolicy
-	successor Successor
-	idleTime  time.Duration // how long a parked connection waits; 0: for ever
-	total     uint64
-	in, out   uint64 // connections adopted, and handed over
-	cut       int
-	stopped   bool          // round.draining is closed
-	gone      bool          // round.drained is closed
-	shut      bool          // closed is closed
-	hasHurry  bool          // round.hurried is closed
-	held      chan struct{} // see Hold; nil if it is not
-
-	alone      bool      // no other process accepts from the socket: see EmptyQueue
-	emptying   bool      // stopped, but the socket is still open for what waits in its queue
-	emptyUntil time.Time // at the latest
-	pressed    bool      // the next Accept has until then, as somebody was in the queue when its time was over
-	emptyAt    time.Time // if nobody comes
+	mu      sync.Mutex // guards what follows: each part is in a file of its own
+	closed  latch      // by Close; another one after Reopen
+	round   *round     // another one after Resume
+	door    door       // the socket that connections come in by
+	conns   register   // those that are open, and counts
+	inbox   inbox      // adopted connections that wait for Accept
+	parking parking    // those of which nothing has been read yet
+	idle    idleRule   // what becomes of idle ones
 }
 
 // New returns a Listener over inner, which it takes over: it closes inner when
@@ -88,13 +68,13 @@ type Listener struct {
 func New(inner net.Listener, opts Options) *Listener {
 	keepFile(inner)
 	l := &Listener{
-		addr:    ownAddr(inner.Addr()),
-		inner:   inner,
-		round:   newRound(),
-		opts:    opts,
-		closed:  make(chan struct{}),
-		arrived: make(chan struct{}, 1),
-		conns:   make(map[socket]bool),
+		addr:   ownAddr(inner.Addr()),
+		opts:   opts,
+		closed: make(latch),
+		round:  newRound(),
+		door:   door{inner: inner},
+		conns:  register{open: make(map[socket]bool)},
+		inbox:  inbox{arrived: make(chan struct{}, 1)},
 	}
 	if isPointer(l.addr) {
 		known.add(l)
@@ -108,204 +88,32 @@ func keepFile(inner net.Listener) {
 	}
 }
 
-// Accept waits for the gate and then for the next connection, which implements
-// [Conn]: one that the kernel has for this listener, or one that was adopted.
-// Errors are those of the wrapped listener, never wrapped: net/http asserts
-// err.(net.Error). While the listener drains, Accept waits as Options.Release says;
-// then, and after Close, the error is net.ErrClosed.
-func (l *Listener) Accept() (net.Conn, error) {
-	if l.opts.OnAccept != nil {
-		l.accepting.Do(l.opts.OnAccept)
-	}
-	for {
-		now, closed := l.currentAccept()
-		c, err := l.accept(now, closed)
-		if err != nil && err != errAgain { //nolint:errorlint // it is this very error
-			c, err = l.refuse(now, closed, err)
-		}
-		if err != errAgain { //nolint:errorlint // see above
-			return c, err
-		}
-	}
-}
-
-// errAgain has Accept try once more, and nobody else sees it.
-var errAgain = errors.New("try again")
-
-// currentAccept returns the listener's round, and what is closed when the program closes it.
-func (l *Listener) currentAccept() (now *round, closed <-chan struct{}) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.round, l.closed
-}
-
-// accept is one try, in a round of the listener's.
-func (l *Listener) accept(now *round, closed <-chan struct{}) (net.Conn, error) {
-	if !l.waitGate(now, closed) {
-		return nil, l.closedError()
-	}
-	l.waitHeld()
-	inner, adopted := l.enterAccept()
-	if adopted != nil {
-		return adopted, nil
-	}
-	if inner == nil {
-		return nil, l.closedError()
-	}
-	c, err := inner.Accept()
-	if err == nil {
-		return l.track(c, now), nil // also while draining: the kernel has already accepted it
-	}
-	again := l.foundEmpty(err) || errors.Is(err, os.ErrDeadlineExceeded) // only adopting and emptying set a deadline
-	l.leaveAccept()
-	if again {
-		return nil, errAgain
-	}
-	return nil, err
-}
-
-// waitGate reports whether the gate opened before the listener ended.
-func (l *Listener) waitGate(now *round, closed <-chan struct{}) bool {
-	if l.opts.Gate == nil {
-		return true
-	}
-	select {
-	case <-l.opts.Gate:
-		return true // also while draining: the queue may have to be emptied
-	default:
-	}
-	select {
-	case <-l.opts.Gate:
-		return true
-	case <-now.draining:
-	case <-closed:
-	}
-	return false
-}
-
-// enterAccept returns an adopted connection if one waits. Else it counts a call
-// of inner.Accept, so that the listener is not taken for drained while a
-// connection is between the kernel and the set. Both results are nil when there is nothing
-// more to accept.
-func (l *Listener) enterAccept() (inner net.Listener, adopted net.Conn) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if adopted := l.nextAdoptedLocked(); adopted != nil {
-		return nil, adopted
-	}
-	if l.stopped && !l.emptying || l.shut {
-		return nil, nil
-	}
-	if l.emptying {
-		l.postponeLocked()
-	}
-	l.inAccept++
-	return l.inner, nil
-}
-
-func (l *Listener) leaveAccept() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.inAccept--
-	l.checkDrainedLocked()
-}
-
-// refuse returns err, but late while the listener drains: the program that gets
-// it may end the process. Meanwhile it returns connections that were adopted and
-// cannot move on, and errAgain when the listener resumes.
-func (l *Listener) refuse(now *round, closed <-chan struct{}, err error) (net.Conn, error) {
-	if !now.isDraining() {
-		return nil, err
-	}
-	release := l.opts.Release
-	if release == nil {
-		release = now.drained
-	}
-	for {
-		select {
-		case <-l.arrived:
-			l.mu.Lock()
-			adopted := l.nextAdoptedLocked()
-			l.mu.Unlock()
-			if adopted != nil {
-				return adopted, nil
-			}
-		case <-now.resumed:
-			return nil, errAgain
-		case <-release:
-			return nil, err
-		case <-closed: // http.Server.Shutdown closes and waits for this Accept
-			return nil, err
-		}
-	}
-}
-
-// closedError is the error of a closed net.Listener, to the letter.
-func (l *Listener) closedError() error {
-	addr := l.addr
-	return &net.OpError{Op: "accept", Net: addr.Network(), Addr: addr, Err: net.ErrClosed}
-}
-
-func (l *Listener) track(c net.Conn, now *round) net.Conn {
-	s := l.wrap(c, now, nil)
-	l.mu.Lock()
-	l.inAccept--
-	l.total++
-	l.conns[s] = false
-	l.mu.Unlock()
-	return s
-}
-
-func (l *Listener) wrap(c net.Conn, now *round, state []byte) socket {
-	switch c := c.(type) {
-	case *net.TCPConn:
-		return &TCPConn{TCPConn: c, tracked: tracked{ln: l, round: now, state: state}}
-	case *net.UnixConn:
-		return &UnixConn{UnixConn: c, tracked: tracked{ln: l, round: now, state: state}}
-	default:
-		return &foreignConn{Conn: c, tracked: tracked{ln: l, round: now, state: state}}
-	}
-}
-
-func (l *Listener) untrack(c socket) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	delete(l.conns, c)
-	if c.hasMoved() { // counted at once with its end, so that no drain takes it for another kind
-		l.out++
-	}
-	l.checkDrainedLocked()
-}
-
 // Close is the program's own end of the listener: it stops accepting and
 // releases Accept at once, also while draining. Open connections go on; those that
 // were adopted and wait for Accept end, like those in the queue of a socket that is
 // closed. Later calls return net.ErrClosed.
 func (l *Listener) Close() error {
-	waiting, err := l.close()
+	l.mu.Lock()
+	if !l.closed.set() {
+		l.mu.Unlock()
+		return closedError("close", l.addr)
+	}
+	waiting := l.inbox.clear()
+	var err error
+	if l.door.state != doorShut { // the drain has not closed it
+		err = l.door.close()
+		l.checkDrainedLocked()
+	}
+	l.mu.Unlock()
 	for _, c := range waiting {
 		_ = c.Close()
 	}
 	return err
 }
 
-// close returns the connections that nobody will accept any more.
-func (l *Listener) close() ([]socket, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.shut {
-		return nil, &net.OpError{Op: "close", Net: l.addr.Network(), Addr: l.addr, Err: net.ErrClosed}
-	}
-	l.shut = true
-	close(l.closed)
-	waiting := l.adopted
-	l.adopted = nil
-	if l.stopped && !l.emptying {
-		return waiting, nil // the drain has closed inner
-	}
-	l.emptying = false
-	defer l.checkDrainedLocked()
-	return waiting, l.inner.Close()
+// closedError is the error of a closed net.Listener, to the letter.
+func closedError(op string, addr net.Addr) error {
+	return &net.OpError{Op: op, Net: addr.Network(), Addr: addr, Err: net.ErrClosed}
 }
 
 // Hidden is called by an adapter that cannot find the listener's connection below c.
@@ -326,7 +134,7 @@ func (l *Listener) Group() string { return l.opts.Group }
 // wraps errors.ErrUnsupported for a listener that is no socket.
 func (l *Listener) SyscallConn() (syscall.RawConn, error) {
 	l.mu.Lock()
-	inner := l.inner
+	inner := l.door.inner
 	l.mu.Unlock()
 	if sc, ok := inner.(syscall.Conn); ok {
 		return sc.SyscallConn()

@@ -4,8 +4,17 @@ import (
 	"errors"
 	"net"
 	"os"
+	"sync/atomic"
 	"time"
 )
+
+// parking has the adopted connections of which nothing has been read yet.
+type parking struct {
+	limit  time.Duration // how long one waits; 0: for ever. The Listener's lock guards it
+	parked atomic.Int32  // calls of park
+}
+
+func (p *parking) count() int { return int(p.parked.Load()) }
 
 // SetIdleTimeout bounds how long an adopted connection may stay parked: then it is
 // closed, as its adapter would close an idle one. It counts from the adoption. If
@@ -14,14 +23,20 @@ import (
 func (l *Listener) SetIdleTimeout(d time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.idleTime = max(d, 0)
+	l.parking.limit = max(d, 0)
+}
+
+// begin parks s.
+func (p *parking) begin(s socket) {
+	p.parked.Add(1)
+	go p.park(s, p.limit)
 }
 
 // park waits until s has something to read, and then has Accept return it. A
 // parked connection is idle all the time, and limit, the idle timeout at its adoption, bounds that: when the listener drains, it does what
 // idle connections do.
-func (l *Listener) park(s socket, limit time.Duration) {
-	defer l.parked.Add(-1)
+func (p *parking) park(s socket, limit time.Duration) {
+	defer p.parked.Add(-1)
 	r := new(IdleReader)
 	r.Init(s, func(int) bool { return true })
 	r.grace = time.Now().Add(freshGrace) // an older generation may have had it for an instant only
@@ -31,24 +46,18 @@ func (l *Listener) park(s socket, limit time.Duration) {
 	switch err := r.waitReadable(); {
 	case err == nil:
 		r.Retire()
-		l.offer(s)
+		s.offer(s)
 	case errors.Is(err, errEOF), errors.Is(err, net.ErrClosed):
 		_ = s.Close() // the client has gone, or it has moved on
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		_ = s.CloseRead()
 		if readable, _ := peek(s.NetConn()); readable {
 			r.Retire()
-			l.offer(s) // the request came just in time
+			s.offer(s) // the request came just in time
 			return
 		}
 		_ = s.Close()
 	default:
 		_ = s.Close()
 	}
-}
-
-func (l *Listener) parkingTime() time.Duration {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.idleTime
 }

@@ -19,6 +19,14 @@ const (
 	queueLimit = time.Second
 )
 
+// queue is the kernel's of a listening socket, and how it is emptied before that is closed. It is a part of the door.
+type queue struct {
+	alone   bool      // no other process accepts from the socket: see EmptyQueue
+	limit   time.Time // when it ends at the latest
+	quietAt time.Time // when it is empty, if nobody comes
+	pressed bool      // the next Accept has until limit, as somebody was in the queue when its time was over
+}
+
 // EmptyQueue has StopAccepting let Accept return what waits in the kernel's queue
 // of the listening socket, before it closes that: clients in the queue would be
 // reset. No other process may accept from the socket, now or later. The file of a Unix socket should be gone by
@@ -26,58 +34,51 @@ const (
 func (l *Listener) EmptyQueue() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	_, l.alone = l.inner.(deadliner)
+	_, l.door.queue.alone = l.door.inner.(deadliner)
 }
 
-// beginEmptyingLocked keeps the socket open until its queue is empty.
-func (l *Listener) beginEmptyingLocked() {
-	l.emptying = true
-	refuseNew(l.inner)
-	l.emptyUntil = time.Now().Add(queueLimit)
-	l.postponeLocked()
-	time.AfterFunc(queueLimit, l.endEmptying)
+// beginEmptying keeps the socket open until its queue is empty.
+func (d *door) beginEmptying() {
+	d.state = doorEmptying
+	refuseNew(d.inner)
+	d.queue.limit = time.Now().Add(queueLimit)
+	d.postpone()
 }
 
-// postponeLocked gives the next client a moment. Every Accept has one of its own: the queue of
+// postpone gives the next client a moment, while the queue is emptied. Every Accept has one of its own: the queue of
 // a program that is late is not empty.
-func (l *Listener) postponeLocked() {
+func (d *door) postpone() {
 	until := time.Now().Add(queuePause)
-	if l.pressed || until.After(l.emptyUntil) {
-		until = l.emptyUntil
+	if d.queue.pressed || until.After(d.queue.limit) {
+		until = d.queue.limit
 	}
-	l.pressed = false
-	l.emptyAt = until
-	_ = l.inner.(deadliner).SetDeadline(until)
+	d.queue.pressed, d.queue.quietAt = false, until
+	_ = d.inner.(deadliner).SetDeadline(until)
 }
 
-// endEmptying closes the socket.
+// isEmpty reports whether err, of an Accept while the queue is emptied, says that nobody has come for a while, or that nobody can
+// come any more. The deadline may also be one from before, that of an adoption, or may have passed before the Accept began that it
+// was for.
+func (d *door) isEmpty(err error) bool {
+	if isRefused(err) {
+		return true
+	}
+	now := time.Now()
+	late := errors.Is(err, os.ErrDeadlineExceeded) && !now.Before(d.queue.quietAt)
+	d.queue.pressed = late && now.Before(d.queue.limit) && isQueued(d.inner)
+	return late && !d.queue.pressed // or the next Accept gets more than a moment
+}
+
+// isRefused reports whether err says that nobody comes any more; see refuseNew.
+func isRefused(err error) bool { return errors.Is(err, syscall.EINVAL) }
+
+// endEmptying closes the socket whose queue is empty, or has had its time.
 func (l *Listener) endEmptying() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !l.emptying {
+	if l.door.state != doorEmptying {
 		return
 	}
-	l.emptying = false
-	_ = l.inner.Close() // its error has no consequence: the descriptor is gone either way
+	_ = l.door.close()
 	l.checkDrainedLocked()
-}
-
-// foundEmpty ends the emptying, if err says that nobody has come for a while, or that nobody can come any more. The
-// deadline may also be one from before, that of an adoption, or may have passed before the Accept began that it was
-// for. It reports whether err has said what the listener knows already, to whichever Accept it came.
-func (l *Listener) foundEmpty(err error) bool {
-	shut := errors.Is(err, syscall.EINVAL) // see refuseNew
-	now := time.Now()
-	l.mu.Lock()
-	late := errors.Is(err, os.ErrDeadlineExceeded) && !now.Before(l.emptyAt)
-	empty, stopped := l.emptying && (late || shut), l.stopped
-	l.pressed = empty && late && now.Before(l.emptyUntil) && isQueued(l.inner)
-	if l.pressed {
-		empty = false // and the next Accept gets more than a moment
-	}
-	l.mu.Unlock()
-	if empty {
-		l.endEmptying()
-	}
-	return empty || stopped && shut
 }

@@ -8,7 +8,7 @@ import "time"
 func (l *Listener) Spread() time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.whenIdle == closeIdle {
+	if l.idle.policy == closeIdle {
 		return 0
 	}
 	return max(l.opts.Spread, 0)
@@ -18,32 +18,10 @@ func (l *Listener) Spread() time.Duration {
 // to end soon. Idle connections that were to move and cannot any more, since the
 // successor has ended too, end. Later calls do nothing.
 func (l *Listener) Hurry() {
-	if l.beginHurry() {
-		l.wakeIdle()
-	}
-}
-
-// beginHurry reports whether it was the first to do so.
-func (l *Listener) beginHurry() bool {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.hasHurry {
-		return false
-	}
-	l.hasHurry = true
-	close(l.round.hurried)
-	return true
-}
-
-// isForsaken reports whether the generation is to end soon and its successor takes nothing any more.
-func (l *Listener) isForsaken() bool {
-	select {
-	case <-l.Hurried():
-		return !l.Moves()
-	default:
-		return false
+	first := l.round.hurried.set()
+	l.mu.Unlock()
+	if first {
+		wakeAll(l.open())
 	}
 }
-
-// Hurried returns a channel that is closed by Hurry.
-func (l *Listener) Hurried() <-chan struct{} { return l.current().hurried }

@@ -1,0 +1,65 @@
+package listener
+
+// latch is a channel that is closed once. Setting it is guarded by a lock of its owner's; anybody may wait for it.
+type latch chan struct{}
+
+// set reports whether it was the first to do so.
+func (l latch) set() bool {
+	if l.isSet() {
+		return false
+	}
+	close(l)
+	return true
+}
+
+func (l latch) isSet() bool {
+	select {
+	case <-l:
+		return true
+	default:
+		return false
+	}
+}
+
+// round is a listener's life until it has drained: another one follows only where it resumes. The listener's lock guards the
+// setting of its latches.
+type round struct {
+	draining latch // the listener stops accepting
+	drained  latch // it drains, and the last connection is gone
+	hurried  latch // by Hurry
+	resumed  latch // by Resume
+}
+
+func newRound() *round {
+	return &round{draining: make(latch), drained: make(latch), hurried: make(latch), resumed: make(latch)}
+}
+
+// Draining returns a channel that is closed when the listener stops accepting
+// because its generation ends. The program's own Close does not close it.
+func (l *Listener) Draining() <-chan struct{} { return l.current().draining }
+
+// Hurried returns a channel that is closed by Hurry.
+func (l *Listener) Hurried() <-chan struct{} { return l.current().hurried }
+
+// Rounds returns a channel that is closed when the listener stops accepting because its generation ends, as
+// Draining does, and one that is closed if it resumes after that. For an adapter that has to put things right then: it calls
+// Rounds again for what follows.
+func (l *Listener) Rounds() (draining, resumed <-chan struct{}) {
+	r := l.current()
+	return r.draining, r.resumed
+}
+
+// Rounds is [Listener.Rounds] of the listener that conn is of: unlike [Conn].Draining it goes on where that
+// has resumed. For any other Conn resumed is nil.
+func Rounds(conn Conn) (draining, resumed <-chan struct{}) {
+	if s, ok := conn.(interface{ listener() *Listener }); ok {
+		return s.listener().Rounds()
+	}
+	return conn.Draining(), nil
+}
+
+func (l *Listener) current() *round {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.round
+}
