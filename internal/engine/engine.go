@@ -95,6 +95,7 @@ func New(opts Options, endProcess bool) (*Engine, error) {
 		}
 		return nil, err
 	}
+	go e.awaitReady()
 	e.watchSignals()
 	go e.watchUpgrades()
 	go e.watchSupervisor()

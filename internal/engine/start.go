@@ -102,7 +102,6 @@ var startSteps = []step[*start]{
 		name: "begin to wait for the program", stage: upgrade.StageStart,
 		do: func(s *start) error {
 			s.deadline = time.NewTimer(s.readyTimeout())
-			go s.awaitReady()
 			return nil
 		},
 		undo: func(e *Engine) { e.deadline.Stop() },
