@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -25,7 +26,7 @@ func (s *supervisor) take(sig syscall.Signal) {
 		s.asked = sig
 	}
 	if g := s.generations.serving(); g != nil && sig == unix.SIGUSR1 && s.generations.upgrading {
-		s.send(g, sig) // and to its successor, which may have the old file too
+		_ = s.send(g, sig) // and to its successor, which may have the old file too, and to this one again if that fails
 	}
 	s.keep(sig)
 }
@@ -58,25 +59,37 @@ func (s *supervisor) passPending() {
 			rest = append(rest, sig)
 			continue
 		}
-		s.send(g, sig)
+		if !s.send(g, sig) {
+			rest = append(rest, sig)
+			s.again = time.After(sendAgain)
+		}
 	}
 	s.pendingSignals = rest
 }
 
-func (s *supervisor) send(g *generation, sig syscall.Signal) {
+// sendAgain is after how long a signal is tried again that could not be passed on.
+const sendAgain = 100 * time.Millisecond
+
+// send reports false where the signal is to be kept: it could not be found out whose process g is, as without a descriptor.
+func (s *supervisor) send(g *generation, sig syscall.Signal) (settled bool) {
 	w := s.watched[g.PID]
 	if w == nil {
-		return // it has ended, and that will be heard
+		return true // it has ended, and that will be heard
 	}
 	err := g.maySignal()
 	if err == nil {
 		err = w.signal(sig)
 	}
-	if err != nil && !errors.Is(err, unix.ESRCH) && !errors.Is(err, os.ErrNotExist) {
+	switch {
+	case err == nil, errors.Is(err, unix.ESRCH), errors.Is(err, os.ErrNotExist):
+		s.log.Info("signal passed on", "signal", sig.String(), "generation", g.Number, "pid", g.PID)
+		return true
+	case errors.Is(err, errOtherUser):
 		s.log.Warn("signal not passed on", "signal", sig.String(), "pid", g.PID, "error", err)
-		return
+		return true
 	}
-	s.log.Info("signal passed on", "signal", sig.String(), "generation", g.Number, "pid", g.PID)
+	s.complain(g.PID, "a signal cannot be passed on yet", err)
+	return false
 }
 
 // sigaction is more than what any architecture's kernel reads; its first word is the handler.

@@ -46,7 +46,9 @@ type supervisor struct {
 	ends     chan end      // generations that have ended
 	done     chan struct{} // closed when the daemon has ended
 
+	most           int              // generations at once
 	pendingSignals []syscall.Signal // that could not be passed on yet
+	again          <-chan time.Time // when they are tried again; nil for not before something happens
 	asked          syscall.Signal   // by which the daemon was asked to end
 	extends        extension
 	status         *syscall.WaitStatus
@@ -115,9 +117,10 @@ func (s *supervisor) begin(opts Options, door *door) error {
 		return err
 	}
 	defer func() { _ = theirs.Close() }()
-	room := 0
-	if s.systemd.watches { // an upgrade may switch fdstore on, and systemd before 254 does not say whether the unit allows for it
-		room = maxKept
+	room, most := shareDescriptors()
+	s.most = most
+	if !s.systemd.watches { // else an upgrade may switch fdstore on, and systemd before 254 does not say whether the unit allows for it
+		room = 0
 	}
 	if s.channel, err = newInbox(ours, maxEvent, room, s.done); err != nil {
 		return err
@@ -160,6 +163,7 @@ func (s *supervisor) loop() {
 		case e := <-s.ends:
 			s.reap() // it may have been a child, and then there is a status for sure
 			s.bury(e)
+		case <-s.again: // by passPending
 		case <-s.tooLate:
 			s.generations.lost, s.tooLate = nil, nil
 		}
@@ -194,25 +198,29 @@ func (s *supervisor) hear(atMost time.Duration) {
 func (s *supervisor) understand(m message) {
 	e, err := decodeEvent(m.data)
 	if err != nil {
-		s.complain(m.pid, "not understood", err)
+		s.drop(m.pid, "not understood", err)
 		return
 	}
 	if s.generations.find(m.pid) == nil {
 		if err := s.admit(m.pid, e); err != nil {
-			s.complain(m.pid, "not believed", err)
+			s.drop(m.pid, "not believed", err)
 			return
 		}
 	}
 	s.heard(m, e)
 }
 
-// complain writes to the log what a sender has done, once a second: he may do it all the time.
+func (s *supervisor) drop(pid int, what string, err error) {
+	s.complain(pid, "a message on the channel is dropped", fmt.Errorf("%s: %w", what, err))
+}
+
+// complain writes to the log what is wrong with a process of the service's user, once a second: he may do it all the time.
 func (s *supervisor) complain(pid int, what string, err error) {
 	if time.Since(s.complained) < time.Second {
 		return
 	}
 	s.complained = time.Now()
-	s.log.Warn("a message on the channel is dropped", "pid", pid, "error", fmt.Errorf("%s: %w", what, err))
+	s.log.Warn(what, "pid", pid, "error", err)
 }
 
 var errOutOfTurn = errors.New("a generation does not say that where it is")
@@ -221,7 +229,7 @@ func (s *supervisor) heard(m message, e Event) {
 	before := *s.generations.find(m.pid)
 	g := s.generations.heard(m.pid, e)
 	if g == nil {
-		s.complain(m.pid, "not believed", fmt.Errorf("%q: %w", e.Kind, errOutOfTurn))
+		s.drop(m.pid, "not believed", fmt.Errorf("%q: %w", e.Kind, errOutOfTurn))
 		return
 	}
 	switch e.Kind {
@@ -229,7 +237,7 @@ func (s *supervisor) heard(m message, e Event) {
 		s.noteUser(g)
 	case Keeping:
 		if err := s.keepSockets(e.Names, m.files); err != nil {
-			s.complain(m.pid, "sockets not kept", err)
+			s.drop(m.pid, "sockets not kept", err)
 		}
 	case Serving:
 		s.noteUser(g)  // it has given up what rights it had to give up
