@@ -94,10 +94,13 @@ func (e *Engine) callOnDrain(t *term) {
 	}
 }
 
-// askResume calls OnResume, once OnReplaced and OnDrain have returned.
+// askResume calls OnResume, once OnReplaced and OnDrain have returned. It waits for none of them once the daemon is to stop.
 func (e *Engine) askResume(t *term) error {
 	limit := e.conf.Daemon.UpgradeTimeout
-	ctx, cancel := context.WithTimeoutCause(context.Background(), limit, fmt.Errorf("not after %v", limit))
+	asked, end := context.WithCancelCause(context.Background())
+	defer end(nil)
+	defer context.AfterFunc(t.hurried, func() { end(errAskedToEnd) })()
+	ctx, cancel := context.WithTimeoutCause(asked, limit, fmt.Errorf("not after %v", limit))
 	defer cancel()
 	select {
 	case <-t.hooksReturned:

@@ -44,9 +44,15 @@ func init() {
 // runSupervisor is a supervisor whose generation 1 is this binary, too.
 func runSupervisor() error {
 	self, err := os.Executable()
-	if err == nil {
-		err = os.Unsetenv(reexec.Env) // or generation 1 would be a supervisor, too
+	if err != nil {
+		return err
 	}
+	return superviseAs(self)
+}
+
+func superviseAs(self string) error {
+	// Or generation 1 would be a supervisor, too.
+	err := os.Unsetenv(reexec.Env)
 	if n, _ := strconv.ParseUint(os.Getenv(filesEnv), 10, 64); n > 0 && err == nil { // the generations raise theirs again
 		err = limitFiles(n)
 	}
@@ -81,7 +87,7 @@ func runGeneration() error {
 	if err := c.Tell(signed(supervise.Starting, 1)); err != nil {
 		return err
 	}
-	parts := map[string]func(*supervise.Client) error{"liar": lie, "host": host, "blocker": block, "again": superviseAgain, "riser": rise, "crowd": gather, "server": serve, "childless": leaveNoHeir, "typist": lookAtTerminal, "scribbler": scribble, "mourner": mourn, "hoarder": hoard}
+	parts := map[string]func(*supervise.Client) error{"liar": lie, "host": host, "blocker": block, "again": superviseAgain, "riser": rise, "crowd": gather, "server": serve, "childless": leaveNoHeir, "typist": lookAtTerminal, "scribbler": scribble, "mourner": mourn, "hoarder": hoard, "standby": standBy, "yielder": yield}
 	if err := parts[os.Getenv(partEnv)](c); err != nil {
 		return err
 	}

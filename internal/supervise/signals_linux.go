@@ -10,6 +10,7 @@ import (
 	"time"
 	"unsafe"
 
+	"github.com/coreos/go-systemd/v22/daemon"
 	"golang.org/x/sys/unix"
 )
 
@@ -51,6 +52,7 @@ func (s *supervisor) askAgain() {
 func (s *supervisor) passPending() {
 	g := s.generations.target()
 	if g == nil {
+		s.endStandby()
 		return
 	}
 	var rest []syscall.Signal
@@ -65,6 +67,26 @@ func (s *supervisor) passPending() {
 		}
 	}
 	s.pendingSignals = rest
+}
+
+// endStandby has the daemon end where nobody serves, and a generation stands by, or takes up its service again, which may last: it
+// handles signals, and gives that up. There is nobody who would ask the older ones, so they are asked too.
+func (s *supervisor) endStandby() {
+	if s.asked == 0 || !slices.Contains(s.pendingSignals, s.asked) || s.generations.newest(isStandby) == nil {
+		return
+	}
+	for _, g := range s.generations.all {
+		if !s.send(g, s.asked) {
+			s.again = time.After(sendAgain)
+			return // those that have been asked already take it for the same request
+		}
+	}
+	s.pendingSignals = nil
+	if !s.generations.stopping {
+		s.generations.stopping = true
+		s.status = nil // that of the successor, which was not the last
+		s.systemd.tell(daemon.SdNotifyStopping, s.statusLine())
+	}
 }
 
 // sendAgain is after how long a signal is tried again that could not be passed on.

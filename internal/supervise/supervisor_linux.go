@@ -16,9 +16,9 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 )
 
-// How long the readers may take to bring what has been sent before something else is dealt with: a signal, which is to be passed
-// on within a second whatever a hostile sender does, and the end of all generations, after which
-// nothing can be put right. A reader that gets a processor needs microseconds.
+// How long the readers may take to bring what has been sent before something else is dealt with, in one turn of the loop: a signal
+// waits for the turn before its own, and is to be passed on within a second whatever a hostile sender does. And before the end of
+// all generations, after which nothing can be put right. A reader that gets a processor needs microseconds.
 const (
 	hearWait = 400 * time.Millisecond
 	lastWait = 3 * time.Second
@@ -52,6 +52,7 @@ type supervisor struct {
 	asked          syscall.Signal   // by which the daemon was asked to end
 	extends        extension
 	status         *syscall.WaitStatus
+	turn           time.Time // when the loop's turn began
 	complained     time.Time // when the log last said that something was not believed
 }
 
@@ -64,6 +65,9 @@ const Supported = true
 func Run(opts Options) (status int, err error) {
 	if hasChannel() {
 		return 1, errors.New("supervise: this process has a supervisor, and the program has removed what says so from its environment")
+	}
+	if err := canWatch(); err != nil {
+		return 1, err
 	}
 	log, lines := unwaiting(opts.Log.With("supervisor", os.Getpid()))
 	defer lines.end()
@@ -139,28 +143,32 @@ func (s *supervisor) begin(opts Options, door *door) error {
 func (s *supervisor) loop() {
 	defer close(s.done)
 	for {
+		s.turn = time.Now()
 		s.passPending()
 		if s.over() {
 			return
 		}
 		select {
 		case sig := <-s.signals:
-			s.hear(hearWait)
+			s.hear()
 			s.take(sig.(syscall.Signal))
 			continue
 		default:
 		}
 		select {
 		case sig := <-s.signals:
-			s.hear(hearWait)
+			s.turn = time.Now()
+			s.hear()
 			s.take(sig.(syscall.Signal))
 		case m, ok := <-s.channel.messages:
-			s.channel.take(m, ok, s.understand)
+			s.heedChannel(m, ok)
 		case m, ok := <-s.fromProgram():
 			s.notify.take(m, ok, s.hearProgram)
 		case <-s.children:
+			s.turn = time.Now()
 			s.reap()
 		case e := <-s.ends:
+			s.turn = time.Now()
 			s.reap() // it may have been a child, and then there is a status for sure
 			s.bury(e)
 		case <-s.again: // by passPending
@@ -175,7 +183,12 @@ func (s *supervisor) over() bool {
 	if !s.generations.over() || s.awaitsHeir() {
 		return false
 	}
-	s.hear(lastWait)
+	// A signal that comes now has nobody to go to, unless one speaks that is not known to live.
+	if sig := s.channel.drain(time.Now().Add(lastWait), s.signals, s.heedChannel); sig != nil {
+		s.take(sig.(syscall.Signal))
+		s.turn = time.Now()
+		s.hear()
+	}
 	return s.generations.over() && !s.awaitsHeir()
 }
 
@@ -191,9 +204,9 @@ func (s *supervisor) fromProgram() <-chan message {
 }
 
 // hear takes note of all that the generations have said until now.
-func (s *supervisor) hear(atMost time.Duration) {
-	s.channel.drain(atMost, func(m message, ok bool) { s.channel.take(m, ok, s.understand) })
-}
+func (s *supervisor) hear() { s.channel.drain(s.turn.Add(hearWait), nil, s.heedChannel) }
+
+func (s *supervisor) heedChannel(m message, ok bool) { s.channel.take(m, ok, s.understand) }
 
 func (s *supervisor) understand(m message) {
 	e, err := decodeEvent(m.data)
@@ -247,6 +260,9 @@ func (s *supervisor) heard(m message, e Event) {
 		if before.Phase == isStandby {
 			s.status = nil // that of its successor, which was not the last
 		}
+		if before.Phase != isServing { // who served until now may have been sent the signal, and may have been no generation
+			s.askAgain()
+		}
 	case Draining, Stopping, Starting, Alive:
 	}
 	if (e.Kind == Serving || e.Kind == Failed) && !e.Keeps {
@@ -258,7 +274,7 @@ func (s *supervisor) heard(m message, e Event) {
 // reap collects children that have ended: generations, and orphans of theirs. Where there are many at once it leaves
 // the rest for another turn.
 func (s *supervisor) reap() {
-	s.hear(hearWait) // as long as those who speak can be looked at
+	s.hear() // as long as those who speak can be looked at
 	const atOnce = 256
 	var all []end
 	defer func() { s.bury(all...) }()
@@ -289,7 +305,7 @@ func (s *supervisor) bury(all ...end) {
 	if len(all) == 0 {
 		return
 	}
-	s.hear(hearWait)
+	s.hear()
 	for _, e := range all {
 		s.ended(e.pid, e.status)
 	}
