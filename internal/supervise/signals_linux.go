@@ -110,7 +110,9 @@ func (s *supervisor) send(g *generation, sig syscall.Signal) (settled bool) {
 		s.log.Warn("signal not passed on", "signal", sig.String(), "pid", g.PID, "error", err)
 		return true
 	}
-	s.complain(g.PID, "a signal cannot be passed on yet", err)
+	if s.mayComplain() {
+		s.log.Warn("a signal cannot be passed on yet", "signal", sig.String(), "pid", g.PID, "error", err)
+	}
 	return false
 }
 

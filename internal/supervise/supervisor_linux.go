@@ -223,17 +223,20 @@ func (s *supervisor) understand(m message) {
 	s.heard(m, e)
 }
 
+// drop writes to the log why a message is not heeded.
 func (s *supervisor) drop(pid int, what string, err error) {
-	s.complain(pid, "a message on the channel is dropped", fmt.Errorf("%s: %w", what, err))
+	if s.mayComplain() {
+		s.log.Warn("a message on the channel is dropped", "pid", pid, "error", fmt.Errorf("%s: %w", what, err))
+	}
 }
 
-// complain writes to the log what is wrong with a process of the service's user, once a second: he may do it all the time.
-func (s *supervisor) complain(pid int, what string, err error) {
+// mayComplain is true once a second: the service's user may do all the time what is to be complained of.
+func (s *supervisor) mayComplain() bool {
 	if time.Since(s.complained) < time.Second {
-		return
+		return false
 	}
 	s.complained = time.Now()
-	s.log.Warn(what, "pid", pid, "error", err)
+	return true
 }
 
 var errOutOfTurn = errors.New("a generation does not say that where it is")
