@@ -67,8 +67,8 @@ type Options struct {
 	// OnResume is the way back from OnReplaced and OnDrain: the successor has died without having been asked to end, while this generation
 	// still drains, and this one is to serve again, so that somebody does. Here the program takes back what it has let go
 	// of, and a group whose listener it has closed. It is called in a goroutine of its own, when that process is gone and both hooks have returned, and before anything is
-	// accepted: clients wait meanwhile. ctx ends after upgrade_timeout, which is the time for both, and nobody waits
-	// longer. With an error, or if it is late, this generation goes on to drain and ends, and nobody serves.
+	// accepted: clients wait meanwhile. ctx ends after upgrade_timeout, which is the time for both, or when this generation is asked to
+	// stop, and nobody waits longer. With an error, or if it is late, this generation goes on to drain and ends, and nobody serves.
 	//
 	// A program that sets OnReplaced without OnResume cannot serve again. One that sets neither needs nothing for it.
 	OnResume func(ctx context.Context) error

@@ -1,6 +1,7 @@
 package httpx
 
 import (
+	"crypto/tls"
 	"net"
 	"net/http"
 
@@ -20,15 +21,20 @@ func isLast(r *http.Request) bool {
 	} else {
 		batch = listener.BatchOf(c)
 	}
-	return batch == nil || batch.IsLast(c, sizeOf(r), r.Body != nil && r.Body != http.NoBody)
+	return batch == nil || batch.IsLast(c, headerSize(r), r.ContentLength)
 }
 
-// recordOverhead is what TLS adds to a request that is written at once: in TLS 1.2 with AES-GCM a header of 5 bytes, a nonce of 8 and a
-// tag of 16. The other ciphers of today add less.
-const recordOverhead = 5 + 8 + 16
+// recordOverhead is what TLS adds at least to a request that is written at once: a header of 5 bytes, a tag of 16 and, in TLS 1.3, a type. AES-GCM in
+// TLS 1.2 has a nonce of 8 more, which is less than another request.
+func recordOverhead(version uint16) int {
+	if version >= tls.VersionTLS13 {
+		return 5 + 16 + 1
+	}
+	return 5 + 16
+}
 
-// sizeOf is how long r was in HTTP/1, without its body, as clients write it commonly.
-func sizeOf(r *http.Request) int {
+// headerSize is how long r was in HTTP/1, without its body, as clients write it commonly.
+func headerSize(r *http.Request) int64 {
 	const spaces, endOfLine, colon = 2, 2, 2
 	n := len(r.Method) + len(r.RequestURI) + len(r.Proto) + spaces + endOfLine +
 		len("Host") + colon + len(r.Host) + endOfLine +
@@ -39,7 +45,7 @@ func sizeOf(r *http.Request) int {
 		}
 	}
 	if r.TLS != nil {
-		n += recordOverhead
+		n += recordOverhead(r.TLS.Version)
 	}
-	return n
+	return int64(n)
 }

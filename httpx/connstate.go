@@ -54,7 +54,11 @@ func (s *Server) hookConnState() {
 		s.hijacked.saw(c, state)
 		switch ours := c.(type) {
 		case stateful:
-			ours.setState(state)
+			if state == http.StateIdle { // after the program's hook: a deadline that it sets is not net/http's
+				defer ours.setState(state)
+			} else {
+				ours.setState(state)
+			}
 			c = ours.visible()
 		case *tls.Conn:
 			if follows {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/listener"
 )
@@ -48,6 +49,18 @@ type layeredConn struct {
 }
 
 func (c *layeredConn) Read(b []byte) (int, error) { return c.reader.Read(b) }
+
+// SetReadDeadline is the layer's, and followed.
+func (c *layeredConn) SetReadDeadline(t time.Time) error {
+	c.reader.followDeadline()
+	return c.Conn.SetReadDeadline(t)
+}
+
+// SetDeadline is the layer's, and followed.
+func (c *layeredConn) SetDeadline(t time.Time) error {
+	c.reader.followDeadline()
+	return c.Conn.SetDeadline(t)
+}
 
 // NetConn returns the layer's connection.
 func (c *layeredConn) NetConn() net.Conn { return c.Conn }

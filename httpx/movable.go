@@ -68,19 +68,31 @@ func (c *unixConn) retire()                           { c.reader.Retire() }
 func (c *unixConn) moves() bool                       { return true }
 func (c *unixConn) batch() *listener.Batch            { return &c.reader.batch }
 
-// reader knows when a connection of net/http is idle: net/http says so
-// (StateIdle, or StateNew before the first byte), and asks for as many bytes as
-// its buffer has. Had it something of the next request, it would ask for less; in
-// its background read during a request it asks for one.
+// reader knows when a connection of net/http is idle: when net/http waits for the first byte of a request, and has
+// nothing in its buffer. That cannot be told from a read alone. A buffer that asks for as many bytes as it has is empty, but it may have given away
+// half a header a moment ago: one that arrived behind the request before (pipelining), up to the end of a line.
+//
+// So what net/http does between two requests is followed (server.go, conn.serve, go1.25 and go1.26): it says StateIdle, sets a deadline for
+// reading, that of the wait, and has its buffer peek, which takes nothing out. When there is something it sets another deadline, that of the header,
+// and only then reads on. What it reads between these two deadlines with an empty buffer is the first of a request.
+//
+// A deadline that the program sets meanwhile, or one more of net/http's, makes a connection look busy that is not: it stays, and nothing is lost.
 type reader struct {
 	listener.IdleReader
-	from  io.Reader   // nil: the IdleReader
-	quiet atomic.Bool // idle as net/http sees it, and nothing read since
-	used  atomic.Bool // something has been read
-	blank bool        // empty lines may come first; touched by the goroutine that reads only
+	from  io.Reader    // nil: the IdleReader
+	phase atomic.Int32 // see below
+	blank bool         // empty lines may come first; touched by the goroutine that reads only
 	batch listener.Batch
 	full  atomic.Int64 // the size of net/http's buffer; 0 until it is known
 }
+
+// The phases of a connection.
+const (
+	busy    = iota // a request has begun
+	unused         // nothing has been read yet (StateNew)
+	ended          // the last request is answered (StateIdle)
+	waiting        // and the deadline for the next is set
+)
 
 func (r *reader) init(conn listener.Conn, s *Server) {
 	r.prepare(conn, s)
@@ -98,7 +110,13 @@ func (r *reader) prepare(conn listener.Conn, s *Server) {
 
 // isIdle reports whether the connection is idle when net/http asks for n bytes.
 func (r *reader) isIdle(n int) bool {
-	return r.quiet.Load() && (!r.used.Load() || int64(n) == r.full.Load())
+	switch r.phase.Load() {
+	case unused:
+		return true
+	case waiting:
+		return int64(n) == r.full.Load() // else the buffer has something of the next request, of fewer than the four bytes that are peeked
+	}
+	return false
 }
 
 // firstFull is what is known of net/http's buffer before the first read, which
@@ -120,15 +138,41 @@ func (r *reader) setState(s http.ConnState) {
 }
 
 func (r *reader) follow(s http.ConnState) {
-	r.quiet.Store(s == http.StateNew || s == http.StateIdle)
-	if s == http.StateActive {
+	switch s {
+	case http.StateNew:
+		r.phase.Store(unused)
+	case http.StateIdle:
+		r.phase.Store(ended)
+	case http.StateActive:
+		r.phase.Store(busy)
 		r.batch.Request()
+	default:
+		r.phase.Store(busy)
+	}
+}
+
+// SetReadDeadline is that of net.Conn.
+func (r *reader) SetReadDeadline(t time.Time) error {
+	r.followDeadline()
+	return r.IdleReader.SetReadDeadline(t)
+}
+
+// SetDeadline is that of net.Conn.
+func (r *reader) SetDeadline(t time.Time) error {
+	r.followDeadline()
+	return r.IdleReader.SetDeadline(t)
+}
+
+// followDeadline notes that a deadline for reading is set.
+func (r *reader) followDeadline() {
+	if !r.phase.CompareAndSwap(ended, waiting) {
+		r.phase.CompareAndSwap(waiting, busy)
 	}
 }
 
 // Read is that of net.Conn.
 func (r *reader) Read(b []byte) (int, error) {
-	if r.quiet.Load() {
+	if r.isIdle(len(b)) {
 		r.batch.Wait(false)
 	}
 	if r.full.Load() == 0 {
@@ -144,8 +188,7 @@ func (r *reader) Read(b []byte) (int, error) {
 	}
 	if n > 0 {
 		r.batch.Read(n)
-		r.used.Store(true)
-		r.quiet.Store(false)
+		r.phase.Store(busy)
 	}
 	return n, err
 }

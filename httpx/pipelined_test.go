@@ -19,6 +19,8 @@ import (
 const (
 	atOnce  = "GET / HTTP/1.1\r\nHost: example.com\r\n\r\n"
 	aMinute = "GET /1m HTTP/1.1\r\nHost: example.com\r\n\r\n"
+	posted  = "POST / HTTP/1.1\r\nHost: example.com\r\nContent-Length: 5\r\n\r\nhello"
+	chunked = "POST / HTTP/1.1\r\nHost: example.com\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
 )
 
 // getLater is get when the server waits for a request: before that one could come to it behind those that it answers.
@@ -68,6 +70,84 @@ func TestPipelinedOverTLS(t *testing.T) {
 				c.wantAll(t, 10)
 				if resp := c.getLater(t, ""); !resp.Close {
 					t.Error("the next answer does not say Connection: close")
+				}
+				c.wantEOF(t)
+			})
+		})
+	}
+}
+
+// TestPipelinedBodiesOverTLS has clients send requests with bodies while the server drains, several at once: all are answered, and a request after
+// them has an answer that says Connection: close.
+func TestPipelinedBodiesOverTLS(t *testing.T) {
+	long := fmt.Sprintf("POST / HTTP/1.1\r\nHost: example.com\r\nContent-Length: 100000\r\n\r\n%s", strings.Repeat("x", 100_000))
+	for _, tt := range []struct {
+		name  string
+		fresh bool // nothing was asked before
+		sent  []string
+	}{
+		{"POST, GET", false, []string{posted, atOnce}},
+		{"GET, POST, GET", false, []string{atOnce, posted, atOnce}},
+		{"three times POST", false, []string{posted, posted, posted}},
+		{"in chunks", false, []string{chunked, posted, chunked}},
+		{"long", false, []string{long, long, atOnce}},
+		{"on a fresh connection", true, []string{posted, atOnce}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newServer(t, true, &http.Server{Handler: http.HandlerFunc(slow)})
+				c := newClient1(secure(t, s.dial(t), "http/1.1"))
+				if !tt.fresh {
+					c.getLater(t, "")
+				}
+				s.drain(t)
+				for range 2 { // again, as what was guessed of the first must not count for the second
+					synctest.Wait()
+					c.write(strings.Join(tt.sent, ""))
+					c.wantAll(t, len(tt.sent))
+				}
+				if resp := c.getLater(t, ""); !resp.Close {
+					t.Error("the next answer does not say Connection: close")
+				}
+				c.wantEOF(t)
+			})
+		})
+	}
+}
+
+// TestBodiesOneAtATimeOverTLS counts the answers to a client that waits for each: one whose request comes whole is told at once, and one whose body comes later
+// with the answer to the next.
+func TestBodiesOneAtATimeOverTLS(t *testing.T) {
+	header, body, _ := strings.Cut(posted, "hello")
+	body = "hello" + body
+	for _, tt := range []struct {
+		name string
+		sent []string // a request, by records
+		want int
+	}{
+		{"GET", []string{atOnce}, 1},
+		{"POST", []string{posted}, 1},
+		{"the body in a record of its own", []string{header, body}, 2},
+		{"in chunks", []string{chunked}, 2},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newServer(t, true, &http.Server{Handler: http.HandlerFunc(slow)})
+				c := newClient1(secure(t, s.dial(t), "http/1.1"))
+				c.getLater(t, "")
+				s.drain(t)
+				for n := 1; ; n++ {
+					synctest.Wait()
+					go func() {
+						for _, record := range tt.sent {
+							_, _ = io.WriteString(c, record)
+						}
+					}()
+					if resp := c.response(t); resp.Close != (n == tt.want) {
+						t.Fatalf("answer %d says Connection: close: %v, want that of answer %d", n, resp.Close, tt.want)
+					} else if resp.Close {
+						break
+					}
 				}
 				c.wantEOF(t)
 			})

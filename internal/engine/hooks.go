@@ -72,10 +72,19 @@ func (h *hooks) isHealthy(limit time.Duration, parentGone <-chan struct{}) error
 	}
 }
 
-// mayResume asks OnResume, once OnReplaced and OnDrain have returned.
+// mayResume asks OnResume, once OnReplaced and OnDrain have returned. It waits for none of them once the daemon is to stop.
 func (h *hooks) mayResume(t *term) error {
-	ctx, cancel := context.WithTimeoutCause(context.Background(), h.limit, fmt.Errorf("not after %v", h.limit))
+	asked, end := context.WithCancelCause(context.Background())
+	defer end(nil)
+	ctx, cancel := context.WithTimeoutCause(asked, h.limit, fmt.Errorf("not after %v", h.limit))
 	defer cancel()
+	go func() {
+		select {
+		case <-t.hurried.Done():
+			end(errAskedToEnd)
+		case <-ctx.Done():
+		}
+	}()
 	select {
 	case <-t.hooksReturned.Done():
 	case <-ctx.Done():

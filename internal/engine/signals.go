@@ -107,9 +107,10 @@ func (e *Engine) act(sig os.Signal) {
 	case sigQuit:
 		if e.life.drains() {
 			e.forwardToSuccessor(sig)
-			return
 		}
-		e.Quit()
+		if !e.life.drains() || e.life.standsBy() { // the successor may be gone
+			e.Quit()
+		}
 	case sigReopen:
 		meant := e.isReplacedNow() && e.logMoved() // for the daemon
 		_ = e.reopen()                             // it has been logged

@@ -11,9 +11,8 @@ import (
 type Batch struct {
 	mu       sync.Mutex // guards what follows
 	requests int        // that have been read
-	bytes    int        // that have been read, as they come from the socket
+	bytes    int64      // that have been read, as they come from the socket
 	ahead    bool       // bytes were read while a request was handled
-	fresh    bool       // the first batch, with a handshake in it
 	guessed  bool       // IsLast has guessed that more had come, and nothing has shown it yet
 }
 
@@ -21,21 +20,21 @@ type Batch struct {
 const smallestRequest = 18
 
 // Wait notes that the server begins to read while no request is under way: all that it has had before is dealt with. fresh
-// is true as long as a handshake may be among what is read.
+// is true as long as there was no request, and what has been read so far was a handshake.
 func (b *Batch) Wait(fresh bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.requests > 0 || fresh {
 		b.bytes = 0
 	}
-	b.requests, b.ahead, b.fresh = 0, false, fresh
+	b.requests, b.ahead = 0, false
 }
 
 // Read notes that n bytes have been read.
 func (b *Batch) Read(n int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.bytes += n
+	b.bytes += int64(n)
 	b.ahead = b.ahead || b.requests > 0
 }
 
@@ -49,21 +48,22 @@ func (b *Batch) Request() {
 	}
 }
 
-// IsLast reports whether the request that is being handled on c is the last that has arrived. One with a body is taken for the last if it
-// is the first of its batch: the rest of the body cannot be told from another request. size is about how many bytes of the socket the request has
-// taken, without a body. If more were read, that may be another request or only an unusual way to write this one: it is
-// not taken for the last, but then the next is, unless it has been read already.
-func (b *Batch) IsLast(c net.Conn, size int, hasBody bool) bool {
+// IsLast reports whether the request that is being handled on c is the last that has arrived. header is about how many bytes of the socket it
+// takes without its body, which has that length, or one that nobody knows if body is negative. If hardly more were read, it is the last. If more were, that may be another
+// request or only an unusual way to write this one; if fewer, others may come behind the rest of its body: it is
+// not taken for the last, but then the next is, unless that has come by then.
+func (b *Batch) IsLast(c net.Conn, header, body int64) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	whole := body >= 0 && b.bytes-header >= body
 	switch {
 	case b.requests > 1:
 		return false
-	case b.requests == 0 || hasBody: // nobody has told the batch anything
+	case b.requests == 0: // nobody has told the batch anything
 		return true
-	case b.ahead || hasInput(c):
+	case (whole || body == 0) && (b.ahead || hasInput(c)):
 		return false
-	case b.fresh || b.guessed || b.bytes < size+smallestRequest:
+	case b.guessed || whole && b.bytes-header-body < smallestRequest:
 		b.guessed = false
 		return true
 	}

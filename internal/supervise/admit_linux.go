@@ -7,11 +7,27 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"golang.org/x/sys/unix"
 )
 
-// maxGenerations bounds how many generations are watched, since each takes a descriptor. It is beyond any number
-// of processes that drain beside each other.
+// maxGenerations bounds how many generations are watched. It is beyond any number of processes that drain beside each other.
 const maxGenerations = 4096
+
+// ownDescriptors are for this process's own work: it looks into /proc, speaks to systemd, and opens the terminal.
+const ownDescriptors = 64
+
+// shareDescriptors returns how many descriptors a message may bring, and how many generations can be watched, of which each takes
+// one: all that others can have this process hold leaves it ownDescriptors, or half of all where the limit is that low.
+func shareDescriptors() (inMessage, generations int) {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return maxKept, maxGenerations
+	}
+	all := int(min(limit.Cur, 2*maxGenerations))
+	inMessage = min(maxKept, all/4)
+	return inMessage, min(maxGenerations, all-inMessage-min(ownDescriptors, all/2))
+}
 
 // admit takes a process that is not known yet for a generation, or says why it is none. The kernel says which process
 // has spoken; all else that it says may be a lie, and any process of the service's user can speak, see doc.go. So the
@@ -26,7 +42,7 @@ func (s *supervisor) admit(pid int, e Event) error {
 		return errors.New("no generation is upgrading")
 	case e.Generation <= parent.Number:
 		return fmt.Errorf("it calls itself generation %d, and generation %d is upgrading", e.Generation, parent.Number)
-	case len(s.watched) >= maxGenerations:
+	case len(s.watched) >= s.most:
 		return fmt.Errorf("there are %d generations", len(s.watched))
 	}
 	w, err := openProcess(pid, e.StartTime) // from now on its PID cannot become another's

@@ -3,6 +3,7 @@ package supervise
 import (
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"sync/atomic"
 	"syscall"
@@ -34,6 +35,7 @@ func newChannel() (ours, theirs *os.File, err error) {
 // message is what has been read. It is valid until it has been handled.
 type message struct {
 	data  []byte
+	size  int   // as it was sent; data has not more than there is room for
 	pid   int   // of the sender, as the kernel has it; 0 if it does not say
 	files []int // descriptors that came along
 }
@@ -102,7 +104,7 @@ func (b *inbox) next(buf, oob []byte) (m message, err error) {
 	readErr := b.raw.Read(func(fd uintptr) bool {
 		b.busy.Store(true) // before the socket can be found empty
 		for {
-			n, oobn, _, _, err = unix.Recvmsg(int(fd), buf, oob, unix.MSG_DONTWAIT|unix.MSG_CMSG_CLOEXEC)
+			n, oobn, _, _, err = unix.Recvmsg(int(fd), buf, oob, unix.MSG_DONTWAIT|unix.MSG_CMSG_CLOEXEC|unix.MSG_TRUNC)
 			if !errors.Is(err, unix.EINTR) {
 				break
 			}
@@ -125,7 +127,7 @@ func (b *inbox) next(buf, oob []byte) (m message, err error) {
 	case n == 0 && oobn == 0: // an empty message has credentials
 		return message{}, os.ErrClosed
 	}
-	m.data = buf[:n]
+	m.data, m.size = buf[:min(n, len(buf))], n
 	m.pid, m.files, _ = fdpass.Parse(oob[:oobn]) // without a PID nobody is believed
 	return m, nil
 }
@@ -133,31 +135,55 @@ func (b *inbox) next(buf, oob []byte) (m message, err error) {
 // pending reports whether something has been sent that the loop has not got. The order of the two looks matters: what the
 // reader has taken from the socket since the first one, busy tells.
 func (b *inbox) pending() bool {
-	if b.over {
-		return false
-	}
-	waits := false
-	_ = b.raw.Control(func(fd uintptr) { waits, _ = readable(int(fd)) }) // it fails for a closed one
-	return waits || b.busy.Load()
+	waits, busy := b.look()
+	return waits > 0 || busy
 }
 
-// drain gives handle all that has been sent until now, which the reader may take until the time is over to
-// bring: it may be blocked, see inbox, or have more to bring all the time. One that has not come forward is not waited
-// for again before it has.
-func (b *inbox) drain(atMost time.Duration, handle func(message, bool)) {
-	timer := time.NewTimer(atMost)
+// look returns how many bytes wait in the socket, at least 1 where there is any message, and whether the reader may have one more.
+func (b *inbox) look() (waits int, busy bool) {
+	if b.over {
+		return 0, false
+	}
+	_ = b.raw.Control(func(fd uintptr) { // it fails for a closed one
+		if any, _ := readable(int(fd)); !any {
+			return
+		}
+		n, err := unix.IoctlGetInt(int(fd), unix.SIOCINQ)
+		if waits = max(n, 1); err != nil {
+			waits = math.MaxInt
+		}
+	})
+	return waits, b.busy.Load()
+}
+
+// drain gives handle all that has been sent until now, which the reader may take until then to bring. It may be blocked, see inbox:
+// one that has not come forward is not waited for again before it has. What is sent meanwhile is not waited for: there may be
+// more all the time. It returns early with a signal that comes.
+func (b *inbox) drain(until time.Time, signals <-chan os.Signal, handle func(message, bool)) os.Signal {
+	timer := time.NewTimer(time.Until(until))
 	defer timer.Stop()
-	for brought := 0; !b.stalled && b.pending(); {
+	left, busy := b.look()
+	for brought := 0; !b.stalled && (left > 0 || busy); {
+		if !b.pending() {
+			return nil
+		}
 		select {
 		case m, ok := <-b.messages:
+			if !busy { // else it may be the one that was not in the socket
+				left -= m.size
+			}
+			busy = false
 			handle(m, ok)
 			brought++
 		case <-b.idle: // look again
+		case sig := <-signals:
+			return sig
 		case <-timer.C:
 			b.stalled = brought == 0
-			return
+			return nil
 		}
 	}
+	return nil
 }
 
 // take does what is to be done with a message, or takes note of the socket's end.

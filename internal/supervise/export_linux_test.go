@@ -63,6 +63,39 @@ func Receive(f *os.File, room int) (files int, err error) {
 	return len(m.files), nil
 }
 
+// Inbox reads messages as the supervisor does.
+type Inbox struct {
+	b    *inbox
+	done chan struct{}
+}
+
+// OpenInbox begins to read.
+func OpenInbox(f *os.File, room int) (Inbox, error) {
+	done := make(chan struct{})
+	b, err := newInbox(f, maxEvent, room, done)
+	return Inbox{b, done}, err
+}
+
+// Drain takes what has been sent, and returns how many messages that was, and a signal that has ended it.
+func (i Inbox) Drain(until time.Time, signals <-chan os.Signal) (n int, sig os.Signal) {
+	sig = i.b.drain(until, signals, func(m message, ok bool) { n++; i.b.take(m, ok, func(message) {}) })
+	return n, sig
+}
+
+// Busy reports whether a message is being read.
+func (i Inbox) Busy() bool { _, busy := i.b.look(); return busy }
+
+// Close ends the reader, when it waits for nobody, and awaits that.
+func (i Inbox) Close() {
+	close(i.done)
+	_ = i.b.file.Close()
+	for range i.b.messages {
+	}
+}
+
+// NewChannel returns the supervisor's end of a channel, and the generations'.
+var NewChannel = newChannel
+
 // Door is the socket on which the program speaks to systemd.
 type Door struct{ d *door }
 

@@ -24,6 +24,7 @@ var users = map[string]*supervise.User{
 	"typist":    {UID: nobody, GID: nobody},
 	"scribbler": {UID: nobody, GID: nobody},
 	"mourner":   {UID: nobody, GID: nobody},
+	"hoarder":   {UID: nobody, GID: nobody},
 }
 
 // crowd is how many processes of the service end at once. Under a flood each took a fifth of a second.
@@ -94,10 +95,7 @@ func gather(c *supervise.Client) error {
 	if err := c.Tell(upgrading); err != nil {
 		return err
 	}
-	cmd := exec.Command("/proc/self/exe")
-	cmd.Env = append(os.Environ(), reexec.Env+"=crowd")
-	cmd.Stdout, cmd.Stderr, cmd.ExtraFiles = os.Stdout, os.Stderr, []*os.File{c.File()}
-	if err := cmd.Run(); err != nil {
+	if err := assemble(c, crowd); err != nil {
 		return err
 	}
 	fmt.Println("gathered")
@@ -110,8 +108,20 @@ func gather(c *supervise.Client) error {
 	return nil
 }
 
+// assemble starts n processes with the channel, which the supervisor adopts.
+func assemble(c *supervise.Client, n int) error {
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Env = append(os.Environ(), reexec.Env+"=crowd", fmt.Sprintf("%s=%d", partEnv, n))
+	cmd.Stdout, cmd.Stderr, cmd.ExtraFiles = os.Stdout, os.Stderr, []*os.File{c.File()}
+	return cmd.Run()
+}
+
 func startCrowd() error {
-	for range crowd {
+	n, err := strconv.Atoi(os.Getenv(partEnv))
+	if err != nil {
+		return err
+	}
+	for range n {
 		cmd := exec.Command("/proc/self/exe")
 		cmd.Env = append(os.Environ(), reexec.Env+"=member")
 		cmd.Stdout, cmd.Stderr, cmd.ExtraFiles = os.Stdout, os.Stderr, []*os.File{os.NewFile(3, "channel")}

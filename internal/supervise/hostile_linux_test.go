@@ -28,7 +28,8 @@ import (
 )
 
 const (
-	partEnv  = "GOZD_TEST_PART" // what generation 1 does
+	partEnv  = "GOZD_TEST_PART"  // what generation 1 does
+	filesEnv = "GOZD_TEST_FILES" // how many descriptors the supervisor may have
 	limit    = 30 * time.Second
 	nobody   = 65534
 	somebody = 1
@@ -43,8 +44,17 @@ func init() {
 // runSupervisor is a supervisor whose generation 1 is this binary, too.
 func runSupervisor() error {
 	self, err := os.Executable()
-	if err == nil {
-		err = os.Unsetenv(reexec.Env) // or generation 1 would be a supervisor, too
+	if err != nil {
+		return err
+	}
+	return superviseAs(self)
+}
+
+func superviseAs(self string) error {
+	// Or generation 1 would be a supervisor, too.
+	err := os.Unsetenv(reexec.Env)
+	if n, _ := strconv.ParseUint(os.Getenv(filesEnv), 10, 64); n > 0 && err == nil { // the generations raise theirs again
+		err = limitFiles(n)
 	}
 	if err != nil {
 		return err
@@ -77,7 +87,7 @@ func runGeneration() error {
 	if err := c.Tell(signed(supervise.Starting, 1)); err != nil {
 		return err
 	}
-	parts := map[string]func(*supervise.Client) error{"liar": lie, "host": host, "blocker": block, "again": superviseAgain, "riser": rise, "crowd": gather, "server": serve, "childless": leaveNoHeir, "typist": lookAtTerminal, "scribbler": scribble, "mourner": mourn}
+	parts := map[string]func(*supervise.Client) error{"liar": lie, "host": host, "blocker": block, "again": superviseAgain, "riser": rise, "crowd": gather, "server": serve, "childless": leaveNoHeir, "typist": lookAtTerminal, "scribbler": scribble, "mourner": mourn, "hoarder": hoard, "standby": standBy, "yielder": yield}
 	if err := parts[os.Getenv(partEnv)](c); err != nil {
 		return err
 	}
@@ -483,12 +493,9 @@ func block(c *supervise.Client) error {
 		return err
 	}
 	for i, to := range []syscall.Conn{notify.(syscall.Conn), c.File()} {
-		if err := sendWith(to, `{"v":1,"kind":"alive"}`, conns[i]); err != nil {
+		if err := sendAway(to, conns[i]); err != nil {
 			return err
 		}
-		// In this process the descriptor goes: the one on its way is the last, and whoever gets it closes the connection.
-		fd := descriptorOf(conns[i])
-		_ = unix.Dup3(int(os.Stdin.Fd()), fd, unix.O_CLOEXEC)
 	}
 	if err := syscall.Kill(os.Getppid(), syscall.SIGCONT); err != nil {
 		return err
@@ -536,14 +543,17 @@ func descriptorOf(c syscall.Conn) (n int) {
 	return n
 }
 
-func sendWith(to syscall.Conn, text string, conn *net.TCPConn) error {
+// sendAway sends a connection, behind other descriptors. In this process it goes: the one on its way is the last, and whoever
+// gets it closes the connection.
+func sendAway(to syscall.Conn, conn *net.TCPConn, before ...int) error {
 	raw, err := to.SyscallConn()
 	if err != nil {
 		return err
 	}
-	rights := unix.UnixRights(descriptorOf(conn))
-	ctlErr := raw.Control(func(fd uintptr) { err = unix.Sendmsg(int(fd), []byte(text), rights, nil, 0) })
-	return errors.Join(ctlErr, err)
+	own := descriptorOf(conn)
+	rights := unix.UnixRights(append(before, own)...)
+	ctlErr := raw.Control(func(fd uintptr) { err = unix.Sendmsg(int(fd), []byte(`{"v":1,"kind":"alive"}`), rights, nil, 0) })
+	return errors.Join(ctlErr, err, unix.Dup3(int(os.Stdin.Fd()), own, unix.O_CLOEXEC))
 }
 
 // The supervisor passes a stop on within a second whatever its sockets are flooded with, and ends when nobody lives.
@@ -565,4 +575,90 @@ func TestFloodDoesNotKeepTheSupervisorFromItsWork(t *testing.T) {
 	if err := f.cmd.Wait(); err != nil {
 		t.Errorf("the supervisor has ended with %v", err)
 	}
+}
+
+func limitFiles(n uint64) error {
+	var limit unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
+		return err
+	}
+	limit.Cur = n
+	return unix.Setrlimit(unix.RLIMIT_NOFILE, &limit)
+}
+
+// fewFiles are as many descriptors as a crowd can fill.
+const fewFiles = 40
+
+// hoard has the supervisor use up all of its descriptors: by processes that say that they are generations, until there is one
+// left, and by a message that takes that one for an hour, since a connection for which there is no room is closed while it is read.
+func hoard(c *supervise.Client) error {
+	if os.Getuid() == 0 {
+		if err := syscall.Setuid(nobody); err != nil {
+			return err
+		}
+	}
+	upgrading := signed(supervise.Upgrading, 1)
+	upgrading.Within = limit
+	if err := errors.Join(c.Tell(signed(supervise.Serving, 1)), c.Tell(upgrading)); err != nil {
+		return err
+	}
+	conns, _, err := blocked(1)
+	if err != nil {
+		return err
+	}
+	told := make(chan os.Signal, 1)
+	signal.Notify(told, syscall.SIGUSR2)
+	if err := assemble(c, fewFiles); err != nil {
+		return err
+	}
+	fmt.Println("pid", os.Getpid(), "hoarder")
+	<-told // nothing is read
+	err = sendAway(c.File(), conns[0], int(os.Stdin.Fd()))
+	fmt.Println("hoards")
+	return err
+}
+
+// awaitRead waits until all has been read that was sent on a socket.
+func awaitRead(f *os.File) error {
+	for deadline := time.Now().Add(limit); ; time.Sleep(time.Millisecond) {
+		n, err := unix.IoctlGetInt(descriptorOf(f), unix.SIOCOUTQ)
+		if err != nil || n == 0 {
+			return err
+		}
+		if time.Now().After(deadline) {
+			return errors.New("the supervisor does not read")
+		}
+	}
+}
+
+// A stop is passed on also where the service's user has had the supervisor open all that it could.
+func TestDescriptorsAreNotUsedUp(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "systemd")
+	systemd, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	must(t, err)
+	defer func() { must(t, systemd.Close()) }()
+	go func() { _, _ = io.Copy(io.Discard, systemd) }()
+	f := start(t, "hoarder", "NOTIFY_SOCKET="+path, fmt.Sprintf("%s=%d", filesEnv, fewFiles))
+	hoarder := 0
+	for range fewFiles + 1 {
+		text, name, _ := strings.Cut(f.line("pid "), " ")
+		pid, err := strconv.Atoi(text)
+		must(t, err)
+		if name == "hoarder" {
+			hoarder = pid
+			continue
+		}
+		t.Cleanup(func() { _ = syscall.Kill(pid, syscall.SIGKILL) })
+	}
+	channel := takeChannel(t, hoarder, f.cmd.Process.Pid)
+	must(t, awaitRead(channel))
+	must(t, channel.Close())
+	must(t, stop(f.cmd.Process.Pid)) // what is sent is to be gone from its sender when it is read
+	must(t, syscall.Kill(hoarder, syscall.SIGUSR2))
+	f.line("hoards")
+	must(t, f.cmd.Process.Signal(syscall.SIGCONT))
+	time.Sleep(time.Second) // is what is tested: all that there is to read has been read, or blocks
+	must(t, f.cmd.Process.Signal(syscall.SIGTERM))
+	f.line("generation 1 stops")
+	f.logs("signal passed on")
 }

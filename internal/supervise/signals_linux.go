@@ -7,8 +7,10 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 	"unsafe"
 
+	"github.com/coreos/go-systemd/v22/daemon"
 	"golang.org/x/sys/unix"
 )
 
@@ -25,7 +27,7 @@ func (s *supervisor) take(sig syscall.Signal) {
 		s.asked = sig
 	}
 	if g := s.generations.serving(); g != nil && sig == unix.SIGUSR1 && s.generations.upgrading {
-		s.send(g, sig) // and to its successor, which may have the old file too
+		_ = s.send(g, sig) // and to its successor, which may have the old file too, and to this one again if that fails
 	}
 	s.keep(sig)
 }
@@ -50,6 +52,7 @@ func (s *supervisor) askAgain() {
 func (s *supervisor) passPending() {
 	g := s.generations.target()
 	if g == nil {
+		s.endStandby()
 		return
 	}
 	var rest []syscall.Signal
@@ -58,25 +61,59 @@ func (s *supervisor) passPending() {
 			rest = append(rest, sig)
 			continue
 		}
-		s.send(g, sig)
+		if !s.send(g, sig) {
+			rest = append(rest, sig)
+			s.again = time.After(sendAgain)
+		}
 	}
 	s.pendingSignals = rest
 }
 
-func (s *supervisor) send(g *generation, sig syscall.Signal) {
+// endStandby has the daemon end where nobody serves, and a generation stands by, or takes up its service again, which may last: it
+// handles signals, and gives that up. There is nobody who would ask the older ones, so they are asked too.
+func (s *supervisor) endStandby() {
+	if s.asked == 0 || !slices.Contains(s.pendingSignals, s.asked) || s.generations.newest(isStandby) == nil {
+		return
+	}
+	for _, g := range s.generations.all {
+		if !s.send(g, s.asked) {
+			s.again = time.After(sendAgain)
+			return // those that have been asked already take it for the same request
+		}
+	}
+	s.pendingSignals = nil
+	if !s.generations.stopping {
+		s.generations.stopping = true
+		s.status = nil // that of the successor, which was not the last
+		s.systemd.tell(daemon.SdNotifyStopping, s.statusLine())
+	}
+}
+
+// sendAgain is after how long a signal is tried again that could not be passed on.
+const sendAgain = 100 * time.Millisecond
+
+// send reports false where the signal is to be kept: it could not be found out whose process g is, as without a descriptor.
+func (s *supervisor) send(g *generation, sig syscall.Signal) (settled bool) {
 	w := s.watched[g.PID]
 	if w == nil {
-		return // it has ended, and that will be heard
+		return true // it has ended, and that will be heard
 	}
 	err := g.maySignal()
 	if err == nil {
 		err = w.signal(sig)
 	}
-	if err != nil && !errors.Is(err, unix.ESRCH) && !errors.Is(err, os.ErrNotExist) {
+	switch {
+	case err == nil, errors.Is(err, unix.ESRCH), errors.Is(err, os.ErrNotExist):
+		s.log.Info("signal passed on", "signal", sig.String(), "generation", g.Number, "pid", g.PID)
+		return true
+	case errors.Is(err, errOtherUser):
 		s.log.Warn("signal not passed on", "signal", sig.String(), "pid", g.PID, "error", err)
-		return
+		return true
 	}
-	s.log.Info("signal passed on", "signal", sig.String(), "generation", g.Number, "pid", g.PID)
+	if s.mayComplain() {
+		s.log.Warn("a signal cannot be passed on yet", "signal", sig.String(), "pid", g.PID, "error", err)
+	}
+	return false
 }
 
 // sigaction is more than what any architecture's kernel reads; its first word is the handler.

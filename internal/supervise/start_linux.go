@@ -51,13 +51,27 @@ func (s *supervisor) startFirst(opts Options, channel *os.File, door *door) erro
 	start, _ := process.StartTime(pid) // it is our child, and cannot have been collected
 	g := &generation{PID: pid, StartTime: start, Number: 1, Phase: isSpawned, User: nobodyKnown}
 	w, err := openProcess(pid, start)
-	if err != nil { // it has ended already
+	if err != nil { // it has ended already, for canWatch has found nothing else
 		s.generations.add(g)
 		s.reap()
 		return nil // how it has ended is known, and becomes the supervisor's status
 	}
 	s.watch(g, w)
 	return nil
+}
+
+// canWatch returns why no process can be watched here: /proc is not there, in a chroot, or the kernel is too old. Such a supervisor
+// could neither pass signals on nor learn of a generation's end.
+func canWatch() error {
+	start, err := process.StartTime(os.Getpid())
+	var w *watched
+	if err == nil {
+		w, err = openProcess(os.Getpid(), start)
+	}
+	if err != nil {
+		return fmt.Errorf("supervise: this process could not watch the daemon's; with \"supervise no\" there is no supervisor: %w", err)
+	}
+	return w.file.Close()
 }
 
 // without returns an environment that lacks the variables of these names.

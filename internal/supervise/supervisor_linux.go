@@ -16,9 +16,9 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 )
 
-// How long the readers may take to bring what has been sent before something else is dealt with: a signal, which is to be passed
-// on within a second whatever a hostile sender does, and the end of all generations, after which
-// nothing can be put right. A reader that gets a processor needs microseconds.
+// How long the readers may take to bring what has been sent before something else is dealt with, in one turn of the loop: a signal
+// waits for the turn before its own, and is to be passed on within a second whatever a hostile sender does. And before the end of
+// all generations, after which nothing can be put right. A reader that gets a processor needs microseconds.
 const (
 	hearWait = 400 * time.Millisecond
 	lastWait = 3 * time.Second
@@ -46,10 +46,13 @@ type supervisor struct {
 	ends     chan end      // generations that have ended
 	done     chan struct{} // closed when the daemon has ended
 
+	most           int              // generations at once
 	pendingSignals []syscall.Signal // that could not be passed on yet
+	again          <-chan time.Time // when they are tried again; nil for not before something happens
 	asked          syscall.Signal   // by which the daemon was asked to end
 	extends        extension
 	status         *syscall.WaitStatus
+	turn           time.Time // when the loop's turn began
 	complained     time.Time // when the log last said that something was not believed
 }
 
@@ -62,6 +65,9 @@ const Supported = true
 func Run(opts Options) (status int, err error) {
 	if hasChannel() {
 		return 1, errors.New("supervise: this process has a supervisor, and the program has removed what says so from its environment")
+	}
+	if err := canWatch(); err != nil {
+		return 1, err
 	}
 	log, lines := unwaiting(opts.Log.With("supervisor", os.Getpid()))
 	defer lines.end()
@@ -115,9 +121,10 @@ func (s *supervisor) begin(opts Options, door *door) error {
 		return err
 	}
 	defer func() { _ = theirs.Close() }()
-	room := 0
-	if s.systemd.watches { // an upgrade may switch fdstore on, and systemd before 254 does not say whether the unit allows for it
-		room = maxKept
+	room, most := shareDescriptors()
+	s.most = most
+	if !s.systemd.watches { // else an upgrade may switch fdstore on, and systemd before 254 does not say whether the unit allows for it
+		room = 0
 	}
 	if s.channel, err = newInbox(ours, maxEvent, room, s.done); err != nil {
 		return err
@@ -136,30 +143,35 @@ func (s *supervisor) begin(opts Options, door *door) error {
 func (s *supervisor) loop() {
 	defer close(s.done)
 	for {
+		s.turn = time.Now()
 		s.passPending()
 		if s.over() {
 			return
 		}
 		select {
 		case sig := <-s.signals:
-			s.hear(hearWait)
+			s.hear()
 			s.take(sig.(syscall.Signal))
 			continue
 		default:
 		}
 		select {
 		case sig := <-s.signals:
-			s.hear(hearWait)
+			s.turn = time.Now()
+			s.hear()
 			s.take(sig.(syscall.Signal))
 		case m, ok := <-s.channel.messages:
-			s.channel.take(m, ok, s.understand)
+			s.heedChannel(m, ok)
 		case m, ok := <-s.fromProgram():
 			s.notify.take(m, ok, s.hearProgram)
 		case <-s.children:
+			s.turn = time.Now()
 			s.reap()
 		case e := <-s.ends:
+			s.turn = time.Now()
 			s.reap() // it may have been a child, and then there is a status for sure
 			s.bury(e)
+		case <-s.again: // by passPending
 		case <-s.tooLate:
 			s.generations.lost, s.tooLate = nil, nil
 		}
@@ -171,7 +183,12 @@ func (s *supervisor) over() bool {
 	if !s.generations.over() || s.awaitsHeir() {
 		return false
 	}
-	s.hear(lastWait)
+	// A signal that comes now has nobody to go to, unless one speaks that is not known to live.
+	if sig := s.channel.drain(time.Now().Add(lastWait), s.signals, s.heedChannel); sig != nil {
+		s.take(sig.(syscall.Signal))
+		s.turn = time.Now()
+		s.hear()
+	}
 	return s.generations.over() && !s.awaitsHeir()
 }
 
@@ -187,32 +204,39 @@ func (s *supervisor) fromProgram() <-chan message {
 }
 
 // hear takes note of all that the generations have said until now.
-func (s *supervisor) hear(atMost time.Duration) {
-	s.channel.drain(atMost, func(m message, ok bool) { s.channel.take(m, ok, s.understand) })
-}
+func (s *supervisor) hear() { s.channel.drain(s.turn.Add(hearWait), nil, s.heedChannel) }
+
+func (s *supervisor) heedChannel(m message, ok bool) { s.channel.take(m, ok, s.understand) }
 
 func (s *supervisor) understand(m message) {
 	e, err := decodeEvent(m.data)
 	if err != nil {
-		s.complain(m.pid, "not understood", err)
+		s.drop(m.pid, "not understood", err)
 		return
 	}
 	if s.generations.find(m.pid) == nil {
 		if err := s.admit(m.pid, e); err != nil {
-			s.complain(m.pid, "not believed", err)
+			s.drop(m.pid, "not believed", err)
 			return
 		}
 	}
 	s.heard(m, e)
 }
 
-// complain writes to the log what a sender has done, once a second: he may do it all the time.
-func (s *supervisor) complain(pid int, what string, err error) {
+// drop writes to the log why a message is not heeded.
+func (s *supervisor) drop(pid int, what string, err error) {
+	if s.mayComplain() {
+		s.log.Warn("a message on the channel is dropped", "pid", pid, "error", fmt.Errorf("%s: %w", what, err))
+	}
+}
+
+// mayComplain is true once a second: the service's user may do all the time what is to be complained of.
+func (s *supervisor) mayComplain() bool {
 	if time.Since(s.complained) < time.Second {
-		return
+		return false
 	}
 	s.complained = time.Now()
-	s.log.Warn("a message on the channel is dropped", "pid", pid, "error", fmt.Errorf("%s: %w", what, err))
+	return true
 }
 
 var errOutOfTurn = errors.New("a generation does not say that where it is")
@@ -221,7 +245,7 @@ func (s *supervisor) heard(m message, e Event) {
 	before := *s.generations.find(m.pid)
 	g := s.generations.heard(m.pid, e)
 	if g == nil {
-		s.complain(m.pid, "not believed", fmt.Errorf("%q: %w", e.Kind, errOutOfTurn))
+		s.drop(m.pid, "not believed", fmt.Errorf("%q: %w", e.Kind, errOutOfTurn))
 		return
 	}
 	switch e.Kind {
@@ -229,7 +253,7 @@ func (s *supervisor) heard(m message, e Event) {
 		s.noteUser(g)
 	case Keeping:
 		if err := s.keepSockets(e.Names, m.files); err != nil {
-			s.complain(m.pid, "sockets not kept", err)
+			s.drop(m.pid, "sockets not kept", err)
 		}
 	case Serving:
 		s.noteUser(g)  // it has given up what rights it had to give up
@@ -238,6 +262,9 @@ func (s *supervisor) heard(m message, e Event) {
 	case Failed:
 		if before.Phase == isStandby {
 			s.status = nil // that of its successor, which was not the last
+		}
+		if before.Phase != isServing { // who served until now may have been sent the signal, and may have been no generation
+			s.askAgain()
 		}
 	case Draining, Stopping, Starting, Alive:
 	}
@@ -250,7 +277,7 @@ func (s *supervisor) heard(m message, e Event) {
 // reap collects children that have ended: generations, and orphans of theirs. Where there are many at once it leaves
 // the rest for another turn.
 func (s *supervisor) reap() {
-	s.hear(hearWait) // as long as those who speak can be looked at
+	s.hear() // as long as those who speak can be looked at
 	const atOnce = 256
 	var all []end
 	defer func() { s.bury(all...) }()
@@ -281,7 +308,7 @@ func (s *supervisor) bury(all ...end) {
 	if len(all) == 0 {
 		return
 	}
-	s.hear(hearWait)
+	s.hear()
 	for _, e := range all {
 		s.ended(e.pid, e.status)
 	}

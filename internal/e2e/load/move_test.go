@@ -40,3 +40,31 @@ func TestKeepAliveClientsKeepTheirConnection(t *testing.T) {
 		})
 	}
 }
+
+// TestPipelinedRequestsOverUpgrades has clients send several requests behind each other, cut anywhere and with upgrades in the pause: each is
+// answered once, in its order, and no body is taken for a request.
+func TestPipelinedRequestsOverUpgrades(t *testing.T) {
+	upgrades := upgrades()
+	for _, listen := range []string{"127.0.0.1:0", "unix:web.sock"} {
+		t.Run(listen, func(t *testing.T) {
+			d := daemontest.Start(t, "[web]\nmode http\nlisten "+listen+"\n")
+			to := daemontest.Target(t, d, "web")
+			l := load.New(nil)
+			for _, pause := range []time.Duration{time.Millisecond, 50 * time.Millisecond, 300 * time.Millisecond} {
+				l.Add(fmt.Sprintf("pause up to %v", pause), 6, func() (load.Client, error) {
+					return load.NewPipelined(to, load.PipelinedOptions{Pause: pause, Think: 5 * time.Millisecond})
+				})
+			}
+			loadtest.UpgradeUnderLoad(t, d, l, upgrades)
+			for _, s := range l.Recorder().Snapshot().Kinds {
+				if s.Connections != 6 || s.Reconnects != 0 {
+					t.Errorf("%s: 6 clients used %d connections, %d of them planned", s.Kind, s.Connections, s.Reconnects)
+				}
+				loadtest.WantServed(t, s, 1, upgrades+1)
+			}
+			if err := d.WaitAlive(t.Context(), 1); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}

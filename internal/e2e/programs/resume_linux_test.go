@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -224,6 +225,36 @@ func TestProgramFailsToResume(t *testing.T) {
 	awaitUnlocked(t, d)
 	if err := d.Start(t.Context()); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestStopWhileResuming asks the supervisor to end while the program takes back what it has let go of, which lasts.
+func TestStopWhileResuming(t *testing.T) {
+	d := startResuming(t, lineGroup, "supervise yes")
+	one, err := d.State()
+	if err != nil {
+		t.Fatal(err)
+	}
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", one.PID))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(status), "PPid:")
+	supervisor, err := strconv.Atoi(strings.Fields(rest)[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(d.Dir, "wait-resume"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	daemontest.Upgrade(t, d)
+	strike(t, d, syscall.SIGKILL)
+	daemontest.Await(t, "OnResume is called", func() bool { return notes(t, d, "resumed") != "" })
+	if err := syscall.Kill(supervisor, syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := daemontest.WaitAlive(t, d, 0, 20*time.Second); err != nil { // upgrade_timeout is longer
+		t.Error(err)
 	}
 }
 

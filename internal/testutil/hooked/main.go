@@ -79,9 +79,13 @@ func onReplaced() {
 	awaitRemoval("hold")
 }
 
-// onResume fails if there is a file "refuse-resume".
-func onResume(context.Context) error {
+// onResume fails if there is a file "refuse-resume", and takes all the time that it has if there is a file "wait-resume".
+func onResume(ctx context.Context) error {
 	note("resumed", "%d", gozd.Generation())
+	if _, err := os.Stat("wait-resume"); err == nil {
+		<-ctx.Done()
+		return context.Cause(ctx)
+	}
 	if _, err := os.Stat("refuse-resume"); err == nil {
 		return errors.New("somebody else has it")
 	}

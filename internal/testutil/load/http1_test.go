@@ -30,6 +30,9 @@ var httpClients = map[string]func(load.Target) (load.Client, error){
 	"hijack": func(t load.Target) (load.Client, error) {
 		return load.NewHijack(t, load.HijackOptions{ReconnectOnEOF: true})
 	},
+	"pipelined": func(t load.Target) (load.Client, error) {
+		return load.NewPipelined(t, load.PipelinedOptions{Pause: time.Millisecond})
+	},
 }
 
 func TestHTTPClientsAreServed(t *testing.T) {
@@ -37,7 +40,7 @@ func TestHTTPClientsAreServed(t *testing.T) {
 		for kind, newClient := range httpClients {
 			t.Run(kind+" "+network, func(t *testing.T) {
 				c := closing[load.Client](t)(newClient(serveHTTP(t, network, app())))
-				kept := kind == "keepalive" || kind == "hijack"
+				kept := kind == "keepalive" || kind == "hijack" || kind == "pipelined"
 				for i := range 3 {
 					r := mustDo(t, c)
 					if r.Generation != testGeneration {

@@ -69,4 +69,5 @@ var (
 	_ Client = (*Stream)(nil)
 	_ Client = (*File)(nil)
 	_ Client = (*Hijack)(nil)
+	_ Client = (*Pipelined)(nil)
 )

@@ -72,7 +72,7 @@ func stream(w http.ResponseWriter, r *http.Request) {
 	n, _ := strconv.Atoi(r.FormValue("n"))
 	every, _ := time.ParseDuration(r.FormValue("every"))
 	for i := range n {
-		fmt.Fprintf(w, "line %d\n", i)
+		fmt.Fprintf(w, "line %d of %d\n", i+1, n)
 		http.NewResponseController(w).Flush()
 		time.Sleep(every)
 	}
