@@ -107,6 +107,9 @@ func (u *Upgrader) decide(d *dialogue, ended <-chan error) (late bool, err error
 	for {
 		select {
 		case err := <-ended:
+			if err != nil && !p.over() && d.standby.isRelieved(heirWait) && u.commit(d.standby) {
+				return false, nil // it has taken over, been replaced and ended while this process had no processor
+			}
 			return p.over() || isTimeout(err), u.judge(err, p.over())
 		case <-decided:
 			decided = nil

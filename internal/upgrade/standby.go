@@ -86,6 +86,22 @@ func (s *standby) hasTaken() bool {
 	}
 }
 
+// isRelieved reports, once the successor has ended, whether the line goes on without it: it had taken over, and its own successor has since. It
+// waits for that one where it is about to, but not longer than within. It is false for a nil standby.
+func (s *standby) isRelieved(within time.Duration) bool {
+	if !s.hasTaken() {
+		return false
+	}
+	timer := time.NewTimer(within)
+	defer timer.Stop()
+	select {
+	case <-s.over:
+		return s.relieved
+	case <-timer.C:
+		return false
+	}
+}
+
 // resign ends it. The successor sees that, and that nothing is left here of what it may want to be the only one to have.
 func (s *standby) resign() {
 	if s != nil && !s.resigned.Swap(true) {

@@ -1,0 +1,45 @@
+//go:build unix
+
+package upgrade
+
+import (
+	"errors"
+	"testing"
+)
+
+// A parent that had no processor while its successor took over and ended knows from what that one has said whether its own successor
+// serves by now. It finds all of it at the same time.
+func TestDecideOnWhatHasEnded(t *testing.T) {
+	for _, tt := range []struct {
+		name, said string
+		succeeded  bool
+	}{
+		{"it has been replaced", "tr", true},
+		{"it has taken over and died", "t", false},
+		{"it has died before", "", false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			for range 50 {
+				s, err := newStandby()
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer s.resign()
+				for _, b := range []byte(tt.said) {
+					if _, err := s.theirs.Write([]byte{b}); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if err := s.theirs.Close(); err != nil {
+					t.Fatal(err)
+				}
+				ended := make(chan error, 1)
+				ended <- errors.New("child pid=1 exited")
+				u := &Upgrader{manifest: Manifest{Generation: 1}}
+				if _, err := u.decide(&dialogue{standby: s}, ended); (err == nil) != tt.succeeded {
+					t.Fatalf("the upgrade: %v", err)
+				}
+			}
+		})
+	}
+}
