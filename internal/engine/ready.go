@@ -88,7 +88,7 @@ var readySteps = []step[*Engine]{
 		name: "tell the supervisor",
 		why:  "signals to the parent would come too late from now on",
 		do: func(e *Engine) error {
-			e.super.notify(supervise.Event{Kind: supervise.Serving})
+			e.super.notify(supervise.Event{Kind: supervise.Serving, Settles: true})
 			return nil
 		},
 	},
@@ -109,6 +109,14 @@ var readySteps = []step[*Engine]{
 		name: "write the state file",
 		why:  "whoever reads it finds a generation that serves, and all of its files",
 		do:   (*Engine).writeFirstState,
+	},
+	{
+		name: "tell the supervisor that everybody can know",
+		why:  "a reload by systemd is over then",
+		do: func(e *Engine) error {
+			e.super.notify(supervise.Event{Kind: supervise.Settled})
+			return nil
+		},
 	},
 	{
 		name: "reopen the log, if it was moved meanwhile",

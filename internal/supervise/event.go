@@ -25,6 +25,7 @@ const (
 	Draining  Kind = "draining"  // it accepts nothing more, since its successor serves
 	Stopping  Kind = "stopping"  // it accepts nothing more, since the daemon is to end
 	Alive     Kind = "alive"     // it is not hanging; for the watchdog
+	Settled   Kind = "settled"   // it serves, and its files say so; see Event.Settles
 	Keeping   Kind = "keeping"   // the sockets that come along are those to be kept; see Client.Keep
 )
 
@@ -43,6 +44,10 @@ type Event struct {
 
 	// StandsBy says, with Draining, that the generation would serve again if its successor died.
 	StandsBy bool `json:"stands_by,omitempty"`
+
+	// Settles says, with Serving, that Settled follows: until then systemd waits, since whoever looks into the files finds the generation
+	// before. Without it nothing follows.
+	Settles bool `json:"settles,omitempty"`
 
 	// Names are those of the sockets, with Keeping.
 	Names []string `json:"names,omitempty"`

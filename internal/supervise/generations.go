@@ -104,7 +104,7 @@ func (l *generations) heard(pid int, e Event) *generation {
 		if g.Phase != isServing {
 			g.Phase = isDraining
 		}
-	case Alive, Keeping:
+	case Alive, Keeping, Settled:
 	}
 	return g
 }
@@ -115,7 +115,7 @@ func mayFollow(p phase, k Kind) bool {
 	switch k {
 	case Starting, Serving:
 		return p == isSpawned || p == isStarting
-	case Upgrading:
+	case Upgrading, Settled:
 		return p == isServing
 	case Failed:
 		return p == isServing || p == isReplaced || p == isStandby

@@ -266,7 +266,7 @@ func (s *supervisor) heard(m message, e Event) {
 		if before.Phase != isServing { // who served until now may have been sent the signal, and may have been no generation
 			s.askAgain()
 		}
-	case Draining, Stopping, Starting, Alive:
+	case Draining, Stopping, Starting, Alive, Settled:
 	}
 	if (e.Kind == Serving || e.Kind == Failed) && !e.Keeps {
 		s.store(nil, nil)

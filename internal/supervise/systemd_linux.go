@@ -109,7 +109,9 @@ func (s *supervisor) report(g *generation, e Event) {
 	case e.Kind == Alive && serves && s.systemd.watchdog:
 		s.systemd.tell(daemon.SdNotifyWatchdog)
 	case e.Kind == Alive, e.Kind == Keeping:
-	case e.Kind == Serving, e.Kind == Failed:
+	case e.Kind == Serving && e.Settles:
+		s.systemd.tell(status)
+	case e.Kind == Serving, e.Kind == Settled, e.Kind == Failed:
 		s.systemd.tell(daemon.SdNotifyReady, status) // also after a failure: the reload would never end
 	case e.Kind == Upgrading:
 		s.systemd.tell(reloading(), s.extend(e.Within), status)
