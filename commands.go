@@ -74,11 +74,11 @@ func (a *arguments) detach(arg0 string) error {
 	if err != nil {
 		return err
 	}
-	log := ""
+	log, becomes := "", false
 	if conf, err := groups.LoadConfig(a.config, nil); err == nil { // or the daemon says what is wrong with it
-		log = conf.Daemon.Log
+		log, becomes = conf.Daemon.Log, conf.Daemon.User != ""
 	}
-	pid, err := process.Detach(binary, log, func(first int) ([]*os.File, []string) { return activation.Pass(sockets, first) })
+	pid, err := process.Detach(binary, log, becomes, func(first int) ([]*os.File, []string) { return activation.Pass(sockets, first) })
 	if err != nil {
 		return err
 	}

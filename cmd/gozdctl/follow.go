@@ -11,6 +11,7 @@ import (
 	"strconv"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/printable"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 )
 
 // followFile has tail(1) print the last lines of the file at path, and then what is added, also by another file at this path, until
@@ -28,7 +29,8 @@ func followFile(ctx context.Context, path string, lines, owner int, s *screen) e
 	}
 	out, err := cmd.StdoutPipe()
 	if err == nil {
-		err = cmd.Start()
+		process.CloseAllOnExec()
+		err = process.WithNewKeyring(cmd.Start)
 	}
 	if err != nil {
 		return fmt.Errorf("log: %w", err)

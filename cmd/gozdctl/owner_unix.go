@@ -62,7 +62,7 @@ const noGroup = 65534
 // file of root's, a FIFO or a device, and have root open it. It returns nil for whoever has no more rights than that user.
 //
 // The process is that user's, to trace too. So it has neither root's terminal, where he could type (TIOCSTI), nor root's
-// variables and directory.
+// variables and directory, nor, by followFile, a descriptor or a keyring of root's.
 func asOwner(ctx context.Context, path string, lines, owner int) (*exec.Cmd, error) {
 	if os.Geteuid() != 0 || owner <= 0 {
 		return nil, nil

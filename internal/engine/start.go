@@ -200,7 +200,7 @@ func (s *start) claim() (err error) {
 }
 
 func (s *start) become() error {
-	became, err := host.Become(s.conf)
+	became, err := host.Become(s.conf, s.log)
 	if became && err == nil && s.Generation() == 1 {
 		host.WarnOfNext(s.conf, s.log)
 	}

@@ -3,6 +3,7 @@
 package host
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -88,12 +89,32 @@ func OpenLog(conf *config.Config) error {
 }
 
 // Become becomes the configured user, if there is one. It reports whether it has.
-func Become(conf *config.Config) (became bool, err error) {
+func Become(conf *config.Config, log *slog.Logger) (became bool, err error) {
 	id, err := check.Identity(conf)
 	if err != nil || id == nil {
 		return false, err
 	}
-	return true, id.Become()
+	was := os.Geteuid()
+	dir, dirErr := os.Getwd()
+	if err := id.Become(); err != nil {
+		return true, err
+	}
+	if was != id.UID && dirErr == nil {
+		if err := leaveDir(dir); err != nil {
+			log.Warn("upgrades will fail", "error", err)
+		}
+	}
+	return true, nil
+}
+
+// leaveDir leaves a working directory that this process could not enter now, as root's own, and says so: what is below it would be
+// within reach, whatever is in the way to it, and no successor can be started there.
+func leaveDir(dir string) error {
+	err := os.Chdir(dir)
+	if err == nil {
+		return nil
+	}
+	return errors.Join(fmt.Errorf("working directory, left for /: %w", err), os.Chdir("/"))
 }
 
 // WarnOfNext says what the next generation, which begins as the user that this one has become, cannot

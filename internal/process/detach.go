@@ -40,10 +40,10 @@ var StartDir, _ = os.Getwd()
 // Detach starts this program again with the same arguments, where this one was
 // started, in a session of its own, with /dev/null for its standard streams and without any other descriptor that this
 // process has inherited, and waits until it is ready or has failed. It returns the new process's PID, or the
-// reason in its own words. binary is the program's absolute path. log, if it is not empty, is the file for what the process
+// reason in its own words. binary is the program's absolute path. becomes says that it is to become another user. log, if it is not empty, is the file for what the process
 // has written to its standard error and cannot write there itself, having ended. more, if non-nil, returns more files for the
 // new process, of which the first gets the descriptor that it is called with, and variables.
-func Detach(binary, log string, more func(first int) (files []*os.File, env []string)) (pid int, err error) {
+func Detach(binary, log string, becomes bool, more func(first int) (files []*os.File, env []string)) (pid int, err error) {
 	said, tell, err := os.Pipe()
 	if err != nil {
 		return 0, err
@@ -65,7 +65,11 @@ func Detach(binary, log string, more func(first int) (files []*os.File, env []st
 	}
 	cmd.SysProcAttr = newSession()
 	CloseAllOnExec() // or a pipe that a shell has open, for instance, would not end before the daemon
-	err = cmd.Start()
+	if becomes {
+		err = WithNewKeyring(cmd.Start)
+	} else {
+		err = cmd.Start()
+	}
 	_ = tell.Close()
 	if err != nil {
 		return 0, err

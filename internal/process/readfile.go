@@ -12,13 +12,19 @@ import (
 const maxControlFile = 1 << 20
 
 // openControlFile opens for reading a file that another user may have put there. It follows no symbolic link,
-// waits for nobody, and refuses what is no regular file: a FIFO would block the reader, and a device may have no end.
+// waits for nobody, and refuses what is no regular file: a FIFO would block the reader, and a device may have no end. It refuses
+// one of several names, too: where the kernel allows for that, anybody can have another user's file in his own directory.
 func openControlFile(path string) (*os.File, fs.FileInfo, error) {
 	f, err := openUnfollowed(path, os.O_RDONLY, 0)
 	if err != nil {
 		return nil, nil, err
 	}
-	return regular(f)
+	f, info, err := regular(f)
+	if err == nil && names(info) > 1 { // 0 is one that has been replaced meanwhile
+		_ = f.Close()
+		return nil, nil, &fs.PathError{Op: "read", Path: path, Err: fmt.Errorf("it has %d names: %w", names(info), ErrUntrusted)}
+	}
+	return f, info, err
 }
 
 // OpenFile opens for reading a file that the operator or the configuration names. It follows symbolic links, as certificates

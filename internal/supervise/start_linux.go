@@ -44,7 +44,16 @@ func (s *supervisor) startFirst(opts Options, channel *os.File, door *door) erro
 		}
 		attr.Files = append(attr.Files, uintptr(fd))
 	}
-	pid, err := syscall.ForkExec(opts.Binary, append([]string{opts.Binary}, opts.Args...), attr)
+	var pid int
+	fork := func() (err error) {
+		pid, err = syscall.ForkExec(opts.Binary, append([]string{opts.Binary}, opts.Args...), attr)
+		return err
+	}
+	if s.becomes {
+		err = process.WithNewKeyring(fork)
+	} else {
+		err = fork()
+	}
 	if err != nil {
 		return fmt.Errorf("supervise: start generation 1: %w", err)
 	}

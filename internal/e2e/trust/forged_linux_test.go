@@ -81,6 +81,7 @@ func (f *forger) forms(t *testing.T) map[string]func(path string) error {
 		"another's":    func(path string) error { return f.names(path, mine) },
 		"secret link":  func(path string) error { return os.Symlink(f.secret, path) },
 		"another link": func(path string) error { return os.Symlink(copyOf[filepath.Ext(path)], path) },
+		"hard link":    func(path string) error { return os.Link(copyOf[filepath.Ext(path)], path) },
 		"fifo":         func(path string) error { return unix.Mkfifo(path, 0o666) },
 		"zero link":    func(path string) error { return os.Symlink("/dev/zero", path) },
 		"zero device":  func(path string) error { return unix.Mknod(path, unix.S_IFCHR|0o666, int(unix.Mkdev(1, 5))) },

@@ -1,6 +1,7 @@
 package trust
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -27,6 +28,8 @@ type service struct {
 	dir, binary, conf, run, pidfile string
 
 	env   []string
+	cwd   string        // where it is started, if not in dir
+	flags []string      // with which it is started
 	front *exec.Cmd     // the process that root has started
 	ended chan struct{} // closed at its end
 	log   string        // the path of what it has said
@@ -46,6 +49,7 @@ func newService(t *testing.T, options, groups string) *service {
 	s := &service{
 		dir: dir, binary: filepath.Join(dir, "app"), conf: filepath.Join(dir, "app.conf"),
 		run: filepath.Join(dir, "run"), pidfile: filepath.Join(dir, "run/app.pid"), log: filepath.Join(dir, "front.log"),
+		flags: []string{"-f", "-v"},
 	}
 	must(t, daemon.Install(binaries.Turncoat(t), s.binary))
 	must(t, os.WriteFile(s.conf, []byte("[gozd]\n"+options+groups), 0o644))
@@ -71,7 +75,7 @@ func ownDir(t *testing.T, path string, uid int) string {
 // command is the daemon's program, run by root.
 func (s *service) command(args ...string) *exec.Cmd {
 	cmd := exec.Command(s.binary, append([]string{"-c", s.conf}, args...)...)
-	cmd.Dir = s.dir
+	cmd.Dir = cmp.Or(s.cwd, s.dir)
 	cmd.Env = append(os.Environ(), s.env...)
 	return cmd
 }
@@ -83,7 +87,7 @@ func (s *service) start(t *testing.T) {
 	out, err := os.OpenFile(s.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	must(t, err)
 	defer func() { _ = out.Close() }()
-	s.front, s.ended = s.command("-f", "-v"), make(chan struct{})
+	s.front, s.ended = s.command(s.flags...), make(chan struct{})
 	s.front.Stdout, s.front.Stderr = out, out
 	must(t, s.front.Start())
 	go func() {

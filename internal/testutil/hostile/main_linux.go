@@ -10,6 +10,7 @@
 //	hostile swap A B                               exchanges two names, again and again
 //	hostile plant TARGET PATH                      puts a link where something else appears, again and again
 //	hostile limit PID N                            lowers a process's limit of descriptors
+//	hostile key NAME                               looks for a key in its session keyring
 //
 // Root must never run it. If it does, a file whose name ends in ".root" beside the program says so.
 package main
@@ -19,6 +20,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+
+	"golang.org/x/sys/unix"
 )
 
 // attacks are the first argument.
@@ -31,6 +34,7 @@ var attacks = map[string]func(args []string) error{
 	"plant":  plant,
 	"limit":  limit,
 	"trace":  trace,
+	"key":    findKey,
 }
 
 func main() {
@@ -82,4 +86,10 @@ func repeat(do func()) {
 			do()
 		}
 	}
+}
+
+func findKey(args []string) error {
+	_, err := unix.KeyctlSearch(unix.KEY_SPEC_SESSION_KEYRING, "user", args[0], 0)
+	fmt.Println("key:", err)
+	return nil
 }

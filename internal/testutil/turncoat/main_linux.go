@@ -5,6 +5,7 @@
 //	GET /pid          its process
 //	GET /speak?text=X&files=N  says X to the supervisor on the generations' channel, with N descriptors
 //	GET /notify?text=X         says X to systemd
+//	GET /key?name=X            whether it finds that key in its session keyring
 //
 // A file "words" in the working directory is what it says when it starts, in a panic.
 package main
@@ -34,6 +35,10 @@ func main() {
 	}
 	http.HandleFunc("/speak", answer(speak))
 	http.HandleFunc("/notify", answer(notify))
+	http.HandleFunc("/key", func(w http.ResponseWriter, r *http.Request) {
+		_, err := unix.KeyctlSearch(unix.KEY_SPEC_SESSION_KEYRING, "user", r.FormValue("name"), 0)
+		fmt.Fprintln(w, "key:", err)
+	})
 	http.HandleFunc("/pid", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, os.Getpid()) })
 	http.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, gozd.Generation()) })
 	go func() { log.Print(httpx.Serve(ln, http.DefaultServeMux)) }()
