@@ -4,12 +4,9 @@ import (
 	"bufio"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net"
-	"os"
-	"path/filepath"
-	"strconv"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -91,25 +88,12 @@ func wantAnswer(t *testing.T, address string) {
 
 // watchForChild returns a process's first new child as soon as it is there, and is closed at the end of ctx.
 func watchForChild(ctx context.Context, parent int) <-chan int {
-	lists := fmt.Sprintf("/proc/%d/task/*/children", parent)
-	children := func() map[int]bool {
-		all := make(map[int]bool)
-		paths, _ := filepath.Glob(lists)
-		for _, path := range paths {
-			data, _ := os.ReadFile(path) // of a thread that has ended
-			for field := range strings.FieldsSeq(string(data)) {
-				pid, _ := strconv.Atoi(field)
-				all[pid] = true
-			}
-		}
-		return all
-	}
-	before, found := children(), make(chan int, 1)
+	before, found := daemon.Children(parent), make(chan int, 1)
 	go func() {
 		defer close(found)
 		for ctx.Err() == nil {
-			for pid := range children() {
-				if !before[pid] {
+			for _, pid := range daemon.Children(parent) {
+				if !slices.Contains(before, pid) {
 					found <- pid
 					return
 				}

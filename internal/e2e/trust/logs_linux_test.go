@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -16,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/binaries"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemon"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/require"
 )
 
@@ -100,20 +100,11 @@ func TestFollowedLog(t *testing.T) {
 }
 
 // childOf returns the only child of a process.
-func childOf(t *testing.T, pid int) (child int) {
+func childOf(t *testing.T, pid int) int {
 	t.Helper()
-	lists, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
-	must(t, err)
-	var all []string
-	for _, list := range lists {
-		data, err := os.ReadFile(list)
-		must(t, err)
-		all = append(all, strings.Fields(string(data))...)
-	}
+	all := daemon.Children(pid)
 	if len(all) != 1 {
 		t.Fatalf("process %d has the children %v", pid, all)
 	}
-	child, err = strconv.Atoi(all[0])
-	must(t, err)
-	return child
+	return all[0]
 }

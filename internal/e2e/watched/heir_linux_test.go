@@ -28,18 +28,13 @@ func slowBinary(t *testing.T, d *daemon.Daemon) (goOn func()) {
 func childOf(t *testing.T, pid int) (child int) {
 	t.Helper()
 	await(t, "a child", func() bool {
-		paths, err := filepath.Glob(filepath.Join("/proc", strconv.Itoa(pid), "task/*/children"))
-		must(t, err)
-		for _, path := range paths {
-			text, _ := os.ReadFile(path) // the thread may have ended
-			for field := range strings.FieldsSeq(string(text)) {
-				child, err = strconv.Atoi(field)
-				must(t, err)
-			}
+		children := daemon.Children(pid)
+		if len(children) != 1 {
+			return false
 		}
-		// Go's runtime forks a process that ends at once, to see whether it can have a pidfd: a copy of its parent.
-		line, _ := os.ReadFile(filepath.Join("/proc", strconv.Itoa(child), "cmdline"))
-		return child != 0 && strings.HasPrefix(string(line), "/bin/bash")
+		child = children[0]
+		name, _ := os.ReadFile(filepath.Join("/proc", strconv.Itoa(child), "comm"))
+		return strings.Contains(string(name), "watched")
 	})
 	return child
 }
