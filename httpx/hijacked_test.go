@@ -128,28 +128,43 @@ func TestGoodbyesAreSpread(t *testing.T) {
 	})
 }
 
-// The server's drain ends with its last Serve, and not with that which has drained first.
+// The server's drain ends with its last Serve, and not with that which has drained first. It is one drain, though
+// the second listener may be seen to drain only after the first Serve has returned: nobody is told twice.
 func TestGoodbyesOutliveOneServe(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		s, said, _ := newTalking(t, false, listener.Options{Spread: spread}, "a", "b")
-		first := listener.New(memnet.Listen(), listener.Options{Release: make(chan struct{})})
-		served := make(chan error, 1)
-		go func() { served <- s.http.Serve(first) }()
-		synctest.Wait()
-		first.StopAccepting()
-		synctest.Wait()
-		s.drain(t)
-		<-said
-		first.Close()
-		if err := <-served; !errors.Is(err, net.ErrClosed) {
-			t.Errorf("Serve = %v, want net.ErrClosed", err)
-		}
-		time.Sleep(spread)
-		synctest.Wait()
-		if len(said) != 1 {
-			t.Error("after one Serve has returned nobody is told any more")
-		}
-	})
+	for _, together := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			s, said, clients := newTalking(t, false, listener.Options{Spread: spread}, "a", "b")
+			for _, c := range clients {
+				go io.Copy(io.Discard, c)
+			}
+			first := listener.New(memnet.Listen(), listener.Options{Release: make(chan struct{})})
+			served := make(chan error, 1)
+			go func() { served <- s.http.Serve(first) }()
+			synctest.Wait()
+			first.StopAccepting()
+			synctest.Wait()
+			if together {
+				s.drain(t)
+				synctest.Wait()
+			}
+			first.Close()
+			if err := <-served; !errors.Is(err, net.ErrClosed) {
+				t.Errorf("Serve = %v, want net.ErrClosed", err)
+			}
+			synctest.Wait()
+			if !together {
+				s.drain(t)
+			}
+			time.Sleep(spread)
+			synctest.Wait()
+			if len(said) != 2 {
+				t.Fatalf("together %v: %d goodbyes, want one for each of 2 clients", together, len(said))
+			}
+			if one, other := <-said, <-said; one == other {
+				t.Errorf("together %v: %s is told twice", together, one)
+			}
+		})
+	}
 }
 
 // A request that the drain meets in its handler may take its connection over after that.

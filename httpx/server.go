@@ -62,6 +62,7 @@ type Server struct {
 	turning  sync.Mutex // held while a drain begins or is called off; guards what follows
 	serving  int        // calls of Serve
 	draining int        // of them, those whose listener drains
+	resumed  bool       // a listener has called this drain off
 
 	mu    sync.Mutex           // guards what follows
 	all   []*listener.Listener // those of gozd
@@ -216,11 +217,12 @@ func (s *Server) watch(ln *listener.Listener, done <-chan struct{}) {
 }
 
 // beginDrain sends the clients away that cannot move. The listeners of a generation drain
-// together, and the slowest of them sets the pace.
+// together, and the slowest of them sets the pace. The first may have drained, and its Serve returned, before the last is seen to drain.
 func (s *Server) beginDrain(ln *listener.Listener) {
 	s.turning.Lock()
 	defer s.turning.Unlock()
-	if s.draining++; s.draining > 1 {
+	s.draining++
+	if s.pace.Load() != nil {
 		return
 	}
 	p := newPace(s.spread(), ln.Hurried())
@@ -245,6 +247,7 @@ func (s *Server) endDrain() {
 	s.turning.Lock()
 	defer s.turning.Unlock()
 	s.draining--
+	s.resumed = true
 	s.callOffLocked()
 }
 
@@ -257,7 +260,7 @@ func (s *Server) leave(drained int) {
 	s.callOffLocked()
 }
 
-// callOffLocked calls the drain off if no listener drains any more. Where nobody serves the generation ends: clients go,
+// callOffLocked calls the drain off if the listeners have resumed. Where nobody serves the generation ends: clients go,
 // though none is sent away any more.
 func (s *Server) callOffLocked() {
 	p := s.pace.Load()
@@ -265,7 +268,8 @@ func (s *Server) callOffLocked() {
 	case p == nil:
 	case s.serving == 0:
 		p.end()
-	case s.draining == 0:
+	case s.draining == 0 && s.resumed:
+		s.resumed = false
 		p.end()
 		s.pace.Store(nil)
 		s.hijacked.stay()
