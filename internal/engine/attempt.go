@@ -2,13 +2,12 @@ package engine
 
 import (
 	"context"
-	"errors"
+	"log/slog"
 	"sync"
 	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/protocol"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/peers"
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
 )
 
 // attempts are this generation's upgrades: one at a time, and what has been asked for.
@@ -34,6 +33,15 @@ type attempt struct {
 	next      peers.Peer // the generation that it is to bring up; its PID is 0 until it runs
 	started   time.Time
 	candidate *candidate // that process, when it serves on probation; nil before
+}
+
+// candidate is a successor that serves beside this generation, on probation.
+type candidate struct {
+	peers.Peer
+	until time.Time // then its health check begins
+
+	over   chan struct{} // closed when its probation is over
+	passed bool          // it serves; set before that
 }
 
 // unwatched is told what nobody wants to know.
@@ -112,78 +120,33 @@ func (u *attempts) request() {
 	}
 }
 
-// watch says what the process that is to be the successor says.
-func (e *Engine) watch(a *attempt) upgrade.Watcher {
-	return upgrade.Watcher{
-		Started: func(pid int, start uint64) {
-			e.attempts.started(a, pid, start)
-			a.tell(protocol.Event{Type: protocol.Started, Generation: a.next.Generation, PID: pid, StartTime: start})
-		},
-		Probation: func(pid int, lasts time.Duration) {
-			e.probationBegan(a, pid, lasts)
-			a.tell(protocol.Event{
-				Type: protocol.OnTrial, Generation: a.next.Generation, PID: pid,
-				Seconds: lasts.Seconds(), Until: time.Now().Add(lasts),
-			})
-		},
+// probationBegan notes that the process that is to be the successor serves beside this one.
+func (u *attempts) probationBegan(a *attempt, lasts time.Duration) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	a.candidate = &candidate{Peer: a.next, until: time.Now().Add(lasts), over: make(chan struct{})}
+}
+
+// probationEnded is called when the outcome of an upgrade is known.
+func (u *attempts) probationEnded(a *attempt, passed bool) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if c := a.candidate; c != nil {
+		c.passed, a.candidate = passed, nil
+		close(c.over)
 	}
 }
 
-// failedUpgrades counts the upgrades that failed since generation 1.
-func (e *Engine) failedUpgrades() int {
-	return e.up.Manifest().History.Failed + e.life.upgrades().failures
-}
-
-// settledWait is the longest that who has asked for an upgrade waits for the state file to
-// name a generation that serves.
-const settledWait = 10 * time.Second
-
-// tellServed says so to who has asked for the upgrade, when he would find the new generation by the
-// state file, and whoever connects then is accepted by that one. The error is that of a successor which has died before that.
-func (e *Engine) tellServed(a *attempt, next *upgrade.Successor, t *term) error {
-	took := time.Since(a.asked).Seconds()
-	ctx, cancel := context.WithTimeout(context.Background(), settledWait)
-	defer cancel()
+// rollBack asks the successor on probation to end, and waits for its outcome, no longer than limit. It reports false where there is
+// none. It is not killed, and so clients that it serves are not either.
+func (u *attempts) rollBack(limit context.Context, log *slog.Logger) (next *candidate, found bool) {
+	if next = u.candidate(); next == nil {
+		return nil, false
+	}
+	signalPeer(log, next.Peer, sigRollback)
 	select {
-	case <-next.Settled:
-		if err := e.fateOf(next, t); err != nil {
-			return err
-		}
-	case <-ctx.Done():
+	case <-next.over:
+	case <-limit.Done():
 	}
-	if !e.life.isStopRequested() { // or it waits for this very upgrade to be over
-		select {
-		case <-t.left.Done():
-		case <-ctx.Done():
-		}
-	}
-	now := e.life.replacedBy()
-	if now == nil {
-		return t.fate()
-	}
-	a.tell(protocol.Event{Type: protocol.Served, Generation: now.Generation, PID: now.PID, StartTime: now.StartTime, Seconds: took})
-	return nil
-}
-
-var errLost = errors.New("it died when it had taken over, and its parent could not serve again")
-
-// fateOf returns the error of a successor that has died before it has told everybody that it serves.
-func (e *Engine) fateOf(next *upgrade.Successor, t *term) error {
-	if next.Told() {
-		return nil
-	}
-	if next.Fate == nil && !e.life.isStopRequested() { // it cannot serve again
-		return &upgrade.Error{Stage: upgrade.StageLost, PID: next.PID, Err: errLost}
-	}
-	if !e.life.standsBy() {
-		return nil
-	}
-	timer := time.NewTimer(settledWait)
-	defer timer.Stop()
-	select {
-	case <-t.decided.Done():
-		return t.fate()
-	case <-timer.C:
-		return nil // it lives, and says no more
-	}
+	return next, true
 }

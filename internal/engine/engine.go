@@ -7,14 +7,10 @@ import (
 	"net"
 	"os/signal"
 	"sync/atomic"
-	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/config"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/early"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/groups"
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/report"
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/runfiles"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
 )
 
@@ -22,33 +18,23 @@ import (
 // from the start to the exit. Its methods are safe for concurrent use. There can
 // be one in a process.
 type Engine struct {
-	opts       Options
-	endProcess bool // see New
-	log        *slog.Logger
-	binary     string // absolute
-	conf       *config.Config
-	up         *upgrade.Upgrader
-	files      *runfiles.Files
-	groups     *groups.Set // nil until it has claimed them
-	super      supervisor
-	report     *report.Writer // to whoever started this process; may be nil
-
+	startup
 	milestones
-	exit chan struct{}
 
-	fds      process.Reserve   // descriptors for upgrades
-	shadowed map[string][]byte // what env_file has replaced in the environment
-
-	conns   connections
-	control controlSocket
-
-	hooks    hooks
+	log      *slog.Logger
+	conf     *config.Config
+	hooks    hooks // and the options
 	life     *life
+	up       *upgrade.Upgrader
+	groups   *groups.Set // nil until it has claimed them
+	files    files
+	super    supervisor
+	control  controlSocket
+	fds      fdReserve
+	conns    connections
 	attempts attempts
+	drains   drainer
 	signals  signals
-	logfile  logfile
-	deadline *time.Timer     // for becoming ready; nil before
-	undo     []func(*Engine) // what the start has done; see abandon
 }
 
 // milestones are what happens once in the life of a generation.
@@ -56,7 +42,7 @@ type milestones struct {
 	gate    *moment // Accept begins
 	settled *moment // becomeReady has done all that it does, or has failed
 	done    *moment // the generation has nothing left to do
-	release *moment // Accept may return to a program that is to end
+	exit    exit    // and so the program is asked to end
 }
 
 // made says that this process has made a Daemon. A second one would have the first one's descriptors and signals, and a
@@ -73,21 +59,21 @@ func New(opts Options, endProcess bool) (*Engine, error) {
 		return nil, ErrSecond
 	}
 	e := &Engine{
-		opts:       opts,
-		log:        opts.Logger,
-		endProcess: endProcess,
-		milestones: milestones{gate: newMoment(), settled: newMoment(), done: newMoment(), release: newMoment()},
-		exit:       make(chan struct{}),
-		life:       newLife(nil),
-		attempts:   newAttempts(),
-		hooks:      hooks{Options: &opts, busy: make(chan struct{}, 1)},
+		log: opts.Logger,
+		milestones: milestones{
+			gate: newMoment(), settled: newMoment(), done: newMoment(),
+			exit: exit{asked: make(chan struct{}), endProcess: endProcess, release: newMoment()},
+		},
+		life:     newLife(nil),
+		attempts: newAttempts(),
+		hooks:    hooks{Options: &opts, busy: make(chan struct{}, 1)},
 	}
 	early.CatchGeneration() // before anything slow: a signal that comes too early must wait, not kill
 	stage, err := e.start()
 	if err != nil {
 		signal.Stop(early.Generation)
 		e.report.Fail(stage, err)
-		e.abandon()
+		e.abandon(e)
 		early.RestoreStderr(false) // whoever waits for this process writes on what it has written
 		if endProcess {
 			e.printFailure(stage, err)
@@ -96,33 +82,17 @@ func New(opts Options, endProcess bool) (*Engine, error) {
 		return nil, err
 	}
 	go e.awaitReady()
-	e.watchSignals()
+	e.signals.begin(e.act)
 	go e.watchUpgrades()
-	go e.watchSupervisor()
+	go e.super.awaitEnd(e.done.Done(), e.Stop)
 	return e, nil
-}
-
-// watchSupervisor ends the daemon when its supervisor is gone, as a stop does: whoever had
-// started that would not find the daemon again, and perhaps starts another.
-func (e *Engine) watchSupervisor() {
-	select {
-	case <-e.super.client.Gone():
-		e.log.Error("the supervisor is gone: this generation ends too")
-		e.Stop()
-	case <-e.done.Done():
-	}
-}
-
-// keepAlive tells the supervisor that this generation does not hang.
-func (e *Engine) keepAlive() {
-	e.super.keepAlive(e.life.now().serves.Done(), func() bool { return e.life.is(serving) })
 }
 
 // Exit returns the channel that asks the program to end. It delivers one value
 // when this generation has nothing left to do, waits at most a second for it to
 // be received, and is closed then. A second later Accept on the group's listeners
 // returns, so that what waits for a Serve to return can end too.
-func (e *Engine) Exit() <-chan struct{} { return e.exit }
+func (e *Engine) Exit() <-chan struct{} { return e.exit.asked }
 
 // Err returns why this generation ended, once Exit is closed: nil after an
 // upgrade or a stop, and otherwise the reason for which it never became ready.

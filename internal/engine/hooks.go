@@ -167,39 +167,13 @@ func (h *hooks) awaitDrained(limit context.Context, t *term, stand func()) bool 
 }
 
 // watchParent has OnParentExit called when its time has come.
-func (e *Engine) watchParent() {
-	if e.opts.OnParentExit == nil {
+func (h *hooks) watchParent(exited func() bool) {
+	if h.OnParentExit == nil {
 		return
 	}
 	go func() {
-		if e.awaitParentExit() {
-			e.opts.OnParentExit()
+		if exited() {
+			h.OnParentExit()
 		}
 	}()
-}
-
-// awaitParentExit waits for the end of the previous generation, and reports whether
-// it came before this one's.
-func (e *Engine) awaitParentExit() bool {
-	ancestors := e.up.Manifest().Ancestors
-	if len(ancestors) == 0 {
-		return true
-	}
-	select {
-	case <-e.up.ParentExited():
-	case <-e.done.Done():
-		return false
-	}
-	// Its descriptors are closed one by one, and the pipe that has told us is
-	// not the last: the locks are gone for sure when the process is.
-	ctx, cancel := context.WithCancel(context.Background())
-	defer cancel()
-	go func() {
-		select {
-		case <-e.done.Done():
-			cancel()
-		case <-ctx.Done():
-		}
-	}()
-	return ancestors[len(ancestors)-1].AwaitEnd(ctx)
 }

@@ -36,9 +36,9 @@ type successor struct {
 	settled <-chan struct{} // closed when everybody can know of it
 }
 
-// history is what came of this generation's upgrades.
+// history is what came of upgrades.
 type history struct {
-	failures    int
+	failures    int      // since generation 1
 	failure     string   // why the last one failed
 	died        error    // the death of the last successor that died when it had taken over
 	lastSeconds *float64 // that the last upgrade took which succeeded, perhaps the one that has brought up this generation; nil if there was none

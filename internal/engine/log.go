@@ -10,7 +10,7 @@ import (
 // setLogger sets the logger, which says of each line who writes it.
 func (e *Engine) setLogger(format config.LogFormat) {
 	if e.log == nil {
-		e.log = logging.New(os.Stderr, e.opts.Verbose, format)
+		e.log = logging.New(os.Stderr, e.hooks.Verbose, format)
 	}
 	e.log = e.log.With("generation", e.Generation(), "pid", os.Getpid())
 	e.life.log = e.log
@@ -22,7 +22,7 @@ func (e *Engine) printFailure(stage string, err error) {
 	hasLog := e.life.log != nil // or the configuration may be what is wrong
 	inLog := hasLog && e.conf.Daemon.Log != ""
 	if !inLog && (e.up == nil || e.Generation() == 1) {
-		logging.PrintError(e.opts.Verbose, err)
+		logging.PrintError(e.hooks.Verbose, err)
 		return
 	}
 	if !hasLog {

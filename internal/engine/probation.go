@@ -16,63 +16,65 @@ var errRolledBack = errors.New("rolled back on request")
 // verdictTime is how long a generation may take at the end of its probation: for the
 // health check, and, if that fails, to let its clients go.
 func verdictTime(conf *config.Config) time.Duration {
-	return conf.Daemon.UpgradeTimeout + longest(conf, stopping) + endMargin
+	return conf.Daemon.UpgradeTimeout + stopWait(conf)
 }
 
-// probation is how long this generation serves beside the previous one before that
-// is told to go: as its configuration says, but not longer than the previous one's
+// probation is that of this generation, which serves beside its parent.
+type probation struct{ *Engine }
+
+// lasts is how long it does before its parent is told to go: as its configuration says, but not longer than its parent's
 // says, which waits for it.
-func (e *Engine) probation() time.Duration {
-	wanted, allowed := e.conf.Daemon.Probation, e.up.Manifest().Probation
-	if e.Generation() > 1 && wanted > allowed {
-		e.log.Warn("probation is shorter this time: the previous generation waits no longer", "wanted", wanted, "allowed", allowed)
+func (p probation) lasts() time.Duration {
+	wanted, allowed := p.conf.Daemon.Probation, p.up.Manifest().Probation
+	if p.Generation() > 1 && wanted > allowed {
+		p.log.Warn("probation is shorter this time: the previous generation waits no longer", "wanted", wanted, "allowed", allowed)
 	}
 	return min(wanted, allowed)
 }
 
-// passProbation serves beside the previous generation for a time, and then becomes the
+// pass serves beside the previous generation for a time, and then becomes the
 // one that serves, or is rolled back. Without the previous one it must carry on.
-func (e *Engine) passProbation(lasts time.Duration) {
-	e.log.Info("on probation", "for", lasts)
-	if err := e.groups.Listen(); err != nil {
-		e.rollBack(startFailed, err)
+func (p probation) pass(lasts time.Duration) {
+	p.log.Info("on probation", "for", lasts)
+	if err := p.groups.Listen(); err != nil {
+		p.rollBack(startFailed, err)
 		return
 	}
-	e.report.Probation(lasts)
-	e.openGate()
+	p.report.Probation(lasts)
+	p.openGate()
 	fault.At(fault.OnProbation)
 	timer := time.NewTimer(lasts)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-		if err := e.hooks.isHealthy(e.readyTimeout(), e.up.ParentExited()); err != nil {
-			e.rollBack(startFailed, fmt.Errorf("health check: %w", err))
+		if err := p.hooks.isHealthy(p.readyWithin, p.up.ParentExited()); err != nil {
+			p.rollBack(startFailed, fmt.Errorf("health check: %w", err))
 			return
 		}
-	case <-e.up.ParentExited():
-		e.log.Warn("the previous generation is gone: the probation is over")
+	case <-p.up.ParentExited():
+		p.log.Warn("the previous generation is gone: the probation is over")
 	}
-	if err := e.becomeReady(); err != nil {
-		e.rollBack(startFailed, err)
+	if err := p.becomeReady(); err != nil {
+		p.rollBack(startFailed, err)
 	}
 }
 
 // rollBack ends a generation that is on probation, or that could not become ready at its end. It does nothing in one that serves, or
 // ends already.
-func (e *Engine) rollBack(ev event, why error) {
-	if e.life.rollBack(ev) {
-		e.endProbation(why)
+func (p probation) rollBack(ev event, why error) {
+	if p.life.rollBack(ev) {
+		p.end(why)
 	}
 }
 
-// endProbation has this generation's clients go back to the previous one where they can, and finish here where they cannot.
-func (e *Engine) endProbation(why error) {
-	t := e.life.now()
-	e.log.Error("rolled back", "error", why)
-	e.conns.receiver.Close()
-	e.moveBack()
-	e.groups.Withdraw()
-	e.drain(t, stopping, false)
-	e.endDrain(t, e.progressOf(t))
-	e.endFailed(upgrade.StageProbation, why)
+// end has this generation's clients go back to the previous one where they can, and finish here where they cannot.
+func (p probation) end(why error) {
+	t := p.life.now()
+	p.log.Error("rolled back", "error", why)
+	p.conns.receiver.Close()
+	p.conns.moveBack(p.up, p.groups, p.log)
+	p.groups.Withdraw()
+	p.drains.drain(t, stopping, false)
+	t.endDrain(p.drains.progress(t))
+	p.endFailed(upgrade.StageProbation, why)
 }

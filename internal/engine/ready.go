@@ -9,56 +9,38 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/early"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/fault"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/peers"
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/supervise"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
 )
 
 // Ready says that the program has warmed up.
 func (e *Engine) Ready() error {
-	if !e.opts.ManualReady {
+	if !e.hooks.ManualReady {
 		return nil
 	}
-	err := e.warm()
-	if err != nil {
-		e.fail(upgrade.StageReady, err)
-	}
-	return err
+	return e.warm()
 }
 
-// warm is called when the program can serve: now it does, beside its predecessor if
-// it is on probation.
+// warm is called when the program can serve: now it does, beside its parent if
+// it is on probation. A generation that cannot become ready ends: its parent has never stopped serving.
 func (e *Engine) warm() error {
-	lasts := e.probation()
+	p := probation{e}
+	lasts := p.lasts()
 	if lasts <= 0 {
-		return e.becomeReady()
+		err := e.becomeReady()
+		if err != nil {
+			if _, failed := e.life.on(startFailed); failed {
+				e.endFailed(upgrade.StageReady, err)
+			}
+		}
+		return err
 	}
 	if e.life.beginProbation(lasts) {
 		e.deadline.Stop()
 		e.signals.watch(sigRollback, e.act)
-		go e.passProbation(lasts)
+		go p.pass(lasts)
 	}
 	return nil
-}
-
-// readyTimeout is how long this process may take: as long as its predecessor
-// waits for it, or as its own configuration says.
-func (e *Engine) readyTimeout() time.Duration {
-	if t := e.up.Manifest().Timeout; t > 0 {
-		return t
-	}
-	return e.conf.Daemon.UpgradeTimeout
-}
-
-// accepting is called when another group is being accepted on; with the last one the
-// process is ready.
-func (e *Engine) accepting() {
-	if e.opts.ManualReady || len(e.groups.Silent()) > 0 {
-		return
-	}
-	if err := e.warm(); err != nil {
-		e.fail(upgrade.StageReady, err)
-	}
 }
 
 // readySteps make this process the one that serves, in their order. The parent is told when nothing can fail any more; what follows is said,
@@ -74,7 +56,12 @@ var readySteps = []step[*Engine]{
 	},
 	{
 		name: "take connections from older generations",
-		do:   (*Engine).receiveConnections,
+		do: func(e *Engine) error {
+			if err := e.conns.receive(e.up); err != nil { // without them this generation serves all the same
+				e.log.Warn("connections of the previous generation stay there", "error", err)
+			}
+			return nil
+		},
 	},
 	{
 		name: "let clients connect to new sockets", stage: upgrade.StageReady,
@@ -108,7 +95,12 @@ var readySteps = []step[*Engine]{
 	{
 		name: "write the state file",
 		why:  "whoever reads it finds a generation that serves, and all of its files",
-		do:   (*Engine).writeFirstState,
+		do: func(e *Engine) error {
+			if !e.files.writeFirstState() { // this process serves, and its parent goes: it is too late to fail
+				e.files.keepWriting(e.done.Done(), &e.attempts.slot, e.life)
+			}
+			return nil
+		},
 	},
 	{
 		name: "tell the supervisor that everybody can know",
@@ -121,7 +113,12 @@ var readySteps = []step[*Engine]{
 	{
 		name: "reopen the log, if it was moved meanwhile",
 		why:  "whoever moves it from now on asks this process",
-		do:   func(e *Engine) error { e.followLog(); return nil },
+		do: func(e *Engine) error {
+			if e.files.logfile.isMoved() {
+				go func() { _ = e.reopen() }() // as if it had been asked: the program may have files of its own
+			}
+			return nil
+		},
 	},
 	{
 		name: "say so to whoever has started this process",
@@ -130,14 +127,26 @@ var readySteps = []step[*Engine]{
 	},
 	{
 		name: "let go of what the parent had, and this generation has not",
-		do:   (*Engine).tidyAfterParent,
+		do: func(e *Engine) error {
+			if err := e.up.Check([]peers.Peer{e.self}); err != nil {
+				e.log.Warn("upgrades will fail", "error", err)
+			}
+			if f := e.up.File(fileReturn); f != nil {
+				_ = f.Close() // nothing goes back any more
+			}
+			e.groups.RemoveParents()
+			if err := e.files.RemoveFormer(); err != nil {
+				e.log.Warn("old PID file not removed", "error", err)
+			}
+			return nil
+		},
 	},
 	{
 		name: "watch",
 		do: func(e *Engine) error {
-			e.watchParent()
-			go e.keepAlive()
-			e.warnOfIgnored()
+			e.hooks.watchParent(func() bool { return e.ancestors().awaitParent(e.up.ParentExited(), e.done.Done()) })
+			go e.super.keepAlive(e.life)
+			warnOfIgnored(e.log)
 			e.log.Info("serving", "binary", e.binary, "groups", strings.Join(e.groups.Names(), " "))
 			return nil
 		},
@@ -155,47 +164,15 @@ func (e *Engine) becomeReady() error {
 	return err
 }
 
-// receiveConnections begins to take connections from the older generations. Without them this one serves all the same.
-func (e *Engine) receiveConnections() error {
-	if err := e.conns.receive(e.up); err != nil {
-		e.log.Warn("connections of the previous generation stay there", "error", err)
-	}
-	return nil
-}
-
-// writeFirstState writes the state file. This process serves, and the previous generation goes: it is too late to fail.
-func (e *Engine) writeFirstState() error {
-	if err := e.saveState(); err != nil {
-		e.log.Error("state file not written", "error", err)
-		e.keepWriting()
-	}
-	return nil
-}
-
 // openGate has Accept begin.
 func (e *Engine) openGate() {
 	select {
 	case <-e.gate.Done(): // by the probation
 	default:
-		e.reserveFDs() // before the first client comes
+		e.fds.fill() // before the first client comes
 		e.gate.happen()
-		go e.openControl() // nobody waits for it
+		go e.control.open(e.life.now().serves) // nobody waits for it
 	}
-}
-
-// tidyAfterParent removes what the previous generation's configuration had and this one's has not.
-func (e *Engine) tidyAfterParent() error {
-	if err := e.up.Check([]peers.Peer{e.self()}); err != nil {
-		e.log.Warn("upgrades will fail", "error", err)
-	}
-	if f := e.up.File(fileReturn); f != nil {
-		_ = f.Close() // nothing goes back any more
-	}
-	e.groups.RemoveParents()
-	if err := e.files.RemoveFormer(); err != nil {
-		e.log.Warn("old PID file not removed", "error", err)
-	}
-	return nil
 }
 
 // awaitReady ends this process when it is not ready in time. It says why when its parent waits no longer, whose clock is the one that
@@ -203,18 +180,14 @@ func (e *Engine) tidyAfterParent() error {
 func (e *Engine) awaitReady() {
 	select {
 	case <-e.up.Late():
-		e.notReady()
 	case <-e.deadline.C:
-		e.notReady()
 	case <-e.settled.Done():
+		return
 	case <-e.done.Done():
+		return
 	}
-}
-
-// notReady is called when the time for becoming ready is over.
-func (e *Engine) notReady() {
 	if _, late := e.life.on(readyTimedOut); late {
-		e.endFailed(upgrade.StageReady, notReadyError(e.readyTimeout(), e.groups.Silent()))
+		e.endFailed(upgrade.StageReady, notReadyError(e.readyWithin, e.groups.Silent()))
 	}
 }
 
@@ -228,45 +201,19 @@ func notReadyError(after time.Duration, silent []string) error {
 	return fmt.Errorf("not ready after %v: groups %s are not being accepted on", after, strings.Join(silent, ", "))
 }
 
-// fail ends a generation that cannot become ready. The previous one has never
-// stopped serving.
-func (e *Engine) fail(stage string, err error) {
-	if _, failed := e.life.on(startFailed); failed {
-		e.endFailed(stage, err)
-	}
-}
-
 // endFailed ends this generation, which has not become the one that serves.
 func (e *Engine) endFailed(stage string, err error) {
 	e.life.fail(err)
 	e.life.now().stopServing()
-	e.closeControl()
+	e.control.close()
 	e.report.Fail(stage, err)
-	e.abandon()
+	e.abandon(e)
 	early.RestoreStderr(false)
-	if e.endProcess {
+	if e.exit.endProcess {
 		e.printFailure(stage, err)
 		os.Exit(1)
 	}
 	e.log.Error("start failed", "stage", stage, "error", err)
 	e.done.happen()
-	e.sayGoodbye()
-}
-
-// writeState says in the state file what this generation is.
-func (e *Engine) writeState() error {
-	self := e.self()
-	s := &process.State{
-		PID:         self.PID,
-		StartTime:   self.StartTime,
-		Generation:  e.Generation(),
-		Since:       e.life.servesSince(),
-		Binary:      e.binary,
-		Listen:      e.groups.Addresses(),
-		Config:      e.conf.File,
-		UpgradeWait: process.Duration(e.upgradeWait()),
-		StopWait:    process.Duration(e.stopWait()),
-		Control:     e.up.Supported(),
-	}
-	return e.files.WriteState(s)
+	e.exit.ask(e.life.replacedBy() != nil, &e.signals)
 }

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"log/slog"
 	"sync"
 	"time"
 
@@ -12,9 +13,13 @@ import (
 // renamed, and would go on writing into it until it is compressed and removed. So the old one passes the
 // request on, and the new one has a look itself when everybody can know of it.
 
-// logfile is who has to reopen the log.
+// logfile is this generation's log, and who else has to reopen it.
 type logfile struct {
-	reopening sync.Mutex // held by reopen
+	path     string // "" for none
+	onReopen func() // the program's; nil for none
+	log      *slog.Logger
+
+	reopening sync.Mutex // held while this generation reopens it, and asks others to
 
 	mu    sync.Mutex // guards what follows
 	asked bool       // the log has been reopened since the last upgrade began
@@ -36,13 +41,35 @@ func (l *logfile) isAsked() bool {
 	return l.asked
 }
 
-// passOnReopen has the generation on probation reopen its log, and remembers that a successor
-// that is only starting has to.
-func (e *Engine) passOnReopen() {
-	e.logfile.ask(true)
+// reopen reopens the log file here. The program is told even if gozd's own log could not be opened.
+func (l *logfile) reopen() (err error) {
+	if l.path != "" {
+		if err = process.OpenLog(l.path, nil); err != nil {
+			l.log.Error("log file not reopened", "error", err)
+		}
+	}
+	if l.onReopen != nil {
+		l.onReopen()
+	}
+	return err
+}
+
+// isMoved reports whether another file stands where this process has opened its log.
+func (l *logfile) isMoved() bool { return l.path != "" && process.LogMoved(l.path) }
+
+// reopen reopens the log file here, and in the generation that serves it asks each of the others for the same, once. The generation on
+// probation reopens its own, and a successor that is only starting has to when it serves.
+func (e *Engine) reopen() error {
+	e.files.logfile.reopening.Lock()
+	defer e.files.logfile.reopening.Unlock()
+	if e.life.is(serving) { // no other, or the oldest would be asked by each of those that have followed it
+		e.ancestors().signal(sigReopen)
+	}
+	e.files.logfile.ask(true)
 	if next := e.attempts.candidate(); next != nil {
 		signalPeer(e.log, next.Peer, sigReopen)
 	}
+	return e.files.logfile.reopen()
 }
 
 // justReplaced is how long a request to reopen the log may take from whoever has read in the PID file that this generation
@@ -51,20 +78,4 @@ const justReplaced = time.Second
 
 // isReplacedNow reports whether this generation served a moment ago. Whoever rotates the log may still take it for the one that
 // serves, and only that one asks the others, such as those that have been replaced long ago.
-func (e *Engine) isReplacedNow() bool {
-	return e.life.drainsSince(justReplaced) && e.life.replacedBy() != nil
-}
-
-// logMoved reports whether another file stands where this process has opened its log.
-func (e *Engine) logMoved() bool {
-	return e.conf.Daemon.Log != "" && process.LogMoved(e.conf.Daemon.Log)
-}
-
-// followLog reopens a log file that has been moved away since this process opened it. It is called
-// when the PID file and the state file name this process: who moves the file later will ask it.
-func (e *Engine) followLog() {
-	if !e.logMoved() {
-		return
-	}
-	go func() { _ = e.reopen() }() // as if it had been asked: the program may have files of its own
-}
+func (l *life) isReplacedNow() bool { return l.drainsSince(justReplaced) && l.replacedBy() != nil }

@@ -14,35 +14,44 @@ import (
 // A generation that has been replaced stands by as long as it drains: it keeps the listening sockets, which cost nothing, and the lock.
 // When its successor dies without having been asked to end, it serves again.
 
-// standBy waits for what becomes of the successor.
-func (e *Engine) standBy(t *term, next *upgrade.Successor, access map[string]socket.Options) {
-	if e.life.isStopRequested() { // it was asked to end while it was being replaced
-		e.endStandby(t)
+// standby is a generation that stands by behind its successor, in one of its terms.
+type standby struct {
+	*Engine
+	t      *term
+	access map[string]socket.Options // who may use each Unix socket, as it was before the successor came
+}
+
+func (e *Engine) standby(t *term) *standby { return &standby{Engine: e, t: t} }
+
+// await waits for what becomes of the successor.
+func (s *standby) await(fate <-chan error) {
+	if s.life.isStopRequested() { // it was asked to end while it was being replaced
+		s.end()
 		return
 	}
 	select {
-	case died := <-next.Fate:
+	case died := <-fate:
 		if died == nil {
-			e.standNoLonger(t)
-		} else if _, mayServe := e.life.onIn(t, successorDied); mayServe {
-			e.resume(t, died, access)
+			s.noLonger()
+		} else if _, mayServe := s.life.onIn(s.t, successorDied); mayServe {
+			s.resume(died)
 		}
-	case <-e.groupClosed(t):
-		e.standNoLonger(t)
-	case <-t.decided.Done():
+	case <-s.groupClosed():
+		s.noLonger()
+	case <-s.t.decided.Done():
 	}
 }
 
 // groupClosed returns a channel that is closed when the program has closed one of its groups, and has no way to take it again: then
 // this generation cannot serve again. The program does so by Server.Shutdown, for one.
-func (e *Engine) groupClosed(t *term) <-chan struct{} {
-	if e.opts.OnResume != nil {
+func (s *standby) groupClosed() <-chan struct{} {
+	if s.hooks.OnResume != nil {
 		return nil
 	}
 	closed := make(chan struct{})
 	go func() {
-		if name := e.groups.AwaitClosed(t.decided.Done()); name != "" {
-			e.log.Warn("the program has closed a group: this generation would not serve again", "group", name)
+		if name := s.groups.AwaitClosed(s.t.decided.Done()); name != "" {
+			s.log.Warn("the program has closed a group: this generation would not serve again", "group", name)
 			close(closed)
 		}
 	}()
@@ -54,8 +63,8 @@ func (e *Engine) groupClosed(t *term) <-chan struct{} {
 const standbyTime = 3 * time.Second
 
 // standAWhile returns when a generation that stands by has done so for that long, or it is decided what becomes of it.
-func (e *Engine) standAWhile(t *term) {
-	if !e.life.is(standingBy) || e.life.now() != t {
+func (l *life) standAWhile(t *term) {
+	if !l.is(standingBy) || l.now() != t {
 		return
 	}
 	began, _ := t.drainage.times()
@@ -68,51 +77,63 @@ func (e *Engine) standAWhile(t *term) {
 }
 
 // resign lets go of what this generation has kept to serve again, and says so.
-func (e *Engine) resign(t *term) {
-	e.super.notifyDraining(false)
-	e.endStandby(t)
+func (s *standby) resign() {
+	s.super.notifyDraining(false)
+	s.end()
 }
 
-// standNoLonger is for a generation that nobody needs to stand by, or that could not serve again.
-func (e *Engine) standNoLonger(t *term) {
-	if _, stood := e.life.onIn(t, standbyOver); stood {
-		e.resign(t)
+// end gives up the lock and the channel to the successor. Calling it again changes nothing.
+func (s *standby) end() {
+	s.files.Leave()
+	s.up.Resign()
+	s.t.know(nil)
+}
+
+// endTerm is called when this generation has drained, and reports whether it may end. It may not when it serves again.
+func (s *standby) endTerm() bool {
+	from, over := s.life.end(s.t)
+	switch {
+	case over && from == standingBy:
+		s.resign() // the program may take long to end, and whoever starts the daemon again must not wait
+	case !over && from == resuming:
+		<-s.t.decided.Done()
+		return s.endTerm()
 	}
+	return over
 }
 
-// endStandby gives up the lock and the channel to the successor. Calling it again changes nothing.
-func (e *Engine) endStandby(t *term) {
-	e.files.Leave()
-	e.up.Resign()
-	t.know(nil)
+// noLonger is for a generation that nobody needs to stand by, or that could not serve again.
+func (s *standby) noLonger() {
+	if _, stood := s.life.onIn(s.t, standbyOver); stood {
+		s.resign()
+	}
 }
 
 // errAskedToEnd is why a generation does not serve again that stands by.
 var errAskedToEnd = errors.New("it has been asked to end")
 
 // resume has this generation serve again, after its successor has died.
-func (e *Engine) resume(t *term, died error, access map[string]socket.Options) {
-	e.log.Error("the successor has died: this generation serves again", "error", died)
-	t.skipOnDrain()
-	<-t.left.Done()
-	err := e.retakeLock() // first: the program may take back what a second instance would have
+func (s *standby) resume(died error) {
+	s.log.Error("the successor has died: this generation tries to serve again", "error", died)
+	s.t.skipOnDrain()
+	<-s.t.left.Done()
+	err := s.files.retakeLock() // first: the program may take back what a second instance would have
 	if err == nil {
-		err = e.hooks.mayResume(t)
+		err = s.hooks.mayResume(s.t)
 	}
 	if err == nil {
-		err = e.takeUp(t, died, access)
+		err = s.takeUp(died)
 	}
 	if err != nil {
-		e.log.Error("this generation cannot serve again: nobody serves", "error", err)
+		s.log.Error("this generation cannot serve again: nobody serves", "error", err)
 		lost := lostError(died, err)
-		e.life.lose(lost)
-		t.know(lost)
-		e.super.notifyDraining(false)
-		e.endStandby(t) // the daemon can be started again
+		s.life.lose(lost)
+		s.t.know(lost)
+		s.resign() // the daemon can be started again
 		return
 	}
-	t.know(died)
-	e.log.Info("serving again", "failure", died.Error())
+	s.t.know(died)
+	s.log.Info("serving again", "failure", died.Error())
 }
 
 // lostError is the death of a successor after which nobody serves, since of why this generation cannot.
@@ -125,50 +146,40 @@ func lostError(died, why error) error {
 	return lost
 }
 
-// retakeLock fails where another instance has the daemon's lock by now: two would run.
-func (e *Engine) retakeLock() error {
-	if err := e.files.Retake(); err != nil {
-		return err
-	}
-	e.passLock()
-	return nil
-}
-
 // takeUp does what has to be done for that. The order is that of becomeReady: the PID file first, the state file last.
-func (e *Engine) takeUp(t *term, died error, access map[string]socket.Options) error {
-	e.life.switching.Lock()
-	defer e.life.switching.Unlock()
-	sockets, err := e.groups.Reopen()
+func (s *standby) takeUp(died error) error {
+	s.life.switching.Lock()
+	defer s.life.switching.Unlock()
+	sockets, err := s.groups.Reopen()
 	if err != nil {
 		return err
 	}
-	if name := e.groups.Closed(); name != "" {
+	if name := s.groups.Closed(); name != "" {
 		groups.Close(sockets)
 		return fmt.Errorf("the program has closed group %s, and has not taken it again", name)
 	}
-	server.RemoveStale(e.PIDFile())
-	if err := e.files.WritePID(); err != nil {
-		e.log.Error("PID file not restored", "error", err) // it is tried again
+	server.RemoveStale(s.PIDFile())
+	if err := s.files.WritePID(); err != nil {
+		s.log.Error("PID file not restored", "error", err) // it is tried again
 	}
-	if !e.life.resume(died) {
+	if !s.life.resume(died) {
 		groups.Close(sockets)
 		return errAskedToEnd
 	}
-	if err := e.groups.Resume(sockets); err != nil {
-		e.log.Error("the program has closed a group: this generation ends", "error", err)
-		go e.Quit()
+	if err := s.groups.Resume(sockets); err != nil {
+		s.log.Error("the program has closed a group: this generation ends", "error", err)
+		go s.Quit()
 	}
-	e.groups.RestoreAccess(access)
-	e.super.notifyFailed(died) // with the sockets, for systemd's store
-	e.signals.forget()
-	t.resumed.happen()
-	e.reserveFDs()
-	e.groups.ResumeTickets()
-	if err := e.restoreFiles(); err != nil {
-		e.log.Error("PID file not restored", "error", err)
-		e.keepWriting()
+	s.groups.RestoreAccess(s.access)
+	s.super.notifyFailed(died) // with the sockets, for systemd's store
+	s.signals.forget()
+	s.t.resumed.happen()
+	s.fds.fill()
+	s.groups.ResumeTickets()
+	if !s.files.restore() {
+		s.files.keepWriting(s.done.Done(), &s.attempts.slot, s.life)
 	}
-	go e.keepAlive()
-	go e.openControl() // it may have had no room for one before
+	go s.super.keepAlive(s.life)
+	go s.control.open(s.life.now().serves) // it may have had no room for one before
 	return nil
 }

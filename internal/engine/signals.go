@@ -1,16 +1,19 @@
 package engine
 
 import (
+	"log/slog"
 	"os"
 	"os/signal"
 	"sync"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/early"
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 )
 
 // signals are those that this generation handles.
 type signals struct {
+	life *life
+	log  *slog.Logger
+
 	mu        sync.Mutex         // guards what follows
 	watched   []chan os.Signal   // of each kind of signal
 	forwarded map[os.Signal]bool // what has been passed on to the successor
@@ -63,17 +66,17 @@ func (s *signals) forget() {
 	clear(s.forwarded)
 }
 
-// watchSignals begins to handle signals. It goes on until the process ends: an old generation that drains must still hear
+// begin begins to handle signals. It goes on until the process ends: an old generation that drains must still hear
 // that it should hurry.
-func (e *Engine) watchSignals() {
+func (s *signals) begin(act func(os.Signal)) {
 	for _, sig := range early.Handled {
-		e.signals.watch(sig, e.act)
+		s.watch(sig, act)
 	}
 	signal.Stop(early.Generation)
 	for {
 		select {
 		case sig := <-early.Generation: // it has come before
-			e.act(sig)
+			act(sig)
 		default:
 			return
 		}
@@ -82,10 +85,10 @@ func (e *Engine) watchSignals() {
 
 // warnOfIgnored says which signals do not reach this generation, since the program has called signal.Ignore. What a program does
 // by signal.Reset or by a handler of its own cannot be seen.
-func (e *Engine) warnOfIgnored() {
+func warnOfIgnored(log *slog.Logger) {
 	for _, sig := range early.Handled {
 		if signal.Ignored(sig) {
-			e.log.Warn("the program ignores a signal: the daemon cannot be asked by it", "signal", sig.String())
+			log.Warn("the program ignores a signal: the daemon cannot be asked by it", "signal", sig.String())
 		}
 	}
 }
@@ -98,7 +101,7 @@ func (e *Engine) act(sig os.Signal) {
 		case e.super.lostTerminal():
 			e.Stop()
 		case e.life.drains():
-			e.forwardToSuccessor(sig)
+			e.signals.forwardToSuccessor(sig)
 		default:
 			e.attempts.request()
 		}
@@ -106,60 +109,30 @@ func (e *Engine) act(sig os.Signal) {
 		e.Stop()
 	case sigQuit:
 		if e.life.drains() {
-			e.forwardToSuccessor(sig)
+			e.signals.forwardToSuccessor(sig)
 		}
 		if !e.life.drains() || e.life.standsBy() { // the successor may be gone
 			e.Quit()
 		}
 	case sigReopen:
-		meant := e.isReplacedNow() && e.logMoved() // for the daemon
-		_ = e.reopen()                             // it has been logged
+		meant := e.life.isReplacedNow() && e.files.logfile.isMoved() // for the daemon
+		_ = e.reopen()                                               // it has been logged
 		if meant {
-			e.forwardToSuccessor(sig)
+			e.signals.forwardToSuccessor(sig)
 		}
 	case sigRollback:
-		go e.rollBack(rollbackAsked, errRolledBack)
+		go probation{e}.rollBack(rollbackAsked, errRolledBack)
 	}
 }
 
 // forwardToSuccessor passes on what was meant for the generation that serves: whoever asks has read the PID file a moment too
 // early. A stop is not passed on: it may be a newer generation that hurries this one. Each signal is passed on once in this
 // generation's life, or a HUP from a terminal, which goes to all processes, would come to the newest one from each of them.
-func (e *Engine) forwardToSuccessor(sig os.Signal) {
+func (s *signals) forwardToSuccessor(sig os.Signal) {
 	switch {
-	case e.life.replacedBy() == nil:
-		e.log.Warn("signal has no effect: this generation has been asked to end", "signal", sig.String())
-	case e.signals.isFirst(sig):
-		e.life.signalSuccessor(sig)
-	}
-}
-
-// reopen reopens the log file here, and in the generation that serves it asks each of the others for the same, once. The program
-// is told even if gozd's own log could not be opened.
-func (e *Engine) reopen() error {
-	e.logfile.reopening.Lock()
-	defer e.logfile.reopening.Unlock()
-	if e.life.is(serving) { // no other, or the oldest would be asked by each of those that have followed it
-		e.signalAncestors(sigReopen)
-	}
-	e.passOnReopen()
-	var err error
-	if path := e.conf.Daemon.Log; path != "" {
-		if err = process.OpenLog(path, nil); err != nil {
-			e.log.Error("log file not reopened", "error", err)
-		}
-	}
-	if e.opts.OnReopen != nil {
-		e.opts.OnReopen()
-	}
-	return err
-}
-
-// signalAncestors passes a signal on to the older generations that still live. Only
-// the serving generation does: it is the one that the PID file names, and each of
-// the others has been told by then.
-func (e *Engine) signalAncestors(sig os.Signal) {
-	for _, p := range e.up.Manifest().Ancestors {
-		signalPeer(e.log, p, sig)
+	case s.life.replacedBy() == nil:
+		s.log.Warn("signal has no effect: this generation has been asked to end", "signal", sig.String())
+	case s.isFirst(sig):
+		s.life.signalSuccessor(sig)
 	}
 }

@@ -1,6 +1,8 @@
 package engine
 
 import (
+	"cmp"
+	"os"
 	"slices"
 	"time"
 
@@ -11,14 +13,23 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/groups"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/handover"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/host"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/peers"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/runfiles"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/report"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
 )
 
-// fileLock is the name under which the lock's descriptor goes from generation to
-// generation.
-const fileLock = "lock"
+// startup is what the start leaves.
+type startup struct {
+	self     peers.Peer        // this process, as its successors know it
+	binary   string            // absolute
+	report   *report.Writer    // to whoever started this process; may be nil
+	shadowed map[string][]byte // what env_file has replaced in the environment
+	undo     []func(*Engine)   // what has been done; see abandon
+
+	readyWithin time.Duration // as long as its parent waits for this process, or as its own configuration says
+	deadline    *time.Timer   // for that
+}
 
 // start is what has to be done before the program can take its groups.
 type start struct {
@@ -38,7 +49,7 @@ var startSteps = []step[*start]{
 	{
 		name: "read the configuration", stage: upgrade.StageStart,
 		why: "it has the time limits, which must be known before the parent is heard; what is wrong with it is said when there is somebody to hear it",
-		do:  func(s *start) error { s.conf, s.confErr = groups.LoadConfig(s.opts.Config, nil); return nil },
+		do:  func(s *start) error { s.conf, s.confErr = groups.LoadConfig(s.hooks.Config, nil); return nil },
 	},
 	{
 		name: "hear the parent", stage: upgrade.StageStart,
@@ -70,7 +81,7 @@ var startSteps = []step[*start]{
 	{
 		name: "take the lock", stage: upgrade.StageStart,
 		why:  "before anything that two instances would both have, such as the log and the sockets",
-		do:   func(s *start) error { return s.takeFiles() },
+		do:   (*start).takeFiles,
 		undo: func(e *Engine) { e.files.Abandon() },
 	},
 	{
@@ -101,7 +112,7 @@ var startSteps = []step[*start]{
 	{
 		name: "begin to wait for the program", stage: upgrade.StageStart,
 		do: func(s *start) error {
-			s.deadline = time.NewTimer(s.readyTimeout())
+			s.deadline = time.NewTimer(s.readyWithin)
 			return nil
 		},
 		undo: func(e *Engine) { e.deadline.Stop() },
@@ -115,11 +126,11 @@ func (e *Engine) start() (stage string, err error) {
 }
 
 // abandon undoes what has been done of a start, in a generation that does not become one that serves.
-func (e *Engine) abandon() {
-	for _, undo := range slices.Backward(e.undo) {
+func (s *startup) abandon(e *Engine) {
+	for _, undo := range slices.Backward(s.undo) {
 		undo(e)
 	}
-	e.undo = nil
+	s.undo = nil
 }
 
 // connect finds out who started this process.
@@ -137,6 +148,7 @@ func (s *start) connect() (err error) {
 		s.report = r
 	}
 	s.parent = s.up.Manifest()
+	s.life.history.failures = s.parent.History.Failed
 	return nil
 }
 
@@ -156,7 +168,7 @@ func (s *start) findBinary() (err error) {
 func (s *start) configure() (err error) {
 	envfile.Restore(s.parent.Shadowed)
 	if len(s.parent.Shadowed) > 0 || s.Generation() > 1 && groups.DependsOnParent(s.conf, &s.parent) {
-		s.conf, s.confErr = groups.LoadConfig(s.opts.Config, &s.parent)
+		s.conf, s.confErr = groups.LoadConfig(s.hooks.Config, &s.parent)
 	}
 	if s.confErr != nil {
 		return s.confErr
@@ -176,6 +188,17 @@ func (s *start) configure() (err error) {
 	}
 	s.up.SetShadowed(s.shadowed)
 	s.Engine.conf, s.hooks.limit = s.conf, s.conf.Daemon.UpgradeTimeout
+	s.readyWithin = cmp.Or(max(s.parent.Timeout, 0), s.conf.Daemon.UpgradeTimeout)
+	s.self = peers.Peer{Generation: s.parent.Generation, PID: os.Getpid(), StartTime: startTime(), PIDFile: s.conf.Daemon.PIDFile}
+	return nil
+}
+
+func (s *start) takeFiles() error {
+	s.files = files{up: s.up, pidfile: s.PIDFile(), state: s.state, fds: &s.fds}
+	if err := s.files.take(s.conf); err != nil {
+		return err
+	}
+	s.up.SetPIDFile(s.PIDFile())
 	return nil
 }
 
@@ -184,6 +207,8 @@ func (s *start) openLog() error {
 		return err
 	}
 	s.setLogger(s.conf.Daemon.LogFormat)
+	s.files.log = s.log
+	s.files.logfile.path, s.files.logfile.onReopen, s.files.logfile.log = s.conf.Daemon.Log, s.hooks.OnReopen, s.log
 	return nil
 }
 
@@ -191,12 +216,26 @@ func (s *start) claim() (err error) {
 	fault.At(fault.Listen)
 	s.groups, err = groups.Claim(groups.Options{
 		Conf: s.conf, Parent: &s.parent, Sockets: s.up, Log: s.log, Managed: s.super.managed,
-		Gate: s.gate.Done(), Release: s.release.Done(), Accepting: s.accepting,
+		Gate: s.gate.Done(), Release: s.exit.release.Done(), Accepting: s.accepting,
 	})
-	if err == nil {
-		s.super.begin(s.up, s.conf, s.log, s.groups.Stored, s.endProcess)
+	if err != nil {
+		return err
 	}
-	return err
+	s.super.begin(s.up, s.conf, s.log, s.groups.Stored, s.exit.endProcess)
+	s.fds.groups, s.fds.life = s.groups, s.life
+	s.control.daemon, s.control.pidfile, s.control.fds, s.control.log = controlled{s.Engine}, s.PIDFile(), &s.fds, s.log
+	s.control.over = !s.up.Supported()
+	s.signals.life, s.signals.log = s.life, s.log
+	s.drains = drainer{self: s.self, conf: s.conf, groups: s.groups, hooks: &s.hooks, life: s.life, log: s.log}
+	return nil
+}
+
+// accepting is called when another group is being accepted on; with the last one the
+// process is ready.
+func (s *start) accepting() {
+	if !s.hooks.ManualReady && len(s.groups.Silent()) == 0 {
+		_ = s.warm() // it ends this generation
+	}
 }
 
 func (s *start) become() error {
@@ -207,25 +246,18 @@ func (s *start) become() error {
 	return err
 }
 
-// takeFiles takes the files by which the daemon is found. A successor whose configuration names
-// another PID file takes that one's lock too; see becomeReady.
-func (e *Engine) takeFiles() error {
-	id, err := check.Identity(e.conf)
-	if err != nil {
-		return err
-	}
-	parent := runfiles.Parent{PIDFile: e.up.Manifest().PIDFile, Lock: e.up.File(fileLock)}
-	if e.files, err = runfiles.Take(e.PIDFile(), parent, id); err != nil {
-		return err
-	}
-	e.passLock()
-	e.up.SetPIDFile(e.PIDFile())
-	return nil
-}
-
-// passLock has the lock be the successors' too.
-func (e *Engine) passLock() {
-	if f := e.files.Lock(); f != nil {
-		e.up.Pass(fileLock, f)
+// state says what this generation is, for the state file.
+func (s *start) state() *process.State {
+	return &process.State{
+		PID:         s.self.PID,
+		StartTime:   s.self.StartTime,
+		Generation:  s.self.Generation,
+		Since:       s.life.servesSince(),
+		Binary:      s.binary,
+		Listen:      s.groups.Addresses(),
+		Config:      s.conf.File,
+		UpgradeWait: process.Duration(upgradeWait(s.conf, s.hooks.OnUpgrade != nil)),
+		StopWait:    process.Duration(stopWait(s.conf)),
+		Control:     s.up.Supported(),
 	}
 }

@@ -10,7 +10,7 @@ import (
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/client"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/protocol"
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/peers"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/groups"
 )
 
 // askTime is how long another generation may take to say how it is.
@@ -19,21 +19,22 @@ const askTime = 500 * time.Millisecond
 // processBegan is when this process began, or a moment later.
 var processBegan = time.Now()
 
-// status describes the daemon. Only the generation that serves speaks for others: each of
+// Status implements server.Daemon. Only the generation that serves speaks for others: each of
 // them answers for itself, and one that cannot is unresponsive.
-func (e *Engine) status(ctx context.Context, alone bool) *protocol.Status {
+func (c controlled) Status(ctx context.Context, alone bool) *protocol.Status {
+	e := c.e
 	s := &protocol.Status{
 		PIDFile:    e.PIDFile(),
 		Config:     e.conf.File,
 		Log:        e.conf.Daemon.Log,
 		Generation: e.Generation(),
-		Upgrades:   e.upgradesDone(),
+		Upgrades:   c.upgrades(),
 	}
 	if alone || !e.life.is(serving) {
-		s.Generations = []protocol.Generation{e.describe()}
+		s.Generations = []protocol.Generation{c.generation()}
 		return s
 	}
-	older, newer := e.others()
+	older, newer := c.others()
 	var asked sync.WaitGroup
 	for _, others := range [][]relative{older, newer} {
 		for i := range others {
@@ -44,19 +45,20 @@ func (e *Engine) status(ctx context.Context, alone bool) *protocol.Status {
 	for _, r := range older {
 		s.Generations = append(s.Generations, r.known)
 	}
-	s.Generations = append(s.Generations, e.describe())
+	s.Generations = append(s.Generations, c.generation())
 	for _, r := range newer {
 		s.Generations = append(s.Generations, r.known)
 	}
 	return s
 }
 
-func (e *Engine) upgradesDone() protocol.Upgrades {
+func (c controlled) upgrades() protocol.Upgrades {
+	e := c.e
 	h := e.life.upgrades()
 	return protocol.Upgrades{
 		InProgress:  e.attempts.now() != nil && e.life.replacedBy() == nil,
 		Succeeded:   e.up.Next() - 2, // each has brought up one, also one that has died since
-		Failed:      e.failedUpgrades(),
+		Failed:      h.failures,
 		LastFailure: h.failure,
 		LastSeconds: h.lastSeconds,
 	}
@@ -89,8 +91,9 @@ func (r *relative) ask(ctx context.Context) {
 
 // others returns the other generations that live: the older ones, oldest first, and the one that
 // starts or is on probation.
-func (e *Engine) others() (older, newer []relative) {
-	for _, a := range peers.Living(e.up.Manifest().Ancestors) {
+func (c controlled) others() (older, newer []relative) {
+	e := c.e
+	for _, a := range e.ancestors().living() {
 		older = append(older, relative{pidfile: a.PIDFile, known: protocol.Generation{
 			Generation: a.Generation, PID: a.PID, StartTime: a.StartTime, State: protocol.Unresponsive,
 		}})
@@ -110,8 +113,9 @@ func (e *Engine) others() (older, newer []relative) {
 	return older, []relative{next}
 }
 
-// describe describes this generation.
-func (e *Engine) describe() protocol.Generation {
+// generation describes this one.
+func (c controlled) generation() protocol.Generation {
+	e := c.e
 	g := protocol.Generation{
 		Generation: e.Generation(),
 		PID:        os.Getpid(),
@@ -119,7 +123,7 @@ func (e *Engine) describe() protocol.Generation {
 		Started:    processBegan,
 		Binary:     e.binary,
 		Build:      build(),
-		Groups:     e.describeGroups(),
+		Groups:     describeGroups(e.groups),
 	}
 	e.life.describe(&g)
 	return g
@@ -151,11 +155,11 @@ func (p phase) state() protocol.State {
 	return protocol.Draining
 }
 
-func (e *Engine) describeGroups() []protocol.Group {
-	groups := make([]protocol.Group, 0, e.groups.Len())
-	for conf, ln := range e.groups.All() {
+func describeGroups(set *groups.Set) []protocol.Group {
+	described := make([]protocol.Group, 0, set.Len())
+	for conf, ln := range set.All() {
 		stats, addr := ln.Stats(), ln.Addr()
-		groups = append(groups, protocol.Group{
+		described = append(described, protocol.Group{
 			Name:     conf.Name,
 			Mode:     string(conf.Mode),
 			Network:  addr.Network(),
@@ -168,7 +172,7 @@ func (e *Engine) describeGroups() []protocol.Group {
 			Cut:      stats.Cut,
 		})
 	}
-	return groups
+	return described
 }
 
 // build is what the toolchain has noted in this binary.

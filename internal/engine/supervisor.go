@@ -140,16 +140,28 @@ func (s *supervisor) keep() bool {
 	return true
 }
 
-// keepAlive says, time and again, that this generation does not hang, if somebody wants that, until it serves no longer. serves
-// is asked each time: a lock that can never be had is a hang too.
-func (s *supervisor) keepAlive(over <-chan struct{}, serves func() bool) {
+// awaitEnd ends the daemon when its supervisor is gone, as a stop does: whoever had
+// started that would not find the daemon again, and perhaps starts another.
+func (s *supervisor) awaitEnd(done <-chan struct{}, stop func()) {
+	select {
+	case <-s.client.Gone():
+		s.log.Error("the supervisor is gone: this generation ends too")
+		stop()
+	case <-done:
+	}
+}
+
+// keepAlive says, time and again, that this generation does not hang, if somebody wants that, until it serves no longer. Its phase
+// is looked at each time: a lock that can never be had is a hang too.
+func (s *supervisor) keepAlive(l *life) {
 	interval := s.client.WatchdogInterval()
 	if interval <= 0 {
 		return
 	}
 	tick := time.NewTicker(interval / 4)
 	defer tick.Stop()
-	for serves() {
+	over := l.now().serves.Done()
+	for l.is(serving) {
 		_ = s.client.Tell(s.signed(supervise.Event{Kind: supervise.Alive})) // the next one may be heard
 		select {
 		case <-tick.C:

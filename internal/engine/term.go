@@ -5,6 +5,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/protocol"
 )
 
 // moment is something that happens once.
@@ -109,16 +111,8 @@ func (t *term) fate() error {
 	return t.err
 }
 
-// endTerm is called when this generation has drained, and reports whether it may end. It may not when it serves again.
-func (e *Engine) endTerm(t *term) bool {
-	from, over := e.life.end(t)
-	switch {
-	case over && from == standingBy:
-		e.super.notifyDraining(false) // the program may take long to end, and whoever starts the daemon again must not wait
-		e.endStandby(t)
-	case !over && from == resuming:
-		<-t.decided.Done()
-		return e.endTerm(t)
-	}
-	return over
+// endDrain notes how the drain went, and tells those who follow it.
+func (t *term) endDrain(end protocol.Event) {
+	t.drainage.over(end)
+	t.drained.happen()
 }

@@ -1,9 +1,11 @@
 package engine
 
 import (
+	"log/slog"
 	"os"
 	"sync"
 
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/groups"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/handover"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/socket"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
@@ -31,17 +33,17 @@ func (c *connections) receive(from *upgrade.Upgrader) error {
 }
 
 // moveBack has idle connections move to the previous generation.
-func (e *Engine) moveBack() {
-	f := e.up.File(fileReturn)
+func (c *connections) moveBack(to *upgrade.Upgrader, from *groups.Set, log *slog.Logger) {
+	f := to.File(fileReturn)
 	if f == nil {
 		return
 	}
 	sender, err := handover.NewSender(f)
 	if err != nil {
-		e.log.Warn("connections will not move back", "error", err)
+		log.Warn("connections will not move back", "error", err)
 		return
 	}
-	e.groups.MoveIdle(sender)
+	from.MoveIdle(sender)
 }
 
 // transfer is what this generation offers to its successor while that starts. One of commit and rollback ends it.

@@ -153,8 +153,8 @@ func TestAbandonUndoesInReverse(t *testing.T) {
 	if stage != "three" || err != os.ErrClosed { //nolint:errorlint // it is this very error
 		t.Errorf("the stage is %q, the error %v", stage, err)
 	}
-	e.abandon()
-	e.abandon()
+	e.abandon(e)
+	e.abandon(e)
 	if got, want := strings.Join(did, ", "), "one, two, three, undo two, undo one"; got != want {
 		t.Errorf("did %s, want %s", got, want)
 	}

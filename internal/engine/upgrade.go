@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"errors"
 	"os"
 	"sync"
@@ -20,8 +21,8 @@ func (e *Engine) Upgrade() error { return e.upgrade(unwatched) }
 
 // upgrade is Upgrade, and tells how it goes while it does, but not of a failure.
 func (e *Engine) upgrade(tell func(protocol.Event)) error {
-	a := &attempt{asked: time.Now(), tell: tell}
-	defer e.attempts.begin(a, e.up.Next)()
+	u := &upgrading{Engine: e, a: &attempt{asked: time.Now(), tell: tell}}
+	defer e.attempts.begin(u.a, e.up.Next)()
 	if !e.life.is(serving) {
 		return ErrNotServing
 	}
@@ -29,52 +30,73 @@ func (e *Engine) upgrade(tell func(protocol.Event)) error {
 		return ErrNotSupported
 	}
 	e.attempts.setWanted(false) // whoever has asked until now gets this one
-	if err := e.super.refusal(); err != nil {
-		return e.upgradeFailed(err)
+	u.t = e.life.now()
+	return u.run()
+}
+
+// upgrading is the upgrade in progress.
+type upgrading struct {
+	*Engine
+	a *attempt
+	t *term // in which it began
+}
+
+func (u *upgrading) run() error {
+	if err := u.super.refusal(); err != nil {
+		return u.failed(err)
 	}
-	announce := sync.OnceFunc(func() { e.super.notify(supervise.Event{Kind: supervise.Upgrading, Within: e.upgradeWait()}) })
-	if e.opts.OnUpgrade != nil {
+	announce := sync.OnceFunc(func() {
+		u.super.notify(supervise.Event{Kind: supervise.Upgrading, Within: upgradeWait(u.conf, u.hooks.OnUpgrade != nil)})
+	})
+	if u.hooks.OnUpgrade != nil {
 		announce()
 	}
-	defer e.lendFDs()()
-	if err := e.hooks.mayUpgrade(e.life.now().serves); err != nil {
-		return e.upgradeFailed(err)
+	defer u.fds.lend()()
+	if err := u.hooks.mayUpgrade(u.t.serves); err != nil {
+		return u.failed(err)
 	}
-	if err := e.keepBound(e.life.now().serves); err != nil {
-		return e.upgradeFailed(err)
+	if err := u.ancestors().keepBound(u.t.serves); err != nil {
+		return u.failed(err)
 	}
-	e.logfile.forget()
-	e.up.SetHistory(upgrade.History{Failed: e.failedUpgrades(), Asked: a.began})
-	offered := &transfer{Engine: e}
-	next, err := e.up.Upgrade(func() []peers.Peer { // while the successor starts, which takes longer
+	u.files.logfile.forget()
+	u.up.SetHistory(upgrade.History{Failed: u.life.upgrades().failures, Asked: u.a.began})
+	offered := &transfer{Engine: u.Engine}
+	next, err := u.up.Upgrade(func() []peers.Peer { // while the successor starts, which takes longer
 		announce()
 		offered.offer()
-		return append(peers.Living(e.up.Manifest().Ancestors), e.self())
-	}, e.watch(a))
-	e.probationEnded(a, err == nil)
+		return append(u.ancestors().living(), u.self)
+	}, u.watcher())
+	u.attempts.probationEnded(u.a, err == nil)
 	if err != nil {
 		offered.rollback()
-		return e.upgradeFailed(err)
+		return u.failed(err)
 	}
-	e.log.Info("upgraded", "successor", next.PID, "took", time.Since(a.began).Round(time.Millisecond))
-	t := e.life.now()
-	e.life.succeeded(successor{Peer: a.next, settled: next.Settled}, time.Since(a.began))
-	if e.logfile.isAsked() {
-		e.life.signalSuccessor(sigReopen)
+	return u.succeeded(next, offered)
+}
+
+// succeeded lets go of what the successor has taken over, and returns the error of one that has died a moment later.
+func (u *upgrading) succeeded(next *upgrade.Successor, offered *transfer) error {
+	took := time.Since(u.a.began)
+	u.log.Info("upgraded", "successor", next.PID, "took", took.Round(time.Millisecond))
+	u.life.succeeded(successor{Peer: u.a.next, settled: next.Settled}, took)
+	if u.files.logfile.isAsked() {
+		u.life.signalSuccessor(sigReopen)
 	}
 	offered.commit(next.Dropped)
-	e.conns.passing.Add(1) // or the process might end before it has passed requests on
-	defer e.conns.passing.Done()
+	u.conns.passing.Add(1) // or the process might end before it has passed requests on
+	defer u.conns.passing.Done()
 	if next.Fate == nil {
-		e.leave(replacedForGood, replaced)
+		u.leave(replacedForGood, replaced)
 	} else {
-		e.leave(replacedBySuccessor, replaced)
-		go e.standBy(t, next, offered.access)
+		u.leave(replacedBySuccessor, replaced)
+		s := u.standby(u.t)
+		s.access = offered.access
+		go s.await(next.Fate)
 	}
-	if e.attempts.setWanted(false) { // another request has come during this upgrade
-		e.forwardToSuccessor(sigUpgrade)
+	if u.attempts.setWanted(false) { // another request has come during this upgrade
+		u.signals.forwardToSuccessor(sigUpgrade)
 	}
-	return e.tellServed(a, next, t)
+	return u.tellServed(next)
 }
 
 // startTime is this process's own. An error leaves 0, which is a valid answer:
@@ -84,59 +106,92 @@ var startTime = sync.OnceValue(func() uint64 {
 	return start
 })
 
-// self is this process as its successors know it.
-func (e *Engine) self() peers.Peer {
-	return peers.Peer{Generation: e.Generation(), PID: os.Getpid(), StartTime: startTime(), PIDFile: e.PIDFile()}
-}
-
-// upgradeFailed puts everything back, and returns the error for whoever has asked.
-func (e *Engine) upgradeFailed(err error) error {
-	if !e.life.is(serving) {
+// failed puts everything back, and returns the error for whoever has asked.
+func (u *upgrading) failed(err error) error {
+	if !u.life.is(serving) {
 		return ErrNotServing // the upgrade was cut short by a stop
 	}
-	e.life.failed(err)
-	e.super.notifyFailed(err)
-	e.log.Error("upgrade failed", "error", err)
-	defer e.lendFDs()()
-	server.RemoveStale(e.PIDFile()) // one on probation had a control socket
+	u.life.failed(err)
+	u.super.notifyFailed(err)
+	u.log.Error("upgrade failed", "error", err)
+	defer u.fds.lend()()
+	server.RemoveStale(u.PIDFile()) // one on probation had a control socket
 	// The process that failed may have put its own PID there at the last moment.
-	if restoreErr := e.restoreFiles(); restoreErr != nil {
-		e.log.Error("PID file not restored", "error", restoreErr)
-		e.keepWriting()
+	if !u.files.restore() {
+		u.files.keepWriting(u.done.Done(), &u.attempts.slot, u.life)
 	}
 	return err
 }
 
-func (e *Engine) restoreFiles() error { return errors.Join(e.files.RestorePID(), e.writeState()) }
-
-// watchUpgrades does the upgrades that are asked for. Errors have been logged.
-func (e *Engine) watchUpgrades() {
-	select {
-	case <-e.settled.Done():
-	case <-e.done.Done():
-		return
-	}
-	e.keepBoundNow()
-	for {
-		select {
-		case <-e.attempts.askedBy:
-			if e.attempts.isWanted() { // or one has begun meanwhile: the control socket and the program ask for some too
-				_ = e.Upgrade()
-			}
-		case <-e.done.Done():
-			return
-		}
+// watcher says what the process that is to be the successor says.
+func (u *upgrading) watcher() upgrade.Watcher {
+	a := u.a
+	return upgrade.Watcher{
+		Started: func(pid int, start uint64) {
+			u.attempts.started(a, pid, start)
+			a.tell(protocol.Event{Type: protocol.Started, Generation: a.next.Generation, PID: pid, StartTime: start})
+		},
+		Probation: func(pid int, lasts time.Duration) {
+			u.attempts.probationBegan(a, lasts)
+			u.log.Info("successor on probation", "successor", pid, "for", lasts)
+			a.tell(protocol.Event{
+				Type: protocol.OnTrial, Generation: a.next.Generation, PID: pid,
+				Seconds: lasts.Seconds(), Until: time.Now().Add(lasts),
+			})
+		},
 	}
 }
 
-// upgradeWait is the longest that it takes until an upgrade's outcome is known.
-func (e *Engine) upgradeWait() time.Duration {
-	wait := e.conf.Daemon.UpgradeTimeout + killWait + e.stopWait() + killWait // the latter for the oldest generation: see keepBound
-	if e.opts.OnUpgrade != nil {
-		wait += e.conf.Daemon.UpgradeTimeout
+// settledWait is the longest that who has asked for an upgrade waits for the state file to
+// name a generation that serves.
+const settledWait = 10 * time.Second
+
+// tellServed says so to who has asked for the upgrade, when he would find the new generation by the
+// state file, and whoever connects then is accepted by that one. The error is that of a successor which has died before that.
+func (u *upgrading) tellServed(next *upgrade.Successor) error {
+	took := time.Since(u.a.asked).Seconds()
+	ctx, cancel := context.WithTimeout(context.Background(), settledWait)
+	defer cancel()
+	select {
+	case <-next.Settled:
+		if err := u.fateOf(next); err != nil {
+			return err
+		}
+	case <-ctx.Done():
 	}
-	if e.conf.Daemon.Probation > 0 {
-		wait += e.conf.Daemon.Probation + verdictTime(e.conf)
+	if !u.life.isStopRequested() { // or it waits for this very upgrade to be over
+		select {
+		case <-u.t.left.Done():
+		case <-ctx.Done():
+		}
 	}
-	return wait
+	now := u.life.replacedBy()
+	if now == nil {
+		return u.t.fate()
+	}
+	u.a.tell(protocol.Event{Type: protocol.Served, Generation: now.Generation, PID: now.PID, StartTime: now.StartTime, Seconds: took})
+	return nil
+}
+
+var errLost = errors.New("it died when it had taken over, and its parent could not serve again")
+
+// fateOf returns the error of a successor that has died before it has told everybody that it serves.
+func (u *upgrading) fateOf(next *upgrade.Successor) error {
+	if next.Told() {
+		return nil
+	}
+	if next.Fate == nil && !u.life.isStopRequested() { // it cannot serve again
+		return &upgrade.Error{Stage: upgrade.StageLost, PID: next.PID, Err: errLost}
+	}
+	if !u.life.standsBy() {
+		return nil
+	}
+	timer := time.NewTimer(settledWait)
+	defer timer.Stop()
+	select {
+	case <-u.t.decided.Done():
+		return u.t.fate()
+	case <-timer.C:
+		return nil // it lives, and says no more
+	}
 }

@@ -15,7 +15,7 @@ const (
 	Reported          = "reported"           // child, internal/upgrade/upgrader.go: its report says that it is ready, its parent has not been replaced
 	TookOver          = "took-over"          // child, engine/ready.go: its parent has been replaced, the state file is the old one
 	HandingOver       = "handing-over"       // child, internal/handover: it has a connection, and has not answered
-	Draining          = "draining"           // parent, engine/leave.go: it accepts nothing any more
+	Draining          = "draining"           // parent, engine/drain.go: it accepts nothing any more
 )
 
 // Dir is the environment variable that names the directory in which a test asks.

@@ -1,7 +1,6 @@
 package groups
 
 import (
-	"errors"
 	"slices"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/socket"
@@ -47,14 +46,14 @@ func (set *Set) RestoreAccess(access map[string]socket.Options) {
 }
 
 // RemoveFiles removes the files of all Unix sockets when the daemon ends.
-func (set *Set) RemoveFiles() error {
-	var errs []error
+func (set *Set) RemoveFiles() {
 	for _, g := range set.order {
 		if g.conf.Listen.Network == "unix" && !g.outlives() {
-			errs = append(errs, socket.RemoveFile(g.conf.Listen.Address, g.file))
+			if err := socket.RemoveFile(g.conf.Listen.Address, g.file); err != nil {
+				set.opts.Log.Warn("socket not removed", "error", err)
+			}
 		}
 	}
-	return errors.Join(errs...)
 }
 
 // RemoveParents removes the files of Unix sockets that the previous

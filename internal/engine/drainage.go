@@ -1,14 +1,11 @@
 package engine
 
 import (
-	"errors"
-	"os"
 	"sync"
 	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/protocol"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/listener"
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
 )
 
 // drainage is how far a drain is. The zero value has not begun.
@@ -55,37 +52,12 @@ func (d *drainage) progress(now []listener.Stats) protocol.Event {
 	return e
 }
 
-// over notes how the drain went.
+// over notes how the drain went, which progress has said at its end.
 func (d *drainage) over(end protocol.Event) {
+	end.Type, end.Open, end.Until = protocol.Drained, 0, time.Time{}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.end == nil {
 		d.end = &end
 	}
-}
-
-// beginDrain notes that a drain begins, or that one that has begun has less time.
-func (e *Engine) beginDrain(t *term, why reason) {
-	t.drainage.begin(longest(e.conf, why), e.groups.Stats)
-}
-
-// endDrain notes how the drain went, which progress has said at its end, and tells those who follow it.
-func (e *Engine) endDrain(t *term, end protocol.Event) {
-	end.Type, end.Open, end.Until = protocol.Drained, 0, time.Time{}
-	t.drainage.over(end)
-	t.drained.happen()
-}
-
-// progress is how far the drain is, and how it went when it is over, or that this generation serves again, or that nobody does.
-func (e *Engine) progress() protocol.Event {
-	if failed := (*upgrade.Error)(nil); errors.As(e.life.diedLast(), &failed) { // whoever follows the drain is told why it has ended so
-		return e.failedEvent(failed)
-	}
-	return e.progressOf(e.life.now())
-}
-
-func (e *Engine) progressOf(t *term) protocol.Event {
-	ev := t.drainage.progress(e.groups.Stats())
-	ev.Generation, ev.PID, ev.StartTime = e.Generation(), os.Getpid(), startTime()
-	return ev
 }

@@ -1,0 +1,90 @@
+package engine
+
+import (
+	"errors"
+	"os"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/protocol"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/server"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
+)
+
+// controlled is the daemon as its control socket acts on it.
+type controlled struct{ e *Engine }
+
+var _ server.Daemon = controlled{}
+
+// Self implements server.Daemon.
+func (c controlled) Self() (pid, generation int) { return os.Getpid(), c.e.Generation() }
+
+// Upgrade implements server.Daemon.
+func (c controlled) Upgrade(tell func(protocol.Event)) error {
+	err := c.e.upgrade(tell)
+	var failed *upgrade.Error
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &failed):
+		tell(c.failed(failed))
+		return nil
+	case errors.Is(err, ErrNotSupported):
+		return &server.RefusalError{Code: protocol.CodeUnsupported, Err: err}
+	}
+	if next := c.e.life.replacedBy(); next != nil {
+		tell(protocol.Event{Type: protocol.Superseded, Generation: next.Generation, PID: next.PID, StartTime: next.StartTime})
+		return nil
+	}
+	return &server.RefusalError{Code: protocol.CodeNotServing, Err: c.whyNotServing()}
+}
+
+// whyNotServing says why this generation, which has not been replaced, upgrades to no other.
+func (c controlled) whyNotServing() error {
+	if c.e.life.drains() {
+		return errors.New("this generation has been asked to end")
+	}
+	return errors.New("this generation does not serve alone yet")
+}
+
+// failed says why an upgrade has failed.
+func (c controlled) failed(failed *upgrade.Error) protocol.Event {
+	next := c.e.up.Next()
+	if failed.Stage == upgrade.StageServing || failed.Stage == upgrade.StageLost {
+		next-- // it has been brought up, but not for long
+	}
+	return protocol.Event{
+		Type: protocol.Failed, Generation: next, PID: failed.PID,
+		Stage: failed.Stage, Error: failed.Err.Error(),
+	}
+}
+
+// Rollback implements server.Daemon.
+func (c controlled) Rollback() error {
+	if err := c.e.Rollback(); err != nil {
+		return &server.RefusalError{Code: protocol.CodeNoProbation, Err: err}
+	}
+	return nil
+}
+
+// Stop implements server.Daemon.
+func (c controlled) Stop() { c.e.Stop() }
+
+// Quit implements server.Daemon.
+func (c controlled) Quit() { c.e.Quit() }
+
+// Reopen implements server.Daemon.
+func (c controlled) Reopen() error { return c.e.reopen() }
+
+// Draining implements server.Daemon.
+func (c controlled) Draining() <-chan struct{} { return c.e.life.now().serves.Done() }
+
+// Drained implements server.Daemon.
+func (c controlled) Drained() <-chan struct{} { return c.e.life.now().drained.Done() }
+
+// Progress implements server.Daemon: how far the drain is, and how it went when it is over, or that this generation serves again, or that
+// nobody does.
+func (c controlled) Progress() protocol.Event {
+	if failed := (*upgrade.Error)(nil); errors.As(c.e.life.diedLast(), &failed) { // whoever follows the drain is told why it has ended so
+		return c.failed(failed)
+	}
+	return c.e.drains.progress(c.e.life.now())
+}
