@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -29,12 +30,40 @@ func shareDescriptors() (inMessage, generations int) {
 	return inMessage, min(maxGenerations, all-inMessage-min(ownDescriptors, all/2))
 }
 
+// processes are those of the generations, each of which is held, so that no other gets its PID.
+type processes struct {
+	generations *generations
+	held        map[int]*watched // by PID
+	most        int              // at once
+	user        *User            // whom the generations become; nil for nobody
+
+	ends chan end      // generations that have ended
+	done chan struct{} // closed when the daemon has ended
+
+	tooLate <-chan time.Time // when nobody can succeed a generation any more that has ended; nil for never
+}
+
+// hold takes note of g, and waits for its end.
+func (p *processes) hold(g *generation, w *watched) {
+	p.generations.add(g)
+	p.held[g.PID] = w
+	go w.awaitEnd(g.PID, p.ends, p.done)
+}
+
+// release lets go of a process that has ended.
+func (p *processes) release(pid int) {
+	if w := p.held[pid]; w != nil {
+		_ = w.file.Close()
+		delete(p.held, pid)
+	}
+}
+
 // admit takes a process that is not known yet for a generation, or says why it is none. The kernel says which process
 // has spoken; all else that it says may be a lie, and any process of the service's user can speak, see doc.go. So the
 // serving generation, or one that has ended since and has no successor yet, must have announced an upgrade, and the process must
 // descend from this one and have that generation's user: what that user could signal himself.
-func (s *supervisor) admit(pid int, e Event) error {
-	parent := s.generations.parent()
+func (p *processes) admit(pid int, e Event) error {
+	parent := p.generations.parent()
 	switch {
 	case e.Kind != Starting && e.Kind != Serving:
 		return errors.New("it is no generation")
@@ -42,29 +71,29 @@ func (s *supervisor) admit(pid int, e Event) error {
 		return errors.New("no generation is upgrading")
 	case e.Generation <= parent.Number:
 		return fmt.Errorf("it calls itself generation %d, and generation %d is upgrading", e.Generation, parent.Number)
-	case len(s.watched) >= s.most:
-		return fmt.Errorf("there are %d generations", len(s.watched))
+	case len(p.held) >= p.most:
+		return fmt.Errorf("there are %d generations", len(p.held))
 	}
 	w, err := openProcess(pid, e.StartTime) // from now on its PID cannot become another's
 	if err != nil {
 		return err
 	}
-	user, err := s.mayBeSuccessor(pid, parent)
+	user, err := p.mayBeSuccessor(pid, parent)
 	if err != nil {
 		_ = w.file.Close()
 		return err
 	}
-	s.watch(&generation{PID: pid, StartTime: e.StartTime, Number: e.Generation, Phase: isStarting, User: user}, w)
+	p.hold(&generation{PID: pid, StartTime: e.StartTime, Number: e.Generation, Phase: isStarting, User: user}, w)
 	return nil
 }
 
 // mayBeSuccessor looks at what the kernel says of a process that is held, and returns its user.
-func (s *supervisor) mayBeSuccessor(pid int, parent *generation) (user int, err error) {
+func (p *processes) mayBeSuccessor(pid int, parent *generation) (user int, err error) {
 	child, err := readKin(pid)
 	if err != nil {
 		return 0, err
 	}
-	if !s.descends(child) {
+	if !p.descends(child) {
 		return 0, errors.New("it does not descend from any generation")
 	}
 	if parent.User != 0 && (child.user != parent.User || child.user == nobodyKnown) {
@@ -74,10 +103,10 @@ func (s *supervisor) mayBeSuccessor(pid int, parent *generation) (user int, err 
 }
 
 // descends reports whether a process comes from a generation, or from one that has ended: then it is this process's child.
-func (s *supervisor) descends(child kin) bool {
+func (p *processes) descends(child kin) bool {
 	const deep = 16 // a script or two may be between them
 	for range deep {
-		if child.parent == os.Getpid() || s.watched[child.parent] != nil {
+		if child.parent == os.Getpid() || p.held[child.parent] != nil {
 			return true
 		}
 		var err error
@@ -91,12 +120,12 @@ func (s *supervisor) descends(child kin) bool {
 // noteUser takes note of a generation's user when it serves, since it may have been started as root, and when it announces an
 // upgrade. Who is not root becomes no other by himself: where a process is another's since, it has executed a set-user-ID
 // program, and is no generation any more.
-func (s *supervisor) noteUser(g *generation) {
+func (p *processes) noteUser(g *generation) {
 	if g.User > 0 {
 		return
 	}
-	if g.Number == 1 && s.user != nil {
-		g.User = s.user.UID
+	if g.Number == 1 && p.user != nil {
+		g.User = p.user.UID
 		return
 	}
 	if k, err := readKin(g.PID); err == nil { // else it has ended, and stays what it was

@@ -25,14 +25,14 @@ type generation struct {
 	StartTime uint64
 	Number    int
 	Phase     phase
-	User      int // that it runs as; see supervisor.admit
+	User      int // that it runs as; see processes.admit
 }
 
 // generations are those that live, and which of them serves. They learn of every event
 // and every end, in the order in which they come. Not safe for concurrent use.
 //
 // What a generation says of itself is believed: whether the process that speaks is one is decided before, see
-// supervisor.admit.
+// processes.admit.
 type generations struct {
 	all       []*generation
 	upgrading bool          // the serving one starts its successor
@@ -40,7 +40,11 @@ type generations struct {
 	lost      *generation   // it has ended while it started its successor, which carries on alone; nil if there can be none
 	failure   string        // of the last upgrade; "" if that was none
 	stopping  bool          // the daemon ends
+	asked     bool          // it has been asked to, which may have reached nobody yet
 }
+
+// ending reports whether the daemon is to end.
+func (l *generations) ending() bool { return l.asked || l.stopping }
 
 // serving is the generation that serves, nil if none does.
 func (l *generations) serving() *generation { return l.newest(isServing) }

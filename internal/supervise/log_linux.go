@@ -78,3 +78,15 @@ func (q queued) WithAttrs(attrs []slog.Attr) slog.Handler {
 func (q queued) WithGroup(name string) slog.Handler {
 	return queued{q.Handler.WithGroup(name), q.lines}
 }
+
+// complaints are lines of the log that the service's user may cause all the time.
+type complaints struct{ last time.Time }
+
+// may is true once a second.
+func (c *complaints) may() bool {
+	if time.Since(c.last) < time.Second {
+		return false
+	}
+	c.last = time.Now()
+	return true
+}

@@ -157,29 +157,3 @@ func (d *door) remove() {
 	_ = unix.Rmdir(filepath.Dir(d.path)) // of no directory that has something in it
 	d.path = ""
 }
-
-// hearProgram passes on what the program in the serving generation says. The others have nothing to
-// say to systemd.
-func (s *supervisor) hearProgram(m message) {
-	if g := s.generations.serving(); g == nil || g.PID != m.pid {
-		return
-	}
-	var lines []string
-	said := false
-	for line := range strings.Lines(string(m.data)) {
-		line = strings.TrimSuffix(line, "\n")
-		if text, ok := strings.CutPrefix(line, "STATUS="); ok {
-			s.ownStatus, said = oneLine(text), true
-		} else if usec, ok := strings.CutPrefix(line, extendPrefix); ok {
-			lines = append(lines, s.extendFor(usec))
-		} else if passable(line) {
-			lines = append(lines, line)
-		}
-	}
-	if said { // for itself: it is longer than what has come, and a message has an end
-		s.reportStatus()
-	}
-	if len(lines) > 0 {
-		s.systemd.tell(lines...)
-	}
-}

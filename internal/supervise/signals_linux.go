@@ -2,6 +2,7 @@ package supervise
 
 import (
 	"errors"
+	"log/slog"
 	"os"
 	"runtime"
 	"slices"
@@ -10,91 +11,90 @@ import (
 	"time"
 	"unsafe"
 
-	"github.com/coreos/go-systemd/v22/daemon"
 	"golang.org/x/sys/unix"
 )
 
 // passedOn are the signals that are passed on to the generation that serves.
 var passedOn = []os.Signal{syscall.SIGTERM, syscall.SIGHUP, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGUSR1}
 
-// take takes note of a signal that this process has got.
-func (s *supervisor) take(sig syscall.Signal) {
-	if sig == unix.SIGHUP && s.apart && !HasTerminal() { // it has been closed, and the generations cannot see that
-		sig = unix.SIGTERM
-	}
-	switch sig {
-	case unix.SIGTERM, unix.SIGINT, unix.SIGQUIT:
-		s.asked = sig
-	}
-	if g := s.generations.serving(); g != nil && sig == unix.SIGUSR1 && s.generations.upgrading {
-		_ = s.send(g, sig) // and to its successor, which may have the old file too, and to this one again if that fails
-	}
-	s.keep(sig)
+// passing is what passes signals on. It has to wait with some: nobody may handle signals, or the one that does is being replaced.
+type passing struct {
+	generations *generations
+	processes   *processes
+	log         *slog.Logger
+	complaints  *complaints
+
+	pending []syscall.Signal // that could not be passed on yet
+	again   <-chan time.Time // when they are tried again; nil for not before something happens
+	asked   syscall.Signal   // by which the daemon was asked to end; 0 for none
 }
 
-// keep has a signal passed on by passPending. Two of the same kind that wait are one, as in the kernel.
-func (s *supervisor) keep(sig syscall.Signal) {
-	if !slices.Contains(s.pendingSignals, sig) {
-		s.pendingSignals = append(s.pendingSignals, sig)
+// take takes note of a signal that this process has got.
+func (p *passing) take(sig syscall.Signal) {
+	switch sig {
+	case unix.SIGTERM, unix.SIGINT, unix.SIGQUIT:
+		p.asked, p.generations.asked = sig, true
+	}
+	if g := p.generations.serving(); g != nil && sig == unix.SIGUSR1 && p.generations.upgrading {
+		_ = p.send(g, sig) // and to its successor, which may have the old file too, and to this one again if that fails
+	}
+	p.keep(sig)
+}
+
+// keep has a signal passed on when that is possible. Two of the same kind that wait are one, as in the kernel.
+func (p *passing) keep(sig syscall.Signal) {
+	if !slices.Contains(p.pending, sig) {
+		p.pending = append(p.pending, sig)
 	}
 }
 
 // askAgain keeps the signal by which the daemon was asked to end for a generation that serves since then: the one before it may
 // have been replaced when it got the signal.
-func (s *supervisor) askAgain() {
-	if s.asked != 0 {
-		s.keep(s.asked)
+func (p *passing) askAgain() {
+	if p.asked != 0 {
+		p.keep(p.asked)
 	}
 }
 
-// passPending passes on what can be: nothing as long as nobody handles signals, and no request for an
+// passTo passes on to g, which handles signals, what can be: no request for an
 // upgrade while one is in progress, since the generation that is being replaced would be too late to take it.
-func (s *supervisor) passPending() {
-	g := s.generations.target()
-	if g == nil {
-		s.endStandby()
-		return
-	}
+func (p *passing) passTo(g *generation) {
 	var rest []syscall.Signal
-	for _, sig := range s.pendingSignals {
-		if s.generations.upgrading && (sig == unix.SIGHUP || sig == unix.SIGUSR1) {
+	for _, sig := range p.pending {
+		if p.generations.upgrading && (sig == unix.SIGHUP || sig == unix.SIGUSR1) {
 			rest = append(rest, sig)
 			continue
 		}
-		if !s.send(g, sig) {
+		if !p.send(g, sig) {
 			rest = append(rest, sig)
-			s.again = time.After(sendAgain)
+			p.again = time.After(sendAgain)
 		}
 	}
-	s.pendingSignals = rest
+	p.pending = rest
 }
 
 // endStandby has the daemon end where nobody serves, and a generation stands by, or takes up its service again, which may last: it
-// handles signals, and gives that up. There is nobody who would ask the older ones, so they are asked too.
-func (s *supervisor) endStandby() {
-	if s.asked == 0 || !slices.Contains(s.pendingSignals, s.asked) || s.generations.newest(isStandby) == nil {
-		return
+// handles signals, and gives that up. There is nobody who would ask the older ones, so they are asked too. It reports whether they have been.
+func (p *passing) endStandby() bool {
+	if p.asked == 0 || !slices.Contains(p.pending, p.asked) || p.generations.newest(isStandby) == nil {
+		return false
 	}
-	for _, g := range s.generations.all {
-		if !s.send(g, s.asked) {
-			s.again = time.After(sendAgain)
-			return // those that have been asked already take it for the same request
+	for _, g := range p.generations.all {
+		if !p.send(g, p.asked) {
+			p.again = time.After(sendAgain)
+			return false // those that have been asked already take it for the same request
 		}
 	}
-	s.pendingSignals = nil
-	if !s.generations.stopping {
-		s.generations.stopping = true
-		s.status = nil // that of the successor, which was not the last
-		s.systemd.tell(daemon.SdNotifyStopping, s.statusLine())
-	}
+	p.pending = nil
+	return true
 }
 
 // sendAgain is after how long a signal is tried again that could not be passed on.
 const sendAgain = 100 * time.Millisecond
 
 // send reports false where the signal is to be kept: it could not be found out whose process g is, as without a descriptor.
-func (s *supervisor) send(g *generation, sig syscall.Signal) (settled bool) {
-	w := s.watched[g.PID]
+func (p *passing) send(g *generation, sig syscall.Signal) (settled bool) {
+	w := p.processes.held[g.PID]
 	if w == nil {
 		return true // it has ended, and that will be heard
 	}
@@ -104,14 +104,14 @@ func (s *supervisor) send(g *generation, sig syscall.Signal) (settled bool) {
 	}
 	switch {
 	case err == nil, errors.Is(err, unix.ESRCH), errors.Is(err, os.ErrNotExist):
-		s.log.Info("signal passed on", "signal", sig.String(), "generation", g.Number, "pid", g.PID)
+		p.log.Info("signal passed on", "signal", sig.String(), "generation", g.Number, "pid", g.PID)
 		return true
 	case errors.Is(err, errOtherUser):
-		s.log.Warn("signal not passed on", "signal", sig.String(), "pid", g.PID, "error", err)
+		p.log.Warn("signal not passed on", "signal", sig.String(), "pid", g.PID, "error", err)
 		return true
 	}
-	if s.mayComplain() {
-		s.log.Warn("a signal cannot be passed on yet", "signal", sig.String(), "pid", g.PID, "error", err)
+	if p.complaints.may() {
+		p.log.Warn("a signal cannot be passed on yet", "signal", sig.String(), "pid", g.PID, "error", err)
 	}
 	return false
 }

@@ -24,7 +24,7 @@ var channelMark = early.NoteMark(channelEnv)
 
 // startFirst starts generation 1, with the generations' end of the channel.
 func (s *supervisor) startFirst(opts Options, channel *os.File, door *door) error {
-	streams, theirs, err := s.streams()
+	streams, theirs, err := s.streams.open(s.becomes)
 	defer closeAll(theirs)
 	if err != nil {
 		return fmt.Errorf("supervise: start generation 1: %w", err)
@@ -65,7 +65,7 @@ func (s *supervisor) startFirst(opts Options, channel *os.File, door *door) erro
 		s.reap()
 		return nil // how it has ended is known, and becomes the supervisor's status
 	}
-	s.watch(g, w)
+	s.processes.hold(g, w)
 	return nil
 }
 

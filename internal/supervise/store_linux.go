@@ -23,8 +23,8 @@ const storeEnv = "FDSTORE"
 // The generation may send anything under any name. systemd gets listening sockets only, and under no name but one of
 // activation.StoredName: the next generation 1, which root may start, is given them, and takes them for what their names
 // say. By its own name a socket unit's socket is told.
-func (s *supervisor) keepSockets(names []string, files []int) error {
-	if !s.systemd.watches {
+func (u *unit) keepSockets(names []string, files []int) error {
+	if !u.watches {
 		return errors.New("there is no systemd")
 	}
 	if len(names) != len(files) {
@@ -44,7 +44,7 @@ func (s *supervisor) keepSockets(names []string, files []int) error {
 		}
 		wanted[i] = Stored{name, inode}
 	}
-	s.store(wanted, files)
+	u.store(wanted, files)
 	return nil
 }
 
@@ -66,23 +66,23 @@ func listeningSocket(fd int) (inode uint64, err error) {
 
 // store changes what systemd keeps to what is wanted. What is to go goes first: systemd does not take a
 // socket a second time under another name, and knows only one number of all.
-func (s *supervisor) store(wanted []Stored, files []int) {
+func (u *unit) store(wanted []Stored, files []int) {
 	gone := make(map[string]bool) // systemd removes by name, whatever has it
-	for _, k := range s.stored {
+	for _, k := range u.stored {
 		if !slices.Contains(wanted, k) && !gone[k.Name] {
 			gone[k.Name] = true
-			s.systemd.tell("FDSTOREREMOVE=1", "FDNAME="+k.Name)
+			u.tell("FDSTOREREMOVE=1", "FDNAME="+k.Name)
 		}
 	}
 	for i, k := range wanted {
-		if slices.Contains(s.stored, k) && !gone[k.Name] {
+		if slices.Contains(u.stored, k) && !gone[k.Name] {
 			continue
 		}
-		if err := s.systemd.give(files[i], "FDSTORE=1\nFDNAME="+k.Name); err != nil {
-			s.log.Warn("socket not kept", "name", k.Name, "error", err)
+		if err := u.give(files[i], "FDSTORE=1\nFDNAME="+k.Name); err != nil {
+			u.log.Warn("socket not kept", "name", k.Name, "error", err)
 		}
 	}
-	s.stored = wanted
+	u.stored = wanted
 }
 
 // give sends a message with a descriptor, which stays open here.

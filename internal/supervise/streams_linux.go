@@ -7,13 +7,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// streams returns the standard streams of the generations: this process's, but none that is a terminal where they become
+// streams are what the generations write to a terminal.
+type streams struct {
+	relays []chan struct{} // closed when all has been written on
+}
+
+// open returns the standard streams of the generations: this process's, but none that is a terminal where they become
 // another user. Whoever has a terminal's descriptor, mostly open for reading and writing, can read what is typed there, in
 // a session of his own unstopped, and change the terminal's settings for all others. What is written there goes through a pipe.
 // What is opened for generation 1 is to be closed here.
-func (s *supervisor) streams() (all, opened []*os.File, err error) {
+func (s *streams) open(becomes bool) (all, opened []*os.File, err error) {
 	all = []*os.File{os.Stdin, os.Stdout, os.Stderr}
-	if !s.becomes {
+	if !becomes {
 		return all, nil, nil
 	}
 	if isTerminal(0) {
@@ -42,7 +47,7 @@ func (s *supervisor) streams() (all, opened []*os.File, err error) {
 
 // relay returns a pipe of which all is written on. Its end and errors are nobody's: who writes must not wait for
 // a terminal that has been closed.
-func (s *supervisor) relay(to *os.File) (w *os.File, err error) {
+func (s *streams) relay(to *os.File) (w *os.File, err error) {
 	var fds [2]int
 	if err := unix.Pipe2(fds[:], unix.O_CLOEXEC); err != nil {
 		return nil, os.NewSyscallError("pipe2", err)
@@ -72,9 +77,9 @@ func writeOn(from, to *os.File, over chan<- struct{}) {
 	}
 }
 
-// endRelays waits for an instant until all has been written on that the generations have written. Others may have the pipe, and
+// end waits for an instant until all has been written on that the generations have written. Others may have the pipe, and
 // a terminal may be stopped.
-func (s *supervisor) endRelays() {
+func (s *streams) end() {
 	late := time.After(lastWrite)
 	for _, over := range s.relays {
 		select {

@@ -16,13 +16,6 @@ import (
 // watched is a hold on a generation's process, and on no other that gets its PID later.
 type watched struct{ file *os.File }
 
-// watch takes note of g, and waits for its end.
-func (s *supervisor) watch(g *generation, w *watched) {
-	s.generations.add(g)
-	s.watched[g.PID] = w
-	go w.awaitEnd(g.PID, s.ends, s.done)
-}
-
 // openProcess takes hold of the process that has this PID and this start time.
 func openProcess(pid int, startTime uint64) (*watched, error) {
 	fd, err := unix.PidfdOpen(pid, unix.PIDFD_NONBLOCK)
