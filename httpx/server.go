@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/listener"
 )
@@ -59,10 +58,7 @@ type Server struct {
 	h2       h2Conns
 	hijacked hijacked
 
-	turning  sync.Mutex // held while a drain begins or is called off; guards what follows
-	serving  int        // calls of Serve
-	draining int        // of them, those whose listener drains
-	resumed  bool       // a listener has called this drain off
+	turns turns
 
 	mu    sync.Mutex           // guards what follows
 	all   []*listener.Listener // those of gozd
@@ -176,9 +172,9 @@ func (s *Server) attach(ln *listener.Listener) (stop func()) {
 	s.mu.Lock()
 	s.all = append(s.all, ln)
 	s.mu.Unlock()
-	s.turning.Lock()
-	s.serving++
-	s.turning.Unlock()
+	s.turns.mu.Lock()
+	s.turns.serving++
+	s.turns.mu.Unlock()
 	done := make(chan struct{})
 	go s.watch(ln, done)
 	return func() { close(done) }
@@ -193,88 +189,6 @@ func (s *Server) prepare() {
 		s.hookConnState()
 		s.configureHTTP2()
 	})
-}
-
-// watch begins the drain of the server when ln drains, and calls it off when ln resumes.
-func (s *Server) watch(ln *listener.Listener, done <-chan struct{}) {
-	for {
-		draining, resumed := ln.Rounds()
-		select {
-		case <-draining:
-			s.beginDrain(ln)
-		case <-done:
-			s.leave(0)
-			return
-		}
-		select {
-		case <-resumed:
-			s.endDrain()
-		case <-done:
-			s.leave(1)
-			return
-		}
-	}
-}
-
-// beginDrain sends the clients away that cannot move. The listeners of a generation drain
-// together, and the slowest of them sets the pace. The first may have drained, and its Serve returned, before the last is seen to drain.
-func (s *Server) beginDrain(ln *listener.Listener) {
-	s.turning.Lock()
-	defer s.turning.Unlock()
-	s.draining++
-	if s.pace.Load() != nil {
-		return
-	}
-	p := newPace(s.spread(), ln.Hurried())
-	s.pace.Store(p)
-	s.hijacked.drain(p)
-	s.h2.sendAway(p)
-}
-
-// spread is the longest of the listeners'.
-func (s *Server) spread() time.Duration {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var longest time.Duration
-	for _, l := range s.all {
-		longest = max(longest, l.Spread())
-	}
-	return longest
-}
-
-// endDrain lets those clients stay who have not been sent away yet. The listeners resume together, too.
-func (s *Server) endDrain() {
-	s.turning.Lock()
-	defer s.turning.Unlock()
-	s.draining--
-	s.resumed = true
-	s.callOffLocked()
-}
-
-// leave is called when a Serve has returned whose listener drained, or not. The others may have resumed already, or yet do so.
-func (s *Server) leave(drained int) {
-	s.turning.Lock()
-	defer s.turning.Unlock()
-	s.serving--
-	s.draining -= drained
-	s.callOffLocked()
-}
-
-// callOffLocked calls the drain off if the listeners have resumed. Where nobody serves the generation ends: clients go,
-// though none is sent away any more.
-func (s *Server) callOffLocked() {
-	p := s.pace.Load()
-	switch {
-	case p == nil:
-	case s.serving == 0:
-		p.end()
-	case s.draining == 0 && s.resumed:
-		s.resumed = false
-		p.end()
-		s.pace.Store(nil)
-		s.hijacked.stay()
-		s.h2.stay()
-	}
 }
 
 // closing has responses say "Connection: close" while the server drains, on

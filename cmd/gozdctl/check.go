@@ -14,7 +14,7 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 )
 
-func (a *app) checkCommand() *cobra.Command {
+func checkCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check CONFIG | -c CONFIG",
 		Short: "say what a start would find wrong, without starting",
@@ -22,7 +22,7 @@ func (a *app) checkCommand() *cobra.Command {
 find wrong: mistakes in the text, key pairs that do not load, addresses that others
 have (not the daemon itself, if it runs), users, directories and permissions. It
 starts nothing and changes no file. Each problem is a line on standard error.`,
-		Args: a.configArgs,
+		Args: configArgs(a),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if a.config == "" {
 				a.config = args[0]
@@ -37,11 +37,13 @@ starts nothing and changes no file. Each problem is a line on standard error.`,
 }
 
 // configArgs wants one configuration, with -c or without.
-func (a *app) configArgs(_ *cobra.Command, args []string) error {
-	if (a.config == "") == (len(args) == 0) || len(args) > 1 {
-		return usageError("it takes one configuration file")
+func configArgs(a *app) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		if (a.config == "") == (len(args) == 0) || len(args) > 1 {
+			return usageError("it takes one configuration file")
+		}
+		return nil
 	}
-	return nil
 }
 
 // errFound is wrapped by the errors of a check: whatever their cause is, they are findings.

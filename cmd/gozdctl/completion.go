@@ -12,7 +12,7 @@ const aboutCompletion = `Prints a script that has a shell complete the commands,
   zsh   gozdctl completion zsh > "${fpath[1]}/_gozdctl"
   fish  gozdctl completion fish > ~/.config/fish/completions/gozdctl.fish`
 
-func (a *app) completionCommand() *cobra.Command {
+func completionCommand(a *app) *cobra.Command {
 	shells := []string{"bash", "zsh", "fish"}
 	return &cobra.Command{
 		Use:                   "completion " + strings.Join(shells, "|"),

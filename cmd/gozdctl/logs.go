@@ -10,7 +10,7 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/config"
 )
 
-func (a *app) logsCommand() *cobra.Command {
+func logsCommand(a *app) *cobra.Command {
 	follow, lines := false, 0
 	cmd := &cobra.Command{
 		Use:   "logs " + aboutTarget,

@@ -20,7 +20,7 @@ func main() {
 // run does what the command line says, and returns the exit status.
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	a := newApp(newScreen(stdout, os.Getenv), newScreen(stderr, os.Getenv))
-	root := a.rootCommand()
+	root := rootCommand(a)
 	root.SetArgs(append([]string{}, args...)) // nil would be os.Args
 	root.SetOut(stdout)
 	root.SetErr(stderr)

@@ -94,7 +94,7 @@ func TestHelp(t *testing.T) {
 // Every command says in its help what it does, and takes --json where it has an outcome.
 func TestEveryCommandIsDescribed(t *testing.T) {
 	a := newApp(newScreen(new(bytes.Buffer), os.Getenv), newScreen(new(bytes.Buffer), os.Getenv))
-	for _, cmd := range a.rootCommand().Commands() {
+	for _, cmd := range rootCommand(a).Commands() {
 		if cmd.Short == "" || strings.HasSuffix(cmd.Short, ".") {
 			t.Errorf("%s: short help %q", cmd.Name(), cmd.Short)
 		}

@@ -11,7 +11,7 @@ import (
 )
 
 // manCommand is for who makes a package: make man does it.
-func (a *app) manCommand() *cobra.Command {
+func manCommand(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:    "man DIRECTORY",
 		Short:  "write the man pages into a directory",

@@ -10,7 +10,7 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/protocol"
 )
 
-func (a *app) quitCommand() *cobra.Command {
+func quitCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "quit " + aboutTarget,
 		Short: "have the daemon end when its connections have",

@@ -9,7 +9,7 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/protocol"
 )
 
-func (a *app) reopenCommand() *cobra.Command {
+func reopenCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "reopen " + aboutTarget,
 		Short: "have every generation reopen its log file",

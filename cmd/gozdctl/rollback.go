@@ -11,7 +11,7 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/protocol"
 )
 
-func (a *app) rollbackCommand() *cobra.Command {
+func rollbackCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "rollback " + aboutTarget,
 		Short: "end the upgrade that is on probation",

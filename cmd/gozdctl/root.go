@@ -13,7 +13,7 @@ control socket, waits for the outcome, and says what it was.
 Each command takes the daemon's PID file, or its configuration with -c, which names the PID file.`
 
 // rootCommand has all verbs.
-func (a *app) rootCommand() *cobra.Command {
+func rootCommand(a *app) *cobra.Command {
 	root := &cobra.Command{
 		Use:               "gozdctl COMMAND",
 		Short:             "control daemons built with gozd",
@@ -36,16 +36,16 @@ func (a *app) rootCommand() *cobra.Command {
 		&cobra.Group{ID: groupShow, Title: "Commands that show something:"},
 	)
 	for _, cmd := range []*cobra.Command{
-		a.startCommand(), a.stopCommand(), a.quitCommand(), a.reopenCommand(), a.upgradeCommand(), a.rollbackCommand(),
+		startCommand(a), stopCommand(a), quitCommand(a), reopenCommand(a), upgradeCommand(a), rollbackCommand(a),
 	} {
 		cmd.GroupID = groupAct
 		root.AddCommand(cmd)
 	}
-	for _, cmd := range []*cobra.Command{a.statusCommand(), a.checkCommand(), a.logsCommand(), a.versionCommand()} {
+	for _, cmd := range []*cobra.Command{statusCommand(a), checkCommand(a), logsCommand(a), versionCommand(a)} {
 		cmd.GroupID = groupShow
 		root.AddCommand(cmd)
 	}
-	root.AddCommand(a.completionCommand(), a.manCommand(), exitStatusTopic())
+	root.AddCommand(completionCommand(a), manCommand(a), exitStatusTopic())
 	return root
 }
 

@@ -23,7 +23,7 @@ says which. The program must not have -f among its arguments: that keeps it in t
 The PID file, or -c, before the two dashes says which daemon is to serve then. Without it the
 program's own -c does, and "./app.conf" where it has none.`
 
-func (a *app) startCommand() *cobra.Command {
+func startCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "start [" + aboutTarget + "] -- PROGRAM [ARGUMENTS]",
 		Short:   "start a daemon and wait until it serves",
@@ -40,19 +40,21 @@ func (a *app) startCommand() *cobra.Command {
 	}
 	cmd.Flags().DurationVar(&a.timeout, "timeout", 0, "how long to wait at most (default 2m)")
 	a.onDaemon(cmd)
-	cmd.Args = a.startArgs
+	cmd.Args = startArgs(a)
 	return cmd
 }
 
-func (a *app) startArgs(cmd *cobra.Command, args []string) error {
-	dash := cmd.ArgsLenAtDash()
-	if dash < 0 || dash == len(args) {
-		return usageError("it takes two dashes and then the program: gozdctl start -- PROGRAM ARGUMENTS")
+func startArgs(a *app) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		dash := cmd.ArgsLenAtDash()
+		if dash < 0 || dash == len(args) {
+			return usageError("it takes two dashes and then the program: gozdctl start -- PROGRAM ARGUMENTS")
+		}
+		if dash == 0 && a.config == "" {
+			return nil // the program's arguments say which daemon it is
+		}
+		return targetArgs(a)(cmd, args[:dash])
 	}
-	if dash == 0 && a.config == "" {
-		return nil // the program's arguments say which daemon it is
-	}
-	return a.targetArgs(cmd, args[:dash])
 }
 
 // startTarget finds the PID file that the daemon will have; empty where it cannot be told.

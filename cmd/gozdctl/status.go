@@ -11,7 +11,7 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/protocol"
 )
 
-func (a *app) statusCommand() *cobra.Command {
+func statusCommand(a *app) *cobra.Command {
 	watch := false
 	cmd := &cobra.Command{
 		Use:   "status " + aboutTarget,

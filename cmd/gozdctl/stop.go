@@ -10,7 +10,7 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/protocol"
 )
 
-func (a *app) stopCommand() *cobra.Command {
+func stopCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "stop " + aboutTarget,
 		Short: "stop the daemon and wait until it has ended",

@@ -19,25 +19,27 @@ const nobody = "gozdctl\x00"
 func (a *app) onDaemon(cmd *cobra.Command) *cobra.Command {
 	cmd.Flags().StringVarP(&a.config, "config", "c", "", "the daemon's configuration `file`, instead of its PID file")
 	cmd.Flags().StringVar(&a.program, "program", "", "with -c: the program's `name`, where the configuration has no pidfile")
-	cmd.Args = a.targetArgs
+	cmd.Args = targetArgs(a)
 	cmd.ValidArgsFunction = completeFiles("pid")
 	_ = cmd.RegisterFlagCompletionFunc("config", completeFiles("conf", "yaml", "yml", "toml", "json"))
 	return a.verb(cmd)
 }
 
 // targetArgs wants one PID file, or -c and none.
-func (a *app) targetArgs(_ *cobra.Command, args []string) error {
-	switch {
-	case a.config != "" && len(args) > 0:
-		return usageError("it takes a PID file or -c, and got both")
-	case a.config == "" && len(args) == 0:
-		return usageError("it takes a PID file, or a configuration with -c")
-	case len(args) > 1:
-		return usageError("it takes one PID file, and got %d arguments", len(args))
-	case a.program != "" && a.config == "":
-		return usageError("--program belongs to -c")
+func targetArgs(a *app) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		switch {
+		case a.config != "" && len(args) > 0:
+			return usageError("it takes a PID file or -c, and got both")
+		case a.config == "" && len(args) == 0:
+			return usageError("it takes a PID file, or a configuration with -c")
+		case len(args) > 1:
+			return usageError("it takes one PID file, and got %d arguments", len(args))
+		case a.program != "" && a.config == "":
+			return usageError("--program belongs to -c")
+		}
+		return nil
 	}
-	return nil
 }
 
 // target finds the PID file that the command line means, and notes it for the report.

@@ -22,7 +22,7 @@ Without --timeout it waits for as long as the daemon itself allows an upgrade, a
 until the old generation's drain_timeout is over. A service manager or a deployment that only
 wants to know whether the new generation serves says --no-wait-drain.`
 
-func (a *app) upgradeCommand() *cobra.Command {
+func upgradeCommand(a *app) *cobra.Command {
 	noDrain := false
 	cmd := &cobra.Command{
 		Use:     "upgrade " + aboutTarget,

@@ -9,7 +9,7 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/protocol"
 )
 
-func (a *app) versionCommand() *cobra.Command {
+func versionCommand(a *app) *cobra.Command {
 	return a.verb(&cobra.Command{
 		Use:   "version",
 		Short: "show the version of gozdctl",

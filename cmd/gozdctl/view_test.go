@@ -164,7 +164,7 @@ func TestNothingOfADaemonsActsOnTheTerminal(t *testing.T) {
 	(&view{status: status, now: looked, s: page}).write()
 	a := newApp(page, page)
 	a.say("upgraded: %s", hostile)
-	a.complain(a.rootCommand(), "", errors.New(hostile))
+	a.complain(rootCommand(a), "", errors.New(hostile))
 	(&progress{s: page}).step(hostile, "…")
 	(&watcher{app: a}).printLine(status, nil)
 	(&watcher{app: a}).printLine(nil, errors.New(hostile))

@@ -2,7 +2,6 @@ package engine
 
 import (
 	"log/slog"
-	"os"
 	"sync"
 	"time"
 
@@ -283,19 +282,5 @@ func (l *life) awaitSettled() {
 	l.mu.Unlock()
 	if settled != nil {
 		<-settled
-	}
-}
-
-// signalSuccessor signals the successor, if there is one.
-func (l *life) signalSuccessor(sig os.Signal) {
-	if next := l.replacedBy(); next != nil {
-		signalPeer(l.log, *next, sig)
-	}
-}
-
-// signalPeer signals another generation, if it is still there.
-func signalPeer(log *slog.Logger, p peers.Peer, sig os.Signal) {
-	if err := p.Signal(sig); err != nil {
-		log.Warn("generation not signalled", "peer", p.PID, "signal", sig.String(), "error", err)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/early"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/peers"
 )
 
 // signals are those that this generation handles.
@@ -134,5 +135,19 @@ func (s *signals) forwardToSuccessor(sig os.Signal) {
 		s.log.Warn("signal has no effect: this generation has been asked to end", "signal", sig.String())
 	case s.isFirst(sig):
 		s.life.signalSuccessor(sig)
+	}
+}
+
+// signalSuccessor signals the successor, if there is one.
+func (l *life) signalSuccessor(sig os.Signal) {
+	if next := l.replacedBy(); next != nil {
+		signalPeer(l.log, *next, sig)
+	}
+}
+
+// signalPeer signals another generation, if it is still there.
+func signalPeer(log *slog.Logger, p peers.Peer, sig os.Signal) {
+	if err := p.Signal(sig); err != nil {
+		log.Warn("generation not signalled", "peer", p.PID, "signal", sig.String(), "error", err)
 	}
 }

@@ -50,12 +50,6 @@ func (set *Set) Hurry() {
 	}
 }
 
-// StopTickets ends the rotation of the secrets of TLS sessions, and ResumeTickets goes on with it.
-func (set *Set) StopTickets() { set.tickets.Stop() }
-
-// ResumeTickets undoes StopTickets.
-func (set *Set) ResumeTickets() { set.tickets.Resume() }
-
 // Finish has idle connections end when the daemon does, and those answered who wait in the queues. A socket that systemd keeps is left as it is:
 // its clients wait for the next start, and nobody could connect to it any more otherwise.
 func (set *Set) Finish() {
@@ -69,7 +63,7 @@ func (set *Set) Finish() {
 
 // Withdraw has those answered who have already connected to an address that the previous generation does not have.
 func (set *Set) Withdraw() {
-	set.removeNew() // or others would still connect
+	removeNew(set.created) // or others would still connect
 	for _, g := range set.order {
 		if g.own {
 			g.ln.EmptyQueue()

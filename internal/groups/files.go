@@ -4,12 +4,13 @@ import (
 	"slices"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/socket"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
 )
 
 // removeNew removes the files of the Unix sockets that this process has
 // made.
-func (set *Set) removeNew() {
-	for _, s := range set.created {
+func removeNew(created []upgrade.Socket) {
+	for _, s := range created {
 		if s.Network == "unix" {
 			_ = socket.Remove(s.Address)
 		}

@@ -46,10 +46,10 @@ func anyPort(g *config.Group) bool {
 
 // forgetLost has a Unix socket bound anew whose file somebody has removed: nobody can connect to
 // the inherited one any more.
-func (set *Set) forgetLost(matches []*upgrade.Socket) {
+func (c *claiming) forgetLost(matches []*upgrade.Socket) {
 	for i, s := range matches {
-		if s != nil && s.Network == "unix" && !s.Activated && set.isLost(s) {
-			set.opts.Log.Warn("somebody has removed the socket's file: a new one is bound", "group", set.opts.Conf.Groups[i].Name, "socket", s.Address)
+		if s != nil && s.Network == "unix" && !s.Activated && isLost(s) {
+			c.opts.Log.Warn("somebody has removed the socket's file: a new one is bound", "group", c.opts.Conf.Groups[i].Name, "socket", s.Address)
 			matches[i] = nil
 		}
 	}
@@ -57,7 +57,7 @@ func (set *Set) forgetLost(matches []*upgrade.Socket) {
 
 // isLost reports whether a socket has no file, or another one stands there on which nobody answers: a successor that has died had
 // bound it anew.
-func (set *Set) isLost(s *upgrade.Socket) bool {
+func isLost(s *upgrade.Socket) bool {
 	if socket.IsMissing(s.Address) {
 		return true
 	}

@@ -18,7 +18,7 @@ import (
 // error nothing is left of what it has made. It is for a process that is still root, where the daemon is started so.
 func Claim(opts Options) (*Set, error) {
 	set := &Set{opts: opts, byName: make(map[string]*group)}
-	err := set.claimAll()
+	err := (&claiming{opts: &set.opts, set: set}).claimAll()
 	if err == nil {
 		err = set.useTickets()
 	}
@@ -31,38 +31,44 @@ func Claim(opts Options) (*Set, error) {
 
 // Abandon undoes Claim in a generation that does not become one that serves.
 func (set *Set) Abandon() {
-	set.tickets.Stop()
+	set.Tickets.Stop()
 	for _, g := range set.order {
 		g.ln.StopAccepting()
 	}
-	set.removeNew()
+	removeNew(set.created)
 }
 
-func (set *Set) claimAll() error {
+// claiming is what goes on until every group has its socket.
+type claiming struct {
+	opts *Options
+	set  *Set
+}
+
+func (c *claiming) claimAll() error {
 	var configs []*tls.Config
-	for i := range set.opts.Conf.Groups {
-		config, err := tlsConfig(set.opts.Conf, &set.opts.Conf.Groups[i])
+	for i := range c.opts.Conf.Groups {
+		config, err := tlsConfig(c.opts.Conf, &c.opts.Conf.Groups[i])
 		if err != nil {
 			return err
 		}
 		configs = append(configs, config)
 	}
-	inherited := set.opts.Parent.Sockets
-	if set.opts.isFirst() {
+	inherited := c.opts.Parent.Sockets
+	if c.opts.isFirst() {
 		inherited = storedSockets()
 	}
 	// First the groups that keep their socket, so that a new group does not
 	// take it for itself.
-	matches := matchSockets(set.opts.Conf.Groups, inherited)
-	set.forgetLost(matches)
-	if set.opts.isFirst() {
-		if err := set.refuseStored(matches); err != nil {
+	matches := matchSockets(c.opts.Conf.Groups, inherited)
+	c.forgetLost(matches)
+	if c.opts.isFirst() {
+		if err := c.refuseStored(matches); err != nil {
 			return err
 		}
-		set.discardStored(matches)
+		c.discardStored(matches)
 	}
-	for i := range set.opts.Conf.Groups {
-		g, err := set.claim(&set.opts.Conf.Groups[i], matches[i])
+	for i := range c.opts.Conf.Groups {
+		g, err := c.claim(&c.opts.Conf.Groups[i], matches[i])
 		if err != nil {
 			return err
 		}
@@ -70,30 +76,30 @@ func (set *Set) claimAll() error {
 		if configs[i] != nil {
 			g.face, g.tls = listener.NewTLS(g.ln, configs[i]), configs[i]
 		}
-		set.byName[g.conf.Name] = g
-		set.order = append(set.order, g)
+		c.set.byName[g.conf.Name] = g
+		c.set.order = append(c.set.order, g)
 	}
-	if set.opts.isFirst() {
-		return set.Listen() // clients may as well wait: there is nobody else
+	if c.opts.isFirst() {
+		return c.set.Listen() // clients may as well wait: there is nobody else
 	}
 	return nil
 }
 
-func (set *Set) claim(conf *config.Group, match *upgrade.Socket) (*group, error) {
+func (c *claiming) claim(conf *config.Group, match *upgrade.Socket) (*group, error) {
 	now := upgrade.Socket{Group: conf.Name, Network: conf.Listen.Network, Address: conf.Listen.Address}
-	uid, gid, err := check.Owner(set.opts.Conf, conf)
+	uid, gid, err := check.Owner(c.opts.Conf, conf)
 	if err != nil {
 		return nil, err
 	}
-	inner, err := set.open(conf, now, match, socket.Options{Mode: conf.SocketMode, UID: uid, GID: gid})
+	inner, err := c.open(conf, now, match, socket.Options{Mode: conf.SocketMode, UID: uid, GID: gid})
 	if err != nil {
-		return nil, check.InGroup(set.opts.Conf, conf, err)
+		return nil, check.InGroup(c.opts.Conf, conf, err)
 	}
 	activated := match != nil && match.Activated || match == nil && fromSystemd(conf.Name) != nil
 	own := match == nil && !activated
 	g := &group{conf: conf, own: own, bound: own, activated: activated}
 	if !activated {
-		g.stored = set.nameStored(conf)
+		g.stored = c.nameStored(conf)
 	}
 	if now.Network == "unix" {
 		g.file = socket.File(now.Address)
@@ -101,12 +107,17 @@ func (set *Set) claim(conf *config.Group, match *upgrade.Socket) (*group, error)
 	g.ln = listener.New(inner, listener.Options{
 		Group:       conf.Name,
 		HandoverKey: handoverKey(conf),
-		Gate:        set.opts.Gate,
-		Release:     set.opts.Release,
+		Gate:        c.opts.Gate,
+		Release:     c.opts.Release,
 		Spread:      conf.Spread,
-		OnAccept:    func() { set.accepting(g) },
+		OnAccept: func() {
+			c.set.mu.Lock()
+			g.open = true
+			c.set.mu.Unlock()
+			c.opts.Accepting()
+		},
 		OnHidden: func(kind string) {
-			set.opts.Log.Warn("connections do not move: their layer does not show what it is over (NetConn, Unwrap)",
+			c.opts.Log.Warn("connections do not move: their layer does not show what it is over (NetConn, Unwrap)",
 				"group", conf.Name, "layer", kind)
 		},
 	})
@@ -114,22 +125,22 @@ func (set *Set) claim(conf *config.Group, match *upgrade.Socket) (*group, error)
 }
 
 // open returns the listening socket of a group, known to the upgrader.
-func (set *Set) open(conf *config.Group, now upgrade.Socket, match *upgrade.Socket, opts socket.Options) (net.Listener, error) {
-	if match != nil && set.opts.isFirst() {
-		return set.takeStored(*match, now, opts)
+func (c *claiming) open(conf *config.Group, now upgrade.Socket, match *upgrade.Socket, opts socket.Options) (net.Listener, error) {
+	if match != nil && c.opts.isFirst() {
+		return c.takeStored(*match, now, opts)
 	}
 	if match != nil {
 		if conf.SocketOwner == "" {
 			opts.UID, opts.GID = -1, -1 // it has one, who may not be this user's to change
 		}
 		now.Activated, now.File = match.Activated, match.File
-		return set.inherit(*match, now, opts)
+		return c.inherit(*match, now, opts)
 	}
 	if ln := fromSystemd(conf.Name); ln != nil {
 		now.Activated = true
-		return ln, set.opts.Sockets.Add(now, ln)
+		return ln, c.opts.Sockets.Add(now, ln)
 	}
-	opts.SharePort = set.parentHasPort(now)
+	opts.SharePort = c.parentHasPort(now)
 	network, address := conf.Listen.Bind()
 	ln, err := socket.Bind(network, address, opts)
 	if err != nil {
@@ -138,8 +149,8 @@ func (set *Set) open(conf *config.Group, now upgrade.Socket, match *upgrade.Sock
 	if now.Network == "unix" {
 		now.File = socket.FileID(now.Address)
 	}
-	set.created = append(set.created, now)
-	if err := set.opts.Sockets.Add(now, ln); err != nil {
+	c.set.created = append(c.set.created, now)
+	if err := c.opts.Sockets.Add(now, ln); err != nil {
 		_ = ln.Close()
 		return nil, err
 	}
@@ -148,16 +159,16 @@ func (set *Set) open(conf *config.Group, now upgrade.Socket, match *upgrade.Sock
 
 // parentHasPort reports whether the previous generation listens on the port
 // of a group that has moved to another host.
-func (set *Set) parentHasPort(now upgrade.Socket) bool {
+func (c *claiming) parentHasPort(now upgrade.Socket) bool {
 	_, port, _ := net.SplitHostPort(now.Address)
-	return slices.ContainsFunc(set.opts.Parent.Sockets, func(s upgrade.Socket) bool {
+	return slices.ContainsFunc(c.opts.Parent.Sockets, func(s upgrade.Socket) bool {
 		_, other, err := net.SplitHostPort(s.Bound)
 		return err == nil && s.Network == "tcp" && other == port
 	})
 }
 
-func (set *Set) inherit(old, now upgrade.Socket, opts socket.Options) (net.Listener, error) {
-	ln, err := set.opts.Sockets.Inherit(old, now)
+func (c *claiming) inherit(old, now upgrade.Socket, opts socket.Options) (net.Listener, error) {
+	ln, err := c.opts.Sockets.Inherit(old, now)
 	if err != nil {
 		return nil, err
 	}

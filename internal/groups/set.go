@@ -61,7 +61,9 @@ type Set struct {
 	order   []*group          // it and byName are complete when Claim returns
 	byName  map[string]*group // by name
 	created []upgrade.Socket  // sockets that this process has made, and not inherited
-	tickets *tickets.Rotator  // of the secrets of TLS sessions; nil without any
+
+	// Tickets rotates the secrets of TLS sessions; nil, of which all methods can be called, without any.
+	Tickets *tickets.Rotator
 
 	mu sync.Mutex // guards used and open of the groups
 }
@@ -113,7 +115,7 @@ func (set *Set) Len() int { return len(set.order) }
 
 // Mode is that of a group. The error is [ErrUnknown].
 func (set *Set) Mode(name string) (config.Mode, error) {
-	g, err := set.lookup(name)
+	g, err := lookup(set, name)
 	if err != nil {
 		return "", err
 	}
@@ -123,7 +125,7 @@ func (set *Set) Mode(name string) (config.Mode, error) {
 // Take returns a group's listener to the program: for mode https one with TLS. Each group is taken once; the error is [ErrUnknown] or
 // [ErrInUse]. With again one that the program has closed is opened anew.
 func (set *Set) Take(name string, again bool) (net.Listener, error) {
-	g, err := set.lookup(name)
+	g, err := lookup(set, name)
 	if err != nil {
 		return nil, err
 	}
@@ -136,7 +138,7 @@ func (set *Set) Take(name string, again bool) (net.Listener, error) {
 	return g.face, nil
 }
 
-func (set *Set) lookup(name string) (*group, error) {
+func lookup(set *Set, name string) (*group, error) {
 	if g := set.byName[name]; g != nil {
 		return g, nil
 	}
@@ -173,11 +175,4 @@ func (set *Set) Silent() []string {
 		}
 	}
 	return silent
-}
-
-func (set *Set) accepting(g *group) {
-	set.mu.Lock()
-	g.open = true
-	set.mu.Unlock()
-	set.opts.Accepting()
 }

@@ -29,13 +29,13 @@ func (set *Set) Stored() []supervise.Socket {
 
 // nameStored returns the name under which systemd keeps the socket of a group when this generation is gone; "" if it
 // does not.
-func (set *Set) nameStored(g *config.Group) string {
-	if !set.opts.Conf.Daemon.FDStore || !set.opts.Managed {
+func (c *claiming) nameStored(g *config.Group) string {
+	if !c.opts.Conf.Daemon.FDStore || !c.opts.Managed {
 		return ""
 	}
 	name, err := activation.StoredName(g.Name, g.Listen.String())
 	if err != nil {
-		set.opts.Log.Warn("the socket does not outlive the daemon", "group", g.Name, "error", err)
+		c.opts.Log.Warn("the socket does not outlive the daemon", "group", g.Name, "error", err)
 	}
 	return name
 }
@@ -73,24 +73,24 @@ func isBound(ln net.Listener, path string) bool {
 // refuseStored takes from the groups the stored sockets that are not theirs to take: systemd has a socket for the group in
 // a unit, or the file is neither the configured user's, who is all that a stored socket comes from, nor that of socket_owner. Root
 // would give such a file away.
-func (set *Set) refuseStored(matches []*upgrade.Socket) error {
+func (c *claiming) refuseStored(matches []*upgrade.Socket) error {
 	for i, m := range matches {
 		if m == nil {
 			continue
 		}
-		g := &set.opts.Conf.Groups[i]
+		g := &c.opts.Conf.Groups[i]
 		mine := m.Network != "unix"
 		if !mine {
-			uid, _, err := check.Owner(set.opts.Conf, g)
+			uid, _, err := check.Owner(c.opts.Conf, g)
 			if err == nil {
-				mine, err = set.isUsers(m.Bound, uid)
+				mine, err = c.isUsers(m.Bound, uid)
 			}
 			if err != nil {
 				return err
 			}
 		}
 		if fromSystemd(g.Name) != nil || !mine {
-			set.opts.Log.Warn("a stored socket is not the group's", "group", g.Name, "name", m.ID)
+			c.opts.Log.Warn("a stored socket is not the group's", "group", g.Name, "name", m.ID)
 			matches[i] = nil
 		}
 	}
@@ -99,8 +99,8 @@ func (set *Set) refuseStored(matches []*upgrade.Socket) error {
 
 // isUsers reports whether a socket's file belongs to whom this process is going to be, or to or, whose it is to be. Where it stays who it is, nobody
 // but itself has had systemd keep the socket.
-func (set *Set) isUsers(path string, or int) (bool, error) {
-	id, err := check.Identity(set.opts.Conf)
+func (c *claiming) isUsers(path string, or int) (bool, error) {
+	id, err := check.Identity(c.opts.Conf)
 	if err != nil || id == nil || os.Geteuid() != 0 || strings.HasPrefix(path, "@") {
 		return err == nil, err
 	}
@@ -109,7 +109,7 @@ func (set *Set) isUsers(path string, or int) (bool, error) {
 }
 
 // takeStored makes the socket of an earlier life this daemon's. An upgrade may have been in progress when that ended.
-func (set *Set) takeStored(match, now upgrade.Socket, opts socket.Options) (socket.Listener, error) {
+func (c *claiming) takeStored(match, now upgrade.Socket, opts socket.Options) (socket.Listener, error) {
 	ln, err := ownStored(match.ID)
 	if err != nil {
 		return nil, err
@@ -120,7 +120,7 @@ func (set *Set) takeStored(match, now upgrade.Socket, opts socket.Options) (sock
 		err = socket.AllowSharing(ln, false)
 	}
 	if err == nil {
-		err = set.opts.Sockets.Add(now, ln)
+		err = c.opts.Sockets.Add(now, ln)
 	}
 	if err != nil {
 		_ = ln.Close()
@@ -147,7 +147,7 @@ func ownStored(name string) (socket.Listener, error) {
 
 // discardStored ends the stored sockets that no group takes, before their addresses may be needed. systemd is told to
 // forget them when this generation serves.
-func (set *Set) discardStored(matches []*upgrade.Socket) {
+func (c *claiming) discardStored(matches []*upgrade.Socket) {
 	sockets, _ := activation.Inherited() // has been reported with the configuration
 	taken := make(map[string]bool)
 	for _, m := range matches {
@@ -161,22 +161,22 @@ func (set *Set) discardStored(matches []*upgrade.Socket) {
 		case taken[s.Name] && s.Listener != nil:
 			taken[s.Name] = false // another of the name is not
 		default:
-			set.discard(s)
+			c.discard(s)
 		}
 	}
 }
 
 // discard ends a stored socket. Its file goes with it only if it is the one that the socket is bound to, and the
 // user's: he has made up the name.
-func (set *Set) discard(s activation.Socket) {
+func (c *claiming) discard(s activation.Socket) {
 	_, address, _ := s.Stored()
-	isOurs := slices.ContainsFunc(set.opts.Conf.Groups, func(g config.Group) bool { return g.Listen.Address == address })
+	isOurs := slices.ContainsFunc(c.opts.Conf.Groups, func(g config.Group) bool { return g.Listen.Address == address })
 	if strings.HasPrefix(address, "/") && !isOurs && s.Listener != nil && isBound(s.Listener, address) {
 		file := socket.File(address)
-		if users, err := set.isUsers(address, -1); err == nil && users && file != nil {
+		if users, err := c.isUsers(address, -1); err == nil && users && file != nil {
 			_ = socket.RemoveFile(address, file)
 		}
 	}
 	s.Discard()
-	set.opts.Log.Info("a socket of an earlier life is not needed any more", "name", s.Name)
+	c.opts.Log.Info("a socket of an earlier life is not needed any more", "name", s.Name)
 }

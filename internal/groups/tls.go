@@ -2,6 +2,7 @@ package groups
 
 import (
 	"crypto/tls"
+	"slices"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/check"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/config"
@@ -28,24 +29,15 @@ func tlsConfig(conf *config.Config, g *config.Group) (*tls.Config, error) {
 // useTickets has clients of the https groups resume their TLS sessions with this
 // generation, and later with its successors. A daemon without such a group has no secrets of its own, and passes on none.
 func (set *Set) useTickets() error {
-	if !set.hasTLS() {
+	if !slices.ContainsFunc(set.order, func(g *group) bool { return g.tls != nil }) {
 		set.opts.Sockets.SetTickets(set.opts.Parent.Tickets)
 		return nil
 	}
 	var err error
-	set.tickets, err = tickets.Start(set.opts.Parent.Tickets, set.setTickets, func(err error) {
+	set.Tickets, err = tickets.Start(set.opts.Parent.Tickets, set.setTickets, func(err error) {
 		set.opts.Log.Error("session ticket keys not rotated", "error", err)
 	})
 	return err
-}
-
-func (set *Set) hasTLS() bool {
-	for _, g := range set.order {
-		if g.tls != nil {
-			return true
-		}
-	}
-	return false
 }
 
 // setTickets gives the secrets to the groups, and to successors.
