@@ -35,8 +35,9 @@ func (s *supervisor) startFirst(opts Options, channel *os.File, door *door) erro
 	if door != nil {
 		env = append(env, notifyEnv+"="+door.path)
 	}
-	// In root's session a process of the user's could type on root's terminal, as if it were root (TIOCSTI).
-	attr := &syscall.ProcAttr{Dir: opts.Dir, Env: env, Sys: &syscall.SysProcAttr{Setsid: s.apart}}
+	// In root's session a process of the user's could type on root's terminal, as if it were root (TIOCSTI), have this process get no
+	// processor (/proc/PID/autogroup is the session's), and continue it when it is stopped.
+	attr := &syscall.ProcAttr{Dir: opts.Dir, Env: env, Sys: &syscall.SysProcAttr{Setsid: s.becomes}}
 	for _, f := range append(files, channel) {
 		fd, err := fdpass.Number(f)
 		if err != nil {

@@ -147,8 +147,10 @@ func (a *upgradeAttempt) run(ctx context.Context) (up *Upgraded, again bool, err
 func (a *upgradeAttempt) drained(ctx context.Context) (up *Upgraded, again bool, err error) {
 	served := a.up.Served
 	p, err := process.Open(served.PID, served.StartTime)
-	if !errors.Is(err, os.ErrProcessDone) {
+	if err == nil {
 		p.Close()
+	}
+	if !errors.Is(err, os.ErrProcessDone) { // it lives, or cannot be seen
 		return a.up, false, nil
 	}
 	if r, err := process.Await(ctx, a.pidfile); err == nil {

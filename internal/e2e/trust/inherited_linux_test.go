@@ -1,9 +1,7 @@
 package trust
 
 import (
-	"errors"
 	"fmt"
-	"io"
 	"net/url"
 	"os"
 	"os/exec"
@@ -65,31 +63,26 @@ func TestKeysOfRoot(t *testing.T) {
 	}
 }
 
-// TestFollowerHasNothingOfRoots has root follow a log of the service's user with a file open and a key in its keyring, which the
-// process that reads the log has not.
-func TestFollowerHasNothingOfRoots(t *testing.T) {
-	logIn(t)
-	log := filepath.Join(ownDir(t, filepath.Join(openDir(t), "log"), nobody), "app.log")
-	must(t, os.WriteFile(log, nil, 0o644))
-	bin := openDir(t)
-	program, tail := filepath.Join(bin, "hostile"), filepath.Join(bin, "tail")
-	must(t, daemon.Install(binaries.Hostile(t), program))
-	must(t, os.WriteFile(tail, []byte("#!/bin/sh\nreadlink /proc/$$/fd/*\n"+program+" key "+loginKey+"\n"), 0o755))
-	file, err := os.Create(filepath.Join(t.TempDir(), "open"))
-	must(t, err)
-	defer func() { must(t, file.Close()) }()
-	for who, args := range logNamed(t, log) {
-		cmd := exec.Command(binaries.Gozdctl(t), args...)
-		cmd.Env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"))
-		cmd.ExtraFiles = []*os.File{file}
-		out, err := cmd.StdoutPipe()
+// TestSessionOfTheService has root start a service without a terminal: in root's session the service's user could have root's
+// processes get no processor, and continue what root has stopped.
+func TestSessionOfTheService(t *testing.T) {
+	t.Parallel()
+	require.Root(t)
+	for _, flags := range [][]string{{"-f", "-v"}, {"-v"}} {
+		s := newService(t, asNobody, onlyWeb)
+		s.flags = flags
+		s.start(t)
+		pid := s.state().PID
+		session, err := unix.Getsid(pid)
 		must(t, err)
-		must(t, cmd.Start())
-		text, err := io.ReadAll(out)
-		must(t, errors.Join(err, cmd.Wait()))
-		if said := string(text); !strings.Contains(said, "key: "+unix.ENOKEY.Error()) || strings.Contains(said, file.Name()) {
-			t.Errorf("%s: the process of the log's owner has\n%s", who, said)
+		for _, other := range processesIn(s.dir) {
+			var st unix.Stat_t
+			must(t, unix.Stat(fmt.Sprintf("/proc/%d", other), &st))
+			if theirs, err := unix.Getsid(other); st.Uid == 0 && (err != nil || theirs == session) {
+				t.Errorf("%v: the service is in session %d, and root's process %d in %d, %v", flags, session, other, theirs, err)
+			}
 		}
+		s.end(t)
 	}
 }
 
