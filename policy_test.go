@@ -41,7 +41,7 @@ var mayImport = map[string][]string{
 	"tcpx":                {"internal/listener", "listen"},
 	"cmd/gozdctl":         {"cfg", "cfg/json", "cfg/toml", "cfg/yaml", "internal/check", "internal/config", "internal/control", "internal/control/client", "internal/control/protocol", "internal/printable", "internal/process"},
 	"internal/check":      {"cfg", "internal/config", "internal/envfile", "internal/process", "internal/socket"},
-	"internal/config":     {"cfg", "internal/format"},
+	"internal/config":     {"cfg", "internal/format", "internal/safepath"},
 	"internal/control":    {"internal/process"},
 
 	"internal/control/client":   {"internal/control/protocol", "internal/process", "internal/socket"},

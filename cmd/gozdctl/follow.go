@@ -9,57 +9,120 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
+	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/printable"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 )
 
 // followFile has tail(1) print the last lines of the file at path, and then what is added, also by another file at this path, until
-// ctx ends: that is no error. owner is the number of the user who says that it is there: see [asOwner].
+// ctx ends: that is no error. owner is the number of the user who says that it is there.
 func followFile(ctx context.Context, path string, lines, owner int, s *screen) error {
-	cmd, err := asOwner(ctx, path, lines, owner)
-	if err != nil {
-		return fmt.Errorf("log: %w", err)
-	}
-	if cmd == nil {
-		if _, err := os.Stat(path); err != nil { // tail would wait for it
-			return fmt.Errorf("log: %w", err)
-		}
-		cmd = exec.CommandContext(ctx, "tail", "-n", strconv.Itoa(lines), "-F", "--", path)
-	}
-	out, err := cmd.StdoutPipe()
-	if err == nil {
-		process.CloseAllOnExec()
-		err = process.WithNewKeyring(cmd.Start)
+	var err error
+	if os.Geteuid() == 0 && owner > 0 {
+		err = followOwners(ctx, path, lines, owner, s)
+	} else if _, err = os.Stat(path); err == nil { // tail would wait for it
+		err = tail(ctx, s, nil, "-n", strconv.Itoa(lines), "-F", "--", path)
 	}
 	if err != nil {
 		return fmt.Errorf("log: %w", err)
 	}
-	// The owner's other processes can take the pipe from tail, and trace tail: its end is not waited for any longer than ctx.
-	defer context.AfterFunc(ctx, func() { _ = out.Close() })()
-	shown := show(out, s)
-	if shown != nil || ctx.Err() != nil {
-		_ = cmd.Process.Kill()
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
-	select {
-	case err = <-ended:
-	case <-ctx.Done():
-		_ = cmd.Process.Kill()
-		return nil
-	}
-	switch err = errors.Join(shown, err); {
-	case err == nil, ctx.Err() != nil:
-		return nil
-	case cmd.ProcessState.ExitCode() == cannotRead:
-		return fmt.Errorf("log: %s: user %s, who says that it is there, cannot read it", path, userName(owner))
-	}
-	return fmt.Errorf("log: tail: %w", err)
+	return nil
 }
 
-// cannotRead is the exit status of what [asOwner] starts where there is nothing to read.
-const cannotRead = 126
+// moveTick is how often it is looked whether another file stands at the path of another user's log.
+const moveTick = time.Second
+
+// followOwners follows a log that its user has named: tail has the file, and the path is no business of its.
+func followOwners(ctx context.Context, path string, lines, owner int, s *screen) error {
+	gid, err := groupOf(owner)
+	if err != nil {
+		return err
+	}
+	f, err := openAs(ctx, path, owner, gid)
+	if err != nil {
+		return fmt.Errorf("user %s, who says that it is there, cannot read it: %v", userName(owner), err) //nolint:errorlint // whoever calls has all rights
+	}
+	for from := strconv.Itoa(lines); f != nil && err == nil; from = "+1" {
+		read, end := context.WithCancel(ctx)
+		ended := make(chan error, 1)
+		go func() { ended <- tail(read, s, f, "-n", from, "-f") }()
+		var next *os.File
+		select {
+		case next = <-awaitMove(read, f, path, owner, gid):
+			end()
+			err = <-ended
+		case err = <-ended:
+			end()
+		}
+		_ = f.Close()
+		f = next
+	}
+	return err
+}
+
+// awaitMove sends the file that stands at the path instead of f, when all has been read of that; nil when ctx ends.
+func awaitMove(ctx context.Context, f *os.File, path string, owner, gid int) <-chan *os.File {
+	moved := make(chan *os.File, 1)
+	was, err := f.Stat()
+	go func() {
+		defer close(moved)
+		tick := time.NewTicker(moveTick)
+		defer tick.Stop()
+		var next *os.File
+		for err == nil {
+			select {
+			case <-tick.C:
+			case <-ctx.Done():
+				if next != nil {
+					_ = next.Close()
+				}
+				return
+			}
+			if next != nil { // and tail has had time for what was written last
+				moved <- next
+				return
+			}
+			now, err := openAs(ctx, path, owner, gid)
+			if err != nil {
+				continue // it has been moved, and there is no other yet
+			}
+			if info, err := now.Stat(); err == nil && !os.SameFile(info, was) {
+				next = now
+				continue
+			}
+			_ = now.Close()
+		}
+	}()
+	return moved
+}
+
+// tail shows what tail(1) prints until it ends, or ctx does.
+func tail(ctx context.Context, s *screen, in *os.File, args ...string) error {
+	cmd := exec.CommandContext(ctx, "tail", args...)
+	if in != nil {
+		cmd.Stdin = in
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	process.CloseAllOnExec()
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	shown := show(out, s)
+	if shown != nil {
+		_ = cmd.Process.Kill()
+	}
+	if err := cmd.Wait(); shown == nil && err != nil {
+		shown = fmt.Errorf("tail: %w", err)
+	}
+	if ctx.Err() != nil {
+		return nil //nolint:nilerr // it was killed
+	}
+	return shown
+}
 
 // maxShown is the length of a line, in bytes, from which it is printed in pieces on a terminal.
 const maxShown = 32 << 10

@@ -19,7 +19,7 @@ func logsCommand(a *app) *cobra.Command {
 what is added, as tail -F does, until it is interrupted. Root reads the log of another user's daemon
 with that user's rights, in his own group alone; so also where -c names another user's configuration.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			path, owner, err := a.logPath(cmd.Context(), args)
+			path, owner, err := a.logPath(cmd.Context(), args, follow)
 			if err != nil {
 				return err
 			}
@@ -30,11 +30,6 @@ with that user's rights, in his own group alone; so also where -c names another 
 			}
 			if a.json {
 				return usageError("--json does not go with -f: a log is what it is")
-			}
-			if a.config != "" {
-				if owner, err = authorOf(a.config); err != nil {
-					return fmt.Errorf("log: %w", err)
-				}
 			}
 			return followFile(cmd.Context(), path, lines, owner, a.stdout)
 		},
@@ -48,15 +43,23 @@ with that user's rights, in his own group alone; so also where -c names another 
 // errNoLog means that the daemon's output goes to no file.
 var errNoLog = errors.New("its configuration names no log")
 
-// logPath asks the daemon, and returns whose it is too; a configuration says it also where none runs.
-func (a *app) logPath(ctx context.Context, args []string) (path string, owner int, err error) {
+// logPath asks the daemon, and returns who says so, too, if the log is to be followed; a configuration says it also where none runs.
+func (a *app) logPath(ctx context.Context, args []string, follow bool) (path string, owner int, err error) {
 	if a.config != "" {
 		conf, err := a.loadConfig(a.config)
 		if err != nil {
 			return "", 0, err
 		}
-		path, err := logOf(conf)
-		return path, 0, err
+		if path, err = logOf(conf); err != nil {
+			return "", 0, err
+		}
+		if !follow {
+			return path, 0, nil
+		}
+		if owner, err = authorOf(conf); err != nil {
+			return "", 0, fmt.Errorf("log: %w", err)
+		}
+		return path, owner, nil
 	}
 	pidfile, err := a.target(args)
 	if err != nil {

@@ -3,9 +3,9 @@
 package main
 
 import (
-	"context"
 	"io/fs"
-	"os/exec"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/config"
 )
 
 // ownerName is not known here.
@@ -15,7 +15,7 @@ func ownerName(fs.FileInfo) string { return "" }
 func userName(int) string { return "" }
 
 // authorOf is not known here.
-func authorOf(string) (int, error) { return -1, nil }
+func authorOf(*config.Config) (int, error) { return -1, nil }
 
-// asOwner returns nil.
-func asOwner(context.Context, string, int, int) (*exec.Cmd, error) { return nil, nil }
+// groupOf is not known here.
+func groupOf(int) (int, error) { return -1, nil }

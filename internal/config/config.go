@@ -156,6 +156,9 @@ type Config struct {
 	// in it are left alone.
 	File string
 
+	// Source is that file as it was read: its owner may have written it. It is nil for a configuration that was in memory.
+	Source fs.FileInfo
+
 	// Daemon is section [gozd]; its defaults, where there is no such section.
 	Daemon Daemon
 

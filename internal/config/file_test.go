@@ -29,6 +29,10 @@ func TestRelativePathsDoNotDependOnTheWorkingDirectory(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if !os.SameFile(near.Source, far.Source) {
+		t.Errorf("Source is %v and %v, want the file", near.Source, far.Source)
+	}
+	near.Source, far.Source = nil, nil
 	if !reflect.DeepEqual(near, far) {
 		t.Errorf("from its directory: %+v\nfrom elsewhere:     %+v", near, far)
 	}
@@ -60,7 +64,7 @@ func TestLoadMissingFile(t *testing.T) {
 func TestLoadDirectory(t *testing.T) {
 	dir := t.TempDir()
 	_, err := config.Load(dir, noEnviron)
-	if want := "configuration: read " + dir + ": is a directory"; err == nil || err.Error() != want {
+	if want := "configuration: open " + dir + ": not a regular file, but a directory"; err == nil || err.Error() != want {
 		t.Errorf("Load = %v\nwant %s", err, want)
 	}
 }

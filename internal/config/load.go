@@ -15,6 +15,7 @@ import (
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/format"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/safepath"
 )
 
 // MaxSize is how many bytes a configuration may have. Who gives more has named
@@ -33,28 +34,29 @@ const delim = "\x00"
 // of type [cfg.Errors]. The file is all that Load reads: it looks for no PEM file,
 // host or user, and creates nothing.
 func Load(file string, opts Options) (*Config, error) {
-	data, err := readFile(file)
+	data, info, err := readFile(file)
 	if err != nil {
 		return nil, fmt.Errorf("configuration: %w", err)
 	}
-	return Parse(file, data, opts)
+	c, err := Parse(file, data, opts)
+	if err != nil {
+		return nil, err
+	}
+	c.Source = info
+	return c, nil
 }
 
-// readFile waits for nobody: the directory may be the service's user's, and a FIFO there would block a start by root.
-func readFile(file string) ([]byte, error) {
-	f, err := os.OpenFile(file, os.O_RDONLY|atOnce, 0)
+func readFile(file string) (data []byte, info fs.FileInfo, err error) {
+	f, err := safepath.OpenRegular(file)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
+	if info, err = f.Stat(); err != nil {
+		return nil, nil, err
 	}
-	if kind := info.Mode().Type(); kind != 0 && kind != fs.ModeDir { // reading a directory says what it is
-		return nil, &fs.PathError{Op: "read", Path: file, Err: fmt.Errorf("not a regular file (%v)", kind)}
-	}
-	return io.ReadAll(io.LimitReader(f, MaxSize+1)) // one more, for Parse to object to
+	data, err = io.ReadAll(io.LimitReader(f, MaxSize+1)) // one more, for Parse to object to
+	return data, info, err
 }
 
 // Parse is Load for data that is in memory. The extension of file names the

@@ -56,8 +56,8 @@ func openLogAtOnce(path string, uid int, mode fs.FileMode) (*os.File, error) {
 	return f, nil
 }
 
-// isPlain checks a file that another user may have put where it is: it has to be root's, or of the user uid, or of whom
-// the directory belongs to.
+// isPlain checks a file that another user may have put where it is: it has to be of the user uid, or of whom
+// the directory belongs to. A file of root's in another user's directory he may have moved there.
 func isPlain(f *os.File, uid, dirOwner int) error {
 	var st unix.Stat_t
 	err := control(f, func(fd int) error { return unix.Fstat(fd, &st) })
@@ -68,6 +68,8 @@ func isPlain(f *os.File, uid, dirOwner int) error {
 		return errors.New("not a regular file, in a directory that is not root's alone")
 	case st.Nlink != 1:
 		return fmt.Errorf("it has %d names, in a directory that is not root's alone: %w", st.Nlink, ErrUntrusted)
+	case st.Uid == 0 && uid > 0 && dirOwner != 0:
+		return fmt.Errorf("it is root's, in a directory of user %d's, who may have moved it there: give it to that user: %w", dirOwner, ErrUntrusted)
 	case st.Uid != 0 && int(st.Uid) != uid && int(st.Uid) != dirOwner:
 		return fmt.Errorf("it is user %d's, in a directory that is not root's alone: %w", st.Uid, ErrUntrusted)
 	}

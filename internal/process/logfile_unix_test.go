@@ -83,7 +83,25 @@ func TestOpenLogFails(t *testing.T) {
 	}
 }
 
-func init() { roles["open log"] = func() { openLog(os.Getenv(pathEnv)) } }
+func init() {
+	roles["open log"] = func() { openLog(os.Getenv(pathEnv)) }
+	roles["open nobody's log"] = func() { must(process.OpenLog(os.Getenv(pathEnv), &process.Identity{UID: nobody, GID: nobody})) }
+}
+
+// A file of root's in the directory of the user that the daemon becomes may have been moved there by that user.
+func TestRootsFileAsAUsersLog(t *testing.T) {
+	needRoot(t, "be misled")
+	path := filepath.Join(t.TempDir(), "app.log")
+	writeFile(t, path, "root's")
+	chown(t, nobody, filepath.Dir(path))
+	if out, err := role(t, "open nobody's log", path).CombinedOutput(); err == nil || contents(t, path) != "root's" {
+		t.Errorf("it was opened: %s, and holds %q", out, contents(t, path))
+	}
+	chown(t, nobody, path)
+	if out, err := role(t, "open nobody's log", path).CombinedOutput(); err != nil {
+		t.Errorf("the user's own file: %v: %s", err, out)
+	}
+}
 
 // Root opens its log where another user can put links: none is followed, and no file with two names is written to.
 func TestRootsLogInAnothersDirectory(t *testing.T) {

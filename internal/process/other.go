@@ -118,8 +118,6 @@ func openUnfollowed(path string, flag int, mode fs.FileMode) (*os.File, error) {
 	return os.OpenFile(path, flag, mode)
 }
 
-func openAtOnce(path string) (*os.File, error) { return os.Open(path) }
-
 func unlink(path string) error { return os.Remove(path) }
 
 func openFile(path string, flag int, mode fs.FileMode) (*os.File, error) {

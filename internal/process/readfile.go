@@ -5,6 +5,8 @@ import (
 	"io"
 	"io/fs"
 	"os"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/safepath"
 )
 
 // maxControlFile bounds what is read of a daemon's PID and state file, in bytes: whoever owns
@@ -27,21 +29,10 @@ func openControlFile(path string) (*os.File, fs.FileInfo, error) {
 	return f, info, err
 }
 
-// OpenFile opens for reading a file that the operator or the configuration names. It follows symbolic links, as certificates
-// often are some. But the directory may be the service's user's: it waits for nobody, and refuses what is no regular file, since a
-// FIFO would block whoever reads it, deaf to TERM, and a device may have no end.
-func OpenFile(path string) (*os.File, error) {
-	f, err := openAtOnce(path)
-	if err != nil {
-		return nil, err
-	}
-	f, _, err = regular(f)
-	return f, err
-}
-
-// ReadFile reads the whole of a file by the rules of OpenFile. One that has more than limit bytes is an error.
+// ReadFile reads the whole of a file that the operator or the configuration names, by the rules of [safepath.OpenRegular]. One that has more
+// than limit bytes is an error.
 func ReadFile(path string, limit int) ([]byte, error) {
-	f, err := OpenFile(path)
+	f, err := safepath.OpenRegular(path)
 	if err != nil {
 		return nil, err
 	}

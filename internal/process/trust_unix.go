@@ -24,7 +24,7 @@ func OnlyRootWrites(name string) error {
 		return err
 	}
 	rest := strings.Split(path, "/")[1:]
-	at, links := "/", 0
+	at, links, sticky := "/", 0, false
 	for {
 		info, err := os.Lstat(at)
 		if err != nil {
@@ -34,6 +34,9 @@ func OnlyRootWrites(name string) error {
 			return err
 		}
 		if info.Mode()&fs.ModeSymlink != 0 {
+			if sticky { // others can move a link of root's there from a directory of their own
+				return fmt.Errorf("%s is a link where others than root can write: %w", at, ErrUntrusted)
+			}
 			if links++; links > maxLinks {
 				return &fs.PathError{Op: "open", Path: name, Err: syscall.ELOOP}
 			}
@@ -44,7 +47,7 @@ func OnlyRootWrites(name string) error {
 			if !filepath.IsAbs(to) {
 				to = filepath.Join(filepath.Dir(at), to)
 			}
-			at, rest = "/", append(strings.Split(filepath.Clean(to), "/")[1:], rest...)
+			at, rest, sticky = "/", append(strings.Split(filepath.Clean(to), "/")[1:], rest...), false
 			continue
 		}
 		for len(rest) > 0 && rest[0] == "" {
@@ -53,7 +56,7 @@ func OnlyRootWrites(name string) error {
 		if len(rest) == 0 {
 			return nil
 		}
-		at, rest = filepath.Join(at, rest[0]), rest[1:]
+		at, rest, sticky = filepath.Join(at, rest[0]), rest[1:], info.Mode()&fs.ModeSticky != 0
 	}
 }
 

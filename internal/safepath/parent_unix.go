@@ -19,6 +19,7 @@ type Parent struct {
 	follow bool   // the file is a link of root's that only the kernel can follow
 	Shared bool   // others than root could have put a file there
 	Owner  int    // of the directory, if it is Shared
+	led    int    // who has made a link on the way, so that only his files can be meant; -1 for nobody
 }
 
 // Close closes the directory.

@@ -15,15 +15,18 @@ const maxLinks = 40
 
 // Walk opens the directory of the file at path. With follow, a link at the end of it is followed as others
 // are; without, it is the file. Errors wrap the system's, or [ErrLink].
-func Walk(path string, follow bool) (*Parent, error) {
+func Walk(path string, follow bool) (*Parent, error) { return walkTo(path, follow, false) }
+
+// walkTo is Walk. With lead it follows links of one other user, too, of which the caller has to make sure where they lead.
+func walkTo(path string, follow, lead bool) (*Parent, error) {
 	if unix.Geteuid() != 0 {
-		return &Parent{path: path, fd: unix.AT_FDCWD, name: path, follow: follow}, nil
+		return &Parent{path: path, fd: unix.AT_FDCWD, name: path, follow: follow, led: -1}, nil
 	}
 	abs, err := filepath.Abs(path)
 	if err != nil {
 		return nil, err
 	}
-	w := &walk{dir: -1, rest: elements(abs), follow: follow}
+	w := &walk{dir: -1, rest: elements(abs), follow: follow, lead: lead, led: -1}
 	if err = w.enterRoot(); err == nil {
 		err = w.run()
 	}
@@ -33,7 +36,7 @@ func Walk(path string, follow bool) (*Parent, error) {
 	}
 	return &Parent{
 		path: path, fd: w.dir, name: w.name, follow: w.last,
-		Shared: w.foreign || w.writable, Owner: int(w.at.Uid),
+		Shared: w.foreign || w.writable, Owner: int(w.at.Uid), led: w.led,
 	}, nil
 }
 
@@ -60,6 +63,8 @@ type walk struct {
 	rest     []string
 	links    int
 	follow   bool
+	lead     bool
+	led      int    // who has made the links of others; -1 for nobody
 	name     string // of the file, at the end
 	last     bool   // the file is a link that the kernel has to follow
 }
@@ -71,7 +76,7 @@ func (w *walk) run() error {
 		if isLast && !w.follow {
 			return nil
 		}
-		if w.name == ".." && w.foreign {
+		if w.name == ".." && w.foreign && !w.leadBy(int(w.at.Uid)) {
 			return ErrLink // a directory that others can move has no parent for sure
 		}
 		fd, err := unix.Openat(w.dir, w.name, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
@@ -109,7 +114,8 @@ func (w *walk) link(fd int, st *unix.Stat_t, isLast bool) (done bool, err error)
 	if w.links++; w.links > maxLinks {
 		return false, unix.ELOOP
 	}
-	if w.foreign || st.Uid != 0 {
+	// Others can move a link of root's into a directory where they can write, too.
+	if (w.foreign || w.writable || st.Uid != 0) && !w.leadBy(int(st.Uid)) {
 		return false, ErrLink
 	}
 	if w.isProc() { // what such a link leads to has no path, perhaps
@@ -130,6 +136,16 @@ func (w *walk) link(fd int, st *unix.Stat_t, isLast bool) (done bool, err error)
 		return false, w.enterRoot()
 	}
 	return false, nil
+}
+
+// leadBy notes that a user leads the way, and reports whether he may: it is for him alone to lead to his own files, and nobody knows who has
+// moved a link of root's.
+func (w *walk) leadBy(uid int) bool {
+	if !w.lead || uid == 0 || w.led >= 0 && w.led != uid {
+		return false
+	}
+	w.led = uid
+	return true
 }
 
 func (w *walk) isProc() bool {

@@ -14,8 +14,10 @@ const openFlags = 0
 func HasACL(string) bool { return false }
 
 // Walk leaves the walking to the kernel. For root no link at the end is followed where others can write.
-func Walk(path string, follow bool) (*Parent, error) {
-	p := &Parent{path: path, fd: unix.AT_FDCWD, name: path, follow: follow}
+func Walk(path string, follow bool) (*Parent, error) { return walkTo(path, follow, false) }
+
+func walkTo(path string, follow, _ bool) (*Parent, error) {
+	p := &Parent{path: path, fd: unix.AT_FDCWD, name: path, follow: follow, led: -1}
 	if unix.Geteuid() != 0 {
 		return p, nil
 	}

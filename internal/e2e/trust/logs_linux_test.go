@@ -2,7 +2,6 @@ package trust
 
 import (
 	"bufio"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -61,41 +60,49 @@ func TestNamedLog(t *testing.T) {
 	}
 }
 
-// TestFollowedLog has root follow the log of a daemon of the service's user: who reads it is a process of that user's, with nothing
-// of root's, and keeps root from nothing.
+// TestFollowedLog has root follow the log of a daemon of the service's user, also when another file stands at its path: no process is that
+// user's, who can trace none of them, and none keeps root from ending it.
 func TestFollowedLog(t *testing.T) {
 	t.Parallel()
 	require.Root(t)
 	log := filepath.Join(ownDir(t, filepath.Join(openDir(t), "log"), nobody), "app.log")
-	must(t, os.WriteFile(log, []byte("a line\n"), 0o600))
-	must(t, os.Chown(log, nobody, nobody))
+	write := func(text string) {
+		must(t, os.WriteFile(log, []byte(text), 0o600))
+		must(t, os.Chown(log, nobody, nobody))
+	}
 	for who, args := range logNamed(t, log) {
+		write("a line\n")
 		cmd := exec.Command(binaries.Gozdctl(t), args...)
-		cmd.Env = append(os.Environ(), "PASSWORD="+secret)
 		stdout, err := cmd.StdoutPipe()
 		must(t, err)
 		must(t, cmd.Start())
 		t.Cleanup(func() { _ = cmd.Process.Kill() })
-		if line, err := bufio.NewReader(stdout).ReadString('\n'); line != "a line\n" {
-			t.Errorf("%s: it prints %q, %v", who, line, err)
+		lines := bufio.NewReader(stdout)
+		wantNext := func(want string) {
+			t.Helper()
+			if line, err := lines.ReadString('\n'); line != want {
+				t.Errorf("%s: it prints %q, %v, want %q", who, line, err, want)
+			}
 		}
-		child := childOf(t, cmd.Process.Pid)
-		var st unix.Stat_t
-		must(t, unix.Stat(fmt.Sprintf("/proc/%d", child), &st))
-		session, err := unix.Getsid(child)
-		env, envErr := os.ReadFile(fmt.Sprintf("/proc/%d/environ", child))
-		must(t, errors.Join(err, envErr))
-		if st.Uid != nobody || st.Gid != nobody || session != child || strings.Contains(string(env), secret) {
-			t.Errorf("%s: user %d, group %d, process %d of session %d, %q", who, st.Uid, st.Gid, child, session, env)
+		wantNext("a line\n")
+		for _, pid := range []int{cmd.Process.Pid, childOf(t, cmd.Process.Pid)} {
+			var st unix.Stat_t
+			must(t, unix.Stat(fmt.Sprintf("/proc/%d", pid), &st))
+			if st.Uid != 0 || st.Gid != 0 {
+				t.Errorf("%s: process %d is user %d's", who, pid, st.Uid)
+			}
+			begin(t, nobody, nil, "trace", itoa(pid)).end()
 		}
-		tracer := begin(t, nobody, nil, "trace", itoa(child))
+		must(t, os.Rename(log, log+".1"))
+		write("of another file\n")
+		wantNext("of another file\n")
 		began := time.Now()
 		must(t, cmd.Process.Signal(syscall.SIGTERM))
 		err = cmd.Wait()
 		if took := time.Since(began); err != nil || took > termLimit {
 			t.Errorf("%s: it ends with %v, %v after TERM", who, err, took)
 		}
-		tracer.end()
+		must(t, os.Remove(log+".1"))
 	}
 }
 
@@ -107,4 +114,38 @@ func childOf(t *testing.T, pid int) int {
 		t.Fatalf("process %d has the children %v", pid, all)
 	}
 	return all[0]
+}
+
+// TestConfigurationOfAnother has a configuration in another user's directory be a link to what only root can read, and a device.
+func TestConfigurationOfAnother(t *testing.T) {
+	t.Parallel()
+	require.Root(t)
+	file := filepath.Join(openDir(t), "secret.conf")
+	must(t, os.WriteFile(file, []byte(secret+"\n"), 0o600))
+	for _, to := range []string{file, "/dev/ptmx"} {
+		conf := filepath.Join(ownDir(t, filepath.Join(openDir(t), "etc"), nobody), "app.conf")
+		must(t, os.Symlink(to, conf))
+		must(t, os.Lchown(conf, nobody, nobody))
+		for _, args := range [][]string{{"check", conf}, {"status", "-c", conf}, {"logs", "-f", "-c", conf}} {
+			o := run(exec.Command(binaries.Gozdctl(t), args...))
+			if o.status == 0 || strings.Contains(o.output, secret) || !strings.Contains(o.output, conf) {
+				t.Errorf("%v, a link to %s: status %d, %q", args, to, o.status, o.output)
+			}
+		}
+	}
+}
+
+// TestUpgradeWithoutProc asks for an upgrade where other processes cannot be seen.
+func TestUpgradeWithoutProc(t *testing.T) {
+	t.Parallel()
+	require.Root(t)
+	require.Tool(t, "unshare", "package util-linux")
+	s := newService(t, asNobody, onlyWeb)
+	s.start(t)
+	before := s.generation()
+	o := run(exec.Command("unshare", "-m", "sh", "-c", `mount -t tmpfs none /proc && exec "$@"`, "sh", binaries.Gozdctl(t), "upgrade", s.pidfile))
+	if o.status != 0 || s.generation() != before+1 {
+		t.Errorf("status %d, generation %d after %d: %q", o.status, s.generation(), before, o.output)
+	}
+	s.end(t)
 }
