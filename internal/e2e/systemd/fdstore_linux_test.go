@@ -56,32 +56,30 @@ func (u *unit) wantRefused(address string) {
 func TestStoreRestart(t *testing.T) {
 	for _, network := range []string{"tcp", "unix"} {
 		t.Run(network, func(t *testing.T) {
-			for _, s := range suites {
-				t.Run(s.name, func(t *testing.T) {
-					u := installStore(t, s.root(t), "")
-					if network == "unix" {
-						u.addr = filepath.Join(u.dir, "x.sock")
-						u.store("yes", "[web]\nmode http\nlisten "+u.addr+"\n")
-					}
-					u.run("systemctl", "start", "app.service")
-					u.wantStored("1")
-					u.underLoadOfNew(func() {
-						for range 3 {
-							u.run("systemctl", "restart", "app.service")
-						}
-						u.reload(2)
+			onEach(t, func(t *testing.T, root string) {
+				u := installStore(t, root, "")
+				if network == "unix" {
+					u.addr = filepath.Join(u.dir, "x.sock")
+					u.store("yes", "[web]\nmode http\nlisten "+u.addr+"\n")
+				}
+				u.run("systemctl", "start", "app.service")
+				u.wantStored("1")
+				u.underLoadOfNew(func() {
+					for range 3 {
 						u.run("systemctl", "restart", "app.service")
-						u.reload(1)
-					})
-					u.wantStored("1")
-					u.wantSmall(u.mainPID())
-					u.run("systemctl", "stop", "app.service")
-					u.wantStored("0")
-					u.wantRefused(u.addr)
-					u.run("systemctl", "start", "app.service")
-					u.underLoadOfNew(func() { u.reload(1) })
+					}
+					u.reload(2)
+					u.run("systemctl", "restart", "app.service")
+					u.reload(1)
 				})
-			}
+				u.wantStored("1")
+				u.wantSmall(u.mainPID())
+				u.run("systemctl", "stop", "app.service")
+				u.wantStored("0")
+				u.wantRefused(u.addr)
+				u.run("systemctl", "start", "app.service")
+				u.underLoadOfNew(func() { u.reload(1) })
+			})
 		})
 	}
 }
@@ -89,26 +87,24 @@ func TestStoreRestart(t *testing.T) {
 // TestStoreStop has a client come while the daemon drains at a stop: it waits, since it might be a restart, and is told when
 // the unit has stopped.
 func TestStoreStop(t *testing.T) {
-	for _, s := range suites {
-		t.Run(s.name, func(t *testing.T) {
-			u := installStore(t, s.root(t), "")
-			u.run("systemctl", "start", "app.service")
-			u.wantStored("1")
-			slow := u.get(t, "/slow?d=2s")
-			u.run("systemctl", "stop", "--no-block", "app.service")
-			u.await("stopping", func() bool { return strings.HasPrefix(u.show("StatusText"), "stopping") })
-			late := u.get(t, "/")
-			if answer := <-slow; !strings.Contains(answer, "200 OK") {
-				t.Errorf("a request during the stop: %q", answer)
-			}
-			if answer := <-late; !strings.Contains(answer, "reset by peer") {
-				t.Errorf("who came during the stop is told %q, want a reset", answer)
-			}
-			u.await("stopped", func() bool { return u.show("ActiveState") == "inactive" })
-			u.wantStored("0")
-			u.wantRefused(u.addr)
-		})
-	}
+	onEach(t, func(t *testing.T, root string) {
+		u := installStore(t, root, "")
+		u.run("systemctl", "start", "app.service")
+		u.wantStored("1")
+		slow := u.get(t, "/slow?d=2s")
+		u.run("systemctl", "stop", "--no-block", "app.service")
+		u.await("stopping", func() bool { return strings.HasPrefix(u.show("StatusText"), "stopping") })
+		late := u.get(t, "/")
+		if answer := <-slow; !strings.Contains(answer, "200 OK") {
+			t.Errorf("a request during the stop: %q", answer)
+		}
+		if answer := <-late; !strings.Contains(answer, "reset by peer") {
+			t.Errorf("who came during the stop is told %q, want a reset", answer)
+		}
+		u.await("stopped", func() bool { return u.show("ActiveState") == "inactive" })
+		u.wantStored("0")
+		u.wantRefused(u.addr)
+	})
 }
 
 // TestStoreKilled kills the daemon while clients connect: those that do when it is gone wait until it is
@@ -116,36 +112,34 @@ func TestStoreStop(t *testing.T) {
 func TestStoreKilled(t *testing.T) {
 	for _, whom := range []string{"supervisor", "all"} {
 		t.Run(whom, func(t *testing.T) {
-			for _, s := range suites {
-				t.Run(s.name, func(t *testing.T) {
-					u := installStore(t, s.root(t), "Restart=always\nRestartSec=500ms")
-					u.run("systemctl", "start", "app.service")
-					u.reload(1)
-					u.wantStored("1")
-					k := knock(t, u.addr)
-					k.await(100)
-					main := u.mainPID()
-					generation, _ := u.serving()
-					if whom == "all" {
-						u.run("systemctl", "kill", "-s", "KILL", "app.service")
-					} else {
-						u.run("kill", "-KILL", itoa(main))
-					}
-					u.await("dead", func() bool {
-						_, err := u.Exec("sh", "-c", fmt.Sprintf("kill -0 %d || kill -0 %d", main, generation))
-						return err != nil
-					})
-					k.mark()
-					u.await("restarted", func() bool { return u.show("NRestarts") == "1" && u.show("ActiveState") == "active" })
-					k.await(200)
-					k.stop()
-					if n := k.tellLost(); n > 0 {
-						t.Errorf("%d clients were refused, want that they wait", n)
-					}
-					u.wantStored("1")
-					u.underLoadOfNew(func() { u.reload(1) })
+			onEach(t, func(t *testing.T, root string) {
+				u := installStore(t, root, "Restart=always\nRestartSec=500ms")
+				u.run("systemctl", "start", "app.service")
+				u.reload(1)
+				u.wantStored("1")
+				k := knock(t, u.addr)
+				k.await(100)
+				main := u.mainPID()
+				generation, _ := u.serving()
+				if whom == "all" {
+					u.run("systemctl", "kill", "-s", "KILL", "app.service")
+				} else {
+					u.run("kill", "-KILL", itoa(main))
+				}
+				u.await("dead", func() bool {
+					_, err := u.Exec("sh", "-c", fmt.Sprintf("kill -0 %d || kill -0 %d", main, generation))
+					return err != nil
 				})
-			}
+				k.mark()
+				u.await("restarted", func() bool { return u.show("NRestarts") == "1" && u.show("ActiveState") == "active" })
+				k.await(200)
+				k.stop()
+				if n := k.tellLost(); n > 0 {
+					t.Errorf("%d clients were refused, want that they wait", n)
+				}
+				u.wantStored("1")
+				u.underLoadOfNew(func() { u.reload(1) })
+			})
 		})
 	}
 }
@@ -153,37 +147,35 @@ func TestStoreKilled(t *testing.T) {
 // TestStoreFollowsUpgrades has upgrades add, change and remove addresses, and switch the store off and on. After each a
 // crash shows what is really kept.
 func TestStoreFollowsUpgrades(t *testing.T) {
-	for _, s := range suites {
-		t.Run(s.name, func(t *testing.T) {
-			u := installStore(t, s.root(t), "Restart=always")
-			one, two, path := u.addr, freeport.Address(t), filepath.Join(u.dir, "x.sock")
-			every := "0.0.0.0" + strings.TrimPrefix(one, "127.0.0.1")
-			u.run("systemctl", "start", "app.service")
-			u.wantStored("1")
-			for _, step := range []struct {
-				what             string
-				fdstore          string
-				web, plain       string
-				answers, refuses []string
-				after            string // how many are kept
-			}{
-				{what: "added", fdstore: "yes", web: one, plain: two, answers: []string{one, two}, after: "2"},
-				{what: "changed", fdstore: "yes", web: every, plain: path, answers: []string{one, path}, refuses: []string{two}, after: "2"},
-				{what: "changed back", fdstore: "yes", web: one, plain: two, answers: []string{one, two}, after: "2"},
-				{what: "swapped", fdstore: "yes", web: two, plain: one, answers: []string{one, two}, after: "2"},
-				{what: "off", fdstore: "no", web: two, plain: one, answers: []string{one, two}, after: "0"},
-				{what: "removed", fdstore: "yes", web: one, answers: []string{one}, refuses: []string{two}, after: "1"},
-			} {
-				u.store(step.fdstore, sections(step.web, step.plain))
-				u.reload(1)
-				u.await(step.what, func() bool { return u.show("NFileDescriptorStore") == step.after })
-				u.wantServed(step.answers, step.refuses)
-				u.crash()
-				u.wantStored(step.after)
-				u.wantServed(step.answers, step.refuses)
-			}
-		})
-	}
+	onEach(t, func(t *testing.T, root string) {
+		u := installStore(t, root, "Restart=always")
+		one, two, path := u.addr, freeport.Address(t), filepath.Join(u.dir, "x.sock")
+		every := "0.0.0.0" + strings.TrimPrefix(one, "127.0.0.1")
+		u.run("systemctl", "start", "app.service")
+		u.wantStored("1")
+		for _, step := range []struct {
+			what             string
+			fdstore          string
+			web, plain       string
+			answers, refuses []string
+			after            string // how many are kept
+		}{
+			{what: "added", fdstore: "yes", web: one, plain: two, answers: []string{one, two}, after: "2"},
+			{what: "changed", fdstore: "yes", web: every, plain: path, answers: []string{one, path}, refuses: []string{two}, after: "2"},
+			{what: "changed back", fdstore: "yes", web: one, plain: two, answers: []string{one, two}, after: "2"},
+			{what: "swapped", fdstore: "yes", web: two, plain: one, answers: []string{one, two}, after: "2"},
+			{what: "off", fdstore: "no", web: two, plain: one, answers: []string{one, two}, after: "0"},
+			{what: "removed", fdstore: "yes", web: one, answers: []string{one}, refuses: []string{two}, after: "1"},
+		} {
+			u.store(step.fdstore, sections(step.web, step.plain))
+			u.reload(1)
+			u.await(step.what, func() bool { return u.show("NFileDescriptorStore") == step.after })
+			u.wantServed(step.answers, step.refuses)
+			u.crash()
+			u.wantStored(step.after)
+			u.wantServed(step.answers, step.refuses)
+		}
+	})
 }
 
 // sections are those of two groups, the second without an address none.
@@ -221,87 +213,83 @@ func (u *unit) wantServed(answers, refuses []string) {
 // TestStoreOfAnotherConfiguration starts the daemon anew with other addresses than those of the sockets that are
 // kept: these end.
 func TestStoreOfAnotherConfiguration(t *testing.T) {
-	for _, s := range suites {
-		t.Run(s.name, func(t *testing.T) {
-			u := installStore(t, s.root(t), "")
-			one, two, path := u.addr, freeport.Address(t), filepath.Join(u.dir, "x.sock")
-			every := "0.0.0.0" + strings.TrimPrefix(one, "127.0.0.1")
-			u.store("yes", sections(one, path))
-			u.run("systemctl", "start", "app.service")
-			u.wantStored("2")
-			for _, step := range []struct {
-				web, plain, fdstore string
-				answers, refuses    []string
-				after               string
-			}{
-				{every, two, "yes", []string{one, two}, nil, "2"},
-				{one, path, "yes", []string{one, path}, []string{two}, "2"},
-				{path, two, "yes", []string{path, two}, []string{one}, "2"},
-				{path, "", "no", []string{path}, []string{two}, "0"},
-				{path, one, "yes", []string{path, one}, nil, "2"},
-			} {
-				u.store(step.fdstore, sections(step.web, step.plain))
-				u.run("systemctl", "restart", "app.service")
-				u.wantStored(step.after)
-				u.wantServed(step.answers, step.refuses)
-			}
-			// A file that is gone, and a client would find nothing at.
-			u.run("systemctl", "stop", "app.service")
-			u.run("systemctl", "start", "app.service")
-			u.wantStored("2")
-			u.run("rm", path)
+	onEach(t, func(t *testing.T, root string) {
+		u := installStore(t, root, "")
+		one, two, path := u.addr, freeport.Address(t), filepath.Join(u.dir, "x.sock")
+		every := "0.0.0.0" + strings.TrimPrefix(one, "127.0.0.1")
+		u.store("yes", sections(one, path))
+		u.run("systemctl", "start", "app.service")
+		u.wantStored("2")
+		for _, step := range []struct {
+			web, plain, fdstore string
+			answers, refuses    []string
+			after               string
+		}{
+			{every, two, "yes", []string{one, two}, nil, "2"},
+			{one, path, "yes", []string{one, path}, []string{two}, "2"},
+			{path, two, "yes", []string{path, two}, []string{one}, "2"},
+			{path, "", "no", []string{path}, []string{two}, "0"},
+			{path, one, "yes", []string{path, one}, nil, "2"},
+		} {
+			u.store(step.fdstore, sections(step.web, step.plain))
 			u.run("systemctl", "restart", "app.service")
-			u.wantStored("2")
-			u.wantServed([]string{path, one}, nil)
-		})
-	}
+			u.wantStored(step.after)
+			u.wantServed(step.answers, step.refuses)
+		}
+		// A file that is gone, and a client would find nothing at.
+		u.run("systemctl", "stop", "app.service")
+		u.run("systemctl", "start", "app.service")
+		u.wantStored("2")
+		u.run("rm", path)
+		u.run("systemctl", "restart", "app.service")
+		u.wantStored("2")
+		u.wantServed([]string{path, one}, nil)
+	})
 }
 
 // TestStoreOfFailedStarts has clients wait as long as systemd tries to start the daemon again, and no longer.
 func TestStoreOfFailedStarts(t *testing.T) {
-	for _, s := range suites {
-		t.Run(s.name, func(t *testing.T) {
-			u := installStore(t, s.root(t), "RestartSec=1s\n[Unit]\nStartLimitIntervalSec=60\nStartLimitBurst=3")
-			u.run("systemctl", "start", "app.service")
-			u.wantStored("1")
-			good := "[web]\nmode http\nlisten " + u.addr + "\n"
-			u.store("yes", good+"nonsense 1\n")
-			_, err := u.Exec("systemctl", "restart", "app.service")
-			if err == nil {
-				t.Error("a restart with a bad configuration succeeds")
-			}
-			waiting := u.get(t, "/")
-			u.store("yes", good)
-			if answer := <-waiting; !strings.Contains(answer, "200 OK") {
-				t.Errorf("a client between two starts is told %q", answer)
-			}
-			u.await("active", func() bool { return u.show("ActiveState") == "active" })
+	onEach(t, func(t *testing.T, root string) {
+		u := installStore(t, root, "RestartSec=1s\n[Unit]\nStartLimitIntervalSec=60\nStartLimitBurst=3")
+		u.run("systemctl", "start", "app.service")
+		u.wantStored("1")
+		good := "[web]\nmode http\nlisten " + u.addr + "\n"
+		u.store("yes", good+"nonsense 1\n")
+		_, err := u.Exec("systemctl", "restart", "app.service")
+		if err == nil {
+			t.Error("a restart with a bad configuration succeeds")
+		}
+		waiting := u.get(t, "/")
+		u.store("yes", good)
+		if answer := <-waiting; !strings.Contains(answer, "200 OK") {
+			t.Errorf("a client between two starts is told %q", answer)
+		}
+		u.await("active", func() bool { return u.show("ActiveState") == "active" })
 
-			u.run("systemctl", "reset-failed", "app.service") // the limit counts anew
-			u.store("yes", good+"nonsense 1\n")
-			_, _ = u.Exec("systemctl", "restart", "app.service") // it fails, as above
-			waiting = u.get(t, "/")
-			u.await("failed", func() bool { return u.show("ActiveState") == "failed" })
-			if answer := <-waiting; strings.Contains(answer, "200 OK") || strings.Contains(answer, "timeout") {
-				t.Errorf("a client whose daemon does not come back is told %q, want the connection's end", answer)
-			}
-			u.wantStored("0")
-			u.wantRefused(u.addr)
-			u.store("yes", good)
-			u.run("systemctl", "reset-failed", "app.service")
-			u.run("systemctl", "start", "app.service")
-			u.wantServed([]string{u.addr}, nil)
-		})
-	}
+		u.run("systemctl", "reset-failed", "app.service") // the limit counts anew
+		u.store("yes", good+"nonsense 1\n")
+		_, _ = u.Exec("systemctl", "restart", "app.service") // it fails, as above
+		waiting = u.get(t, "/")
+		u.await("failed", func() bool { return u.show("ActiveState") == "failed" })
+		if answer := <-waiting; strings.Contains(answer, "200 OK") || strings.Contains(answer, "timeout") {
+			t.Errorf("a client whose daemon does not come back is told %q, want the connection's end", answer)
+		}
+		u.wantStored("0")
+		u.wantRefused(u.addr)
+		u.store("yes", good)
+		u.run("systemctl", "reset-failed", "app.service")
+		u.run("systemctl", "start", "app.service")
+		u.wantServed([]string{u.addr}, nil)
+	})
 }
 
 // TestStoreMissing has a unit that keeps nothing, or too few: systemd says so once for each socket, and nothing else is other
 // than without fdstore.
 func TestStoreMissing(t *testing.T) {
-	for _, s := range suites {
-		for name, most := range map[string]int{"none": 0, "too few": 1} {
-			t.Run(s.name+"/"+name, func(t *testing.T) {
-				u := installStore(t, s.root(t), "")
+	for name, most := range map[string]int{"none": 0, "too few": 1} {
+		t.Run(name, func(t *testing.T) {
+			onEach(t, func(t *testing.T, root string) {
+				u := installStore(t, root, "")
 				u.run("sed", "-i", "s/^FileDescriptorStoreMax=.*/FileDescriptorStoreMax="+itoa(most)+"/", "/etc/systemd/system/app.service.d/fdstore.conf")
 				u.run("systemctl", "daemon-reload")
 				u.store("yes", sections(u.addr, freeport.Address(t)))
@@ -319,6 +307,6 @@ func TestStoreMissing(t *testing.T) {
 				u.run("systemctl", "stop", "app.service")
 				u.wantRefused(u.addr)
 			})
-		}
+		})
 	}
 }

@@ -12,29 +12,26 @@ import (
 func TestReloadWithALongClient(t *testing.T) {
 	for _, file := range []string{"app.service", "app-hardened.service", "app-notify-reload.service", "app-forking.service"} {
 		t.Run(strings.TrimSuffix(file, ".service"), func(t *testing.T) {
-			for _, s := range suites {
-				t.Run(s.name, func(t *testing.T) {
-					root := s.root(t)
-					needsVersion(t, root, file)
-					addr := freeport.Address(t)
-					u := install(t, root, file, "listen "+addr, "TimeoutStartSec=10")
-					u.addr = addr
-					if file == "app-forking.service" { // which finds its PID file where the user's is
-						u.write("/etc/app/app.conf", "[gozd]\nuser nobody\n[web]\nmode http\nlisten "+addr+"\n")
-					}
-					u.run("systemctl", "start", "app.service")
-					answer := u.get(t, "/slow?d=25s")
-					u.reload(2)
-					if state := u.show("ActiveState"); state != "active" {
-						t.Errorf("the unit is %s", state)
-					}
-					select {
-					case text := <-answer:
-						t.Errorf("the client is answered before the time: %q", text)
-					default:
-					}
-				})
-			}
+			onEach(t, func(t *testing.T, root string) {
+				needsVersion(t, root, file)
+				addr := freeport.Address(t)
+				u := install(t, root, file, "listen "+addr, "TimeoutStartSec=10")
+				u.addr = addr
+				if file == "app-forking.service" { // which finds its PID file where the user's is
+					u.write("/etc/app/app.conf", "[gozd]\nuser nobody\n[web]\nmode http\nlisten "+addr+"\n")
+				}
+				u.run("systemctl", "start", "app.service")
+				answer := u.get(t, "/slow?d=25s")
+				u.reload(2)
+				if state := u.show("ActiveState"); state != "active" {
+					t.Errorf("the unit is %s", state)
+				}
+				select {
+				case text := <-answer:
+					t.Errorf("the client is answered before the time: %q", text)
+				default:
+				}
+			})
 		})
 	}
 }

@@ -15,27 +15,24 @@ func TestReload(t *testing.T) {
 	const reloads = 8
 	for _, file := range []string{"app.service", "app-hardened.service", "app-notify-reload.service"} {
 		t.Run(strings.TrimSuffix(file, ".service"), func(t *testing.T) {
-			for _, s := range suites {
-				t.Run(s.name, func(t *testing.T) {
-					root := s.root(t)
-					needsVersion(t, root, file)
-					addr := freeport.Address(t)
-					u := install(t, root, file, "listen "+addr, verbose)
-					u.addr = addr
-					u.run("systemctl", "start", "app.service")
-					main := u.mainPID()
-					u.underLoad(func() {
-						for range reloads {
-							u.program("mixed") // the same file would leave the supervisor as it is
-							u.reload(1)
-						}
-					})
-					u.wantWell(main)
-					u.await("drained", func() bool { return u.show("StatusText") == fmt.Sprintf("generation %d serving", reloads+1) })
-					u.wantJournal(reloads + 1)
-					u.wantSmall(main)
+			onEach(t, func(t *testing.T, root string) {
+				needsVersion(t, root, file)
+				addr := freeport.Address(t)
+				u := install(t, root, file, "listen "+addr, verbose)
+				u.addr = addr
+				u.run("systemctl", "start", "app.service")
+				main := u.mainPID()
+				u.underLoad(func() {
+					for range reloads {
+						u.program("mixed") // the same file would leave the supervisor as it is
+						u.reload(1)
+					}
 				})
-			}
+				u.wantWell(main)
+				u.await("drained", func() bool { return u.show("StatusText") == fmt.Sprintf("generation %d serving", reloads+1) })
+				u.wantJournal(reloads + 1)
+				u.wantSmall(main)
+			})
 		})
 	}
 }
@@ -97,29 +94,26 @@ func (u *unit) wantSmall(pid int) {
 // TestReloadsBackToBack asks for five upgrades at once: each is one, or is folded into a later one, and afterwards the
 // newest binary serves.
 func TestReloadsBackToBack(t *testing.T) {
-	for _, s := range suites {
-		t.Run(s.name, func(t *testing.T) {
-			root := s.root(t)
-			addr := freeport.Address(t)
-			u := install(t, root, "app.service", "listen "+addr, "")
-			u.addr = addr
-			u.run("systemctl", "start", "app.service")
-			main := u.mainPID()
-			u.underLoad(func() {
-				var all sync.WaitGroup
-				for range 5 {
-					all.Go(func() {
-						if out, err := u.Exec("systemctl", "reload", "app.service"); err != nil {
-							t.Errorf("reload: %v\n%s", err, out)
-						}
-					})
-				}
-				all.Wait()
-			})
-			if _, n := u.serving(); n < 2 || n > 6 {
-				t.Errorf("generation %d serves after five reloads", n)
+	onEach(t, func(t *testing.T, root string) {
+		addr := freeport.Address(t)
+		u := install(t, root, "app.service", "listen "+addr, "")
+		u.addr = addr
+		u.run("systemctl", "start", "app.service")
+		main := u.mainPID()
+		u.underLoad(func() {
+			var all sync.WaitGroup
+			for range 5 {
+				all.Go(func() {
+					if out, err := u.Exec("systemctl", "reload", "app.service"); err != nil {
+						t.Errorf("reload: %v\n%s", err, out)
+					}
+				})
 			}
-			u.wantWell(main)
+			all.Wait()
 		})
-	}
+		if _, n := u.serving(); n < 2 || n > 6 {
+			t.Errorf("generation %d serves after five reloads", n)
+		}
+		u.wantWell(main)
+	})
 }

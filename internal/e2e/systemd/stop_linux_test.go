@@ -22,28 +22,25 @@ func itoa(n int) string { return strconv.Itoa(n) }
 func TestStop(t *testing.T) {
 	for _, file := range []string{"app.service", "app-hardened.service", "app-notify-reload.service"} {
 		t.Run(strings.TrimSuffix(file, ".service"), func(t *testing.T) {
-			for _, s := range suites {
-				t.Run(s.name, func(t *testing.T) {
-					root := s.root(t)
-					needsVersion(t, root, file)
-					u := install(t, root, file, "listen "+freeport.Address(t), "TimeoutStopSec=1") // the daemon asks for more
-					u.addr = u.listens()
-					u.run("systemctl", "start", "app.service")
-					u.reload(1)
-					answer := u.get(t, "/slow?d=3s")
-					u.run("systemctl", "stop", "app.service")
-					if text := <-answer; !strings.Contains(text, "200 OK") || !strings.Contains(text, `"generation":2`) {
-						t.Errorf("the request was answered by %q", text)
-					}
-					journal := u.run("journalctl", "--no-pager", "-o", "cat", "-u", "app.service")
-					if strings.Contains(journal, "SIGKILL") || strings.Contains(journal, "timed out") {
-						t.Errorf("the stop was not graceful:\n%s", journal)
-					}
-					if state, result := u.show("ActiveState"), u.show("Result"); state != "inactive" || result != "success" {
-						t.Errorf("the unit is %s, its result %s", state, result)
-					}
-				})
-			}
+			onEach(t, func(t *testing.T, root string) {
+				needsVersion(t, root, file)
+				u := install(t, root, file, "listen "+freeport.Address(t), "TimeoutStopSec=1") // the daemon asks for more
+				u.addr = u.listens()
+				u.run("systemctl", "start", "app.service")
+				u.reload(1)
+				answer := u.get(t, "/slow?d=3s")
+				u.run("systemctl", "stop", "app.service")
+				if text := <-answer; !strings.Contains(text, "200 OK") || !strings.Contains(text, `"generation":2`) {
+					t.Errorf("the request was answered by %q", text)
+				}
+				journal := u.run("journalctl", "--no-pager", "-o", "cat", "-u", "app.service")
+				if strings.Contains(journal, "SIGKILL") || strings.Contains(journal, "timed out") {
+					t.Errorf("the stop was not graceful:\n%s", journal)
+				}
+				if state, result := u.show("ActiveState"), u.show("Result"); state != "inactive" || result != "success" {
+					t.Errorf("the unit is %s, its result %s", state, result)
+				}
+			})
 		})
 	}
 }
@@ -87,37 +84,34 @@ func (u *unit) get(t *testing.T, path string) <-chan string {
 func TestSocketUnit(t *testing.T) {
 	for _, network := range []string{"tcp", "unix"} {
 		t.Run(network, func(t *testing.T) {
-			for _, s := range suites {
-				t.Run(s.name, func(t *testing.T) {
-					root := s.root(t)
-					u := install(t, root, "app.service", "", "")
-					u.addr = freeport.Address(t)
-					if network == "unix" {
-						u.addr = filepath.Join(u.dir, "x.sock")
+			onEach(t, func(t *testing.T, root string) {
+				u := install(t, root, "app.service", "", "")
+				u.addr = freeport.Address(t)
+				if network == "unix" {
+					u.addr = filepath.Join(u.dir, "x.sock")
+				}
+				u.shipped("app.socket", "app.socket")
+				u.run("mkdir", "-p", "/etc/systemd/system/app.socket.d")
+				u.write("/etc/systemd/system/app.socket.d/test.conf", "[Socket]\nListenStream=\nListenStream="+u.addr+"\n")
+				u.run("systemctl", "daemon-reload")
+				u.run("systemctl", "start", "app.socket")
+				u.underLoadOfNew(func() { // the first client has the unit started
+					u.await("active", func() bool { return u.show("ActiveState") == "active" })
+					main := u.mainPID()
+					u.reload(3)
+					u.wantWell(main)
+					for range 3 {
+						u.run("systemctl", "restart", "app.service")
 					}
-					u.shipped("app.socket", "app.socket")
-					u.run("mkdir", "-p", "/etc/systemd/system/app.socket.d")
-					u.write("/etc/systemd/system/app.socket.d/test.conf", "[Socket]\nListenStream=\nListenStream="+u.addr+"\n")
-					u.run("systemctl", "daemon-reload")
-					u.run("systemctl", "start", "app.socket")
-					u.underLoadOfNew(func() { // the first client has the unit started
-						u.await("active", func() bool { return u.show("ActiveState") == "active" })
-						main := u.mainPID()
-						u.reload(3)
-						u.wantWell(main)
-						for range 3 {
-							u.run("systemctl", "restart", "app.service")
-						}
-						u.reload(1)
-					})
-					u.run("systemctl", "stop", "app.service")
-					c, err := net.Dial(u.target().Network, u.addr) // systemd still listens
-					if err != nil {
-						t.Fatal(err)
-					}
-					_ = c.Close()
+					u.reload(1)
 				})
-			}
+				u.run("systemctl", "stop", "app.service")
+				c, err := net.Dial(u.target().Network, u.addr) // systemd still listens
+				if err != nil {
+					t.Fatal(err)
+				}
+				_ = c.Close()
+			})
 		})
 	}
 }

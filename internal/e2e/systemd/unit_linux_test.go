@@ -34,6 +34,17 @@ var suites = []struct {
 	{"trixie", trixieRoot},
 }
 
+// onEach tests with every system, side by side: a test mostly waits.
+func onEach(t *testing.T, test func(t *testing.T, root string)) {
+	t.Helper()
+	for _, s := range suites {
+		t.Run(s.name, func(t *testing.T) {
+			t.Parallel()
+			test(t, s.root(t))
+		})
+	}
+}
+
 func hostRoot(testing.TB) string { return sysd.Host }
 
 func trixieRoot(tb testing.TB) string {
