@@ -24,7 +24,7 @@ var mayImport = map[string][]string{
 	},
 	"internal/engine": {
 		"internal/config", "internal/groups", "internal/listener",
-		"internal/check", "internal/control/client", "internal/control/protocol", "internal/control/server", "internal/early", "internal/envfile", "internal/fault", "internal/handover", "internal/host", "internal/logging", "internal/peers", "internal/process", "internal/report", "internal/runfiles", "internal/socket", "internal/supervise", "internal/upgrade",
+		"internal/check", "internal/control/client", "internal/control/protocol", "internal/control/server", "internal/early", "internal/envfile", "internal/fault", "internal/handover", "internal/host", "internal/logging", "internal/peers", "internal/process", "internal/report", "internal/runfiles", "internal/socket", "internal/supervise", "internal/tickets", "internal/upgrade",
 	},
 	"internal/host":       {"internal/check", "internal/config", "internal/process"},
 	"internal/peers":      {"internal/process"},
@@ -63,7 +63,7 @@ var mayImport = map[string][]string{
 	"internal/runfiles":  {"internal/process"},
 	"internal/supervise": {"internal/activation", "internal/early", "internal/fdpass", "internal/process"},
 	"internal/tickets":   {},
-	"internal/upgrade":   {"internal/early", "internal/fault", "internal/fdpass", "internal/peers", "internal/process", "internal/report", "internal/tickets"},
+	"internal/upgrade":   {"internal/early", "internal/fault", "internal/fdpass", "internal/process", "internal/report"},
 }
 
 // onlyIn says which parts of this module may import a foreign module, tests

@@ -22,7 +22,7 @@ type ancestors struct {
 
 func (e *Engine) ancestors() ancestors {
 	return ancestors{
-		all: e.up.Manifest().Ancestors, supervisor: e.super.client.PID(),
+		all: e.inherited.Ancestors, supervisor: e.super.client.PID(),
 		limit: e.conf.Daemon.MaxGenerations, wait: stopWait(e.conf), log: e.log,
 	}
 }

@@ -30,12 +30,12 @@ type files struct {
 }
 
 // take takes the lock. A successor whose configuration names another PID file takes that one's lock too; see becomeReady.
-func (f *files) take(conf *config.Config) error {
+func (f *files) take(conf *config.Config, parentsPIDFile string) error {
 	id, err := check.Identity(conf)
 	if err != nil {
 		return err
 	}
-	parent := runfiles.Parent{PIDFile: f.up.Manifest().PIDFile, Lock: f.up.File(fileLock)}
+	parent := runfiles.Parent{PIDFile: parentsPIDFile, Lock: f.up.File(fileLock)}
 	if f.Files, err = runfiles.Take(f.pidfile, parent, id); err != nil {
 		return err
 	}

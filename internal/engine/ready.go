@@ -128,7 +128,11 @@ var readySteps = []step[*Engine]{
 	{
 		name: "let go of what the parent had, and this generation has not",
 		do: func(e *Engine) error {
-			if err := e.up.Check([]peers.Peer{e.self}); err != nil {
+			next, err := payload(e, []peers.Peer{e.self}, earlierUpgrades{})
+			if err == nil {
+				err = e.up.Check(next)
+			}
+			if err != nil {
 				e.log.Warn("upgrades will fail", "error", err)
 			}
 			if f := e.up.File(fileReturn); f != nil {
@@ -155,7 +159,7 @@ var readySteps = []step[*Engine]{
 
 // becomeReady makes this process the one that serves. It does nothing when called again.
 func (e *Engine) becomeReady() error {
-	if !e.life.beginServing(e.up.Manifest().History.Asked) {
+	if !e.life.beginServing(e.inherited.History.Asked) {
 		return nil
 	}
 	e.deadline.Stop()

@@ -21,11 +21,12 @@ import (
 
 // startup is what the start leaves.
 type startup struct {
-	self     peers.Peer        // this process, as its successors know it
-	binary   string            // absolute
-	report   *report.Writer    // to whoever started this process; may be nil
-	shadowed map[string][]byte // what env_file has replaced in the environment
-	undo     []func(*Engine)   // what has been done; see abandon
+	inherited inheritance       // from the parent
+	self      peers.Peer        // this process, as its successors know it
+	binary    string            // absolute
+	report    *report.Writer    // to whoever started this process; may be nil
+	shadowed  map[string][]byte // what env_file has replaced in the environment
+	undo      []func(*Engine)   // what has been done; see abandon
 
 	readyWithin time.Duration // as long as its parent waits for this process, or as its own configuration says
 	deadline    *time.Timer   // for that
@@ -57,7 +58,7 @@ var startSteps = []step[*start]{
 	},
 	{
 		name: "tell the supervisor that signals are handled", stage: upgrade.StageStart,
-		do:   func(s *start) error { return s.super.connect(s.up, s.conf) },
+		do:   func(s *start) error { return s.super.connect(s.up, s.inherited.Managed, s.conf) },
 		undo: func(e *Engine) { e.super.client.Close() },
 	},
 	{
@@ -141,14 +142,18 @@ func (s *start) connect() (err error) {
 		opts.Probation, opts.Verdict = s.conf.Daemon.Probation, verdictTime(s.conf)
 	}
 	s.report = process.Detached()
-	if s.up, err = upgrade.New(opts); err != nil {
+	s.up, err = upgrade.New(opts)
+	if s.up != nil && s.up.Report() != nil {
+		s.report = s.up.Report() // also beside an error: the parent's message may be of another version
+	}
+	if err != nil {
 		return err
 	}
-	if r := s.up.Report(); r != nil {
-		s.report = r
-	}
 	s.parent = s.up.Manifest()
-	s.life.history.failures = s.parent.History.Failed
+	if s.inherited, err = readInheritance(s.parent); err != nil {
+		return err
+	}
+	s.life.history.failures = s.inherited.History.Failed
 	return nil
 }
 
@@ -166,8 +171,8 @@ func (s *start) findBinary() (err error) {
 // configure begins with the environment that the first generation was started with: what the parent had from its env_file goes, and
 // may have been in the configuration, as its default PID file.
 func (s *start) configure() (err error) {
-	envfile.Restore(s.parent.Shadowed)
-	if len(s.parent.Shadowed) > 0 || s.Generation() > 1 && groups.DependsOnParent(s.conf, &s.parent) {
+	envfile.Restore(s.inherited.Shadowed)
+	if len(s.inherited.Shadowed) > 0 || s.Generation() > 1 && groups.DependsOnParent(s.conf, &s.parent) {
 		s.conf, s.confErr = groups.LoadConfig(s.hooks.Config, &s.parent)
 	}
 	if s.confErr != nil {
@@ -186,7 +191,6 @@ func (s *start) configure() (err error) {
 	if s.shadowed, err = envfile.Apply(vars); err != nil {
 		return err
 	}
-	s.up.SetShadowed(s.shadowed)
 	s.Engine.conf, s.hooks.limit = s.conf, s.conf.Daemon.UpgradeTimeout
 	s.readyWithin = cmp.Or(max(s.parent.Timeout, 0), s.conf.Daemon.UpgradeTimeout)
 	s.self = peers.Peer{Generation: s.parent.Generation, PID: os.Getpid(), StartTime: startTime(), PIDFile: s.conf.Daemon.PIDFile}
@@ -195,11 +199,7 @@ func (s *start) configure() (err error) {
 
 func (s *start) takeFiles() error {
 	s.files = files{up: s.up, pidfile: s.PIDFile(), state: s.state, fds: &s.fds}
-	if err := s.files.take(s.conf); err != nil {
-		return err
-	}
-	s.up.SetPIDFile(s.PIDFile())
-	return nil
+	return s.files.take(s.conf, s.inherited.PIDFile)
 }
 
 func (s *start) openLog() error {
@@ -215,13 +215,13 @@ func (s *start) openLog() error {
 func (s *start) claim() (err error) {
 	fault.At(fault.Listen)
 	s.groups, err = groups.Claim(groups.Options{
-		Conf: s.conf, Parent: &s.parent, Sockets: s.up, Log: s.log, Managed: s.super.managed,
+		Conf: s.conf, Parent: &s.parent, Tickets: s.inherited.Tickets, Sockets: s.up, Log: s.log, Managed: s.super.managed,
 		Gate: s.gate.Done(), Release: s.exit.release.Done(), Accepting: s.accepting,
 	})
 	if err != nil {
 		return err
 	}
-	s.super.begin(s.up, s.conf, s.log, s.groups.Stored, s.exit.endProcess)
+	s.super.begin(s.inherited.Storing, s.conf, s.log, s.groups.Stored, s.exit.endProcess)
 	s.fds.groups, s.fds.life = s.groups, s.life
 	s.control.daemon, s.control.pidfile, s.control.fds, s.control.log = controlled{s.Engine}, s.PIDFile(), &s.fds, s.log
 	s.control.over = !s.up.Supported()

@@ -30,8 +30,8 @@ type supervisor struct {
 }
 
 // connect finds out whether this process has a supervisor, and has it know that
-// signals are handled from now on. conf is nil if it is bad.
-func (s *supervisor) connect(up *upgrade.Upgrader, conf *config.Config) (err error) {
+// signals are handled from now on. managed is what the parent says. conf is nil if it is bad.
+func (s *supervisor) connect(up *upgrade.Upgrader, managed bool, conf *config.Config) (err error) {
 	s.generation = up.Manifest().Generation
 	s.onTerminal = supervise.OnTerminal() && supervise.HasTerminal()
 	if f := up.File(fileSupervisor); f != nil {
@@ -43,7 +43,7 @@ func (s *supervisor) connect(up *upgrade.Upgrader, conf *config.Config) (err err
 		return err
 	}
 	// The program may have removed the variable since generation 1 has seen it.
-	s.managed = up.Manifest().Managed || os.Getenv("NOTIFY_SOCKET") != ""
+	s.managed = managed || os.Getenv("NOTIFY_SOCKET") != ""
 	if f := s.client.File(); f != nil {
 		up.Pass(fileSupervisor, f)
 	}
@@ -66,12 +66,11 @@ func (s *supervisor) check(conf *config.Config) error {
 var errNoSupervisor = errors.New("only a program that calls Daemonize, on Linux, can have a supervisor")
 
 // begin is called when this generation has its sockets and its log. It warns, once, of what the configuration asks for in vain, and of
-// upgrades that will be refused.
-func (s *supervisor) begin(up *upgrade.Upgrader, conf *config.Config, log *slog.Logger, stored func() []supervise.Socket, endProcess bool) {
+// upgrades that will be refused. storing says that the parent's configuration asked for fdstore.
+func (s *supervisor) begin(storing bool, conf *config.Config, log *slog.Logger, stored func() []supervise.Socket, endProcess bool) {
 	s.log, s.stored = log, stored
 	asked := conf.Daemon.FDStore
-	up.SetManaged(s.managed, asked)
-	if asked && !s.managed && !up.Manifest().Storing {
+	if asked && !s.managed && !storing {
 		log.Warn("fdstore has no effect: it needs systemd, a unit with Type=notify, and a supervisor")
 	}
 	if s.client != nil || s.generation > 1 {

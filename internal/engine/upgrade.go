@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"os"
 	"sync"
@@ -9,7 +10,6 @@ import (
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/protocol"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/server"
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/peers"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/supervise"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
@@ -59,12 +59,12 @@ func (u *upgrading) run() error {
 		return u.failed(err)
 	}
 	u.files.logfile.forget()
-	u.up.SetHistory(upgrade.History{Failed: u.life.upgrades().failures, Asked: u.a.began})
+	tried := earlierUpgrades{Failed: u.life.upgrades().failures, Asked: u.a.began}
 	offered := &transfer{Engine: u.Engine}
-	next, err := u.up.Upgrade(func() []peers.Peer { // while the successor starts, which takes longer
+	next, err := u.up.Upgrade(func() (json.RawMessage, error) { // while the successor starts, which takes longer
 		announce()
 		offered.offer()
-		return append(u.ancestors().living(), u.self)
+		return payload(u.Engine, append(u.ancestors().living(), u.self), tried)
 	}, u.watcher())
 	u.attempts.probationEnded(u.a, err == nil)
 	if err != nil {

@@ -3,8 +3,8 @@ package fault
 // The points, in the order of an upgrade. "Parent" is the generation that serves,
 // "child" the one that is to replace it.
 const (
-	BeforeFork        = "before-fork"        // parent, internal/upgrade/attempt.go: nothing has been done yet
-	Told              = "told"               // parent, internal/upgrade/dialogue.go: the child's bootstrap message is there, and there is no child yet
+	BeforeFork        = "before-fork"        // parent, internal/upgrade/upgrade.go: nothing has been done yet
+	Told              = "told"               // parent, internal/upgrade/upgrade.go: the child's bootstrap message is there, and there is no child yet
 	AfterFork         = "after-fork"         // child, start.go: it catches signals, and has done nothing else
 	BeforeDescriptors = "before-descriptors" // child, internal/upgrade/upgrader.go: the bootstrap message has not been read
 	Configuration     = "configuration"      // child, start.go: it knows its parent, and checks the configuration

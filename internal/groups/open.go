@@ -31,7 +31,7 @@ func Claim(opts Options) (*Set, error) {
 
 // Abandon undoes Claim in a generation that does not become one that serves.
 func (set *Set) Abandon() {
-	set.Tickets.Stop()
+	set.Rotation.Stop()
 	for _, g := range set.order {
 		g.ln.StopAccepting()
 	}

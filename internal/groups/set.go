@@ -34,14 +34,13 @@ type Sockets interface {
 	Add(s upgrade.Socket, ln upgrade.Listener) error
 	// Reopen returns a listener of its own on a group's socket.
 	Reopen(group string) (net.Listener, error)
-	// SetTickets has successors given the secrets of TLS session tickets.
-	SetTickets(secrets []tickets.Secret)
 }
 
 // Options configure [Claim]. Nothing in it is optional.
 type Options struct {
 	Conf    *config.Config
 	Parent  *upgrade.Manifest // what the parent has passed on; a first generation's is empty
+	Tickets []tickets.Secret  // the parent's secrets of TLS session tickets
 	Sockets Sockets
 	Log     *slog.Logger
 	Managed bool            // the supervisor speaks to systemd, which can keep sockets
@@ -62,10 +61,11 @@ type Set struct {
 	byName  map[string]*group // by name
 	created []upgrade.Socket  // sockets that this process has made, and not inherited
 
-	// Tickets rotates the secrets of TLS sessions; nil, of which all methods can be called, without any.
-	Tickets *tickets.Rotator
+	// Rotation is that of the secrets of TLS sessions; nil, of which all methods can be called, without any.
+	Rotation *tickets.Rotator
 
-	mu sync.Mutex // guards used and open of the groups
+	mu      sync.Mutex       // guards used and open of the groups, and secrets
+	secrets []tickets.Secret // of TLS session tickets, for successors
 }
 
 // group is one group of the configuration with its socket.

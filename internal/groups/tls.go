@@ -30,19 +30,32 @@ func tlsConfig(conf *config.Config, g *config.Group) (*tls.Config, error) {
 // generation, and later with its successors. A daemon without such a group has no secrets of its own, and passes on none.
 func (set *Set) useTickets() error {
 	if !slices.ContainsFunc(set.order, func(g *group) bool { return g.tls != nil }) {
-		set.opts.Sockets.SetTickets(set.opts.Parent.Tickets)
+		set.keepTickets(set.opts.Tickets)
 		return nil
 	}
 	var err error
-	set.Tickets, err = tickets.Start(set.opts.Parent.Tickets, set.setTickets, func(err error) {
+	set.Rotation, err = tickets.Start(set.opts.Tickets, set.setTickets, func(err error) {
 		set.opts.Log.Error("session ticket keys not rotated", "error", err)
 	})
 	return err
 }
 
+// Tickets are the secrets that successors are given.
+func (set *Set) Tickets() []tickets.Secret {
+	set.mu.Lock()
+	defer set.mu.Unlock()
+	return slices.Clone(set.secrets)
+}
+
+func (set *Set) keepTickets(secrets []tickets.Secret) {
+	set.mu.Lock()
+	defer set.mu.Unlock()
+	set.secrets = secrets
+}
+
 // setTickets gives the secrets to the groups, and to successors.
 func (set *Set) setTickets(secrets []tickets.Secret) error {
-	set.opts.Sockets.SetTickets(secrets)
+	set.keepTickets(secrets)
 	for _, g := range set.order {
 		if g.tls == nil {
 			continue

@@ -6,26 +6,27 @@ import (
 	"sync"
 )
 
-// SetArguments says with which command line successors are started, the binary's absolute path first. Without it they are
-// started with os.Args.
+// commandLine is with what successors are started. The zero value is os.Args.
 //
 // tableflip starts os.Args (child.go, v1.2.3), and a program may have changed that. Where only its first element is another,
 // it becomes the path for good. Else os.Args is args while a process is being started: a program that
 // has changed it must not look at it then.
-func (u *Upgrader) SetArguments(args []string) {
-	u.args = slices.Clone(args)
+type commandLine struct{ args []string }
+
+func (c *commandLine) set(args []string) {
+	c.args = slices.Clone(args)
 	if slices.Equal(os.Args[1:], args[1:]) {
 		os.Args[0] = args[0]
 	}
 }
 
-// lendArguments makes os.Args what successors are started with. giveBack may be called more than once.
-func (u *Upgrader) lendArguments() (giveBack func()) {
-	if u.args == nil || slices.Equal(os.Args, u.args) {
+// lend makes os.Args what successors are started with. giveBack may be called more than once.
+func (c *commandLine) lend() (giveBack func()) {
+	if c.args == nil || slices.Equal(os.Args, c.args) {
 		return func() {}
 	}
 	program := os.Args
-	os.Args = slices.Clone(u.args)
+	os.Args = slices.Clone(c.args)
 	return sync.OnceFunc(func() { os.Args = program })
 }
 
@@ -42,9 +43,9 @@ func lends(watch Watcher, giveBack func()) Watcher {
 }
 
 // binary is what a successor is started from.
-func (u *Upgrader) binary() string {
-	if u.args == nil {
+func (c *commandLine) binary() string {
+	if c.args == nil {
 		return os.Args[0]
 	}
-	return u.args[0]
+	return c.args[0]
 }

@@ -11,31 +11,19 @@ import (
 	"syscall"
 )
 
-// refusals are the errors with which the system refuses to start a binary because of
-// what that is. Others, such as too many processes, say nothing about it.
-var refusals = []syscall.Errno{syscall.ENOENT, syscall.EACCES, syscall.EISDIR, syscall.ENOEXEC, syscall.ETXTBSY}
-
 // startError says which binary could not be started, and why, in an operator's words.
-// tableflip has the cause only as text, at the end of its own (child.go and
-// process.go, v1.2.3).
 func startError(binary string, seen error) error {
-	text := seen.Error()
-	if strings.HasPrefix(text, "child ") && (strings.Contains(text, ": signal: segmentation fault") || strings.Contains(text, ": signal: bus error")) {
-		return fmt.Errorf("%w: is %s whole?", seen, binary) // the system starts a part of a program too
+	if isIncomplete(seen) {
+		return fmt.Errorf("%w: is %s whole?", seen, binary)
 	}
-	if !strings.HasPrefix(text, "can't start child: ") {
+	errno, refused := refusal(seen)
+	if !refused {
 		return seen
 	}
-	for _, errno := range refusals {
-		if !strings.HasSuffix(text, ": "+errno.Error()) {
-			continue
-		}
-		if hint := refusalHint(binary, errno); hint != "" {
-			return fmt.Errorf("%s: %w: %s", binary, errno, hint)
-		}
-		return fmt.Errorf("%s: %w", binary, errno)
+	if hint := refusalHint(binary, errno); hint != "" {
+		return fmt.Errorf("%s: %w: %s", binary, errno, hint)
 	}
-	return seen
+	return fmt.Errorf("%s: %w", binary, errno)
 }
 
 // refusalHint says what the system's error means for this file, if it is not clear by itself.

@@ -140,7 +140,8 @@ func (m *bootstrapConn) isUnread() bool {
 	return err == nil && hasMessage(receiver)
 }
 
-// receive reads the message. Files and sockets in it are the caller's to close.
+// receive reads the message. Files and sockets in it are the caller's to close. Beside an error it has nothing but the report, if that is there: the
+// parent is told why the message cannot be used, such as that it is of another version.
 func (m *bootstrapConn) receive() (*bootstrapMessage, error) {
 	data, fds, err := m.read()
 	if err != nil {
@@ -148,8 +149,7 @@ func (m *bootstrapConn) receive() (*bootstrapMessage, error) {
 	}
 	l, more, err := decodeMessage(data, fds)
 	if err != nil {
-		fdpass.Close(fds)
-		return nil, err
+		return onlyReport(data, fds), err
 	}
 	for range more {
 		if err := m.receiveMore(l); err != nil {

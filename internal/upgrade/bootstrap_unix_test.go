@@ -3,6 +3,8 @@
 package upgrade
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -272,12 +274,20 @@ func TestBootstrapEmpty(t *testing.T) {
 	}
 }
 
+// longPayload has n bytes, 2 at least.
+func longPayload(n int) json.RawMessage { return json.RawMessage(`"` + strings.Repeat("x", n-2) + `"`) }
+
 func TestBootstrapRefusesTooMuch(t *testing.T) {
 	m := newTestConn(t)
 	long := testManifest
-	long.PIDFile = strings.Repeat("x", maxMessage)
+	long.Payload = longPayload(maxMessage)
 	if err := m.send(long, nil, nil); err == nil || !strings.Contains(err.Error(), "the bootstrap channel holds 65536") {
 		t.Errorf("send of a long manifest: %v", err)
+	}
+	broken := testManifest
+	broken.Payload = json.RawMessage("{")
+	if err := m.send(broken, nil, nil); err == nil || !strings.Contains(err.Error(), "encode manifest: ") {
+		t.Errorf("send of a payload that is no JSON: %v", err)
 	}
 	closed, _ := newPipe(t)
 	closed.Close()
@@ -299,8 +309,9 @@ func TestBootstrapTakesItsLimits(t *testing.T) {
 	for name := range files {
 		names = append(names, name)
 	}
+	large.Payload = longPayload(2)
 	rest := maxMessage - len(encode(t, header{Manifest: encode(t, large), Files: names}))
-	large.PIDFile += strings.Repeat("x", rest)
+	large.Payload = longPayload(2 + rest)
 	if err := m.send(large, files, nil); err != nil {
 		t.Fatal(err)
 	}
@@ -308,9 +319,9 @@ func TestBootstrapTakesItsLimits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if l.manifest.PIDFile != large.PIDFile || len(l.files) != len(files) {
-		t.Errorf("received a PID file of %d bytes and %d files, want %d and %d",
-			len(l.manifest.PIDFile), len(l.files), len(large.PIDFile), len(files))
+	if !bytes.Equal(l.manifest.Payload, large.Payload) || len(l.files) != len(files) {
+		t.Errorf("received a payload of %d bytes and %d files, want %d and %d",
+			len(l.manifest.Payload), len(l.files), len(large.Payload), len(files))
 	}
 	for _, f := range l.files {
 		f.Close()
@@ -395,6 +406,33 @@ func TestReceiveClosesWhatItCannotUse(t *testing.T) {
 				t.Error("the descriptor is still open")
 			}
 		})
+	}
+}
+
+// A parent of another version hears why it is refused: of what it has sent only the report is kept.
+func TestReceiveFromAnotherVersion(t *testing.T) {
+	m := newTestConn(t)
+	report, ours := newPipe(t)
+	lock, locks := newPipe(t)
+	other := testManifest
+	other.Version--
+	if err := m.send(other, map[string]*os.File{fileSaid: ours, "lock": locks}, nil); err != nil {
+		t.Fatal(err)
+	}
+	ours.Close()
+	locks.Close()
+	l, err := m.receive()
+	if err == nil || !strings.HasSuffix(err.Error(), "has version 1, this binary reads 2") || l == nil || len(l.files) != 1 {
+		t.Fatalf("receive = %+v, %v", l, err)
+	}
+	if !isAtEnd(t, lock) {
+		t.Error("a file that nobody will use is still open")
+	}
+	p := &parent{}
+	p.take(l)
+	p.report.Fail(StageStart, err)
+	if said, err := io.ReadAll(report); err != nil || !strings.Contains(string(said), "this binary reads 2") {
+		t.Errorf("the parent hears %q, %v", said, err)
 	}
 }
 

@@ -35,8 +35,10 @@ func TestDecideOnWhatHasEnded(t *testing.T) {
 				}
 				ended := make(chan error, 1)
 				ended <- errors.New("child pid=1 exited")
-				u := &Upgrader{manifest: Manifest{Generation: 1}}
-				if _, err := u.decide(&dialogue{standby: s}, ended); (err == nil) != tt.succeeded {
+				a := &attempt{
+					opts: &Options{}, succession: &succession{generation: 1}, dialogue: &dialogue{standby: s}, ended: ended,
+				}
+				if _, err := a.decide(); (err == nil) != tt.succeeded {
 					t.Fatalf("the upgrade: %v", err)
 				}
 			}

@@ -2,13 +2,10 @@ package upgrade
 
 import (
 	"bufio"
-	"maps"
 	"os"
 	"sync/atomic"
 	"time"
 
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/fault"
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/peers"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/report"
 )
@@ -20,6 +17,10 @@ const goneWait = 5 * time.Second
 // reportWait bounds how long the report of a successor that is ready is read.
 const reportWait = 10 * time.Second
 
+// askWait bounds how long a question waits for room in the pipe. A byte fits, unless somebody has filled it. A deadline that is over
+// already lets nothing be written at all.
+const askWait = time.Second
+
 // dialogue is this process's side of what it and the successor say to each other: the bootstrap message, the
 // report, and the pipe by which the successor is asked for its last words and sees that the outcome is known here.
 type dialogue struct {
@@ -30,41 +31,9 @@ type dialogue struct {
 	rest     report.Outcome // what it has said since it was ready; valid then
 	standby  *standby       // nil if this process will not stand by
 
-	pid       atomic.Int64 // of the successor; 0 until it has said that
-	startTime atomic.Uint64
-	onTrial   atomic.Bool // it has begun its probation
-}
-
-// tell puts all that the successor must know into the bootstrap channel. An error leaves nothing open.
-func (u *Upgrader) tell(prepare func() []peers.Peer, watch Watcher) (*dialogue, error) {
-	ancestors := prepare()
-	d := &dialogue{outcomes: make(chan report.Outcome, 1), settled: make(chan struct{})}
-	pipes, err := d.open(u.opts.standsBy())
-	if err != nil {
-		return nil, err
-	}
-	manifest, files := u.message(ancestors)
-	maps.Copy(files, pipes)
-	err = u.send(manifest, files)
-	for _, f := range pipes {
-		_ = f.Close() // the copy in the bootstrap channel is the successor's
-	}
-	if err != nil {
-		u.bootstrap.empty()
-		d.standby.resign()
-		_, _ = d.said.Close(), d.seen.Close()
-		return nil, err
-	}
-	go d.read(d.identify(watch))
-	fault.At(fault.Told)
-	return d, nil
-}
-
-// send sends the bootstrap message, with the listening sockets.
-func (u *Upgrader) send(manifest Manifest, files map[string]*os.File) error {
-	u.held.mu.Lock()
-	defer u.held.mu.Unlock()
-	return u.bootstrap.send(manifest, files, u.held.fds)
+	pid         atomic.Int64 // of the successor; 0 until it has said that
+	startTime   atomic.Uint64
+	onProbation atomic.Bool // it has begun its probation
 }
 
 // Watcher is told what the successor says while it starts. Each of the functions may be nil.
@@ -84,7 +53,7 @@ func (d *dialogue) identify(watch Watcher) report.Watcher {
 		}
 	}
 	probation := func(pid int, lasts time.Duration) {
-		d.onTrial.Store(true)
+		d.onProbation.Store(true)
 		if watch.Probation != nil {
 			watch.Probation(pid, lasts)
 		}
@@ -92,27 +61,33 @@ func (d *dialogue) identify(watch Watcher) report.Watcher {
 	return report.Watcher{Started: started, Probation: probation}
 }
 
-// open makes the pipes, and returns the successor's ends by their names in the bootstrap message.
-func (d *dialogue) open(standBy bool) (map[string]*os.File, error) {
+// newDialogue makes the channels, and returns the successor's ends of them by their names in the bootstrap message.
+func newDialogue(standBy bool) (d *dialogue, theirs map[string]*os.File, err error) {
 	said, tell, err := os.Pipe()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	look, seen, err := os.Pipe()
 	if err != nil {
 		_, _ = said.Close(), tell.Close()
-		return nil, err
+		return nil, nil, err
 	}
-	theirs := map[string]*os.File{fileSaid: tell, fileSeen: look}
+	d = &dialogue{said: said, seen: seen, outcomes: make(chan report.Outcome, 1), settled: make(chan struct{})}
+	theirs = map[string]*os.File{fileSaid: tell, fileSeen: look}
 	if standBy {
 		if d.standby, err = newStandby(); err != nil {
 			_, _, _, _ = said.Close(), tell.Close(), look.Close(), seen.Close()
-			return nil, err
+			return nil, nil, err
 		}
 		theirs[fileStandby] = d.standby.theirs
 	}
-	d.said, d.seen = said, seen
-	return theirs, nil
+	return d, theirs, nil
+}
+
+// abandon closes this process's ends, where no successor will be started.
+func (d *dialogue) abandon() {
+	d.standby.resign()
+	_, _ = d.said.Close(), d.seen.Close()
 }
 
 // read reads the report: what there is to be known of the upgrade, and then to its end, which is when the
@@ -143,8 +118,8 @@ func (d *dialogue) limit(deadline time.Time) { _ = d.said.SetReadDeadline(deadli
 
 // askWhy has a successor that is not ready say why, and end.
 func (d *dialogue) askWhy() {
-	_ = d.seen.SetWriteDeadline(time.Now()) // a byte fits into the pipe, unless somebody has filled it
-	_, _ = d.seen.Write([]byte{1})          // or it has ended
+	_ = d.seen.SetWriteDeadline(time.Now().Add(askWait))
+	_, _ = d.seen.Write([]byte{1}) // or it has ended
 }
 
 // end has the successor know that the outcome is known.

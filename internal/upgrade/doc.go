@@ -6,8 +6,8 @@
 //     for, not by address.
 //   - Any number of generations may live at once. tableflip waits for the end of
 //     its parent before it upgrades again; see relay.go.
-//   - A [Manifest] and files travel from parent to child, and a report of why
-//     the child failed travels back; see bootstrap channel.go.
+//   - A [Manifest], with a payload of the caller's, and files travel from parent to child, and a report of why
+//     the child failed travels back; see bootstrap_unix.go.
 //   - Nothing of it reaches the processes that the program itself starts: the
 //     environment variable is removed, and no descriptor outlives exec.
 //

@@ -114,6 +114,7 @@ func TestSuccessorTakesOverWhileItIsKilled(t *testing.T) {
 func TestUpgradeThatCannotStart(t *testing.T) {
 	t.Parallel()
 	d := start(t, patience)
+	checkFailure(t, d.ask(t, "upgrade without a payload"), upgrade.StageStart, false, "no payload")
 	checkFailure(t, d.ask(t, "upgrade without a binary"), upgrade.StageStart, false, "no such file or directory")
 	d.upgrade(t)
 	checkFailure(t, d.ask(t, "upgrade with too many groups"), upgrade.StageStart, false, "the bootstrap channel holds 65536")

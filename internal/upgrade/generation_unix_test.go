@@ -3,6 +3,7 @@
 package upgrade_test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log"
@@ -13,7 +14,6 @@ import (
 	"github.com/cloudflare/tableflip"
 	"golang.org/x/sys/unix"
 
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/peers"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
 )
 
@@ -180,7 +180,7 @@ func straySuccessor() {
 func twoUpgraders() {
 	up, err := upgrade.New(upgrade.Options{})
 	must(err)
-	_, err = up.Upgrade(func() []peers.Peer { return nil }, upgrade.Watcher{})
+	_, err = up.Upgrade(func() (json.RawMessage, error) { return nil, nil }, upgrade.Watcher{})
 	fmt.Println(err)
 	_, err = upgrade.New(upgrade.Options{})
 	fmt.Println(err)

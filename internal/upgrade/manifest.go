@@ -4,15 +4,12 @@ import (
 	"encoding/json"
 	"fmt"
 	"time"
-
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/peers"
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/tickets"
 )
 
-// manifestVersion is raised when a field changes its meaning. A successor built
+// manifestVersion is raised when a field changes its meaning, be it one in the payload. A successor built
 // with another version of gozd refuses what it cannot read, and the upgrade fails
-// with those words; new fields need no new version.
-const manifestVersion = 1
+// with those words; new fields need no new version. Version 1 had no payload, but its fields beside the sockets.
+const manifestVersion = 2
 
 // Manifest tells a new generation where it stands.
 type Manifest struct {
@@ -24,33 +21,10 @@ type Manifest struct {
 	// is ready. The writer waits as long as its own configuration says.
 	Probation time.Duration `json:"probation_ns,omitempty"`
 
-	PIDFile   string       `json:"pidfile"`   // of the generation that wrote this
-	Sockets   []Socket     `json:"sockets"`   // the listeners that it inherits
-	Ancestors []peers.Peer `json:"ancestors"` // generations that may still live, oldest first
+	Sockets []Socket `json:"sockets"` // the listeners that the reader inherits
 
-	// Tickets are the secrets of TLS session tickets, the newest first. They are nowhere but in the
-	// memory of the generations and, for a moment, in the socket between two of them.
-	Tickets []tickets.Secret `json:"tickets,omitempty"`
-
-	// Shadowed are the variables of the environment that the writer has from its env_file, each
-	// with the value that it had before; nil for none. It is bytes, as such a value need not be UTF-8.
-	Shadowed map[string][]byte `json:"shadowed,omitzero"`
-
-	// Managed says that the daemon's supervisor speaks to systemd.
-	Managed bool `json:"managed,omitempty"`
-
-	// Storing says that the writer's configuration has fdstore.
-	Storing bool `json:"storing,omitempty"`
-
-	// History is what has been tried before the reader was started.
-	History History `json:"history,omitzero"`
-}
-
-// History are the upgrades before a generation. That it is there itself says how many of
-// them succeeded.
-type History struct {
-	Failed int       `json:"failed,omitempty"` // since generation 1
-	Asked  time.Time `json:"asked,omitzero"`   // when the upgrade began that has brought up the reader
+	// Payload is what the writer's program has for the reader's. Nothing in this package knows what it says.
+	Payload json.RawMessage `json:"payload,omitempty"`
 }
 
 // Socket describes a listener that generations pass on.

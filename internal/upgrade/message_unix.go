@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"os"
 	"strings"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/fdpass"
 )
 
 // bootstrap message is a message as the successor reads it.
@@ -83,6 +85,24 @@ func decodeHeader(data []byte, fds []int) (env header, err error) {
 	return env, nil
 }
 
+// onlyReport takes the report out of the first datagram of a message, and closes all other descriptors. It is nil if there is none.
+func onlyReport(data []byte, fds []int) *bootstrapMessage {
+	env, err := decodeHeader(data, fds)
+	if err != nil {
+		fdpass.Close(fds)
+		return nil
+	}
+	all := &bootstrapMessage{files: make(map[string]*os.File)}
+	all.take(env.Files, fds)
+	report := all.files[fileSaid]
+	delete(all.files, fileSaid)
+	all.close()
+	if report == nil {
+		return nil
+	}
+	return &bootstrapMessage{files: map[string]*os.File{fileSaid: report}}
+}
+
 // take takes over descriptors under their names. Of two with the same name the later one counts.
 func (l *bootstrapMessage) take(names []string, fds []int) {
 	for i, name := range names {
@@ -104,5 +124,5 @@ func (l *bootstrapMessage) close() {
 	for _, f := range l.files {
 		_ = f.Close()
 	}
-	l.sockets.close(func(string) bool { return false })
+	l.sockets.close()
 }

@@ -27,10 +27,6 @@ func (*bootstrapConn) receive() (*bootstrapMessage, error) { return nil, ErrNotS
 func (*bootstrapConn) isUnread() bool                      { return false }
 func (*bootstrapConn) empty()                              {}
 
-const (
-	tableflipFilesFD = 5
-)
-
 // relay cannot be had here; New returns before it is used.
 type relay struct{ exited chan struct{} }
 

@@ -15,18 +15,6 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/fdpass"
 )
 
-// tableflip's two pipes (parent.go, v1.2.3).
-// The version is pinned, and a test upgrades a daemon whose ancestors live on:
-// it fails when these facts change.
-const (
-	tableflipReadyFD = 3 // written when the child is ready
-	tableflipNamesFD = 4 // names of the inherited files, then open until the parent's death
-	tableflipFilesFD = 5 // the first of the inherited files (child.go, v1.2.3)
-)
-
-// notifyReady is the byte that tableflip writes (parent.go, v1.2.3).
-const notifyReady = 42
-
 // relay stands between tableflip and its two pipes. One is that by which it waits for its
 // parent's death. tableflip refuses to upgrade before that ("parent hasn't
 // exited", its issue 52), so a daemon could not be upgraded while an old
@@ -81,7 +69,7 @@ func standInPipe() (*os.File, error) {
 		return nil, err
 	}
 	defer func() { _ = r.Close() }()
-	err = gob.NewEncoder(w).Encode([][]string{}) // as newParent wants it (parent.go, v1.2.3)
+	err = gob.NewEncoder(w).Encode(noNames)
 	if err := errors.Join(err, replaceBy(r, tableflipNamesFD), replaceBy(w, tableflipReadyFD)); err != nil {
 		_ = w.Close()
 		return nil, err

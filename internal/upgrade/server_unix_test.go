@@ -27,7 +27,8 @@ type answer struct {
 	StartTime    uint64
 	Generation   int
 	Manifest     upgrade.Manifest
-	Marked       bool // the environment still says that it is a successor
+	Ancestors    []peers.Peer // from the payload
+	Marked       bool         // the environment still says that it is a successor
 	ParentExited bool
 	Note         string   // what was in the file passed on
 	Out          []string // what a command printed
@@ -67,7 +68,6 @@ func open() *server {
 	must(err)
 	up, err := upgrade.New(upgrade.Options{Timeout: timeout, StandBy: os.Getenv(aloneEnv) == ""})
 	must(err)
-	up.SetPIDFile("/run/app.pid")
 	s := &server{up: up, back: make(chan net.Listener)}
 	s.early.run("ls", "-l", "/proc/self/fd")
 	return s
@@ -170,6 +170,9 @@ func (s *server) about() answer {
 		Fate:       fmt.Sprint(s.fate.Load()),
 		Marked:     marked || upgrade.IsSuccessor(),
 	}
+	if payload := a.Manifest.Payload; payload != nil {
+		must(json.Unmarshal(payload, &a.Ancestors))
+	}
 	a.StartTime, _ = process.StartTime(a.PID)
 	select {
 	case <-s.up.ParentExited():
@@ -183,6 +186,9 @@ func (s *server) do(command string, a *answer) {
 	switch command {
 	case "upgrade":
 		s.upgrade(a)
+	case "upgrade without a payload":
+		_, err := s.up.Upgrade(func() (json.RawMessage, error) { return nil, errors.New("no payload") }, upgrade.Watcher{})
+		a.fail(err)
 	case "upgrade without a binary":
 		binary := os.Args[0]
 		os.Args[0] = binary + ".missing"
@@ -242,10 +248,10 @@ func (a *answer) run(name string, args ...string) *answer {
 
 func (s *server) upgrade(a *answer) {
 	self := s.about()
-	ancestors := append(self.Manifest.Ancestors,
+	ancestors := append(self.Ancestors,
 		peers.Peer{Generation: self.Generation, PID: self.PID, StartTime: self.StartTime})
 	start := time.Now()
-	successor, err := s.up.Upgrade(func() []peers.Peer { return ancestors }, upgrade.Watcher{})
+	successor, err := s.up.Upgrade(func() (json.RawMessage, error) { return json.Marshal(ancestors) }, upgrade.Watcher{})
 	a.Took = time.Since(start)
 	if err != nil {
 		a.fail(err)

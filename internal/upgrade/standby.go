@@ -1,10 +1,8 @@
 package upgrade
 
 import (
-	"errors"
-	"fmt"
 	"os"
-	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -15,9 +13,9 @@ const (
 	saysRelieved = 'r' // the line goes on without the generation that stands by, or ends
 )
 
-// heirWait is how long after a successor's end the one that it had begun to start may take to read its bootstrap message, which
+// successorWait is how long after a successor's end the one that it had begun to start may take to read its bootstrap message, which
 // holds the other end of the channel as long as it lies in the bootstrap channel.
-const heirWait = 6 * time.Second
+const successorWait = 6 * time.Second
 
 // standby is this process's side of the channel to a successor behind which it stands by: when that dies, this
 // process can serve again. The other end goes on to the successor's own successor, until that serves, so the channel ends
@@ -115,7 +113,7 @@ func (s *standby) outcome(ended <-chan error, discard func()) (died error, ok bo
 	select {
 	case <-s.over:
 	case died = <-ended:
-		timer := time.NewTimer(heirWait)
+		timer := time.NewTimer(successorWait)
 		defer timer.Stop()
 		select {
 		case <-s.over:
@@ -137,17 +135,24 @@ func (s *standby) outcome(ended <-chan error, discard func()) (died error, ok bo
 type behind struct {
 	conn *os.File
 	gone chan struct{} // closed when nobody stands by any more
+
+	mu sync.Mutex // held while conn is passed on, and when it is closed
 }
 
 func openBehind(f *os.File) *behind { return &behind{conn: f, gone: make(chan struct{})} }
 
-// watch waits for the channel's end: nothing is ever said on it in this direction.
+// watch waits for the channel's end, since nothing is ever said on it in this direction, and lets go of it then. An upgrade in progress
+// may be passing it on.
 func (b *behind) watch() {
 	_, _ = b.conn.Read(make([]byte, 1))
 	close(b.gone)
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	_ = b.conn.Close()
 }
 
-func (b *behind) say(what byte) { _, _ = b.conn.Write([]byte{what}) } // or the process that stands by has ended
+// say does nothing where the process that stands by has ended.
+func (b *behind) say(what byte) { _, _ = b.conn.Write([]byte{what}) }
 
 // stands reports whether somebody still stands by.
 func (b *behind) stands() bool {
@@ -162,11 +167,22 @@ func (b *behind) stands() bool {
 	}
 }
 
-// Relieve has the previous generation not serve again, whatever happens, and waits until it has let go of all that it had kept
-// for that, but not longer than within. A generation calls it when it is about to end the daemon, or has dropped a group
-// that the previous one had too. Its own successor has done so before, where that serves.
-func (u *Upgrader) Relieve(within time.Duration) {
-	b := u.standsBehind()
+// passOn calls to with the channel, which stays open meanwhile; with nil where nobody stands by.
+func (b *behind) passOn(to func(conn *os.File) error) error {
+	if b == nil {
+		return to(nil)
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.stands() {
+		return to(nil)
+	}
+	return to(b.conn)
+}
+
+// relieve has the process that stands by not do so any more, and waits until it has let go of all that it had kept for that, but not longer
+// than within.
+func (b *behind) relieve(within time.Duration) {
 	if !b.stands() {
 		return
 	}
@@ -178,38 +194,3 @@ func (u *Upgrader) Relieve(within time.Duration) {
 	case <-timer.C:
 	}
 }
-
-func (u *Upgrader) standsBehind() *behind {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	return u.behind
-}
-
-// Resign says that this process will not serve again, and lets go of the listening sockets, of which it has none of
-// its own any more. The successor learns of it. It is for a process that has been replaced, and may be called more than once.
-func (u *Upgrader) Resign() {
-	u.mu.Lock()
-	s := u.standby
-	u.standby = nil
-	u.mu.Unlock()
-	u.held.close(none)
-	s.resign() // last: it says that all of that is done
-}
-
-func none(string) bool { return false }
-
-// diedError is why a successor serves no longer, in an operator's words. tableflip has the cause as text only (process.go and
-// upgrader.go, v1.2.3).
-func diedError(pid int, ended error, crash string) *Error {
-	how := "exit status 0"
-	if _, text, ok := strings.Cut(ended.Error(), " exited: "); ok {
-		how = text
-	}
-	if crash != "" {
-		how = crash
-	}
-	return &Error{Stage: StageServing, PID: pid, Err: fmt.Errorf("it %w: %s", errDied, how)}
-}
-
-// errDied is wrapped by the error of an upgrade whose process has taken over and died.
-var errDied = errors.New("died after it had taken over")

@@ -10,13 +10,80 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/report"
 )
 
-// fileStderr is the name of the file that successors have for their standard error until they are ready. It is one file without
-// a name for the whole life of the daemon, like the bootstrap channel; see internal/early. Processes that a generation has started before it
-// was ready write there for as long as they live.
+// fileStderr is the name under which tableflip passes it on.
 const fileStderr = "gozd-stderr"
 
 // stderrInterval is how often what is in the file is written on.
 const stderrInterval = time.Second
+
+// stderrFile is the file that successors have for their standard error until they are ready. It is one file without
+// a name for the whole life of the daemon, like the bootstrap channel; see internal/early. Processes that a generation has started before it
+// was ready write there for as long as they live.
+type stderrFile struct {
+	file *os.File // nil for none
+
+	mu     sync.Mutex    // guards copier
+	copier *stderrCopier // nil where a successor copies, or nobody
+}
+
+// open takes the file that this process has from who started it, or makes one. Without one, what successors say is in the
+// log only.
+func (s *stderrFile) open() {
+	if fd := early.StderrFile(); fd >= 0 {
+		s.file = os.NewFile(uintptr(fd), fileStderr)
+	} else if f, err := process.Scratch(); err == nil {
+		s.file = f
+	}
+}
+
+// copyFrom begins to copy from an offset on.
+func (s *stderrFile) copyFrom(from int64) {
+	if s.file == nil {
+		return
+	}
+	c := &stderrCopier{file: s.file, stop: make(chan struct{}), at: from}
+	s.mu.Lock()
+	s.copier = c
+	s.mu.Unlock()
+	go c.run()
+}
+
+// leave leaves the copying to a successor that has taken over.
+func (s *stderrFile) leave() {
+	s.mu.Lock()
+	c := s.copier
+	s.copier = nil
+	s.mu.Unlock()
+	if c != nil {
+		close(c.stop)
+	}
+}
+
+// size is where a successor begins that is started now.
+func (s *stderrFile) size() int64 {
+	if s.file == nil {
+		return 0
+	}
+	info, err := s.file.Stat()
+	if err != nil {
+		return 0
+	}
+	return info.Size()
+}
+
+// since returns the end of what a successor has written that began there and has ended, and writes it on.
+func (s *stderrFile) since(from int64) string {
+	if s.file == nil {
+		return ""
+	}
+	s.mu.Lock()
+	c := s.copier
+	s.mu.Unlock()
+	if c != nil {
+		c.copy()
+	}
+	return process.Tail(s.file, from, report.MaxStderr)
+}
 
 // stderrCopier writes what successors, and such processes, write to their standard error on to this process's. The generation
 // that serves does so.
@@ -26,39 +93,6 @@ type stderrCopier struct {
 
 	mu sync.Mutex // guards at
 	at int64      // what is before has been written on
-}
-
-// openStderr takes the file that this process has from who started it, or makes one. Without one, what successors say is in the
-// log only.
-func (u *Upgrader) openStderr() {
-	if fd := early.StderrFile(); fd >= 0 {
-		u.stderr = os.NewFile(uintptr(fd), fileStderr)
-	} else if f, err := process.Scratch(); err == nil {
-		u.stderr = f
-	}
-}
-
-// copyStderr begins to copy from an offset on.
-func (u *Upgrader) copyStderr(from int64) {
-	if u.stderr == nil {
-		return
-	}
-	c := &stderrCopier{file: u.stderr, stop: make(chan struct{}), at: from}
-	u.mu.Lock()
-	u.copier = c
-	u.mu.Unlock()
-	go c.run()
-}
-
-// leaveStderr leaves the copying to a successor that has taken over.
-func (u *Upgrader) leaveStderr() {
-	u.mu.Lock()
-	c := u.copier
-	u.copier = nil
-	u.mu.Unlock()
-	if c != nil {
-		close(c.stop)
-	}
 }
 
 func (c *stderrCopier) run() {
@@ -90,30 +124,4 @@ func (c *stderrCopier) copy() {
 	if free := c.at - report.MaxStderr; free > 0 {
 		process.FreeScratch(c.file, free)
 	}
-}
-
-// stderrSize is where a successor begins that is started now.
-func (u *Upgrader) stderrSize() int64 {
-	if u.stderr == nil {
-		return 0
-	}
-	info, err := u.stderr.Stat()
-	if err != nil {
-		return 0
-	}
-	return info.Size()
-}
-
-// stderrSince returns the end of what a successor has written that began there and has ended, and writes it on.
-func (u *Upgrader) stderrSince(from int64) string {
-	if u.stderr == nil {
-		return ""
-	}
-	u.mu.Lock()
-	c := u.copier
-	u.mu.Unlock()
-	if c != nil {
-		c.copy()
-	}
-	return process.Tail(u.stderr, from, report.MaxStderr)
 }

@@ -3,123 +3,44 @@ package upgrade
 import (
 	"errors"
 	"fmt"
-	"math"
+	"net"
 	"os"
 	"sync"
 	"time"
 
-	"github.com/cloudflare/tableflip"
-
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/early"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/fault"
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/report"
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/tickets"
 )
-
-// DefaultTimeout is used where Options.Timeout is zero.
-const DefaultTimeout = time.Minute
-
-// Options configure an [Upgrader]. The zero value is valid.
-type Options struct {
-	// Timeout is how long a successor may take to become ready. If zero or
-	// negative, DefaultTimeout is used.
-	Timeout time.Duration
-
-	// Probation is how long a successor may serve beside this process before it
-	// is ready, and Verdict how long it may take from then on until it is, or has
-	// ended. If Probation is zero, it must be ready within Timeout.
-	Probation, Verdict time.Duration
-
-	// StandBy has this process stand by behind its successors: when one dies that has taken over, see Successor.Fate, this
-	// process can serve and be upgraded again. It has no effect where the successor's process could not be found, other
-	// than Linux.
-	StandBy bool
-}
-
-func (o *Options) standsBy() bool { return o.StandBy && process.FindsChildren }
-
-// never is a time limit for tableflip that is none: it would kill a successor that serves.
-const never = time.Duration(math.MaxInt64)
-
-// killTime is when tableflip kills a successor. Where this process stands by, it does so itself.
-func (o *Options) killTime() time.Duration {
-	if o.standsBy() {
-		return never
-	}
-	return o.limit() + wordsWait
-}
-
-// limit is the longest that an upgrade takes.
-func (o *Options) limit() time.Duration {
-	if o.Probation <= 0 {
-		return o.timeout()
-	}
-	return o.timeout() + o.Probation + o.Verdict
-}
-
-func (o *Options) timeout() time.Duration {
-	if o.Timeout <= 0 {
-		return DefaultTimeout
-	}
-	return o.Timeout
-}
-
-// wordsWait is how long a successor whose time is over may take to say why it is not ready, before it is killed. It has been
-// asked for that, and only a machine that is very busy needs more than a moment.
-const wordsWait = 5 * time.Second
 
 // The names of the files that stay with tableflip.
 const (
 	fileSender   = "gozd-bootstrap-send"
 	fileReceiver = "gozd-bootstrap-receive"
-	fileSaid     = "gozd-report" // in the bootstrap message: where the successor reports
-	fileSeen     = "gozd-seen"   // in the bootstrap message: a byte asks for the successor's last words; it ends when this process knows how the upgrade went
-
-	fileStandby = "gozd-standby" // in the bootstrap message: the successor's end of the channel to this process, which stands by
-	fileOlder   = "gozd-older"   // in the bootstrap message: this process's own such end
 )
 
-// Upgrader is this process's place in the line of generations. Its methods are
+// The names of this package's files in the bootstrap message.
+const (
+	fileSaid = "gozd-report" // where the successor reports
+	fileSeen = "gozd-seen"   // a byte asks for the successor's last words; it ends when this process knows how the upgrade went
+
+	fileStandby = "gozd-standby" // the successor's end of the channel to this process, which stands by
+	fileOlder   = "gozd-older"   // this process's own such end
+)
+
+// Upgrader is this process's place in the line of generations: what it has of its parent, and what it passes on. Each part has
+// its own state, and its own lock where it needs one; none knows the Upgrader. Its methods are
 // safe for concurrent use.
 type Upgrader struct {
-	opts      Options
-	tf        *tableflip.Upgrader // nil where tableflip is not supported
-	bootstrap *bootstrapConn
-	stderr    *os.File // see fileStderr; nil for none
-	relay     *relay   // nil in a first generation
-	manifest  Manifest
-	report    *report.Writer
-	args      []string            // see SetArguments
-	seen      chan struct{}       // closed when the parent knows how its upgrade went; nil in a first generation
-	late      chan struct{}       // closed when the parent's patience is over; nil in a first generation
-	files     map[string]*os.File // received from the parent
-
-	inherited held     // sockets that nobody has taken yet
-	held      held     // those that are passed on
-	older     *os.File // the channel to who stands by behind the parent; nil for nobody
-
-	upgrading sync.Mutex // held by Upgrade
-
-	mu      sync.Mutex // guards what follows
-	sockets []Socket   // to be passed on
-	nextID  int
-	pass    map[string]*os.File
-	pidfile string
-	tickets []tickets.Secret
-	shadows map[string][]byte
-	history History
-	managed bool
-	storing bool
-	ready   bool
-	last    int           // the newest generation that has taken over from this one; 0 for none
-	stopped bool          // Stop was called
-	offered *standby      // of the upgrade in progress; nil without one
-	spared  bool          // its successor had taken over when Stop was called
-	pending bool          // tableflip waits for a successor that has taken over: it must not be stopped
-	standby *standby      // behind the successor; nil if this process does not stand by
-	copier  *stderrCopier // nil where a successor copies, or nobody
-	behind  *behind       // who stands by behind this process; nil for nobody
+	opts       Options
+	tf         tableflipUpgrader // nil where tableflip is not supported
+	bootstrap  *bootstrapConn
+	parent     parent
+	outgoing   outgoing
+	command    commandLine
+	stderr     stderrFile
+	succession succession
+	upgrading  sync.Mutex // held by Upgrade
 }
 
 // IsSuccessor reports whether this process was started by an older generation. It
@@ -131,44 +52,33 @@ func IsSuccessor() bool { return early.Successor.Text() != "" }
 // removes tableflip's variable from the environment, so that no process started
 // by the program takes it for its own.
 //
-// Where upgrades are not supported New succeeds, and Upgrade will not.
-func New(opts Options) (*Upgrader, error) {
-	u := &Upgrader{opts: opts, manifest: Manifest{Generation: 1}, pass: make(map[string]*os.File)}
+// Where upgrades are not supported New succeeds, and Upgrade will not. The Upgrader may be there beside an error, with the Report that this
+// is to be said in.
+func New(opts Options) (u *Upgrader, err error) {
+	u = &Upgrader{opts: opts}
+	u.setManifest(Manifest{Generation: 1})
 	inherits := IsSuccessor()
 	if inherits {
-		if err := u.standBetween(); err != nil {
+		if u.parent.relay, err = newRelay(); err != nil {
 			return nil, err
 		}
 	}
-	tf, err := newTableflip(tableflip.Options{UpgradeTimeout: opts.killTime()})
-	if errors.Is(err, tableflip.ErrNotSupported) {
+	u.tf, err = newTableflip(opts.killTime())
+	if errors.Is(err, ErrNotSupported) {
 		return u, nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("upgrade: %w", err)
 	}
-	u.tf = tf
 	if inherits {
 		return u, u.openInherited()
 	}
 	return u, u.openFirst()
 }
 
-// newTableflip has tableflip see in the environment what was there when this process was started, and nothing of it later.
-func newTableflip(opts tableflip.Options) (*tableflip.Upgrader, error) {
-	mark := early.Successor.Take()
-	if mark != "" {
-		if err := os.Setenv(early.SuccessorEnv, mark); err != nil {
-			return nil, err
-		}
-		defer func() { _ = os.Unsetenv(early.SuccessorEnv) }()
-	}
-	return tableflip.New(opts)
-}
-
-func (u *Upgrader) standBetween() (err error) {
-	u.relay, err = newRelay()
-	return err
+// setManifest has each part know which generation this is.
+func (u *Upgrader) setManifest(m Manifest) {
+	u.parent.manifest, u.outgoing.generation, u.succession.generation = m, m.Generation, m.Generation
 }
 
 // openFirst makes the bootstrap channel that all generations will share.
@@ -177,8 +87,30 @@ func (u *Upgrader) openFirst() error {
 	if err != nil {
 		return err
 	}
-	u.openStderr()
+	u.stderr.open()
 	return u.keepBootstrap(sender, receiver)
+}
+
+// openInherited reads the bootstrap message in the parent's bootstrap channel. It has been there since before this process was started.
+func (u *Upgrader) openInherited() error {
+	sender, receiver, err := inheritedConn(bootstrapDescriptors())
+	if err != nil {
+		return err
+	}
+	u.stderr.open()
+	if err := u.keepBootstrap(sender, receiver); err != nil {
+		return err
+	}
+	fault.At(fault.BeforeDescriptors)
+	l, err := u.bootstrap.receive()
+	if l != nil {
+		u.parent.take(l)
+	}
+	if err != nil {
+		return err
+	}
+	u.setManifest(l.manifest)
+	return nil
 }
 
 // keepBootstrap has tableflip pass the bootstrap channel on to every successor, and the file for its standard error. Nothing else ever goes
@@ -188,40 +120,11 @@ func (u *Upgrader) keepBootstrap(sender, receiver *os.File) error {
 	if err := errors.Join(u.tf.AddFile(fileSender, sender), u.tf.AddFile(fileReceiver, receiver)); err != nil {
 		return fmt.Errorf("upgrade: bootstrap channel: %w", err)
 	}
-	if u.stderr == nil {
+	if u.stderr.file == nil {
 		return nil
 	}
-	if err := u.tf.AddFile(fileStderr, u.stderr); err != nil {
+	if err := u.tf.AddFile(fileStderr, u.stderr.file); err != nil {
 		return fmt.Errorf("upgrade: standard error: %w", err)
-	}
-	return nil
-}
-
-// openInherited reads the bootstrap message in the parent's bootstrap channel. It has been there since before this process was started.
-func (u *Upgrader) openInherited() error {
-	sender, receiver, err := inheritedConn(bootstrapDescriptors())
-	if err != nil {
-		return err
-	}
-	u.openStderr()
-	if err := u.keepBootstrap(sender, receiver); err != nil {
-		return err
-	}
-	fault.At(fault.BeforeDescriptors)
-	l, err := u.bootstrap.receive()
-	if err != nil {
-		return err
-	}
-	u.manifest, u.files, u.inherited.fds = l.manifest, l.files, l.sockets.fds
-	u.takeStandby()
-	if said := l.files[fileSaid]; said != nil {
-		delete(l.files, fileSaid)
-		u.report = report.NewWriter(said)
-	}
-	if f := l.files[fileSeen]; f != nil {
-		delete(l.files, fileSeen)
-		u.seen, u.late = make(chan struct{}), make(chan struct{})
-		go u.watchParent(f)
 	}
 	return nil
 }
@@ -238,119 +141,72 @@ func bootstrapDescriptors() (one, other int) {
 	return one, other
 }
 
-// takeStandby takes what concerns those who stand by out of the bootstrap message.
-func (u *Upgrader) takeStandby() {
-	u.older = u.files[fileOlder]
-	if f := u.files[fileStandby]; f != nil {
-		u.behind = openBehind(f)
-		u.relay.forget()
-		go u.watchBehind()
-	}
-	delete(u.files, fileOlder)
-	delete(u.files, fileStandby)
-}
-
-// watchBehind lets go of the channel when nobody stands by any more. An upgrade in progress may be passing it on.
-func (u *Upgrader) watchBehind() {
-	u.behind.watch()
-	u.upgrading.Lock()
-	defer u.upgrading.Unlock()
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	_ = u.behind.conn.Close()
-	u.behind = nil
-}
-
-// watchParent waits for the end of f, which is the parent's knowledge or its own end. A byte
-// before that says that it will wait only a moment longer.
-func (u *Upgrader) watchParent(f *os.File) {
-	buf := make([]byte, 1)
-	for asked := false; ; asked = true {
-		if n, err := f.Read(buf); n == 0 || err != nil {
-			break
-		}
-		if !asked {
-			close(u.late)
-		}
-	}
-	_ = f.Close()
-	close(u.seen)
-}
-
-// Late returns a channel that is closed when the previous generation's patience is over: what is not ready then says why, and
-// ends, or it is killed. It is nil, and so never ready, in a first generation.
-func (u *Upgrader) Late() <-chan struct{} { return u.late }
-
 // Supported reports whether this platform can upgrade.
 func (u *Upgrader) Supported() bool { return u.tf != nil }
 
 // Manifest returns what the previous generation said. A first generation has
 // only its number, 1.
-func (u *Upgrader) Manifest() Manifest { return u.manifest }
+func (u *Upgrader) Manifest() Manifest { return u.parent.manifest }
 
 // Report returns the pipe to the previous generation; nil in a first one.
-func (u *Upgrader) Report() *report.Writer { return u.report }
+func (u *Upgrader) Report() *report.Writer { return u.parent.report }
+
+// Late returns a channel that is closed when the previous generation's patience is over: what is not ready then says why, and
+// ends, or it is killed. It is nil, and so never ready, in a first generation.
+func (u *Upgrader) Late() <-chan struct{} { return u.parent.late }
+
+// ParentExited returns a channel that is closed when the previous generation is
+// gone. It is nil, and so never ready, in a first generation.
+func (u *Upgrader) ParentExited() <-chan struct{} { return u.parent.exited() }
+
+// AwaitParent waits until the previous generation knows how its upgrade went, or is
+// gone. A process that has served calls it before it ends: a parent that gets no
+// processor meanwhile would find its successor ready and gone at the same time,
+// tableflip takes one of the two at random (doUpgrade in upgrader.go, v1.2.3), and
+// the parent would serve on beside the generations that have followed.
+func (u *Upgrader) AwaitParent() { u.parent.awaitOutcome() }
+
+// Relieve has the previous generation not serve again, whatever happens, and waits until it has let go of all that it had kept
+// for that, but not longer than within. A generation calls it when it is about to end the daemon, or has dropped a group
+// that the previous one had too. Its own successor has done so before, where that serves.
+func (u *Upgrader) Relieve(within time.Duration) { u.parent.behind.relieve(within) }
 
 // File returns a file that the previous generation gave to Pass under that
 // name, or nil. It is the caller's to close.
-func (u *Upgrader) File(name string) *os.File {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	f := u.files[name]
-	delete(u.files, name)
-	return f
-}
+func (u *Upgrader) File(name string) *os.File { return u.parent.file(name) }
 
 // Pass has f given to every successor under that name. It replaces an earlier
 // one, and nil takes it back. The file stays the caller's, and must be open
 // when Upgrade is called.
-func (u *Upgrader) Pass(name string, f *os.File) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if f == nil {
-		delete(u.pass, name)
-		return
+func (u *Upgrader) Pass(name string, f *os.File) { u.outgoing.pass(name, f) }
+
+// Inherit returns the listener of an inherited socket, and passes it on to
+// successors as now describes it, but for ID and Bound. A socket can be taken
+// once. One that is not taken is closed by Ready.
+func (u *Upgrader) Inherit(old, now Socket) (net.Listener, error) {
+	return u.outgoing.inherit(&u.parent.sockets, old, now)
+}
+
+// Kept returns the IDs of the inherited sockets that were taken.
+func (u *Upgrader) Kept() []string { return u.parent.kept(u.outgoing.all()) }
+
+// Add has ln passed on to successors as s describes it, but for ID and Bound. The
+// listener stays the caller's, and may be closed. Where upgrades are not
+// supported Add does nothing.
+func (u *Upgrader) Add(s Socket, ln Listener) error {
+	if u.tf == nil {
+		return nil
 	}
-	u.pass[name] = f
+	return u.outgoing.add(s, ln)
 }
 
-// SetPIDFile has successors told which PID file this generation has.
-func (u *Upgrader) SetPIDFile(path string) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.pidfile = path
-}
+// Reopen returns a listener on a group's socket, which this process still holds for its successors: its own has been
+// closed when it was replaced.
+func (u *Upgrader) Reopen(group string) (net.Listener, error) { return u.outgoing.reopen(group) }
 
-// SetTickets has successors given the secrets of TLS session tickets.
-func (u *Upgrader) SetTickets(secrets []tickets.Secret) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.tickets = secrets
-}
-
-// SetShadowed has successors told which variables of the environment are not to be
-// taken for inherited; see [Manifest].
-func (u *Upgrader) SetShadowed(before map[string][]byte) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.shadows = before
-}
-
-// SetManaged has successors told whether the supervisor speaks to systemd, and whether this generation
-// wants sockets to be kept by that.
-func (u *Upgrader) SetManaged(managed, storing bool) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.managed, u.storing = managed, storing
-}
-
-// SetHistory has the next successor told what was tried before it, the attempt that starts it
-// included.
-func (u *Upgrader) SetHistory(h History) {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	u.history = h
-}
+// SetArguments says with which command line successors are started, the binary's absolute path first. Without it they are
+// started with os.Args.
+func (u *Upgrader) SetArguments(args []string) { u.command.set(args) }
 
 // Ready tells the parent that this process serves from now on, closes what was
 // inherited and not taken, and allows upgrades. Call it once, when nothing can fail any more.
@@ -365,79 +221,16 @@ func (u *Upgrader) Ready() {
 	if u.tf == nil {
 		return
 	}
-	u.report.Serving(u.Kept())
-	u.mu.Lock()
-	u.ready = true
-	u.mu.Unlock()
+	u.parent.report.Serving(u.Kept())
+	u.succession.markReady()
 	fault.At(fault.Reported)
-	u.copyStderr(early.RestoreStderr(u.relay == nil || u.isOrphan())) // a parent that lives writes on what is there already
-	_ = u.tf.Ready()                                                  // that it cannot write is an error, and what it writes goes to nobody
-	if u.relay == nil {
-		return
-	}
-	if b := u.standsBehind(); b != nil {
-		b.say(saysTookOver)
-	} else {
-		u.relay.tell()
-	}
-	u.relay.release()
-	u.inherited.close(none)
-	if u.older != nil {
-		_, _ = u.older.Write([]byte{saysRelieved})
-		_ = u.older.Close()
-	}
-}
-
-func (u *Upgrader) isOrphan() bool {
-	select {
-	case <-u.relay.exited:
-		return true
-	default:
-		return false
-	}
-}
-
-func (u *Upgrader) isReady() bool {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	return u.ready
-}
-
-// ParentExited returns a channel that is closed when the previous generation is
-// gone. It is nil, and so never ready, in a first generation.
-func (u *Upgrader) ParentExited() <-chan struct{} {
-	if u.relay == nil {
-		return nil
-	}
-	return u.relay.exited
-}
-
-// AwaitParent waits until the previous generation knows how its upgrade went, or is
-// gone. A process that has served calls it before it ends: a parent that gets no
-// processor meanwhile would find its successor ready and gone at the same time,
-// tableflip takes one of the two at random (doUpgrade in upgrader.go, v1.2.3), and
-// the parent would serve on beside the generations that have followed.
-func (u *Upgrader) AwaitParent() {
-	if u.seen == nil {
-		return
-	}
-	timer := time.NewTimer(u.manifest.Timeout) // later it has given up
-	defer timer.Stop()
-	select {
-	case <-u.seen:
-	case <-timer.C:
-	}
+	u.stderr.copyFrom(early.RestoreStderr(!u.parent.lives())) // a parent that lives writes on what is there already
+	_ = u.tf.Ready()                                          // that it cannot write is an error, and what it writes goes to nobody
+	u.parent.notifyReady()
 }
 
 // Next returns the number of the next generation that this one starts.
-func (u *Upgrader) Next() int {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	return u.nextLocked()
-}
-
-// nextLocked is no number that a generation has had which has taken over.
-func (u *Upgrader) nextLocked() int { return max(u.manifest.Generation, u.last) + 1 }
+func (u *Upgrader) Next() int { return u.succession.next() }
 
 // Stop ends an upgrade in progress, whose process is killed, and refuses later
 // ones. A successor that has taken over is not killed.
@@ -445,13 +238,16 @@ func (u *Upgrader) Stop() {
 	if u.tf == nil {
 		return
 	}
-	u.mu.Lock()
-	u.stopped = true
-	u.spared = u.offered.hasTaken()
-	keep := u.pending || u.spared
-	u.mu.Unlock()
-	if !keep {
+	if u.succession.stop() {
 		u.tf.Stop()
 	}
 	u.Resign()
+}
+
+// Resign says that this process will not serve again, and lets go of the listening sockets, of which it has none of
+// its own any more. The successor learns of it. It is for a process that has been replaced, and may be called more than once.
+func (u *Upgrader) Resign() {
+	channel := u.succession.endStandby()
+	u.outgoing.held.close()
+	channel.resign() // last: it says that all of that is done
 }

@@ -3,6 +3,7 @@
 package upgrade_test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -28,19 +29,18 @@ func TestUpgrade(t *testing.T) {
 	}
 	two := d.upgrade(t)
 	want := upgrade.Manifest{
-		Version:    1,
+		Version:    2,
 		Generation: 2,
 		Timeout:    7 * time.Second,
-		PIDFile:    "/run/app.pid",
 		Sockets:    []upgrade.Socket{{ID: "1.1", Group: "web", Network: "tcp", Address: "127.0.0.1:0", Bound: d.addr}},
-		Ancestors:  []peers.Peer{{Generation: 1, PID: one.PID, StartTime: one.StartTime}},
+		Payload:    payload(t, peers.Peer{Generation: 1, PID: one.PID, StartTime: one.StartTime}),
 	}
 	if !reflect.DeepEqual(two.Manifest, want) {
 		t.Errorf("the manifest is %+v, want %+v", two.Manifest, want)
 	}
 	three := d.upgrade(t)
 	want.Generation = 3
-	want.Ancestors = append(want.Ancestors, peers.Peer{Generation: 2, PID: two.PID, StartTime: two.StartTime})
+	want.Payload = payload(t, append(two.Ancestors, peers.Peer{Generation: 2, PID: two.PID, StartTime: two.StartTime})...)
 	if !reflect.DeepEqual(three.Manifest, want) {
 		t.Errorf("the next manifest is %+v, want %+v", three.Manifest, want)
 	}
@@ -49,6 +49,15 @@ func TestUpgrade(t *testing.T) {
 			t.Errorf("generation %d got the file with %q, want %q; parent exited: %v", a.Generation, a.Note, noteText, a.ParentExited)
 		}
 	}
+}
+
+func payload(t *testing.T, ancestors ...peers.Peer) json.RawMessage {
+	t.Helper()
+	data, err := json.Marshal(ancestors)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
 }
 
 // tableflip alone refuses an upgrade while an older generation lives. If this
@@ -65,7 +74,7 @@ func TestFiveGenerationsAtOnce(t *testing.T) {
 		}
 	}
 	last := d.ask(t, "who")
-	if len(last.Manifest.Ancestors) != 4 || last.ParentExited {
+	if len(last.Ancestors) != 4 || last.ParentExited {
 		t.Errorf("the fifth generation is %+v", last)
 	}
 	for _, p := range d.born[:3] {
@@ -95,7 +104,7 @@ func TestUpgradeRightAfterReady(t *testing.T) {
 		now, err = d.try("who")
 		return err == nil && (now.Generation == last || now.Error != "")
 	})
-	for _, a := range now.Manifest.Ancestors[1:] {
+	for _, a := range now.Ancestors[1:] {
 		d.know(t, a.PID, a.StartTime)
 	}
 	d.know(t, now.PID, now.StartTime)
@@ -150,7 +159,7 @@ func TestTwoUpgradesAtOnce(t *testing.T) {
 		}
 	}
 	now := d.ask(t, "who")
-	for _, a := range now.Manifest.Ancestors[1:] { // where the second request came to the successor
+	for _, a := range now.Ancestors[1:] { // where the second request came to the successor
 		d.know(t, a.PID, a.StartTime)
 	}
 	d.know(t, now.PID, now.StartTime)

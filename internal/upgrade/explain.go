@@ -1,0 +1,51 @@
+package upgrade
+
+import (
+	"errors"
+	"fmt"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/report"
+)
+
+// explain makes one error of what tableflip saw, what the process said, and what it wrote last to its standard error.
+func (a *attempt) explain(seen error, said report.Outcome, wrote string, late bool) *Error {
+	e := &Error{Stage: StageStart, PID: said.PID}
+	if said.Probation {
+		e.Stage = StageProbation
+	}
+	if said.Error != "" {
+		e.Err = errors.New(said.Error)
+		if said.Stage != "" {
+			e.Stage = said.Stage
+		}
+		return e
+	}
+	switch {
+	case said.Probation && late:
+		e.Err = fmt.Errorf("no verdict after %v: %w", a.opts.limit(), seen)
+	case late:
+		e.Stage, e.Err = StageReady, fmt.Errorf("not ready after %v: %w", a.opts.timeout(), seen)
+	case said.Ready:
+		e.Stage, e.Err = StageReady, fmt.Errorf("it was ready and ended before it took over: %w", seen)
+	case isCleanExit(seen):
+		e.Err = fmt.Errorf("%w with status 0 before it was ready", seen)
+	case said.PID == 0:
+		e.Err = startError(a.binary, seen)
+	default:
+		e.Err = seen
+	}
+	e.Err = report.Explain(e.Err, wrote)
+	return e
+}
+
+// errDied is wrapped by the error of an upgrade whose process has taken over and died.
+var errDied = errors.New("died after it had taken over")
+
+// diedError is why a successor serves no longer, in an operator's words.
+func diedError(pid int, ended error, crash string) *Error {
+	how := exitCause(ended)
+	if crash != "" {
+		how = crash
+	}
+	return &Error{Stage: StageServing, PID: pid, Err: fmt.Errorf("it %w: %s", errDied, how)}
+}

@@ -1,0 +1,120 @@
+package upgrade
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"os"
+	"slices"
+	"sync"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/fdpass"
+)
+
+// outgoing is what this generation passes on to every successor: listening sockets, and files of the caller's.
+type outgoing struct {
+	generation int  // of this process
+	held       held // the sockets
+
+	mu      sync.Mutex // guards what follows; it is taken before that of held
+	sockets []Socket   // what they are
+	nextID  int
+	files   map[string]*os.File
+}
+
+// inherit passes on a socket of the parent's, and returns a listener on it.
+func (o *outgoing) inherit(from *held, old, now Socket) (net.Listener, error) {
+	ln, err := from.open(old.ID)
+	if errors.Is(err, errNotHeld) {
+		return nil, fmt.Errorf("upgrade: group %s: socket %s was not inherited", now.Group, old.ID)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("upgrade: group %s: %w", now.Group, err)
+	}
+	o.held.add(old.ID, from.take(old.ID))
+	now.ID, now.Bound = old.ID, ln.Addr().String()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.sockets = append(o.sockets, now)
+	return ln, nil
+}
+
+// add passes on a socket of this process's own.
+func (o *outgoing) add(s Socket, ln Listener) error {
+	if file, ok := ln.(interface{ SetUnlinkOnClose(unlink bool) }); ok {
+		file.SetUnlinkOnClose(false)
+	}
+	fd, err := fdpass.Dup(ln)
+	if err != nil {
+		return fmt.Errorf("upgrade: group %s: %w", s.Group, err)
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.nextID++
+	s.ID, s.Bound = fmt.Sprintf("%d.%d", o.generation, o.nextID), ln.Addr().String()
+	o.held.add(s.ID, fd)
+	o.sockets = append(o.sockets, s)
+	return nil
+}
+
+// reopen returns a listener of its own on a group's socket.
+func (o *outgoing) reopen(group string) (net.Listener, error) {
+	id := ""
+	all := o.all()
+	if i := slices.IndexFunc(all, func(s Socket) bool { return s.Group == group }); i >= 0 {
+		id = all[i].ID
+	}
+	ln, err := o.held.open(id)
+	if err != nil {
+		return nil, fmt.Errorf("upgrade: group %s: reopen: %w", group, err)
+	}
+	return ln, nil
+}
+
+// all are the sockets that are passed on.
+func (o *outgoing) all() []Socket {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return slices.Clone(o.sockets)
+}
+
+// dropped returns the groups whose sockets are not among those kept. A successor
+// that does not say has perhaps kept all.
+func (o *outgoing) dropped(kept []string) []string {
+	if kept == nil {
+		return nil
+	}
+	var groups []string
+	for _, s := range o.all() {
+		if !slices.Contains(kept, s.ID) {
+			groups = append(groups, s.Group)
+		}
+	}
+	return groups
+}
+
+// pass has f passed on under a name, which replaces an earlier one; nil takes it back.
+func (o *outgoing) pass(name string, f *os.File) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if f == nil {
+		delete(o.files, name)
+		return
+	}
+	if o.files == nil {
+		o.files = make(map[string]*os.File)
+	}
+	o.files[name] = f
+}
+
+// send calls to with the files, which are its to add to, and the sockets' descriptors, none of which is closed meanwhile.
+func (o *outgoing) send(to func(files map[string]*os.File, sockets map[string]int) error) error {
+	o.mu.Lock()
+	files := make(map[string]*os.File, len(o.files))
+	maps.Copy(files, o.files)
+	o.mu.Unlock()
+	o.held.mu.Lock()
+	defer o.held.mu.Unlock()
+	return to(files, o.held.fds)
+}
