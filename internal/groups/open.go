@@ -20,7 +20,7 @@ func Claim(opts Options) (*Set, error) {
 	set := &Set{opts: opts, byName: make(map[string]*group)}
 	err := (&claiming{opts: &set.opts, set: set}).claimAll()
 	if err == nil {
-		err = set.useTickets()
+		err = useTickets(set)
 	}
 	if err != nil {
 		set.Abandon()

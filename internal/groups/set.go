@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/config"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/listener"
@@ -64,8 +65,9 @@ type Set struct {
 	// Rotation is that of the secrets of TLS sessions; nil, of which all methods can be called, without any.
 	Rotation *tickets.Rotator
 
-	mu      sync.Mutex       // guards used and open of the groups, and secrets
-	secrets []tickets.Secret // of TLS session tickets, for successors
+	secrets atomic.Pointer[[]tickets.Secret] // of TLS session tickets, for successors; what it points to never changes
+
+	mu sync.Mutex // guards used and open of the groups
 }
 
 // group is one group of the configuration with its socket.

@@ -28,9 +28,9 @@ func tlsConfig(conf *config.Config, g *config.Group) (*tls.Config, error) {
 
 // useTickets has clients of the https groups resume their TLS sessions with this
 // generation, and later with its successors. A daemon without such a group has no secrets of its own, and passes on none.
-func (set *Set) useTickets() error {
+func useTickets(set *Set) error {
 	if !slices.ContainsFunc(set.order, func(g *group) bool { return g.tls != nil }) {
-		set.keepTickets(set.opts.Tickets)
+		set.secrets.Store(&set.opts.Tickets)
 		return nil
 	}
 	var err error
@@ -42,20 +42,15 @@ func (set *Set) useTickets() error {
 
 // Tickets are the secrets that successors are given.
 func (set *Set) Tickets() []tickets.Secret {
-	set.mu.Lock()
-	defer set.mu.Unlock()
-	return slices.Clone(set.secrets)
-}
-
-func (set *Set) keepTickets(secrets []tickets.Secret) {
-	set.mu.Lock()
-	defer set.mu.Unlock()
-	set.secrets = secrets
+	if all := set.secrets.Load(); all != nil {
+		return *all
+	}
+	return nil
 }
 
 // setTickets gives the secrets to the groups, and to successors.
 func (set *Set) setTickets(secrets []tickets.Secret) error {
-	set.keepTickets(secrets)
+	set.secrets.Store(&secrets)
 	for _, g := range set.order {
 		if g.tls == nil {
 			continue
