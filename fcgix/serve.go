@@ -23,11 +23,11 @@ func Serve(l net.Listener, handler http.Handler) error {
 		return fcgi.Serve(nil, handler)
 	}
 	defer func() { _ = l.Close() }()
-	patient := listener.Patient(l)
+	retrying := listener.RetryTemporary(l)
 	if ln, ok := listener.FromListener(l); ok {
-		patient = &following{patient, ln}
+		retrying = &following{retrying, ln}
 	}
-	return fcgi.Serve(patient, handler)
+	return fcgi.Serve(retrying, handler)
 }
 
 // following has connections followed.

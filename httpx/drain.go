@@ -45,7 +45,7 @@ func (s *Server) beginDrain(ln *listener.Listener) {
 	if s.pace.Load() != nil {
 		return
 	}
-	p := newPace(s.spread(), ln.Hurried())
+	p := newPace(s.spread(), ln.Expedited())
 	s.pace.Store(p)
 	s.hijacked.drain(p)
 	s.h2.sendAway(p)

@@ -32,14 +32,14 @@ type h2Conn struct {
 	writing sync.Mutex // held during a write; guards out
 	out     frames
 
-	mu     sync.Mutex // guards what follows; never held during a write
-	ours   []byte     // frames that wait for the end of one of the server's
-	away   awayState
-	idle   bool
-	linger *time.Timer // runs while the client knows, and no stream is open
-	fresh  *time.Timer // runs until the client may be sent away; nil if it need not
-	over   bool        // the server has ended
-	hurry  bool        // the drain's deadline has come: nobody lingers as long
+	mu       sync.Mutex // guards what follows; never held during a write
+	ours     []byte     // frames that wait for the end of one of the server's
+	away     awayState
+	idle     bool
+	linger   *time.Timer // runs while the client knows, and no stream is open
+	fresh    *time.Timer // runs until the client may be sent away; nil if it need not
+	over     bool        // the server has ended
+	expedite bool        // the drain's deadline has come: nobody lingers as long
 }
 
 // awayState is how far the client has been sent away.
@@ -103,7 +103,7 @@ func (c *h2Conn) sendAway() {
 // without any the client need not linger as long. It may block as long as the client does not read.
 func (c *h2Conn) sendAwayNow() {
 	c.mu.Lock()
-	c.hurry = true
+	c.expedite = true
 	if c.linger != nil {
 		c.linger.Reset(hurriedLinger)
 	}
@@ -218,7 +218,7 @@ func (c *h2Conn) lingerLocked() {
 		c.linger = nil
 	case c.idle && c.away == known && c.linger == nil:
 		wait := goAwayLinger
-		if c.hurry {
+		if c.expedite {
 			wait = hurriedLinger
 		}
 		c.linger = time.AfterFunc(wait, c.ask)

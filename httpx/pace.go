@@ -9,23 +9,23 @@ import (
 
 // pace spreads over time what has clients reconnect. A server that drains has one.
 type pace struct {
-	begin   time.Time
-	over    time.Duration   // zero: at once
-	hurried <-chan struct{} // closed: at once from now on
-	ended   <-chan struct{} // closed by end: not at all any more, as the drain is called off, or no Serve is left
-	end     func()          // may be called again
-	seed    maphash.Seed
+	begin     time.Time
+	over      time.Duration   // zero: at once
+	expedited <-chan struct{} // closed: at once from now on
+	ended     <-chan struct{} // closed by end: not at all any more, as the drain is called off, or no Serve is left
+	end       func()          // may be called again
+	seed      maphash.Seed
 }
 
-func newPace(over time.Duration, hurried <-chan struct{}) *pace {
+func newPace(over time.Duration, expedited <-chan struct{}) *pace {
 	ended := make(chan struct{})
 	return &pace{
-		begin:   time.Now(),
-		over:    over,
-		hurried: hurried,
-		ended:   ended,
-		end:     sync.OnceFunc(func() { close(ended) }),
-		seed:    maphash.MakeSeed(),
+		begin:     time.Now(),
+		over:      over,
+		expedited: expedited,
+		ended:     ended,
+		end:       sync.OnceFunc(func() { close(ended) }),
+		seed:      maphash.MakeSeed(),
 	}
 }
 
@@ -46,7 +46,7 @@ func (p *pace) await(after time.Duration) bool {
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-	case <-p.hurried:
+	case <-p.expedited:
 	case <-p.ended:
 		return false
 	}
@@ -61,7 +61,7 @@ func (p *pace) isDue(r *http.Request) bool {
 		return true
 	}
 	select {
-	case <-p.hurried:
+	case <-p.expedited:
 		return true
 	default:
 	}

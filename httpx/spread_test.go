@@ -64,7 +64,7 @@ func TestHurryEndsTheSpread(t *testing.T) {
 		s := newSpreading(t, true, &http.Server{Handler: http.HandlerFunc(slow)})
 		times := awayTimes(t, s, 3, func() {
 			time.Sleep(12 * time.Second)
-			s.Hurry()
+			s.Expedite()
 		})
 		for i, want := range []time.Duration{0, 10 * time.Second, 12 * time.Second} {
 			if times[i] != want {

@@ -84,9 +84,9 @@ type Listener interface {
 	// listener reconnect; zero is at once. It is the group's spread, and zero where nobody takes over.
 	Spread() time.Duration
 
-	// Hurried returns a channel that is closed when there is no time to spread anything
+	// Expedited returns a channel that is closed when there is no time to spread anything
 	// any more, since the generation is to end soon.
-	Hurried() <-chan struct{}
+	Expedited() <-chan struct{}
 
 	// SetIdleTimeout bounds how long a connection that has come from an older generation may wait
 	// for its first byte, before Accept returns it: then it is closed, as the adapter would close an idle one. It counts from

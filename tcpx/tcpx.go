@@ -32,9 +32,9 @@ func Serve(l net.Listener, handler func(listen.Conn)) error {
 		l = ln
 	}
 	defer func() { _ = l.Close() }()
-	patient := listener.Patient(l)
+	retrying := listener.RetryTemporary(l)
 	for {
-		c, err := patient.Accept()
+		c, err := retrying.Accept()
 		if err != nil {
 			return err // as is: what the listener says
 		}

@@ -26,9 +26,9 @@ func newAttempts() attempts {
 
 // attempt is an upgrade in progress.
 type attempt struct {
-	asked time.Time // when somebody asked for it
-	began time.Time // when it had the slot
-	tell  func(protocol.Event)
+	asked  time.Time // when somebody asked for it
+	began  time.Time // when it had the slot
+	notify func(protocol.Event)
 
 	next      peers.Peer // the generation that it is to bring up; its PID is 0 until it runs
 	started   time.Time
@@ -51,7 +51,7 @@ func unwatched(protocol.Event) {}
 // slot is taken when it returns; over ends both.
 func (u *attempts) begin(a *attempt, generation func() int) (over func()) {
 	if u.now() != nil {
-		a.tell(protocol.Event{Type: protocol.Waiting})
+		a.notify(protocol.Event{Type: protocol.Waiting})
 	}
 	u.slot.Lock()
 	a.began, a.next.Generation = time.Now(), generation()

@@ -18,20 +18,20 @@ var _ server.Daemon = controlled{}
 func (c controlled) Self() (pid, generation int) { return os.Getpid(), c.e.Generation() }
 
 // Upgrade implements server.Daemon.
-func (c controlled) Upgrade(tell func(protocol.Event)) error {
-	err := c.e.upgrade(tell)
+func (c controlled) Upgrade(notify func(protocol.Event)) error {
+	err := c.e.upgrade(notify)
 	var failed *upgrade.Error
 	switch {
 	case err == nil:
 		return nil
 	case errors.As(err, &failed):
-		tell(c.failed(failed))
+		notify(c.failed(failed))
 		return nil
 	case errors.Is(err, ErrNotSupported):
 		return &server.RefusalError{Code: protocol.CodeUnsupported, Err: err}
 	}
 	if next := c.e.life.replacedBy(); next != nil {
-		tell(protocol.Event{Type: protocol.Superseded, Generation: next.Generation, PID: next.PID, StartTime: next.StartTime})
+		notify(protocol.Event{Type: protocol.Superseded, Generation: next.Generation, PID: next.PID, StartTime: next.StartTime})
 		return nil
 	}
 	return &server.RefusalError{Code: protocol.CodeNotServing, Err: c.whyNotServing()}

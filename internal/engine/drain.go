@@ -87,16 +87,16 @@ func (d *drainer) drain(t *term, why reason, isReplaced bool) {
 	}
 }
 
-// hurry has a drain that has begun, or is about to, end within the time of a stop.
-func (d *drainer) hurry(t *term) {
+// expedite has a drain that has begun, or is about to, end within the time of a stop.
+func (d *drainer) expedite(t *term) {
 	d.life.switching.Lock()
 	defer d.life.switching.Unlock()
 	if d.life.now() != t {
 		return
 	}
 	d.begin(t, stopping)
-	d.groups.Hurry()
-	t.hurried.happen()
+	d.groups.Expedite()
+	t.expedited.happen()
 }
 
 // stopAccepting reports false when it is too late: this generation serves again.

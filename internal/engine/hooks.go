@@ -80,7 +80,7 @@ func (h *hooks) mayResume(t *term) error {
 	defer cancel()
 	go func() {
 		select {
-		case <-t.hurried.Done():
+		case <-t.expedited.Done():
 			end(errAskedToEnd)
 		case <-ctx.Done():
 		}

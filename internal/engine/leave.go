@@ -28,8 +28,8 @@ func (e *Engine) leave(ev event, why reason) {
 			s := e.standby(t)
 			go s.resign()
 		}
-		if why == stopping && !t.hurried.has() {
-			go e.drains.hurry(t)
+		if why == stopping && !t.expedited.has() {
+			go e.drains.expedite(t)
 		}
 		return
 	}
@@ -47,7 +47,7 @@ func (e *Engine) leave(ev event, why reason) {
 		}
 		t.stopServing()
 		if why == stopping {
-			t.hurried.happen()
+			t.expedited.happen()
 		}
 		go e.finish(t, why)
 	}
@@ -60,8 +60,8 @@ func (e *Engine) finish(t *term, why reason) {
 	e.fds.Release()
 	last := why != replaced && e.endAll(why)
 	if last {
-		e.up.Relieve(relieveWait) // its sockets must not be open when this process empties their queues
-		e.groups.RemoveFiles()    // before the last of their clients are accepted
+		e.up.EndParentsStandby(relieveWait) // its sockets must not be open when this process empties their queues
+		e.groups.RemoveFiles()              // before the last of their clients are accepted
 		e.conns.receiver.Close()
 		e.groups.Finish()
 	} else if !e.life.standsBy() {

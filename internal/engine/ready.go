@@ -18,12 +18,12 @@ func (e *Engine) Ready() error {
 	if !e.hooks.ManualReady {
 		return nil
 	}
-	return e.warm()
+	return e.markReady()
 }
 
-// warm is called when the program can serve: now it does, beside its parent if
+// markReady is called when the program can serve: now it does, beside its parent if
 // it is on probation. A generation that cannot become ready ends: its parent has never stopped serving.
-func (e *Engine) warm() error {
+func (e *Engine) markReady() error {
 	p := probation{e}
 	lasts := p.lasts()
 	if lasts <= 0 {
@@ -191,7 +191,7 @@ func (e *Engine) awaitReady() {
 		return
 	}
 	if _, late := e.life.on(readyTimedOut); late {
-		e.endFailed(upgrade.StageReady, notReadyError(e.readyWithin, e.groups.Silent()))
+		e.endFailed(upgrade.StageReady, notReadyError(e.readyWithin, e.groups.NotAccepting()))
 	}
 }
 

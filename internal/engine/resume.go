@@ -24,13 +24,13 @@ type standby struct {
 func (e *Engine) standby(t *term) *standby { return &standby{Engine: e, t: t} }
 
 // await waits for what becomes of the successor.
-func (s *standby) await(fate <-chan error) {
+func (s *standby) await(outcome <-chan error) {
 	if s.life.isStopRequested() { // it was asked to end while it was being replaced
 		s.end()
 		return
 	}
 	select {
-	case died := <-fate:
+	case died := <-outcome:
 		if died == nil {
 			s.noLonger()
 		} else if _, mayServe := s.life.onIn(s.t, successorDied); mayServe {
@@ -85,8 +85,8 @@ func (s *standby) resign() {
 // end gives up the lock and the channel to the successor. Calling it again changes nothing.
 func (s *standby) end() {
 	s.files.Leave()
-	s.up.Resign()
-	s.t.know(nil)
+	s.up.EndStandby()
+	s.t.decide(nil)
 }
 
 // endTerm is called when this generation has drained, and reports whether it may end. It may not when it serves again.
@@ -128,11 +128,11 @@ func (s *standby) resume(died error) {
 		s.log.Error("this generation cannot serve again: nobody serves", "error", err)
 		lost := lostError(died, err)
 		s.life.lose(lost)
-		s.t.know(lost)
+		s.t.decide(lost)
 		s.resign() // the daemon can be started again
 		return
 	}
-	s.t.know(died)
+	s.t.decide(died)
 	s.log.Info("serving again", "failure", died.Error())
 }
 

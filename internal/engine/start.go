@@ -233,8 +233,8 @@ func (s *start) claim() (err error) {
 // accepting is called when another group is being accepted on; with the last one the
 // process is ready.
 func (s *start) accepting() {
-	if !s.hooks.ManualReady && len(s.groups.Silent()) == 0 {
-		_ = s.warm() // it ends this generation
+	if !s.hooks.ManualReady && len(s.groups.NotAccepting()) == 0 {
+		_ = s.markReady() // it ends this generation
 	}
 }
 

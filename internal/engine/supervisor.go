@@ -51,7 +51,7 @@ func (s *supervisor) connect(up *upgrade.Upgrader, managed bool, conf *config.Co
 	if conf != nil {
 		ev.Within = conf.Daemon.UpgradeTimeout
 	}
-	return s.client.Tell(s.signed(ev))
+	return s.client.Notify(s.signed(ev))
 }
 
 // check refuses what this process cannot have. A later generation takes the line as it is.
@@ -106,7 +106,7 @@ func (s *supervisor) notify(ev supervise.Event) {
 	if ev.Kind == supervise.Serving || ev.Kind == supervise.Failed {
 		ev.Keeps = s.keep() // also after a failure: the successor may have got that far
 	}
-	if err := s.client.Tell(s.signed(ev)); err != nil {
+	if err := s.client.Notify(s.signed(ev)); err != nil {
 		s.log.Warn("the supervisor does not hear", "error", err)
 	}
 }
@@ -161,7 +161,7 @@ func (s *supervisor) keepAlive(l *life) {
 	defer tick.Stop()
 	over := l.now().serves.Done()
 	for l.is(serving) {
-		_ = s.client.Tell(s.signed(supervise.Event{Kind: supervise.Alive})) // the next one may be heard
+		_ = s.client.Notify(s.signed(supervise.Event{Kind: supervise.Alive})) // the next one may be heard
 		select {
 		case <-tick.C:
 		case <-over: // when it serves again there is another one

@@ -38,12 +38,12 @@ type term struct {
 	serves      context.Context // ends when this generation begins to leave
 	stopServing context.CancelFunc
 
-	hurried *moment // a drain that has begun, or is about to, gets the time of a stop
-	left    *moment // nothing is accepted any more
-	early   *moment // OnDrain need not wait: the connections are gone
-	drained *moment // all is over that a drain waits for
-	decided *moment // it is known what becomes of this generation, or that it does not stand by any more
-	resumed *moment // another term begins
+	expedited *moment // a drain that has begun, or is about to, gets the time of a stop
+	left      *moment // nothing is accepted any more
+	early     *moment // OnDrain need not wait: the connections are gone
+	drained   *moment // all is over that a drain waits for
+	decided   *moment // it is known what becomes of this generation, or that it does not stand by any more
+	resumed   *moment // another term begins
 
 	skipped       *moment // OnDrain is not called any more, unless it has been
 	hooksReturned *moment // OnReplaced and OnDrain have returned
@@ -57,7 +57,7 @@ type term struct {
 
 func newTerm() *term {
 	t := &term{
-		hurried: newMoment(), left: newMoment(), early: newMoment(), drained: newMoment(), decided: newMoment(), resumed: newMoment(),
+		expedited: newMoment(), left: newMoment(), early: newMoment(), drained: newMoment(), decided: newMoment(), resumed: newMoment(),
 		skipped: newMoment(), hooksReturned: newMoment(), hooksOver: newMoment(),
 	}
 	t.serves, t.stopServing = context.WithCancel(context.Background())
@@ -69,7 +69,7 @@ func (t *term) limit(why reason, timeout func(reason) time.Duration) (context.Co
 	ctx, cancel := context.WithTimeout(context.Background(), timeout(why))
 	go func() {
 		select {
-		case <-t.hurried.Done():
+		case <-t.expedited.Done():
 			timer := time.AfterFunc(timeout(stopping), cancel)
 			context.AfterFunc(ctx, func() { timer.Stop() })
 		case <-ctx.Done():
@@ -80,7 +80,7 @@ func (t *term) limit(why reason, timeout func(reason) time.Duration) (context.Co
 
 // reason is why a drain has as much time as it has in the end.
 func (t *term) reason(why reason) reason {
-	if t.hurried.has() {
+	if t.expedited.has() {
 		return stopping
 	}
 	return why
@@ -95,16 +95,16 @@ func (t *term) skipOnDrain() {
 	t.skipped.happen()
 }
 
-// know notes what has become of the successor. It is known once.
-func (t *term) know(err error) {
+// decide notes what has become of the successor. It is known once.
+func (t *term) decide(err error) {
 	t.decided.once.Do(func() {
 		t.err = err
 		close(t.decided.c)
 	})
 }
 
-// fate is why the successor serves no longer; nil if it does or that is not known.
-func (t *term) fate() error {
+// outcome is why the successor serves no longer; nil if it does or that is not known.
+func (t *term) outcome() error {
 	if !t.decided.has() {
 		return nil
 	}

@@ -125,7 +125,7 @@ func (t *transfer) rollback() {
 func (t *transfer) commit(dropped []string) {
 	t.end()
 	if len(dropped) > 0 {
-		t.up.Relieve(relieveWait) // or these sockets would be open in the generation before this one
+		t.up.EndParentsStandby(relieveWait) // or these sockets would be open in the generation before this one
 	}
 	t.groups.Drop(dropped)
 	sender := t.sender()

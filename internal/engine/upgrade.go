@@ -20,8 +20,8 @@ import (
 func (e *Engine) Upgrade() error { return e.upgrade(unwatched) }
 
 // upgrade is Upgrade, and tells how it goes while it does, but not of a failure.
-func (e *Engine) upgrade(tell func(protocol.Event)) error {
-	u := &upgrading{Engine: e, a: &attempt{asked: time.Now(), tell: tell}}
+func (e *Engine) upgrade(notify func(protocol.Event)) error {
+	u := &upgrading{Engine: e, a: &attempt{asked: time.Now(), notify: notify}}
 	defer e.attempts.begin(u.a, e.up.Next)()
 	if !e.life.is(serving) {
 		return ErrNotServing
@@ -85,18 +85,18 @@ func (u *upgrading) succeeded(next *upgrade.Successor, offered *transfer) error 
 	offered.commit(next.Dropped)
 	u.conns.passing.Add(1) // or the process might end before it has passed requests on
 	defer u.conns.passing.Done()
-	if next.Fate == nil {
+	if next.Outcome == nil {
 		u.leave(replacedForGood, replaced)
 	} else {
 		u.leave(replacedBySuccessor, replaced)
 		s := u.standby(u.t)
 		s.access = offered.access
-		go s.await(next.Fate)
+		go s.await(next.Outcome)
 	}
 	if u.attempts.setWanted(false) { // another request has come during this upgrade
 		u.signals.forwardToSuccessor(sigUpgrade)
 	}
-	return u.tellServed(next)
+	return u.notifyServed(next)
 }
 
 // startTime is this process's own. An error leaves 0, which is a valid answer:
@@ -129,12 +129,12 @@ func (u *upgrading) watcher() upgrade.Watcher {
 	return upgrade.Watcher{
 		Started: func(pid int, start uint64) {
 			u.attempts.started(a, pid, start)
-			a.tell(protocol.Event{Type: protocol.Started, Generation: a.next.Generation, PID: pid, StartTime: start})
+			a.notify(protocol.Event{Type: protocol.Started, Generation: a.next.Generation, PID: pid, StartTime: start})
 		},
 		Probation: func(pid int, lasts time.Duration) {
 			u.attempts.probationBegan(a, lasts)
 			u.log.Info("successor on probation", "successor", pid, "for", lasts)
-			a.tell(protocol.Event{
+			a.notify(protocol.Event{
 				Type: protocol.OnTrial, Generation: a.next.Generation, PID: pid,
 				Seconds: lasts.Seconds(), Until: time.Now().Add(lasts),
 			})
@@ -146,15 +146,15 @@ func (u *upgrading) watcher() upgrade.Watcher {
 // name a generation that serves.
 const settledWait = 10 * time.Second
 
-// tellServed says so to who has asked for the upgrade, when he would find the new generation by the
+// notifyServed says so to who has asked for the upgrade, when he would find the new generation by the
 // state file, and whoever connects then is accepted by that one. The error is that of a successor which has died before that.
-func (u *upgrading) tellServed(next *upgrade.Successor) error {
+func (u *upgrading) notifyServed(next *upgrade.Successor) error {
 	took := time.Since(u.a.asked).Seconds()
 	ctx, cancel := context.WithTimeout(context.Background(), settledWait)
 	defer cancel()
 	select {
 	case <-next.Settled:
-		if err := u.fateOf(next); err != nil {
+		if err := u.outcomeOf(next); err != nil {
 			return err
 		}
 	case <-ctx.Done():
@@ -167,20 +167,20 @@ func (u *upgrading) tellServed(next *upgrade.Successor) error {
 	}
 	now := u.life.replacedBy()
 	if now == nil {
-		return u.t.fate()
+		return u.t.outcome()
 	}
-	u.a.tell(protocol.Event{Type: protocol.Served, Generation: now.Generation, PID: now.PID, StartTime: now.StartTime, Seconds: took})
+	u.a.notify(protocol.Event{Type: protocol.Served, Generation: now.Generation, PID: now.PID, StartTime: now.StartTime, Seconds: took})
 	return nil
 }
 
 var errLost = errors.New("it died when it had taken over, and its parent could not serve again")
 
-// fateOf returns the error of a successor that has died before it has told everybody that it serves.
-func (u *upgrading) fateOf(next *upgrade.Successor) error {
-	if next.Told() {
+// outcomeOf returns the error of a successor that has died before it has told everybody that it serves.
+func (u *upgrading) outcomeOf(next *upgrade.Successor) error {
+	if next.Reported() {
 		return nil
 	}
-	if next.Fate == nil && !u.life.isStopRequested() { // it cannot serve again
+	if next.Outcome == nil && !u.life.isStopRequested() { // it cannot serve again
 		return &upgrade.Error{Stage: upgrade.StageLost, PID: next.PID, Err: errLost}
 	}
 	if !u.life.standsBy() {
@@ -190,7 +190,7 @@ func (u *upgrading) fateOf(next *upgrade.Successor) error {
 	defer timer.Stop()
 	select {
 	case <-u.t.decided.Done():
-		return u.t.fate()
+		return u.t.outcome()
 	case <-timer.C:
 		return nil // it lives, and says no more
 	}

@@ -34,19 +34,19 @@ func (set *Set) Hold() (resume func()) {
 }
 
 // StopAccepting begins a drain on all groups.
-func (set *Set) StopAccepting(hurry bool) {
+func (set *Set) StopAccepting(expedite bool) {
 	for _, g := range set.order {
-		if hurry {
-			g.ln.Hurry()
+		if expedite {
+			g.ln.Expedite()
 		}
 		g.ln.StopAccepting()
 	}
 }
 
-// Hurry has a drain that has begun end within the time of a stop.
-func (set *Set) Hurry() {
+// Expedite has a drain that has begun end within the time of a stop.
+func (set *Set) Expedite() {
 	for _, g := range set.order {
-		g.ln.Hurry()
+		g.ln.Expedite()
 	}
 }
 

@@ -166,15 +166,15 @@ func (set *Set) Addresses() map[string]string {
 	return addrs
 }
 
-// Silent are the names of the groups that nobody accepts on, in the configuration's order.
-func (set *Set) Silent() []string {
+// NotAccepting are the names of the groups that nobody accepts on, in the configuration's order.
+func (set *Set) NotAccepting() []string {
 	set.mu.Lock()
 	defer set.mu.Unlock()
-	var silent []string
+	var waiting []string
 	for _, g := range set.order {
 		if !g.open {
-			silent = append(silent, g.conf.Name)
+			waiting = append(waiting, g.conf.Name)
 		}
 	}
-	return silent
+	return waiting
 }

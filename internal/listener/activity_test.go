@@ -116,13 +116,13 @@ func TestSpread(t *testing.T) {
 			t.Errorf("Spread = %v, want %v", got, max(0, spread))
 		}
 		select {
-		case <-ln.Hurried():
+		case <-ln.Expedited():
 			t.Error("hurried before Hurry")
 		default:
 		}
-		ln.Hurry()
-		ln.Hurry()
-		<-ln.Hurried()
+		ln.Expedite()
+		ln.Expedite()
+		<-ln.Expedited()
 		ln.CloseIdle()
 		if got := ln.Spread(); got != 0 {
 			t.Errorf("Spread = %v with nobody to take over, want 0", got)

@@ -245,7 +245,7 @@ func TestHurryEndsIdleConnectionsWithoutASuccessor(t *testing.T) {
 		if err := within(t, read, "Read"); err != nil {
 			t.Errorf("%s: Read = %v before the hurry", network, err)
 		}
-		old.Hurry()
+		old.Expedite()
 		if err := within(t, read, "Read"); !errors.Is(err, io.EOF) {
 			t.Errorf("%s: Read = %v, want io.EOF", network, err)
 		}

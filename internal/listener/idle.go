@@ -104,7 +104,7 @@ func (r *IdleReader) leave() bool {
 	if rule.policy == moveIdle && s.Handover(nil) == nil {
 		return true
 	}
-	forsaken := rule.policy == moveIdle && now.hurried.isSet() && !s.listener().Moves() // its successor takes nothing any more
+	forsaken := rule.policy == moveIdle && now.expedited.isSet() && !s.listener().Moves() // its successor takes nothing any more
 	if (rule.policy == closeIdle || forsaken) && !r.isFresh() {
 		_ = s.CloseRead() // Read returns what has arrived, and then io.EOF
 	}

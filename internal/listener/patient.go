@@ -12,15 +12,15 @@ const (
 	maxWait   = time.Second
 )
 
-// Patient returns a listener whose Accept outlives temporary errors, such as
+// RetryTemporary returns a listener whose Accept outlives temporary errors, such as
 // running out of descriptors: it waits and tries again, as net/http does by
 // itself and net/http/fcgi does not. Everything else is ln's.
-func Patient(ln net.Listener) net.Listener { return &patient{Listener: ln} }
+func RetryTemporary(ln net.Listener) net.Listener { return &retrying{Listener: ln} }
 
-type patient struct{ net.Listener }
+type retrying struct{ net.Listener }
 
 // Accept returns the next connection or the first error that is not temporary.
-func (p *patient) Accept() (net.Conn, error) {
+func (p *retrying) Accept() (net.Conn, error) {
 	wait := firstWait
 	for {
 		c, err := p.Listener.Accept()

@@ -48,7 +48,7 @@ func TestPatient(t *testing.T) {
 					}()
 				}
 				start := time.Now()
-				err := <-accept(listener.Patient(ln))
+				err := <-accept(listener.RetryTemporary(ln))
 				if err != tt.want { //nolint:errorlint // it must not be wrapped
 					t.Errorf("Accept = %v, want %v", err, tt.want)
 				}
@@ -66,7 +66,7 @@ func TestPatientWhileDraining(t *testing.T) {
 		inner := &memnet.Failing{Listener: memnet.Listen(), Errs: []error{acceptError(syscall.EMFILE)}}
 		release := make(chan struct{})
 		ln := listener.New(inner, listener.Options{Release: release})
-		accepted := accept(listener.Patient(ln))
+		accepted := accept(listener.RetryTemporary(ln))
 		synctest.Wait()
 		ln.StopAccepting()
 		time.Sleep(time.Hour)

@@ -24,22 +24,22 @@ func (l latch) isSet() bool {
 // round is a listener's life until it has drained: another one follows only where it resumes. The listener's lock guards the
 // setting of its latches.
 type round struct {
-	draining latch // the listener stops accepting
-	drained  latch // it drains, and the last connection is gone
-	hurried  latch // by Hurry
-	resumed  latch // by Resume
+	draining  latch // the listener stops accepting
+	drained   latch // it drains, and the last connection is gone
+	expedited latch // by Expedite
+	resumed   latch // by Resume
 }
 
 func newRound() *round {
-	return &round{draining: make(latch), drained: make(latch), hurried: make(latch), resumed: make(latch)}
+	return &round{draining: make(latch), drained: make(latch), expedited: make(latch), resumed: make(latch)}
 }
 
 // Draining returns a channel that is closed when the listener stops accepting
 // because its generation ends. The program's own Close does not close it.
 func (l *Listener) Draining() <-chan struct{} { return l.current().draining }
 
-// Hurried returns a channel that is closed by Hurry.
-func (l *Listener) Hurried() <-chan struct{} { return l.current().hurried }
+// Expedited returns a channel that is closed by Expedite.
+func (l *Listener) Expedited() <-chan struct{} { return l.current().expedited }
 
 // Rounds returns a channel that is closed when the listener stops accepting because its generation ends, as
 // Draining does, and one that is closed if it resumes after that. For an adapter that has to put things right then: it calls

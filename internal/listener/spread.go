@@ -14,12 +14,12 @@ func (l *Listener) Spread() time.Duration {
 	return max(l.opts.Spread, 0)
 }
 
-// Hurry says that there is no time to spread anything any more: the generation is
+// Expedite says that there is no time to spread anything any more: the generation is
 // to end soon. Idle connections that were to move and cannot any more, since the
 // successor has ended too, end. Later calls do nothing.
-func (l *Listener) Hurry() {
+func (l *Listener) Expedite() {
 	l.mu.Lock()
-	first := l.round.hurried.set()
+	first := l.round.expedited.set()
 	l.mu.Unlock()
 	if first {
 		wakeAll(l.open())

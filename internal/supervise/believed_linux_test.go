@@ -39,7 +39,7 @@ func lie(c *supervise.Client) error {
 	upgrading.Within = 1<<63 - 1
 	serving := signed(supervise.Serving, 1)
 	serving.Keeps = true
-	return errors.Join(err, keep("gozd-good@x", good), c.Tell(serving), c.Tell(upgrading), c.Tell(failed))
+	return errors.Join(err, keep("gozd-good@x", good), c.Notify(serving), c.Notify(upgrading), c.Notify(failed))
 }
 
 // host starts one speaker of another user, becomes a user without rights where it can, announces an upgrade, and starts
@@ -53,7 +53,7 @@ func host(c *supervise.Client) error {
 			return err
 		}
 	}
-	if err := errors.Join(c.Tell(signed(supervise.Serving, 1)), c.Tell(signed(supervise.Upgrading, 1))); err != nil {
+	if err := errors.Join(c.Notify(signed(supervise.Serving, 1)), c.Notify(signed(supervise.Upgrading, 1))); err != nil {
 		return err
 	}
 	return startSpeaker(c, "successor", os.Getuid())

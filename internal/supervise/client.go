@@ -69,8 +69,8 @@ func (c *Client) Gone() <-chan struct{} {
 	return c.gone
 }
 
-// Tell reports an event to the supervisor. That it is gone is no error here; see Gone.
-func (c *Client) Tell(e Event) error { return c.send(e, nil) }
+// Notify reports an event to the supervisor. That it is gone is no error here; see Gone.
+func (c *Client) Notify(e Event) error { return c.send(e, nil) }
 
 // Socket is one that systemd is to keep, and the name under which it does.
 type Socket struct {

@@ -60,7 +60,7 @@ func (endless) Read(p []byte) (int, error) { return len(p), nil }
 // one that serves, which is what anybody of its user can do.
 func block(c *supervise.Client) error {
 	serving := signed(supervise.Serving, 1)
-	if err := c.Tell(serving); err != nil {
+	if err := c.Notify(serving); err != nil {
 		return err
 	}
 	conns, _, err := blocked(2)
@@ -182,7 +182,7 @@ func hoard(c *supervise.Client) error {
 	}
 	upgrading := signed(supervise.Upgrading, 1)
 	upgrading.Within = limit
-	if err := errors.Join(c.Tell(signed(supervise.Serving, 1)), c.Tell(upgrading)); err != nil {
+	if err := errors.Join(c.Notify(signed(supervise.Serving, 1)), c.Notify(upgrading)); err != nil {
 		return err
 	}
 	conns, _, err := blocked(1)

@@ -81,7 +81,7 @@ func runGeneration() error {
 	}
 	stop := make(chan os.Signal, 1)
 	signal.Notify(stop, syscall.SIGTERM)
-	if err := c.Tell(signed(supervise.Starting, 1)); err != nil {
+	if err := c.Notify(signed(supervise.Starting, 1)); err != nil {
 		return err
 	}
 	parts := map[string]func(*supervise.Client) error{"liar": lie, "host": host, "blocker": block, "again": superviseAgain, "riser": rise, "crowd": gather, "server": serve, "childless": leaveNoHeir, "typist": lookAtTerminal, "scribbler": scribble, "mourner": mourn, "settler": settle, "hoarder": hoard, "standby": standBy, "yielder": yield}

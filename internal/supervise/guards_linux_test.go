@@ -36,7 +36,7 @@ func init() {
 }
 
 func serve(c *supervise.Client) error {
-	err := c.Tell(signed(supervise.Serving, 1))
+	err := c.Notify(signed(supervise.Serving, 1))
 	fmt.Println("serves")
 	return err
 }
@@ -61,7 +61,7 @@ func rise(c *supervise.Client) error {
 	if err := syscall.Setresuid(nobody, nobody, 0); err != nil {
 		return err
 	}
-	if err := c.Tell(signed(supervise.Serving, 1)); err != nil {
+	if err := c.Notify(signed(supervise.Serving, 1)); err != nil {
 		return err
 	}
 	if err := syscall.Setresuid(0, 0, 0); err != nil {
@@ -89,10 +89,10 @@ func TestRootIsNotSignalled(t *testing.T) {
 func gather(c *supervise.Client) error {
 	upgrading := signed(supervise.Upgrading, 1)
 	upgrading.Within = limit
-	if err := c.Tell(signed(supervise.Serving, 1)); err != nil {
+	if err := c.Notify(signed(supervise.Serving, 1)); err != nil {
 		return err
 	}
-	if err := c.Tell(upgrading); err != nil {
+	if err := c.Notify(upgrading); err != nil {
 		return err
 	}
 	if err := assemble(c, crowd); err != nil {
@@ -101,7 +101,7 @@ func gather(c *supervise.Client) error {
 	fmt.Println("gathered")
 	for range 2 {
 		go func() {
-			for c.Tell(signed(supervise.Alive, 1)) == nil {
+			for c.Notify(signed(supervise.Alive, 1)) == nil {
 			}
 		}()
 	}
@@ -201,7 +201,7 @@ func leaveNoHeir(c *supervise.Client) error {
 	cmd := exec.Command("sleep", fmt.Sprint(limit.Seconds()))
 	upgrading := signed(supervise.Upgrading, 1)
 	upgrading.Within = 1<<63 - 1
-	if err := errors.Join(c.Tell(signed(supervise.Serving, 1)), c.Tell(upgrading), cmd.Start()); err != nil {
+	if err := errors.Join(c.Notify(signed(supervise.Serving, 1)), c.Notify(upgrading), cmd.Start()); err != nil {
 		return err
 	}
 	fmt.Println("pid", cmd.Process.Pid, "sleeper")

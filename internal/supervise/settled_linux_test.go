@@ -16,7 +16,7 @@ import (
 func settle(c *supervise.Client) error {
 	serving := signed(supervise.Serving, 1)
 	serving.Settles = true
-	return errors.Join(c.Tell(serving), c.Tell(signed(supervise.Settled, 1)))
+	return errors.Join(c.Notify(serving), c.Notify(signed(supervise.Settled, 1)))
 }
 
 // systemd takes a start, or a reload, for done when the files name the generation that serves, and not before.

@@ -27,7 +27,7 @@ func init() {
 func standBy(c *supervise.Client) error {
 	draining := signed(supervise.Draining, 1)
 	draining.StandsBy = true
-	err := errors.Join(c.Tell(signed(supervise.Serving, 1)), c.Tell(draining))
+	err := errors.Join(c.Notify(signed(supervise.Serving, 1)), c.Notify(draining))
 	fmt.Println("stands by")
 	return err
 }
@@ -49,11 +49,11 @@ func yield(c *supervise.Client) error {
 	cmd.Env = append(os.Environ(), reexec.Env+"=deaf")
 	cmd.Stdout, cmd.Stderr, cmd.ExtraFiles = os.Stdout, os.Stderr, []*os.File{c.File()}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := errors.Join(c.Tell(signed(supervise.Serving, 1)), c.Tell(signed(supervise.Upgrading, 1)), cmd.Start()); err != nil {
+	if err := errors.Join(c.Notify(signed(supervise.Serving, 1)), c.Notify(signed(supervise.Upgrading, 1)), cmd.Start()); err != nil {
 		return err
 	}
 	<-told
-	return c.Tell(signed(supervise.Failed, 1))
+	return c.Notify(signed(supervise.Failed, 1))
 }
 
 func ignoreStop() error {

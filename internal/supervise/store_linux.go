@@ -71,7 +71,7 @@ func (u *unit) store(wanted []Stored, files []int) {
 	for _, k := range u.stored {
 		if !slices.Contains(wanted, k) && !gone[k.Name] {
 			gone[k.Name] = true
-			u.tell("FDSTOREREMOVE=1", "FDNAME="+k.Name)
+			u.notify("FDSTOREREMOVE=1", "FDNAME="+k.Name)
 		}
 	}
 	for i, k := range wanted {

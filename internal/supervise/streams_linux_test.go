@@ -36,7 +36,7 @@ func lookAtTerminal(c *supervise.Client) error {
 	n, err := os.Stdin.Read(make([]byte, 1))
 	fmt.Println("read", n, err)
 	fmt.Fprintln(os.Stderr, "standard error")
-	return c.Tell(signed(supervise.Serving, 1))
+	return c.Notify(signed(supervise.Serving, 1))
 }
 
 // scribble writes to the terminal until that takes nothing any more, and then waits for its end.

@@ -201,7 +201,7 @@ func (s *supervisor) pass() {
 	if s.passing.endStandby() && !s.generations.stopping {
 		s.generations.stopping = true
 		s.status = nil // that of the successor, which was not the last
-		s.unit.tell(daemon.SdNotifyStopping, s.unit.statusLine())
+		s.unit.notify(daemon.SdNotifyStopping, s.unit.statusLine())
 	}
 }
 

@@ -38,8 +38,8 @@ func newSystemd() systemd {
 	return s
 }
 
-// tell sends lines of the form NAME=value as one message, without those that are empty. There is nobody to be told of an error but systemd.
-func (s *systemd) tell(lines ...string) {
+// notify sends lines of the form NAME=value as one message, without those that are empty. There is nobody to be told of an error but systemd.
+func (s *systemd) notify(lines ...string) {
 	lines = slices.DeleteFunc(lines, func(line string) bool { return line == "" })
 	if s.watches && len(lines) > 0 {
 		_, _ = daemon.SdNotify(false, strings.Join(lines, "\n"))

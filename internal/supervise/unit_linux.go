@@ -55,24 +55,24 @@ func (u *unit) report(g *generation, e Event) {
 	serves := g.Phase == isServing
 	switch {
 	case e.Kind == Alive && serves && u.watchdog:
-		u.tell(daemon.SdNotifyWatchdog)
+		u.notify(daemon.SdNotifyWatchdog)
 	case e.Kind == Alive, e.Kind == Keeping:
 	case e.Kind == Serving && e.Settles:
-		u.tell(status)
+		u.notify(status)
 	case e.Kind == Serving, e.Kind == Settled, e.Kind == Failed:
-		u.tell(daemon.SdNotifyReady, status) // also after a failure: the reload would never end
+		u.notify(daemon.SdNotifyReady, status) // also after a failure: the reload would never end
 	case e.Kind == Upgrading:
-		u.tell(reloading(), u.extend(e.Within), status)
+		u.notify(reloading(), u.extend(e.Within), status)
 	case e.Kind == Stopping && serves:
-		u.tell(daemon.SdNotifyStopping, u.extend(e.Within), status)
+		u.notify(daemon.SdNotifyStopping, u.extend(e.Within), status)
 	case e.Kind == Starting && u.generations.serving() == nil:
-		u.tell(u.extend(e.Within), status)
+		u.notify(u.extend(e.Within), status)
 	default:
-		u.tell(status)
+		u.notify(status)
 	}
 }
 
-func (u *unit) reportStatus() { u.tell(u.statusLine()) }
+func (u *unit) reportStatus() { u.notify(u.statusLine()) }
 
 // statusLine is that of the generations, and what the program says of itself.
 func (u *unit) statusLine() string {
@@ -105,6 +105,6 @@ func (u *unit) hearProgram(m message) {
 		u.reportStatus()
 	}
 	if len(lines) > 0 {
-		u.tell(lines...)
+		u.notify(lines...)
 	}
 }

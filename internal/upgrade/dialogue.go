@@ -63,20 +63,20 @@ func (d *dialogue) identify(watch Watcher) report.Watcher {
 
 // newDialogue makes the channels, and returns the successor's ends of them by their names in the bootstrap message.
 func newDialogue(standBy bool) (d *dialogue, theirs map[string]*os.File, err error) {
-	said, tell, err := os.Pipe()
+	said, notify, err := os.Pipe()
 	if err != nil {
 		return nil, nil, err
 	}
 	look, seen, err := os.Pipe()
 	if err != nil {
-		_, _ = said.Close(), tell.Close()
+		_, _ = said.Close(), notify.Close()
 		return nil, nil, err
 	}
 	d = &dialogue{said: said, seen: seen, outcomes: make(chan report.Outcome, 1), settled: make(chan struct{})}
-	theirs = map[string]*os.File{fileSaid: tell, fileSeen: look}
+	theirs = map[string]*os.File{fileSaid: notify, fileSeen: look}
 	if standBy {
 		if d.standby, err = newStandby(); err != nil {
-			_, _, _, _ = said.Close(), tell.Close(), look.Close(), seen.Close()
+			_, _, _, _ = said.Close(), notify.Close(), look.Close(), seen.Close()
 			return nil, nil, err
 		}
 		theirs[fileStandby] = d.standby.theirs

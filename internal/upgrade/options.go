@@ -20,7 +20,7 @@ type Options struct {
 	// ended. If Probation is zero, it must be ready within Timeout.
 	Probation, Verdict time.Duration
 
-	// StandBy has this process stand by behind its successors: when one dies that has taken over, see Successor.Fate, this
+	// StandBy has this process stand by behind its successors: when one dies that has taken over, see Successor.Outcome, this
 	// process can serve and be upgraded again. It has no effect where the successor's process could not be found, other
 	// than Linux.
 	StandBy bool

@@ -32,7 +32,7 @@ type relay struct{ exited chan struct{} }
 
 func newRelay() (*relay, error) { return nil, ErrNotSupported }
 func (*relay) release()         {}
-func (*relay) tell()            {}
+func (*relay) notify()          {}
 func (*relay) forget()          {}
 
 func listenerOf(int) (net.Listener, error) { return nil, ErrNotSupported }

@@ -109,7 +109,7 @@ func (p *parent) notifyReady() {
 	if p.behind != nil {
 		p.behind.say(saysTookOver)
 	} else {
-		p.relay.tell()
+		p.relay.notify()
 	}
 	p.relay.release()
 	p.sockets.close()

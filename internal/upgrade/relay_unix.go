@@ -92,8 +92,8 @@ func (r *relay) watch(from *os.File) {
 	close(r.exited)
 }
 
-// tell has the parent's tableflip know that this process is ready.
-func (r *relay) tell() { _, _ = r.ready.Write([]byte{notifyReady}) } // or the parent is dead
+// notify has the parent's tableflip know that this process is ready.
+func (r *relay) notify() { _, _ = r.ready.Write([]byte{notifyReady}) } // or the parent is dead
 
 // forget lets go of the pipe to the parent's tableflip, which hears of this process's end by itself.
 func (r *relay) forget() { _ = r.ready.Close() }

@@ -36,7 +36,7 @@ type answer struct {
 	Successor int // of an upgrade
 	Next      int // its generation
 	StandsBy  bool
-	Fate      string // of the successor before
+	Outcome   string // of the successor before
 	Took      time.Duration
 	Error     string
 	Stage     string // of an *upgrade.Error
@@ -167,7 +167,7 @@ func (s *server) about() answer {
 		Generation: s.up.Manifest().Generation,
 		Note:       s.note,
 		Error:      s.eager.Error,
-		Fate:       fmt.Sprint(s.fate.Load()),
+		Outcome:    fmt.Sprint(s.fate.Load()),
 		Marked:     marked || upgrade.IsSuccessor(),
 	}
 	if payload := a.Manifest.Payload; payload != nil {
@@ -207,7 +207,7 @@ func (s *server) do(command string, a *answer) {
 	case "stop":
 		s.up.Stop()
 	case "end": // as a daemon does that is asked to stop
-		s.up.Relieve(lifetime)
+		s.up.EndParentsStandby(lifetime)
 		os.Exit(0)
 	case "panic":
 		go crash()
@@ -258,7 +258,7 @@ func (s *server) upgrade(a *answer) {
 		return
 	}
 	a.Successor, a.Next = successor.PID, successor.Generation
-	if successor.Fate != nil {
+	if successor.Outcome != nil {
 		a.StandsBy = true
 		go s.standBy(successor)
 	}
@@ -271,7 +271,7 @@ func (s *server) upgrade(a *answer) {
 
 // standBy serves again when the successor has died, and lets go when it need not any more.
 func (s *server) standBy(successor *upgrade.Successor) {
-	if err := <-successor.Fate; err != nil {
+	if err := <-successor.Outcome; err != nil {
 		s.fate.Store(err.Error())
 		ln, err := s.up.Reopen("web")
 		must(err)
@@ -279,5 +279,5 @@ func (s *server) standBy(successor *upgrade.Successor) {
 		return
 	}
 	s.fate.Store("relieved")
-	s.up.Resign()
+	s.up.EndStandby()
 }

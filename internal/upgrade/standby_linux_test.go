@@ -20,9 +20,9 @@ func (d *daemon) fateOf(t *testing.T, generation int) string {
 	eventually(t, fmt.Sprintf("generation %d serves again", generation), func() bool {
 		var err error
 		a, err = d.try("who")
-		return err == nil && a.Generation == generation && a.Fate != "<nil>"
+		return err == nil && a.Generation == generation && a.Outcome != "<nil>"
 	})
-	return a.Fate
+	return a.Outcome
 }
 
 // killNewest kills the newest generation, whose parent collects it.

@@ -13,14 +13,14 @@ type Successor struct {
 	// that it serves or has died, or at the latest after ten seconds.
 	Settled <-chan struct{}
 
-	// Fate, where this process stands by, has one value: nil when the successor has relieved this process of that,
+	// Outcome, where this process stands by, has one value: nil when the successor has relieved this process of that,
 	// which then calls Resign, or an *[Error] when it has died. After that this process can be upgraded again, and
 	// Reopen its sockets; it must do that, or call Resign or Stop. No value comes after Resign. It is nil where this process does not stand
 	// by, and where it has not all groups any more that it had.
-	Fate <-chan error
+	Outcome <-chan error
 
 	dialogue *dialogue
 }
 
-// Told reports whether it has said in its report that it has told everybody. Call it when Settled is closed.
-func (s *Successor) Told() bool { return s.dialogue.rest.Ready }
+// Reported reports whether it has said in its report that it has told everybody. Call it when Settled is closed.
+func (s *Successor) Reported() bool { return s.dialogue.rest.Ready }

@@ -71,7 +71,7 @@ func (u *Upgrader) Upgrade(prepare func() (payload json.RawMessage, err error), 
 	u.stderr.leave()
 	next, err := u.committed(d)
 	if err == nil && u.succession.standsBy() {
-		next.Fate = a.follow(next.PID)
+		next.Outcome = a.follow(next.PID)
 	}
 	return next, err
 }
@@ -132,7 +132,7 @@ func (u *Upgrader) committed(d *dialogue) (*Successor, error) {
 		Settled: d.settled, dialogue: d,
 	}
 	if !u.succession.standsBy() || len(next.Dropped) > 0 {
-		u.Resign()
+		u.EndStandby()
 	}
 	return next, nil
 }

@@ -166,10 +166,10 @@ func (u *Upgrader) ParentExited() <-chan struct{} { return u.parent.exited() }
 // the parent would serve on beside the generations that have followed.
 func (u *Upgrader) AwaitParent() { u.parent.awaitOutcome() }
 
-// Relieve has the previous generation not serve again, whatever happens, and waits until it has let go of all that it had kept
+// EndParentsStandby has the previous generation not serve again, whatever happens, and waits until it has let go of all that it had kept
 // for that, but not longer than within. A generation calls it when it is about to end the daemon, or has dropped a group
 // that the previous one had too. Its own successor has done so before, where that serves.
-func (u *Upgrader) Relieve(within time.Duration) { u.parent.behind.relieve(within) }
+func (u *Upgrader) EndParentsStandby(within time.Duration) { u.parent.behind.relieve(within) }
 
 // File returns a file that the previous generation gave to Pass under that
 // name, or nil. It is the caller's to close.
@@ -241,12 +241,12 @@ func (u *Upgrader) Stop() {
 	if u.succession.stop() {
 		u.tf.Stop()
 	}
-	u.Resign()
+	u.EndStandby()
 }
 
-// Resign says that this process will not serve again, and lets go of the listening sockets, of which it has none of
+// EndStandby says that this process will not serve again, and lets go of the listening sockets, of which it has none of
 // its own any more. The successor learns of it. It is for a process that has been replaced, and may be called more than once.
-func (u *Upgrader) Resign() {
+func (u *Upgrader) EndStandby() {
 	channel := u.succession.endStandby()
 	u.outgoing.held.close()
 	channel.resign() // last: it says that all of that is done
