@@ -100,14 +100,14 @@ func ptr[T any](v T) *T { return &v }
 
 // upgradeTeller tells the events of an upgrade as they come.
 type upgradeTeller struct {
-	app      *app
-	progress progress
-	patience *patience
-	pidfile  string
-	began    time.Time
-	next     int // generation that was started; 0 before
-	trial    bool
-	most     int // connections when the drain began
+	app       *app
+	progress  progress
+	patience  *patience
+	pidfile   string
+	began     time.Time
+	next      int // generation that was started; 0 before
+	probation bool
+	most      int // connections when the drain began
 }
 
 func (t *upgradeTeller) tell(e protocol.Event) {
@@ -122,13 +122,13 @@ func (t *upgradeTeller) tell(e protocol.Event) {
 	case protocol.Started:
 		t.next = e.Generation
 		p.step(fmt.Sprintf("starting generation %d (pid %d)", e.Generation, e.PID), "…")
-	case protocol.OnTrial:
-		t.trial = true
+	case protocol.OnProbation:
+		t.probation = true
 		t.patience.renew(seconds(e.Seconds) + client.UpgradeWait(t.pidfile))
 		p.step("ready in "+span(t.app.now().Sub(t.began)), "…")
 		p.step("probation "+span(seconds(e.Seconds)), "…")
 	case protocol.Served:
-		if !t.trial {
+		if !t.probation {
 			p.step("ready in "+span(seconds(e.Seconds)), "…")
 		}
 		p.step("serving", ";")

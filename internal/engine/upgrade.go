@@ -135,7 +135,7 @@ func (u *upgrading) watcher() upgrade.Watcher {
 			u.attempts.probationBegan(a, lasts)
 			u.log.Info("successor on probation", "successor", pid, "for", lasts)
 			a.notify(protocol.Event{
-				Type: protocol.OnTrial, Generation: a.next.Generation, PID: pid,
+				Type: protocol.OnProbation, Generation: a.next.Generation, PID: pid,
 				Seconds: lasts.Seconds(), Until: time.Now().Add(lasts),
 			})
 		},

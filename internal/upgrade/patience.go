@@ -5,10 +5,10 @@ import "time"
 // patience is what a successor has that is not ready in time: it is asked why, gets a moment to say it, and is killed. One that
 // has begun its probation gets the time of that.
 type patience struct {
-	opts  *Options
-	asked bool
-	trial bool // its probation has been waited for
-	kills int  // how often it has been killed
+	opts      *Options
+	asked     bool
+	probation bool // its probation has been waited for
+	kills     int  // how often it has been killed
 }
 
 const (
@@ -32,8 +32,8 @@ func (p *patience) next(onTrial bool) (wait time.Duration) {
 	case !p.asked:
 		p.asked = true
 		return wordsWait
-	case !p.trial && onTrial && p.kills == 0:
-		p.trial = true
+	case !p.probation && onTrial && p.kills == 0:
+		p.probation = true
 		return p.opts.limit() - p.opts.timeout()
 	}
 	p.kills++

@@ -134,14 +134,14 @@ type EventType string
 // The events of an upgrade, in the order in which they come. A stream ends after
 // Failed, Superseded, or Drained; with drain=no in the query after Served.
 const (
-	Waiting    EventType = "waiting"    // another upgrade is in progress; this one comes after it
-	Started    EventType = "started"    // the new process runs: Generation, PID
-	OnTrial    EventType = "probation"  // it serves on probation, for Seconds
-	Served     EventType = "served"     // it is the one that serves; Seconds since the request
-	Failed     EventType = "failed"     // nothing has changed: Stage, Error; PID of the process that failed
-	Superseded EventType = "superseded" // the upgrade before this one has succeeded: ask Generation, PID
-	DrainBegan EventType = "draining"   // again and again: Open connections of this generation are left
-	Drained    EventType = "drained"    // all are gone: Moved, Ended, Cut, Seconds
+	Waiting     EventType = "waiting"    // another upgrade is in progress; this one comes after it
+	Started     EventType = "started"    // the new process runs: Generation, PID
+	OnProbation EventType = "probation"  // it serves on probation, for Seconds
+	Served      EventType = "served"     // it is the one that serves; Seconds since the request
+	Failed      EventType = "failed"     // nothing has changed: Stage, Error; PID of the process that failed
+	Superseded  EventType = "superseded" // the upgrade before this one has succeeded: ask Generation, PID
+	DrainBegan  EventType = "draining"   // again and again: Open connections of this generation are left
+	Drained     EventType = "drained"    // all are gone: Moved, Ended, Cut, Seconds
 )
 
 // Ends reports whether a stream ends with the event.

@@ -52,7 +52,7 @@ func (e *events) wantEnd() {
 func TestUpgradeStream(t *testing.T) {
 	f, step := newFake(), make(chan struct{})
 	f.upgrade = func(tell func(protocol.Event)) error {
-		for _, kind := range []protocol.EventType{protocol.Waiting, protocol.Started, protocol.OnTrial, protocol.Served} {
+		for _, kind := range []protocol.EventType{protocol.Waiting, protocol.Started, protocol.OnProbation, protocol.Served} {
 			tell(protocol.Event{Type: kind, Generation: 4, PID: 444})
 			<-step
 		}
@@ -62,7 +62,7 @@ func TestUpgradeStream(t *testing.T) {
 	}
 	s := open(t, f, server.Options{})
 	e := follow(t, s, http.MethodPost, protocol.PathUpgrade)
-	for _, kind := range []protocol.EventType{protocol.Waiting, protocol.Started, protocol.OnTrial, protocol.Served} {
+	for _, kind := range []protocol.EventType{protocol.Waiting, protocol.Started, protocol.OnProbation, protocol.Served} {
 		if got := e.want(kind); got.PID != 444 || got.Generation != 4 {
 			t.Errorf("event %+v", got)
 		}

@@ -77,12 +77,12 @@ func TestNewAddressIsRolledBack(t *testing.T) {
 			defer old.stop()
 			defer fresh.stop()
 			for range 5 {
-				trial, outcome := daemontest.BeginTrial(t, d)
+				probation, outcome := daemontest.BeginTrial(t, d)
 				fresh.await(t, 10)
 				if _, err := d.Rollback(t.Context()); err != nil {
 					t.Fatal(err)
 				}
-				daemontest.WantRolledBack(t, d, trial, outcome, "rolled back on request")
+				daemontest.WantRolledBack(t, d, probation, outcome, "rolled back on request")
 				old.await(t, 10)
 			}
 		})

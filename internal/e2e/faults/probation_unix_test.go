@@ -86,8 +86,8 @@ func TestHealthCheckFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	for range 3 {
-		trial, outcome := daemontest.BeginTrial(t, d)
-		daemontest.WantRolledBack(t, d, trial, outcome, "health check: no database")
+		probation, outcome := daemontest.BeginTrial(t, d)
+		daemontest.WantRolledBack(t, d, probation, outcome, "health check: no database")
 		awaitAnswers(t, l.Recorder(), "new connections", 1)
 	}
 	_ = os.Remove(unwell)
@@ -103,12 +103,12 @@ func TestRollback(t *testing.T) {
 	if _, err := d.Rollback(t.Context()); !errors.As(err, &refused) || refused.Answer.Code != protocol.CodeNoProbation {
 		t.Errorf("rollback without an upgrade: %v, want code %s", err, protocol.CodeNoProbation)
 	}
-	trial, outcome := daemontest.BeginTrial(t, d)
+	probation, outcome := daemontest.BeginTrial(t, d)
 	awaitAnswers(t, l.Recorder(), "new connections", 2)
 	if s, err := d.Rollback(t.Context()); err != nil || s.Generation != 1 {
 		t.Errorf("rollback: %+v, %v, want generation 1", s, err)
 	}
-	daemontest.WantRolledBack(t, d, trial, outcome, "rolled back on request")
+	daemontest.WantRolledBack(t, d, probation, outcome, "rolled back on request")
 	awaitAnswers(t, l.Recorder(), "new connections", 1)
 	loadtest.End(t, l)
 }
@@ -116,11 +116,11 @@ func TestRollback(t *testing.T) {
 // TestCrashOnProbation kills the new generation: the old one has never stopped serving.
 func TestCrashOnProbation(t *testing.T) {
 	d := daemontest.Start(t, probationGroups, "probation 1m")
-	trial, outcome := daemontest.BeginTrial(t, d)
-	if err := syscall.Kill(trial.PID, syscall.SIGKILL); err != nil {
+	probation, outcome := daemontest.BeginTrial(t, d)
+	if err := syscall.Kill(probation.PID, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	daemontest.WantRolledBack(t, d, trial, outcome, "signal: killed")
+	daemontest.WantRolledBack(t, d, probation, outcome, "signal: killed")
 	if err := d.Configure(probationGroups, "probation 10ms"); err != nil {
 		t.Fatal(err)
 	}
@@ -130,7 +130,7 @@ func TestCrashOnProbation(t *testing.T) {
 // TestStopDuringProbation ends both generations, and no client is lost.
 func TestStopDuringProbation(t *testing.T) {
 	d := daemontest.Start(t, probationGroups, "probation 1m")
-	trial, outcome := daemontest.BeginTrial(t, d)
+	probation, outcome := daemontest.BeginTrial(t, d)
 	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	if _, err := control.Stop(ctx, d.PIDFile); err != nil {
@@ -139,7 +139,7 @@ func TestStopDuringProbation(t *testing.T) {
 	if err := <-outcome; err == nil {
 		t.Error("the upgrade succeeded")
 	}
-	if p, err := process.Open(trial.PID, trial.StartTime); err == nil {
+	if p, err := process.Open(probation.PID, probation.StartTime); err == nil {
 		p.Close()
 		t.Error("the generation on probation still lives")
 	}
@@ -155,13 +155,13 @@ func TestParentDiesDuringProbation(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	trial, outcome := daemontest.BeginTrial(t, d)
+	probation, outcome := daemontest.BeginTrial(t, d)
 	if err := syscall.Kill(old.PID, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
 	t.Logf("who asked for it is told: %v", <-outcome) // either is true: it has ended, the upgrade has succeeded
 	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(time.Millisecond) {
-		if s, err := d.State(); err == nil && s.PID == trial.PID {
+		if s, err := d.State(); err == nil && s.PID == probation.PID {
 			break
 		}
 		if time.Now().After(deadline) {

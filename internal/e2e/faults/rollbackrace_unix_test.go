@@ -18,8 +18,8 @@ func TestRollbackAtTheEndOfAProbation(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		trial, outcome := daemontest.BeginTrial(t, d)
-		time.Sleep(time.Until(trial.Until.Add(time.Duration(i-10) * time.Millisecond))) // the moment itself
+		probation, outcome := daemontest.BeginTrial(t, d)
+		time.Sleep(time.Until(probation.Until.Add(time.Duration(i-10) * time.Millisecond))) // the moment itself
 		_, said := d.Rollback(t.Context())
 		failed := <-outcome
 		after, err := d.State()

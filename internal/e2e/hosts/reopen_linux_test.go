@@ -21,13 +21,13 @@ func TestReopenOnProbation(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	trial, upgraded := daemontest.BeginTrial(t, d)
+	probation, upgraded := daemontest.BeginTrial(t, d)
 	if err := os.Rename(d.Log, d.Log+".1"); err != nil {
 		t.Fatal(err)
 	}
 	signal(t, s.PID, s.StartTime, syscall.SIGUSR1)
 	eventually(t, "both have told the program", func() bool { return reopened(d.LogText(), 1) && reopened(d.LogText(), 2) })
-	for _, pid := range []int{s.PID, trial.PID} {
+	for _, pid := range []int{s.PID, probation.PID} {
 		if to, err := os.Readlink(fmt.Sprintf("/proc/%d/fd/1", pid)); err != nil || to != d.Log {
 			t.Errorf("process %d writes to %s, %v, want %s", pid, to, err, d.Log)
 		}

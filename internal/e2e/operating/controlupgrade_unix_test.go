@@ -64,17 +64,17 @@ func (u *controlUpgrade) result(t *testing.T) (*client.Upgraded, error) {
 func TestTwoUpgradesAtOnce(t *testing.T) {
 	d := daemontest.Start(t, daemontest.WebAndLine+daemontest.SecureGroup, "probation 300ms")
 	first := beginUpgrade(t, dialControl(t, d), client.UpgradeOptions{})
-	trial := first.await(t, protocol.OnTrial)
+	probation := first.await(t, protocol.OnProbation)
 	second := beginUpgrade(t, dialControl(t, d), client.UpgradeOptions{})
 	second.await(t, protocol.Waiting)
-	if e := second.await(t, protocol.Superseded); e.PID != trial.PID || e.Generation != 2 {
-		t.Errorf("superseded by %+v, want generation 2, pid %d", e, trial.PID)
+	if e := second.await(t, protocol.Superseded); e.PID != probation.PID || e.Generation != 2 {
+		t.Errorf("superseded by %+v, want generation 2, pid %d", e, probation.PID)
 	}
 	if up, err := first.result(t); err != nil || up.Served.Generation != 2 || up.Drained == nil {
 		t.Errorf("the first: %+v, %v, want generation 2", up, err)
 	}
-	if up, err := second.result(t); err != nil || up.Served.Generation != 3 || up.OldPID != trial.PID {
-		t.Errorf("the second: %+v, %v, want generation 3 in place of pid %d", up, err, trial.PID)
+	if up, err := second.result(t); err != nil || up.Served.Generation != 3 || up.OldPID != probation.PID {
+		t.Errorf("the second: %+v, %v, want generation 3 in place of pid %d", up, err, probation.PID)
 	}
 	if s := status(t, d); s.Generation != 3 || s.Upgrades.Succeeded != 2 {
 		t.Errorf("status %+v, want generation 3", s)
@@ -85,7 +85,7 @@ func TestTwoUpgradesAtOnce(t *testing.T) {
 func TestSignalDuringControlUpgrade(t *testing.T) {
 	d := daemontest.Start(t, daemontest.WebAndLine+daemontest.SecureGroup, "probation 300ms")
 	u := beginUpgrade(t, dialControl(t, d), client.UpgradeOptions{})
-	u.await(t, protocol.OnTrial)
+	u.await(t, protocol.OnProbation)
 	daemontest.SignalServing(t, d, syscall.SIGHUP)
 	if up, err := u.result(t); err != nil || up.Served.Generation != 2 {
 		t.Fatalf("%+v, %v, want generation 2", up, err)
@@ -140,14 +140,14 @@ func TestControlDuringProbation(t *testing.T) {
 		t.Errorf("rollback without an upgrade: %v", err)
 	}
 	u := beginUpgrade(t, c, client.UpgradeOptions{})
-	trial := u.await(t, protocol.OnTrial)
+	probation := u.await(t, protocol.OnProbation)
 	awaitSockets(t, d, 2)
 	s := status(t, d)
 	if len(s.Generations) != 2 || s.Generations[0].State != protocol.Serving || s.Generations[1].State != protocol.Probation ||
-		s.Generations[1].PID != trial.PID || s.Generations[1].Until.Before(time.Now()) || len(s.Generations[1].Groups) != 3 {
+		s.Generations[1].PID != probation.PID || s.Generations[1].Until.Before(time.Now()) || len(s.Generations[1].Groups) != 3 {
 		t.Errorf("generations %+v, want the second on probation", s.Generations)
 	}
-	if _, err := client.At(d.PIDFile, trial.PID).Upgrade(within(t), client.UpgradeOptions{}, nil); !errors.As(err, &refused) || refused.Answer.Code != protocol.CodeNotServing {
+	if _, err := client.At(d.PIDFile, probation.PID).Upgrade(within(t), client.UpgradeOptions{}, nil); !errors.As(err, &refused) || refused.Answer.Code != protocol.CodeNotServing {
 		t.Errorf("upgrade of the generation on probation: %v", err)
 	}
 	if a, err := c.Rollback(within(t)); err != nil || a.PID != c.PID() {
@@ -155,19 +155,19 @@ func TestControlDuringProbation(t *testing.T) {
 	}
 	_, err := u.result(t)
 	var failed *client.UpgradeError
-	if !errors.As(err, &failed) || failed.Stage != "probation" || failed.Failed != trial.PID || !strings.Contains(failed.Reason, "rolled back on request") {
+	if !errors.As(err, &failed) || failed.Stage != "probation" || failed.Failed != probation.PID || !strings.Contains(failed.Reason, "rolled back on request") {
 		t.Errorf("upgrade: %v, want that it was rolled back", err)
 	}
 	awaitSockets(t, d, 1)
 
 	u = beginUpgrade(t, c, client.UpgradeOptions{})
-	trial = u.await(t, protocol.OnTrial)
+	probation = u.await(t, protocol.OnProbation)
 	awaitSockets(t, d, 2)
-	if err := syscall.Kill(trial.PID, syscall.SIGKILL); err != nil {
+	if err := syscall.Kill(probation.PID, syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := u.result(t); !errors.As(err, &failed) || failed.Failed != trial.PID {
-		t.Errorf("upgrade: %v, want that pid %d failed", err, trial.PID)
+	if _, err := u.result(t); !errors.As(err, &failed) || failed.Failed != probation.PID {
+		t.Errorf("upgrade: %v, want that pid %d failed", err, probation.PID)
 	}
 	awaitSockets(t, d, 1) // that of the killed one is removed
 }

@@ -15,7 +15,7 @@ import (
 
 // BeginTrial asks for an upgrade, and returns when it is on probation: the new generation, until when, and later what has
 // become of it.
-func BeginTrial(t *testing.T, d *daemon.Daemon) (trial protocol.Generation, outcome <-chan error) {
+func BeginTrial(t *testing.T, d *daemon.Daemon) (probation protocol.Generation, outcome <-chan error) {
 	t.Helper()
 	began, done := make(chan protocol.Generation, 1), make(chan error, 1)
 	var next protocol.Generation
@@ -24,7 +24,7 @@ func BeginTrial(t *testing.T, d *daemon.Daemon) (trial protocol.Generation, outc
 			switch e.Type {
 			case protocol.Started:
 				next = protocol.Generation{Generation: e.Generation, PID: e.PID, StartTime: e.StartTime}
-			case protocol.OnTrial:
+			case protocol.OnProbation:
 				next.State, next.Until = protocol.Probation, e.Until
 				began <- next
 			}
@@ -32,25 +32,25 @@ func BeginTrial(t *testing.T, d *daemon.Daemon) (trial protocol.Generation, outc
 		done <- err
 	}()
 	select {
-	case trial = <-began:
+	case probation = <-began:
 	case err := <-done:
 		t.Fatalf("the upgrade has not been on probation: %v", err)
 	case <-time.After(30 * time.Second):
 		t.Fatal("no upgrade on probation after 30 s")
 	}
-	return trial, done
+	return probation, done
 }
 
 // WantRolledBack waits for an upgrade to fail with words, and checks that generation 1 serves
 // alone.
-func WantRolledBack(t *testing.T, d *daemon.Daemon, trial protocol.Generation, outcome <-chan error, words string) {
+func WantRolledBack(t *testing.T, d *daemon.Daemon, probation protocol.Generation, outcome <-chan error, words string) {
 	t.Helper()
 	err := <-outcome
 	var failed *client.UpgradeError
 	if !errors.As(err, &failed) || !strings.Contains(err.Error(), "failed at probation: pid ") || !strings.Contains(err.Error(), words) {
 		t.Errorf("upgrade: %v, want that it failed at probation, and %q", err, words)
 	}
-	if p, err := process.Open(trial.PID, trial.StartTime); err == nil {
+	if p, err := process.Open(probation.PID, probation.StartTime); err == nil {
 		p.Close()
 		t.Error("the generation on probation still lives")
 	}
