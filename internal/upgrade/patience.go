@@ -27,12 +27,12 @@ func (p *patience) gaveUp() bool { return p.kills > maxKills }
 
 // next is called when the time is over that it has returned the last time, at first Options.Timeout. One that has not come to
 // its bootstrap message yet finds the question there.
-func (p *patience) next(onTrial bool) (wait time.Duration) {
+func (p *patience) next(onProbation bool) (wait time.Duration) {
 	switch {
 	case !p.asked:
 		p.asked = true
 		return wordsWait
-	case !p.probation && onTrial && p.kills == 0:
+	case !p.probation && onProbation && p.kills == 0:
 		p.probation = true
 		return p.opts.limit() - p.opts.timeout()
 	}
