@@ -40,4 +40,6 @@ func closeDescriptor(int)                  {}
 
 func standbyPair() (ours, theirs *os.File, err error) { return nil, nil, ErrNotSupported }
 
+func peek(*os.File) (byte, bool) { return 0, false }
+
 func saysWaiting(*os.File) bool { return false }

@@ -42,12 +42,12 @@ func newStandby() (*standby, error) {
 
 func (s *standby) read() {
 	defer close(s.over)
-	said := make([]byte, 1)
 	for taken := false; ; {
-		if n, err := s.ours.Read(said); n == 0 || err != nil {
+		said, ok := peek(s.ours)
+		if !ok {
 			return // also by resign
 		}
-		switch said[0] {
+		switch said {
 		case saysTookOver:
 			if !taken {
 				taken = true
@@ -55,6 +55,10 @@ func (s *standby) read() {
 			}
 		case saysRelieved:
 			s.relieved = true
+			return
+		}
+		// Only now, or hasTaken would find it neither waiting nor noted.
+		if _, err := s.ours.Read(make([]byte, 1)); err != nil {
 			return
 		}
 	}

@@ -3,6 +3,7 @@
 package upgrade
 
 import (
+	"errors"
 	"os"
 
 	"golang.org/x/sys/unix"
@@ -13,6 +14,20 @@ import (
 // standbyPair makes the two ends of the channel between a generation and the one that stands by.
 func standbyPair() (ours, theirs *os.File, err error) {
 	return fdpass.Pair(unix.SOCK_STREAM, "standby")
+}
+
+// peek waits for a byte, and leaves it where it is.
+func peek(f *os.File) (said byte, ok bool) {
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return 0, false
+	}
+	n, buf := 0, make([]byte, 1)
+	readErr := raw.Read(func(fd uintptr) bool {
+		n, _, err = unix.Recvfrom(int(fd), buf, unix.MSG_PEEK|unix.MSG_DONTWAIT) // which no signal interrupts
+		return !errors.Is(err, unix.EAGAIN)
+	})
+	return buf[0], n > 0 && errors.Join(readErr, err) == nil
 }
 
 // saysWaiting reports whether the other side has said something that has not been read.

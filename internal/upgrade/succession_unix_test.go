@@ -39,6 +39,25 @@ func (s *standby) hear(t *testing.T, said string) {
 	}
 }
 
+// What the successor has said is known from then on, also while it is being read.
+func TestTakingOverIsNotMissed(t *testing.T) {
+	t.Parallel()
+	for i := range 2000 {
+		s, err := newStandby()
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.hear(t, "t")
+		for range 50 {
+			if !s.hasTaken() {
+				t.Fatalf("round %d: it has not taken over", i)
+			}
+		}
+		s.resign()
+		_ = s.theirs.Close()
+	}
+}
+
 // Stop kills who is being started, and nobody who serves: it may come before or after this process has noted that.
 func TestSuccessionStop(t *testing.T) {
 	t.Parallel()
