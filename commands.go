@@ -74,9 +74,10 @@ func (a *arguments) detach(arg0 string) error {
 	if err != nil {
 		return err
 	}
-	log, becomes := "", false
+	log, becomes := "", (*process.Identity)(nil)
 	if conf, err := groups.LoadConfig(a.config, nil); err == nil { // or the daemon says what is wrong with it
-		log, becomes = conf.Daemon.Log, conf.Daemon.User != ""
+		log = conf.Daemon.Log
+		becomes, _ = check.Identity(conf) // likewise
 	}
 	pid, err := process.Detach(binary, log, becomes, func(first int) ([]*os.File, []string) { return activation.Pass(sockets, first) })
 	if err != nil {

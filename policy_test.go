@@ -59,7 +59,7 @@ var mayImport = map[string][]string{
 	"internal/process":   {"internal/early", "internal/fault", "internal/fdpass", "internal/report", "internal/safepath"},
 	"internal/report":    {},
 	"internal/safepath":  {},
-	"internal/socket":    {"internal/safepath"},
+	"internal/socket":    {"internal/fdpass", "internal/safepath"},
 	"internal/runfiles":  {"internal/process"},
 	"internal/supervise": {"internal/activation", "internal/early", "internal/fdpass", "internal/process"},
 	"internal/tickets":   {},

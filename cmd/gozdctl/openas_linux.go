@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"runtime"
 
 	"golang.org/x/sys/unix"
@@ -44,7 +45,18 @@ func openHere(path string, uid, gid int) (*os.File, error) {
 	if hasUID, _ := unix.SetfsuidRetUid(-1); hasUID != uid || hasGID != gid {
 		return nil, errors.New("the rights of the log's user cannot be taken")
 	}
-	name, err := unix.Open(path, unix.O_PATH|unix.O_CLOEXEC, 0) // which opens nothing: a device may do something
+	if !filepath.IsAbs(path) {
+		return nil, &fs.PathError{Op: "open", Path: path, Err: errors.New("not an absolute path")}
+	}
+	if err := dropCapabilities(); err != nil {
+		return nil, err
+	}
+	// By O_PATH, which opens nothing: a device may do something. By a link of /proc one gets where no path leads.
+	how := unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: unix.RESOLVE_NO_MAGICLINKS}
+	name, err := unix.Openat2(unix.AT_FDCWD, path, &how)
+	if errors.Is(err, unix.ENOSYS) { // before Linux 5.6
+		name, err = unix.Open(path, unix.O_PATH|unix.O_CLOEXEC, 0)
+	}
 	if err != nil {
 		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
 	}
@@ -61,4 +73,16 @@ func openHere(path string, uid, gid int) (*os.File, error) {
 		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
 	}
 	return os.NewFile(uintptr(fd), path), nil
+}
+
+// dropCapabilities has this thread act without root's (capset(2)): setfsuid has left those that are not about files, such as the one to
+// trace others.
+func dropCapabilities() error {
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData
+	if err := unix.Capget(&header, &data[0]); err != nil {
+		return os.NewSyscallError("capget", err)
+	}
+	data[0].Effective, data[1].Effective = 0, 0
+	return os.NewSyscallError("capset", unix.Capset(&header, &data[0]))
 }

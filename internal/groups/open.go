@@ -95,6 +95,12 @@ func (c *claiming) claim(conf *config.Group, match *upgrade.Socket) (*group, err
 	if err != nil {
 		return nil, check.InGroup(c.opts.Conf, conf, err)
 	}
+	if sock, ok := inner.(syscall.Conn); ok && now.Network == "unix" && conf.Mode != config.TCP { // a handler may want them
+		if err := socket.RefuseFiles(sock); err != nil {
+			_ = inner.Close()
+			return nil, check.InGroup(c.opts.Conf, conf, err)
+		}
+	}
 	activated := match != nil && match.Activated || match == nil && fromSystemd(conf.Name) != nil
 	own := match == nil && !activated
 	g := &group{conf: conf, own: own, bound: own, activated: activated}

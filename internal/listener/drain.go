@@ -2,6 +2,7 @@ package listener
 
 import (
 	"context"
+	"sync"
 	"time"
 )
 
@@ -121,9 +122,26 @@ func (d *drain) cut() {
 	select {
 	case <-d.round.drained:
 	case <-timer.C:
-		for _, c := range d.cutting() {
-			_ = c.Close()
-		}
+		closeAll(d.cutting())
+	}
+}
+
+// closeAll waits for no longer than cutGrace: who has sent a descriptor along can have close(2) take as long as he wants.
+func closeAll(sockets []socket) {
+	var closing sync.WaitGroup
+	for _, c := range sockets {
+		closing.Go(func() { _ = c.Close() })
+	}
+	closed := make(chan struct{})
+	go func() {
+		defer close(closed)
+		closing.Wait()
+	}()
+	timer := time.NewTimer(cutGrace)
+	defer timer.Stop()
+	select {
+	case <-closed:
+	case <-timer.C:
 	}
 }
 

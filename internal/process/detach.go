@@ -40,10 +40,10 @@ var StartDir, _ = os.Getwd()
 // Detach starts this program again with the same arguments, where this one was
 // started, in a session of its own, with /dev/null for its standard streams and without any other descriptor that this
 // process has inherited, and waits until it is ready or has failed. It returns the new process's PID, or the
-// reason in its own words. binary is the program's absolute path. becomes says that it is to become another user. log, if it is not empty, is the file for what the process
+// reason in its own words. binary is the program's absolute path. becomes, if not nil, is the user that it is to become. log, if it is not empty, is the file for what the process
 // has written to its standard error and cannot write there itself, having ended. more, if non-nil, returns more files for the
 // new process, of which the first gets the descriptor that it is called with, and variables.
-func Detach(binary, log string, becomes bool, more func(first int) (files []*os.File, env []string)) (pid int, err error) {
+func Detach(binary, log string, becomes *Identity, more func(first int) (files []*os.File, env []string)) (pid int, err error) {
 	said, tell, err := os.Pipe()
 	if err != nil {
 		return 0, err
@@ -65,7 +65,7 @@ func Detach(binary, log string, becomes bool, more func(first int) (files []*os.
 	}
 	cmd.SysProcAttr = newSession()
 	CloseAllOnExec() // or a pipe that a shell has open, for instance, would not end before the daemon
-	if becomes {
+	if becomes.gives() {
 		err = WithNewKeyring(cmd.Start)
 	} else {
 		err = cmd.Start()
@@ -80,12 +80,12 @@ func Detach(binary, log string, becomes bool, more func(first int) (files []*os.
 		return pid, cmd.Process.Release()
 	}
 	ended := cmd.Wait()
-	return 0, startFailure(out, ended, takeWords(wrote, log))
+	return 0, startFailure(out, ended, takeWords(wrote, log, becomes))
 }
 
 // takeWords returns the end of what a process that has ended without being ready wrote to its standard error, which the log gets
 // too, if the process has made it. It may have become another user's, and so may the log: the text is believed in nothing.
-func takeWords(wrote *os.File, log string) string {
+func takeWords(wrote *os.File, log string, becomes *Identity) string {
 	if wrote == nil {
 		return ""
 	}
@@ -93,7 +93,11 @@ func takeWords(wrote *os.File, log string) string {
 	if _, err := os.Lstat(log); err != nil || text == "" {
 		return text
 	}
-	if f, err := openLogFile(log, -1, 0o640); err == nil {
+	uid := -1
+	if becomes.gives() {
+		uid = becomes.UID
+	}
+	if f, err := openLogFile(log, uid, 0o640); err == nil {
 		_, _ = f.WriteString(text)
 		_ = f.Close()
 	}

@@ -81,7 +81,7 @@ func detach(t *testing.T, role, path string) (int, error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pid, err := process.Detach(binary, path, false, nil)
+	pid, err := process.Detach(binary, path, nil, nil)
 	if pid > 0 {
 		t.Cleanup(func() { reap(t, pid) })
 	}
@@ -154,7 +154,7 @@ func TestDetachFailsWithALog(t *testing.T) {
 }
 
 func TestDetachWithoutBinary(t *testing.T) {
-	if pid, err := process.Detach(filepath.Join(t.TempDir(), "missing"), "", false, nil); pid != 0 || !errors.Is(err, os.ErrNotExist) {
+	if pid, err := process.Detach(filepath.Join(t.TempDir(), "missing"), "", nil, nil); pid != 0 || !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("Detach = %d, %v, want os.ErrNotExist", pid, err)
 	}
 }

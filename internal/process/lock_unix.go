@@ -10,12 +10,17 @@ import (
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/safepath"
 )
 
 // Lock is the daemon's lock. Its descriptor goes from generation to generation,
 // and flock belongs to the open file that all of them share: the lock is free
 // exactly when no generation holds the descriptor.
-type Lock struct{ file *os.File }
+type Lock struct {
+	file *os.File
+	made bool // by this process
+}
 
 // LockPath returns the path of the lock file that belongs to a PID file.
 func LockPath(pidfile string) string { return pidfile + ".lock" }
@@ -31,14 +36,14 @@ const maxLooks = 1000
 func acquire(pidfile string) (*Lock, error) {
 	path := LockPath(pidfile)
 	for range maxLooks {
-		f, err := openLock(path)
+		f, made, err := openLock(path)
 		if errors.Is(err, os.ErrNotExist) && isDir(filepath.Dir(path)) {
 			continue // it was there a moment ago
 		}
 		if err != nil {
 			return nil, fmt.Errorf("lock file: %w", err)
 		}
-		l := &Lock{file: f}
+		l := &Lock{file: f, made: made}
 		if err := l.flock(); err != nil {
 			_ = f.Close()
 			return nil, err
@@ -62,17 +67,19 @@ func acquire(pidfile string) (*Lock, error) {
 const lockMode = 0o600
 
 // openLock opens the lock file. Root opens it in a directory that may be another user's, and so follows no link.
-func openLock(path string) (*os.File, error) {
-	f, err := create(path, os.O_RDWR, lockMode)
+func openLock(path string) (f *os.File, made bool, err error) {
+	f, err = create(path, os.O_RDWR, lockMode)
 	if errors.Is(err, os.ErrExist) {
 		f, err = openUnfollowed(path, os.O_RDWR, 0)
+		return f, false, err
 	}
-	return f, err
+	return f, true, err
 }
 
 // makeOurs sees to it that the lock file, which is locked and nobody's any more, is this process's user's own and no
 // one else's to open: an older version made it for all to read, another user's daemon may have left it, or somebody has
-// put it there. What is not ours is not changed, but removed, and good is false: the next look makes a new one.
+// put it there: where others can write, they can have moved a file of root's there. What is not ours is not changed, but removed, and good is
+// false: the next look makes a new one.
 func (l *Lock) makeOurs(path string) (good bool, err error) {
 	info, err := l.file.Stat()
 	if err != nil {
@@ -81,10 +88,20 @@ func (l *Lock) makeOurs(path string) (good bool, err error) {
 	if !info.Mode().IsRegular() {
 		return false, &fs.PathError{Op: "open", Path: path, Err: fmt.Errorf("not a regular file (%v)", info.Mode().Type())}
 	}
-	if !isOurs(info) || info.Size() != 0 {
+	if !isOurs(info) || info.Size() != 0 || !l.made && isShared(path) {
 		return false, remove(path)
 	}
 	return true, l.file.Chmod(lockMode)
+}
+
+// isShared reports whether others than root can put files in the place of the one at path, for root.
+func isShared(path string) bool {
+	dir, err := safepath.Walk(path, false)
+	if err != nil {
+		return true
+	}
+	defer dir.Close()
+	return dir.Shared
 }
 
 // GiveTo makes the lock file id's, who is to hold it: whoever asks whether the daemon runs compares the file's owner with

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
@@ -123,5 +124,37 @@ func TestRootsLogInAnothersDirectory(t *testing.T) {
 		if got := contents(t, other); got != "root's" {
 			t.Errorf("%s link: the other file holds %q", name, got)
 		}
+	}
+}
+
+// A lock file of root's where the user that the daemon becomes can move files is not given to that user: it could be any of root's.
+func TestRootsFileAsTheLock(t *testing.T) {
+	needRoot(t, "be misled")
+	pidfile := filepath.Join(t.TempDir(), "app.pid")
+	path := process.LockPath(pidfile)
+	if err := os.WriteFile(path, nil, 0o640); err != nil {
+		t.Fatal(err)
+	}
+	roots, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer roots.Close()
+	before, _ := roots.Stat()
+	chown(t, nobody, filepath.Dir(path))
+	lock, err := process.Acquire(pidfile)
+	if err == nil {
+		err = lock.GiveTo(&process.Identity{UID: nobody, GID: nobody})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lock.Leave()
+	after, err := roots.Stat()
+	if err != nil || after.Mode() != before.Mode() || after.Sys().(*syscall.Stat_t).Uid != 0 {
+		t.Errorf("root's file is %v now, %v", after, err)
+	}
+	if now, err := os.Stat(path); err != nil || os.SameFile(now, after) || now.Sys().(*syscall.Stat_t).Uid != nobody {
+		t.Errorf("the lock is %v, %v", now, err)
 	}
 }

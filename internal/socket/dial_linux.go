@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/fdpass"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/safepath"
 )
 
@@ -20,9 +22,12 @@ func Dial(ctx context.Context, path string) (net.Conn, error) {
 		return nil, dialError(path, err)
 	}
 	defer func() { _ = unix.Close(fd) }()
-	c, err := new(net.Dialer).DialContext(ctx, "unix", fmt.Sprintf("/proc/self/fd/%d", fd))
+	d := net.Dialer{Control: func(_, _ string, c syscall.RawConn) error { // whoever answers sends nothing that is to be closed
+		return c.Control(func(fd uintptr) { fdpass.Refuse(int(fd)) })
+	}}
+	c, err := d.DialContext(ctx, "unix", fmt.Sprintf("/proc/self/fd/%d", fd))
 	if errors.Is(err, fs.ErrNotExist) { // without /proc
-		c, err = new(net.Dialer).DialContext(ctx, "unix", path)
+		c, err = d.DialContext(ctx, "unix", path)
 	}
 	if failed := (*net.OpError)(nil); errors.As(err, &failed) {
 		failed.Addr = &net.UnixAddr{Name: path, Net: "unix"}

@@ -9,6 +9,8 @@ import (
 	"net"
 	"strings"
 	"syscall"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/fdpass"
 )
 
 // Listener is a listening socket that can be passed to another process.
@@ -80,4 +82,13 @@ func AllowSharing(ln syscall.Conn, allow bool) error {
 
 func dialError(path string, err error) error {
 	return &net.OpError{Op: "dial", Net: "unix", Addr: &net.UnixAddr{Name: path, Net: "unix"}, Err: err}
+}
+
+// RefuseFiles has the kernel refuse the descriptors that clients of a Unix socket send along, where it can: see [fdpass.Refuse].
+func RefuseFiles(ln syscall.Conn) error {
+	raw, err := ln.SyscallConn()
+	if err != nil {
+		return err
+	}
+	return raw.Control(func(fd uintptr) { fdpass.Refuse(int(fd)) })
 }

@@ -45,7 +45,7 @@ type message struct {
 // close(2), and recvmsg(2) too where there is no room for its descriptor. So nobody else reads or closes.
 //
 // A file of a FUSE file system is worse: close(2) of it can block for ever, and so can the end of a process that has it, which
-// no signal ends then. recvmsg without room drops it without closing it like that. So there is no room where no descriptor is
+// no signal ends then. recvmsg without room drops it, which closes it too, but mostly not like that. So there is no room where no descriptor is
 // expected.
 type inbox struct {
 	file     *os.File

@@ -162,7 +162,7 @@ func (c *Client) connect(ctx context.Context) (net.Conn, error) {
 		err = c.accept(peer)
 	}
 	if err != nil {
-		_ = conn.Close()
+		leave(conn)
 		return nil, fmt.Errorf("%s: %w", c.path, err)
 	}
 	return conn, nil
@@ -174,7 +174,8 @@ func (c *Client) probe(ctx context.Context) error {
 	if err != nil {
 		return c.connectError(err)
 	}
-	return conn.Close()
+	leave(conn)
+	return nil
 }
 
 // connectError says what an error of connecting means.

@@ -9,6 +9,7 @@ import (
 	"math"
 	"net"
 	"net/http"
+	"time"
 )
 
 // maxHeader bounds the header of an answer, in bytes.
@@ -22,8 +23,9 @@ func (c *Client) exchange(ctx context.Context, method, path string) (*http.Respo
 	if err != nil {
 		return nil, err
 	}
-	// A blocked read or write ends with the connection.
-	body := &answerBody{ctx: ctx, conn: conn, release: context.AfterFunc(ctx, func() { _ = conn.Close() })}
+	conn = &abandoned{conn, ctx}
+	// A blocked write ends with the connection.
+	body := &answerBody{ctx: ctx, conn: conn, release: context.AfterFunc(ctx, func() { leave(conn) })}
 	// The daemon's user may write a header without end.
 	answer := &io.LimitedReader{R: conn, N: maxHeader}
 	_, err = fmt.Fprintf(conn, "%s %s HTTP/1.1\r\nHost: gozd\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", method, path)
@@ -43,6 +45,59 @@ func (c *Client) exchange(ctx context.Context, method, path string) (*http.Respo
 	body.ReadCloser, resp.Body = resp.Body, body
 	return resp, nil
 }
+
+// abandoned is a connection that nobody waits for when ctx has ended. Whoever answers may have sent a descriptor along, which the kernel
+// closes in the read, or when the connection is closed: that can take as long as he wants, where it cannot be refused.
+type abandoned struct {
+	net.Conn
+
+	ctx context.Context
+}
+
+// Read reads in a goroutine of its own, into memory of its own.
+func (c *abandoned) Read(p []byte) (int, error) {
+	type result struct {
+		data []byte
+		err  error
+	}
+	read := make(chan result, 1)
+	size := len(p)
+	go func() {
+		buf := make([]byte, size)
+		n, err := c.Conn.Read(buf)
+		read <- result{buf[:n], err}
+	}()
+	select {
+	case r := <-read:
+		return copy(p, r.data), r.err
+	case <-c.ctx.Done():
+		return 0, context.Cause(c.ctx)
+	}
+}
+
+// Close does not wait for the descriptors that have been sent along.
+func (c *abandoned) Close() error {
+	leave(c.Conn)
+	return nil
+}
+
+// leave closes a connection, and waits for nobody.
+func leave(conn net.Conn) {
+	closed := make(chan struct{})
+	go func() {
+		defer close(closed)
+		_ = conn.Close()
+	}()
+	timer := time.NewTimer(leaveWait)
+	defer timer.Stop()
+	select {
+	case <-closed:
+	case <-timer.C:
+	}
+}
+
+// leaveWait is how long a connection may take to be closed, which is no time at all.
+const leaveWait = 100 * time.Millisecond
 
 // answerBody has the connection to itself.
 type answerBody struct {

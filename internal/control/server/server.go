@@ -79,6 +79,9 @@ func Open(d Daemon, opts Options) (*Server, error) {
 	// The socket has this mode before it listens, and is never inherited: it is
 	// close-on-exec, and tableflip does not know it.
 	ln, err := socket.Listen("unix", s.path, socket.Options{Mode: 0o600, UID: -1, GID: -1})
+	if err == nil {
+		err = socket.RefuseFiles(ln)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("control socket: %w", err)
 	}

@@ -44,7 +44,12 @@ func TestNamedLog(t *testing.T) {
 	must(t, os.Mkdir(filepath.Join(dir, "private"), 0o700))
 	hidden := filepath.Join(dir, "private", "open")
 	must(t, os.WriteFile(hidden, []byte(secret+"\n"), 0o644))
-	for _, log := range []string{file, fifo, hidden, "/proc/1/environ", filepath.Join(dir, "missing")} {
+	there := exec.Command("sleep", "600") // of root's, in a directory where the user cannot get
+	there.Dir = filepath.Dir(hidden)
+	must(t, there.Start())
+	t.Cleanup(func() { _, _ = there.Process.Kill(), there.Wait() })
+	inside := fmt.Sprintf("/proc/%d/cwd/open", there.Process.Pid)
+	for _, log := range []string{file, fifo, hidden, inside, "/proc/1/environ", filepath.Join(dir, "missing")} {
 		for who, args := range logNamed(t, log) {
 			what := fmt.Sprintf("%s, named by a %s", log, who)
 			cmd := exec.Command(binaries.Gozdctl(t), args...)

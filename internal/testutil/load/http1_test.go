@@ -69,6 +69,8 @@ func canned(t *testing.T, responses ...string) load.Target {
 			io.Copy(io.Discard, req.Body)
 			io.WriteString(conn, strings.ReplaceAll(response, "%G", "X-Gozd-Generation: 1\r\nX-Gozd-Pid: 7\r\n"))
 		}
+		conn.(*net.TCPConn).CloseWrite()
+		io.Copy(io.Discard, br) // what has come and is not read would make a reset of the end
 	})
 }
 

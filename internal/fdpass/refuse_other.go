@@ -1,0 +1,6 @@
+//go:build !linux
+
+package fdpass
+
+// Refuse does nothing.
+func Refuse(int) {}
