@@ -13,7 +13,7 @@ outer() {
   local cgroup=$1
   shift
   echo $$ >"$cgroup/cgroup.procs" # before the cgroup namespace, whose root it becomes
-  exec unshare --mount --propagation private --pid --fork --kill-child --uts --ipc --cgroup "$0" inner "$@"
+  exec unshare --mount --propagation private --pid --fork --kill-child --uts --ipc --cgroup bash "$0" inner "$@"
 }
 
 # mask has a unit never start: it would wait for a device, or change what is the host's.

@@ -65,7 +65,8 @@ func Boot(tb testing.TB, root string, binds ...string) *Machine {
 	console, err := os.Create(filepath.Join(dir, "console"))
 	must(tb, err)
 	defer func() { _ = console.Close() }()
-	cmd := exec.Command(path, append([]string{"outer", cgroup, scratch, root}, binds...)...)
+	// By bash, which only reads it: what has just been written may be open for writing in a process that another test is forking.
+	cmd := exec.Command("bash", append([]string{path, "outer", cgroup, scratch, root}, binds...)...)
 	cmd.Stdout, cmd.Stderr = console, console
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	must(tb, cmd.Start())
