@@ -71,6 +71,17 @@ func (s *Server) endDrain() {
 	s.callOffLocked()
 }
 
+// enter is called when a Serve begins. Where there was none, a drain that those before have left behind is over: a program has taken its
+// groups again, and is to hear of the next one.
+func (s *Server) enter() {
+	s.turns.mu.Lock()
+	defer s.turns.mu.Unlock()
+	if s.turns.serving == 0 && s.pace.Load() != nil {
+		s.endPaceLocked()
+	}
+	s.turns.serving++
+}
+
 // leave is called when a Serve has returned whose listener drained, or not. The others may have resumed already, or yet do so.
 func (s *Server) leave(drained int) {
 	s.turns.mu.Lock()
@@ -89,10 +100,15 @@ func (s *Server) callOffLocked() {
 	case s.turns.serving == 0:
 		p.end()
 	case s.turns.draining == 0 && s.turns.resumed:
-		s.turns.resumed = false
-		p.end()
-		s.pace.Store(nil)
-		s.hijacked.stay()
-		s.h2.stay()
+		s.endPaceLocked()
 	}
+}
+
+// endPaceLocked has this be a server that does not drain.
+func (s *Server) endPaceLocked() {
+	s.turns.resumed = false
+	s.pace.Load().end()
+	s.pace.Store(nil)
+	s.hijacked.stay()
+	s.h2.stay()
 }

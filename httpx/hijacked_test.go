@@ -167,6 +167,39 @@ func TestGoodbyesOutliveOneServe(t *testing.T) {
 	}
 }
 
+// A server whose Serves have all returned in a drain may serve again, as after OnResume: its clients hear of the next drain, and of
+// none before.
+func TestGoodbyesAfterServingAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		said := make(goodbyes, 10)
+		srv := &httpx.Server{Server: &http.Server{Handler: http.HandlerFunc(takeOver)}, DrainHijacked: said.say}
+		first := listener.New(memnet.Listen(), listener.Options{Release: make(chan struct{})})
+		served := make(chan error, 1)
+		go func() { served <- srv.Serve(first) }()
+		synctest.Wait()
+		first.StopAccepting()
+		synctest.Wait()
+		first.Close()
+		if err := <-served; !errors.Is(err, net.ErrClosed) {
+			t.Errorf("Serve = %v, want net.ErrClosed", err)
+		}
+		synctest.Wait()
+		s := serve(t, false, srv, listener.Options{})
+		c := s.connect(t, false)
+		c.upgrade(t, "/?name=a")
+		go io.Copy(io.Discard, c)
+		synctest.Wait()
+		if len(said) != 0 {
+			t.Errorf("%d goodbyes before the drain", len(said))
+		}
+		s.drain(t)
+		synctest.Wait()
+		if len(said) != 1 {
+			t.Errorf("%d goodbyes in the drain, want 1", len(said))
+		}
+	})
+}
+
 // A request that the drain meets in its handler may take its connection over after that.
 func TestGoodbyeToALateOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -172,9 +172,7 @@ func (s *Server) attach(ln *listener.Listener) (stop func()) {
 	s.mu.Lock()
 	s.all = append(s.all, ln)
 	s.mu.Unlock()
-	s.turns.mu.Lock()
-	s.turns.serving++
-	s.turns.mu.Unlock()
+	s.enter()
 	done := make(chan struct{})
 	go s.watch(ln, done)
 	return func() { close(done) }

@@ -64,13 +64,16 @@ func followOwners(ctx context.Context, path string, lines, owner int, s *screen)
 // awaitMove sends the file that stands at the path instead of f, when all has been read of that; nil when ctx ends.
 func awaitMove(ctx context.Context, f *os.File, path string, owner, gid int) <-chan *os.File {
 	moved := make(chan *os.File, 1)
-	was, err := f.Stat()
 	go func() {
 		defer close(moved)
+		was, err := f.Stat()
+		if err != nil {
+			return
+		}
 		tick := time.NewTicker(moveTick)
 		defer tick.Stop()
 		var next *os.File
-		for err == nil {
+		for {
 			select {
 			case <-tick.C:
 			case <-ctx.Done():

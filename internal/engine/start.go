@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"os"
 	"slices"
+	"sync"
 	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/check"
@@ -119,6 +120,13 @@ var startSteps = []step[*start]{
 		undo: func(e *Engine) { e.deadline.Stop() },
 	},
 }
+
+// startTime is this process's own. An error leaves 0, which is a valid answer:
+// unknown.
+var startTime = sync.OnceValue(func() uint64 {
+	start, _ := process.StartTime(os.Getpid())
+	return start
+})
 
 // start does all that has to be done before the program can take its groups. On an error it returns the stage, too.
 func (e *Engine) start() (stage string, err error) {

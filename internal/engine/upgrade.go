@@ -4,13 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"os"
 	"sync"
 	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/protocol"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/server"
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/supervise"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
 )
@@ -98,13 +96,6 @@ func (u *upgrading) succeeded(next *upgrade.Successor, offered *transfer) error 
 	}
 	return u.notifyServed(next)
 }
-
-// startTime is this process's own. An error leaves 0, which is a valid answer:
-// unknown.
-var startTime = sync.OnceValue(func() uint64 {
-	start, _ := process.StartTime(os.Getpid())
-	return start
-})
 
 // failed puts everything back, and returns the error for whoever has asked.
 func (u *upgrading) failed(err error) error {

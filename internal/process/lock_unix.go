@@ -17,10 +17,7 @@ import (
 // Lock is the daemon's lock. Its descriptor goes from generation to generation,
 // and flock belongs to the open file that all of them share: the lock is free
 // exactly when no generation holds the descriptor.
-type Lock struct {
-	file *os.File
-	made bool // by this process
-}
+type Lock struct{ file *os.File }
 
 // LockPath returns the path of the lock file that belongs to a PID file.
 func LockPath(pidfile string) string { return pidfile + ".lock" }
@@ -43,13 +40,13 @@ func acquire(pidfile string) (*Lock, error) {
 		if err != nil {
 			return nil, fmt.Errorf("lock file: %w", err)
 		}
-		l := &Lock{file: f, made: made}
+		l := &Lock{file: f}
 		if err := l.flock(); err != nil {
 			_ = f.Close()
 			return nil, err
 		}
 		if l.isAt(path) {
-			good, err := l.makeOurs(path)
+			good, err := l.makeOurs(path, made)
 			if good {
 				return l, nil
 			}
@@ -66,7 +63,7 @@ func acquire(pidfile string) (*Lock, error) {
 // lockMode lets nobody else take the lock: flock needs no more than the right to read.
 const lockMode = 0o600
 
-// openLock opens the lock file. Root opens it in a directory that may be another user's, and so follows no link.
+// openLock opens the lock file, and reports whether it has made it. Root opens it in a directory that may be another user's, and so follows no link.
 func openLock(path string) (f *os.File, made bool, err error) {
 	f, err = create(path, os.O_RDWR, lockMode)
 	if errors.Is(err, os.ErrExist) {
@@ -80,7 +77,7 @@ func openLock(path string) (f *os.File, made bool, err error) {
 // one else's to open: an older version made it for all to read, another user's daemon may have left it, or somebody has
 // put it there: where others can write, they can have moved a file of root's there. What is not ours is not changed, but removed, and good is
 // false: the next look makes a new one.
-func (l *Lock) makeOurs(path string) (good bool, err error) {
+func (l *Lock) makeOurs(path string, made bool) (good bool, err error) {
 	info, err := l.file.Stat()
 	if err != nil {
 		return false, err
@@ -88,7 +85,7 @@ func (l *Lock) makeOurs(path string) (good bool, err error) {
 	if !info.Mode().IsRegular() {
 		return false, &fs.PathError{Op: "open", Path: path, Err: fmt.Errorf("not a regular file (%v)", info.Mode().Type())}
 	}
-	if !isOurs(info) || info.Size() != 0 || !l.made && isShared(path) {
+	if !isOurs(info) || info.Size() != 0 || !made && isShared(path) {
 		return false, remove(path)
 	}
 	return true, l.file.Chmod(lockMode)

@@ -108,7 +108,7 @@ func (w *walk) run() error {
 	}
 }
 
-// link follows a link of root's. It closes fd.
+// link follows a link of root's, or one that leads. It closes fd.
 func (w *walk) link(fd int, st *unix.Stat_t, isLast bool) (done bool, err error) {
 	defer func() { _ = unix.Close(fd) }()
 	if w.links++; w.links > maxLinks {

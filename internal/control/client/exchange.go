@@ -75,13 +75,16 @@ func (c *abandoned) Read(p []byte) (int, error) {
 	}
 }
 
-// Close does not wait for the descriptors that have been sent along.
+// Close does not wait for the ends of descriptors that have been sent along.
 func (c *abandoned) Close() error {
 	leave(c.Conn)
 	return nil
 }
 
-// leave closes a connection, and waits for nobody.
+// leaveWait is how long a connection may take to be closed, which is no time at all.
+const leaveWait = 100 * time.Millisecond
+
+// leave closes a connection, and waits for that no longer than leaveWait.
 func leave(conn net.Conn) {
 	closed := make(chan struct{})
 	go func() {
@@ -95,9 +98,6 @@ func leave(conn net.Conn) {
 	case <-timer.C:
 	}
 }
-
-// leaveWait is how long a connection may take to be closed, which is no time at all.
-const leaveWait = 100 * time.Millisecond
 
 // answerBody has the connection to itself.
 type answerBody struct {

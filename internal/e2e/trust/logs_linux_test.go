@@ -82,6 +82,7 @@ func TestFollowedLog(t *testing.T) {
 		must(t, err)
 		must(t, cmd.Start())
 		t.Cleanup(func() { _ = cmd.Process.Kill() })
+		hangs := time.AfterFunc(patience, func() { _ = cmd.Process.Kill() })
 		lines := bufio.NewReader(stdout)
 		wantNext := func(want string) {
 			t.Helper()
@@ -101,6 +102,7 @@ func TestFollowedLog(t *testing.T) {
 		must(t, os.Rename(log, log+".1"))
 		write("of another file\n")
 		wantNext("of another file\n")
+		hangs.Stop()
 		began := time.Now()
 		must(t, cmd.Process.Signal(syscall.SIGTERM))
 		err = cmd.Wait()
