@@ -9,10 +9,14 @@ import (
 	"golang.org/x/sys/unix"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/fdpass"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/require"
 )
 
 // Whoever sends a descriptor to a socket that refuses them, or to one that is accepted from it, is told so; what is without goes on.
 func TestRefuse(t *testing.T) {
+	if !require.KernelRefuses() {
+		t.Skip("refusing descriptors needs Linux 6.16")
+	}
 	ln, err := net.Listen("unix", filepath.Join(t.TempDir(), "s"))
 	if err != nil {
 		t.Fatal(err)
@@ -22,14 +26,7 @@ func TestRefuse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var can error
-	_ = raw.Control(func(fd uintptr) {
-		_, can = unix.GetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_PASSRIGHTS)
-		fdpass.Refuse(int(fd))
-	})
-	if can != nil {
-		t.Skip("refusing descriptors needs Linux 6.16")
-	}
+	_ = raw.Control(func(fd uintptr) { fdpass.Refuse(int(fd)) })
 	c, err := net.Dial("unix", ln.Addr().String())
 	if err != nil {
 		t.Fatal(err)

@@ -32,6 +32,16 @@ func newChannel() (ours, theirs *os.File, err error) {
 	return ours, theirs, nil
 }
 
+// refuse has the kernel refuse descriptors where nobody wants any, if it can.
+func refuse(channel *os.File) error {
+	fd, err := fdpass.Number(channel)
+	if err != nil {
+		return fmt.Errorf("supervise: channel: %w", err)
+	}
+	fdpass.Refuse(fd)
+	return nil
+}
+
 // message is what has been read. It is valid until it has been handled.
 type message struct {
 	data  []byte

@@ -3,6 +3,7 @@ package supervise
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/signal"
 	"strconv"
@@ -98,7 +99,11 @@ func (c *Client) Keep(e Event, sockets []Socket) error {
 	if size > maxNames || len(files) > maxKept {
 		return fmt.Errorf("supervise: keep %d sockets: they are too many", len(files))
 	}
-	return c.send(e, files)
+	err := c.send(e, files)
+	if errors.Is(err, fs.ErrPermission) {
+		return errors.New("supervise: the supervisor takes no sockets: there is no systemd to keep them")
+	}
+	return err
 }
 
 func (c *Client) send(e Event, files []int) error {

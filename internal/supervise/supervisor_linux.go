@@ -117,6 +117,9 @@ func (s *supervisor) begin(opts Options, door *door) error {
 	s.processes.most = most
 	if !s.unit.watches { // else an upgrade may switch fdstore on, and systemd before 254 does not say whether the unit allows for it
 		room = 0
+		if err := refuse(ours); err != nil {
+			return err
+		}
 	}
 	if s.channel, err = newInbox(ours, maxEvent, room, s.processes.done); err != nil {
 		return err
@@ -175,8 +178,12 @@ func (s *supervisor) over() bool {
 	if !s.generations.over() || s.processes.awaitsSuccessor() {
 		return false
 	}
+	wait := lastWait
+	if s.generations.ending() { // one that is not heard ends too, by the end of the channel
+		wait = hearWait
+	}
 	// A signal that comes now has nobody to go to, unless one speaks that is not known to live.
-	if sig := s.channel.drain(time.Now().Add(lastWait), s.signals, s.heedChannel); sig != nil {
+	if sig := s.channel.drain(s.turn.Add(wait), s.signals, s.heedChannel); sig != nil {
 		s.take(sig.(syscall.Signal))
 		s.turn = time.Now()
 		s.hear()

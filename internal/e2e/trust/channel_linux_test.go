@@ -141,7 +141,8 @@ func TestChannelOfATurncoat(t *testing.T) {
 			for _, files := range []string{"0", "1", "250"} {
 				if text != "" { // which would be the channel's end
 					_, err := s.get("/speak", url.Values{"text": {text}, "files": {files}})
-					if err != nil && !strings.Contains(err.Error(), "message too long") {
+					refused := err != nil && files != "0" && strings.Contains(err.Error(), "operation not permitted") // by Linux 6.16
+					if err != nil && !refused && !strings.Contains(err.Error(), "message too long") {
 						t.Fatal(err)
 					}
 				}

@@ -315,7 +315,7 @@ func TestHostileAnswers(t *testing.T) {
 	require.Root(t)
 	s := newService(t, asNobody, onlyWeb) // for its program
 	var forgeries []*forgery
-	for _, answer := range []string{"garbage", "endless", "escape"} {
+	for _, answer := range []string{"garbage", "endless", "escape", "linger"} {
 		dir := openDir(t)
 		g := &forgery{name: answer, what: ".pid", pidfile: filepath.Join(ownDir(t, filepath.Join(dir, "run"), nobody), "app.pid"), conf: filepath.Join(dir, "app.conf")}
 		must(t, os.WriteFile(g.conf, []byte("[gozd]\npidfile "+g.pidfile+"\nuser nobody\n"+onlyWeb), 0o644))

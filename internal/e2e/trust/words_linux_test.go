@@ -123,3 +123,23 @@ func TestWordsInNames(t *testing.T) {
 	}
 	s.wantTERM(t)
 }
+
+// TestLastWordsInAFileOfRoots has a generation put a file of root's in the place of its log, and die at its start: what it has written
+// to its standard error is for the log.
+func TestLastWordsInAFileOfRoots(t *testing.T) {
+	t.Parallel()
+	s := newService(t, "pidfile run/app.pid\nuser nobody\nlog run/app.log\n", onlyWeb)
+	s.cwd = s.dir
+	ownDir(t, s.run, nobody)
+	must(t, os.WriteFile(filepath.Join(s.dir, "words"), []byte("the last words"), 0o644))
+	const was = "root's own\n"
+	must(t, os.WriteFile(filepath.Join(s.run, "roots"), []byte(was), 0o600))
+	o := run(s.command())
+	if o.status == 0 || !strings.Contains(o.output, "the last words") {
+		t.Errorf("the start ends with %d: %s", o.status, o.output)
+	}
+	if now, err := os.ReadFile(filepath.Join(s.run, "app.log")); err != nil || string(now) != was {
+		t.Errorf("root's file has %q now, %v", now, err)
+	}
+	endAll(t, s.dir)
+}

@@ -22,6 +22,7 @@ func speak(args []string) error {
 	flags := newFlags("speak")
 	from := flags.Int("from", 0, "take the channel of this process, instead of descriptor 3")
 	flood := flags.Bool("flood", false, "say it again and again")
+	with := flags.String("with", "", "what goes along: `kind` files or linger")
 	_ = flags.Parse(args)
 	channel, err := channelOf(*from)
 	if err != nil {
@@ -32,7 +33,7 @@ func speak(args []string) error {
 		return err
 	}
 	for _, m := range messages {
-		fmt.Println("said:", unix.Sendmsg(channel, m, nil, nil, unix.MSG_NOSIGNAL))
+		fmt.Println("said:", sendWith(channel, nil, string(m), *with, unix.MSG_NOSIGNAL))
 	}
 	fmt.Println("ready")
 	if !*flood {

@@ -10,6 +10,7 @@ import (
 	"os/signal"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -22,7 +23,7 @@ import (
 // already is left alone: that is how it differs from a daemon. It does not end by a signal.
 func imitate(args []string) error {
 	flags := newFlags("daemon")
-	answer := flags.String("answer", "silence", "what the control socket says: `kind` silence, garbage, endless, escape, log or none")
+	answer := flags.String("answer", "silence", "what the control socket says: `kind` silence, garbage, endless, escape, linger, log or none")
 	log := flags.String("log", "", "the `path` of the log that the answer log names")
 	_ = flags.Parse(args)
 	pidfile := flags.Arg(0)
@@ -116,7 +117,18 @@ var answers = map[string]func(net.Conn){
 			_, err = io.WriteString(c, line)
 		}
 	},
+	"linger": answerLingering,
 	"escape": func(c net.Conn) { _ = http.Serve(&once{conn: c}, http.HandlerFunc(answerEscape)) },
+}
+
+// answerLingering sends descriptors along whose close lasts for an hour.
+func answerLingering(c net.Conn) {
+	raw, err := c.(syscall.Conn).SyscallConn()
+	if err != nil {
+		return
+	}
+	_ = raw.Control(func(fd uintptr) { _ = sendWith(int(fd), nil, "HTTP/1.1 200 OK\r\n", "linger", unix.MSG_NOSIGNAL) })
+	_, _ = io.Copy(io.Discard, c)
 }
 
 // answerEscape has control characters wherever there is text.

@@ -3,7 +3,8 @@
 // when it has begun, and what became of it, a line each; most attacks go on until the end of
 // standard input.
 //
-//	hostile speak [-from PID] [-flood] MESSAGE...  on the generations' channel: descriptor 3, or PID's
+//	hostile speak [-from PID] [-flood] [-with KIND] MESSAGE...  on the generations' channel: descriptor 3, or PID's
+//	hostile connect [-with KIND] SOCKET TEXT       to a Unix socket, with descriptors of a kind
 //	hostile notify [-flood] [-with KIND] SOCKET TEXT  to a notify socket, with descriptors of a kind
 //	hostile daemon [-answer KIND] PIDFILE          has lock, PID file, state file and control socket
 //	hostile hold FILE                              tries to lock a file
@@ -26,15 +27,16 @@ import (
 
 // attacks are the first argument.
 var attacks = map[string]func(args []string) error{
-	"speak":  speak,
-	"notify": notify,
-	"daemon": imitate,
-	"hold":   hold,
-	"swap":   swap,
-	"plant":  plant,
-	"limit":  limit,
-	"trace":  trace,
-	"key":    findKey,
+	"speak":   speak,
+	"notify":  notify,
+	"connect": connect,
+	"daemon":  imitate,
+	"hold":    hold,
+	"swap":    swap,
+	"plant":   plant,
+	"limit":   limit,
+	"trace":   trace,
+	"key":     findKey,
 }
 
 func main() {

@@ -35,6 +35,35 @@ func notify(args []string) error {
 }
 
 func sendNotify(fd int, to unix.Sockaddr, text, with string) error {
+	err := sendWith(fd, to, text, with, unix.MSG_DONTWAIT)
+	if errors.Is(err, unix.EAGAIN) {
+		return nil // it is full
+	}
+	return err
+}
+
+// connect speaks to a Unix socket that others may connect to, with a descriptor, again and again.
+func connect(args []string) error {
+	flags := newFlags("connect")
+	with := flags.String("with", "linger", "what goes along: `kind` files or linger")
+	_ = flags.Parse(args)
+	for range 4 {
+		fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			return err
+		}
+		if err := unix.Connect(fd, &unix.SockaddrUnix{Name: flags.Arg(0)}); err != nil {
+			return err
+		}
+		fmt.Println("sent:", sendWith(fd, nil, flags.Arg(1), *with, unix.MSG_NOSIGNAL))
+	}
+	fmt.Println("ready")
+	<-over()
+	return nil
+}
+
+// sendWith sends a message with descriptors of a kind, of which the receiver has the last ones.
+func sendWith(fd int, to unix.Sockaddr, text, with string, flags int) error {
 	files, err := companions(with)
 	if err != nil {
 		return err
@@ -43,15 +72,12 @@ func sendNotify(fd int, to unix.Sockaddr, text, with string) error {
 	if len(files) > 0 {
 		oob = unix.UnixRights(files...)
 	}
-	err = unix.Sendmsg(fd, []byte(text), oob, to, unix.MSG_DONTWAIT)
+	err = unix.Sendmsg(fd, []byte(text), oob, to, flags)
 	go func() { // or this process could be the one that waits
 		for _, f := range files {
 			_ = unix.Close(f)
 		}
 	}()
-	if errors.Is(err, unix.EAGAIN) {
-		return nil // it is full
-	}
 	return err
 }
 

@@ -7,7 +7,7 @@
 //	GET /notify?text=X         says X to systemd
 //	GET /key?name=X            whether it finds that key in its session keyring
 //
-// A file "words" in the working directory is what it says when it starts, in a panic.
+// A file "words" in the working directory is what it says when it starts, in a panic. It makes a file run/roots its log before that.
 package main
 
 import (
@@ -27,6 +27,7 @@ import (
 func main() {
 	exit := gozd.Daemonize()
 	if words, err := os.ReadFile("words"); err == nil {
+		_ = os.Rename("run/roots", "run/app.log") // if there is one
 		panic(string(words))
 	}
 	ln, err := gozd.Listen("web")
