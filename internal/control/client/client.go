@@ -88,10 +88,13 @@ func tryDial(ctx context.Context, pidfile string, settled time.Time) (c *Client,
 		return nil, settled, goneErr
 	}
 	p.Close()
-	if !r.State.Control {
-		return nil, until, err
+	switch {
+	case errors.Is(err, errClosed):
+		until = settled
+	case r.State.Control:
+		until = r.State.Since.Add(socketWait)
 	}
-	return nil, r.State.Since.Add(socketWait), err
+	return nil, until, err
 }
 
 // dialRecord connects to the control socket of the generation that a daemon's files name.
@@ -181,8 +184,10 @@ func (c *Client) probe(ctx context.Context) error {
 // connectError says what an error of connecting means.
 func (c *Client) connectError(err error) error {
 	switch {
-	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
+	case errors.Is(err, fs.ErrNotExist):
 		return noSocket(c.path)
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return fmt.Errorf("%s: %w", c.path, errClosed)
 	case errors.Is(err, process.ErrUntrusted):
 		return fmt.Errorf("control socket: %w", err)
 	case errors.Is(err, fs.ErrPermission):

@@ -143,6 +143,23 @@ func TestDialNoSocket(t *testing.T) {
 	}
 }
 
+// A process that has been killed has closed its socket, and is not yet gone: it is not running.
+func TestDialADyingProcess(t *testing.T) {
+	pidfile := pidfileIn(t)
+	asDaemon(t, pidfile, process.State{Control: true, Since: time.Now().Add(-time.Hour)})
+	ln, err := net.Listen("unix", protocol.SocketPath(pidfile, os.Getpid()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln.(*net.UnixListener).SetUnlinkOnClose(false)
+	_ = ln.Close()
+	gone := time.AfterFunc(100*time.Millisecond, func() { _ = process.RemoveFiles(pidfile) })
+	defer gone.Stop()
+	if _, err := client.Dial(within(t), pidfile); !errors.Is(err, process.ErrNotRunning) {
+		t.Errorf("Dial: %v, want ErrNotRunning", err)
+	}
+}
+
 func TestDialNotRunning(t *testing.T) {
 	pidfile := pidfileIn(t)
 	if _, err := client.Dial(within(t), pidfile); !errors.Is(err, process.ErrNotRunning) {

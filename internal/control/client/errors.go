@@ -11,6 +11,10 @@ import (
 // its log says, or somebody has removed it. The error's text has the path at which the socket would be.
 var ErrNoSocket = errors.New("no control socket")
 
+// errClosed is the case of a socket on which nobody listens any more: its process is about to end, as one that has been killed, and that
+// takes a busy machine a moment.
+var errClosed = fmt.Errorf("%w: nobody listens there any more", ErrNoSocket)
+
 // ErrPermission means that the daemon is another user's.
 var ErrPermission = errors.New("no permission to control the daemon")
 
