@@ -99,7 +99,7 @@ func (h *hijacked) take(c net.Conn) {
 	}
 	listener.AfterClose(c, func() { h.forget(c) })
 	if late {
-		go h.tell(c)
+		go h.notify(c)
 	}
 }
 
@@ -109,8 +109,8 @@ func (h *hijacked) forget(c net.Conn) {
 	delete(h.taken, c)
 }
 
-// tell calls the hook, if the connection is still open.
-func (h *hijacked) tell(c net.Conn) {
+// notify calls the hook, if the connection is still open.
+func (h *hijacked) notify(c net.Conn) {
 	h.mu.Lock()
 	r, open := h.taken[c]
 	h.mu.Unlock()
@@ -125,7 +125,7 @@ func (h *hijacked) drain(p *pace) {
 	h.draining = true
 	conns := slices.Collect(maps.Keys(h.taken))
 	h.mu.Unlock()
-	go p.each(len(conns), func(i int) { go h.tell(conns[i]) })
+	go p.each(len(conns), func(i int) { go h.notify(conns[i]) })
 }
 
 // stay has the program not told any more.

@@ -47,14 +47,14 @@ func NewReader(conn listen.Conn) *Reader { return &Reader{conn: conn} }
 // Read reads from the connection, whose errors it returns as they are.
 func (r *Reader) Read(b []byte) (int, error) {
 	if r.isNews() {
-		return 0, r.tell()
+		return 0, r.drainError()
 	}
 	if l, ok := r.conn.(*layered); ok && !l.wakes {
 		return r.conn.Read(b)
 	}
 	n, woken, err := r.readWatched(b)
 	if woken && n == 0 && errors.Is(err, os.ErrDeadlineExceeded) && !r.isLate() {
-		return 0, r.tell()
+		return 0, r.drainError()
 	}
 	return n, err // what came at the same moment is the program's first
 }
@@ -81,7 +81,7 @@ func (r *Reader) isNews() bool {
 	}
 }
 
-func (r *Reader) tell() error {
+func (r *Reader) drainError() error {
 	r.told, _ = r.rounds()
 	return ErrDraining
 }

@@ -49,7 +49,7 @@ func (a *app) finish(cmd *cobra.Command, err error) int {
 		a.printJSON()
 	}
 	if err == nil && !a.out.acted && a.stdout.err != nil {
-		a.tell(fmt.Sprintf("%s: standard output: %v", name, a.stdout.err))
+		a.warn(fmt.Sprintf("%s: standard output: %v", name, a.stdout.err))
 		return statusFailed
 	}
 	return a.out.ExitStatus
@@ -72,20 +72,20 @@ func (a *app) complain(cmd *cobra.Command, name string, err error) {
 		name = ""
 	}
 	for line := range strings.Lines(printable.Text(err.Error())) {
-		a.tell(name + strings.TrimSuffix(line, "\n"))
+		a.warn(name + strings.TrimSuffix(line, "\n"))
 	}
 	if errors.Is(err, errUsage) {
-		a.tell(fmt.Sprintf("see %s --help", cmd.CommandPath()))
+		a.warn(fmt.Sprintf("see %s --help", cmd.CommandPath()))
 		return
 	}
 	if next := a.advice(cmd, err); next != "" {
 		a.out.Advice = next
-		a.tell(next)
+		a.warn(next)
 	}
 }
 
-// tell prints a line on standard error that begins with gozdctl's name.
-func (a *app) tell(line string) {
+// warn prints a line on standard error that begins with gozdctl's name.
+func (a *app) warn(line string) {
 	const name = "gozdctl:"
 	text := a.stderr.fold(name + " " + printable.Line(line))
 	a.stderr.printf("%s%s\n", a.stderr.paint(red, name), strings.TrimPrefix(text, name))
@@ -101,7 +101,7 @@ func (a *app) say(format string, args ...any) {
 func (a *app) printJSON() {
 	data, err := json.Marshal(&a.out)
 	if err != nil { // nothing in it can fail
-		a.tell(err.Error())
+		a.warn(err.Error())
 		return
 	}
 	a.stdout.printf("%s\n", printable.JSON(data))

@@ -70,9 +70,9 @@ func tellAll(t *testing.T, s *screen, events []protocol.Event, look func(protoco
 	a := newApp(s, s)
 	_, p := a.newPatience(t.Context(), scriptPatience)
 	defer p.end()
-	teller := &upgradeTeller{app: a, progress: progress{s: s}, patience: p, began: a.now()}
+	teller := &upgradeReporter{app: a, progress: progress{s: s}, patience: p, began: a.now()}
 	for _, e := range events {
-		teller.tell(e)
+		teller.show(e)
 		look(e.Type)
 	}
 	teller.progress.end()
@@ -138,7 +138,7 @@ func TestBar(t *testing.T) {
 func TestErrorsOnATerminal(t *testing.T) {
 	s, screen := newTerminal(30)
 	a := newApp(s, s)
-	a.tell("upgrade: group nobody is not being accepted on")
+	a.warn("upgrade: group nobody is not being accepted on")
 	if want := "gozdctl: upgrade: group\n  nobody is not being accepted\n  on\n"; screen.String() != want {
 		t.Errorf("it shows\n%s\nwant\n%s", screen, want)
 	}

@@ -109,14 +109,14 @@ func (a *app) start(ctx context.Context, pidfile string, program []string) error
 	began := a.now()
 	ctx, p := a.newPatience(ctx, unsaid)
 	defer p.end()
-	said, err := a.runProgram(ctx, program)
+	output, err := a.runProgram(ctx, program)
 	if err != nil {
 		return err
 	}
 	a.out.acted = true
 	a.out.Seconds = ptr(a.now().Sub(began).Seconds())
-	if said != "" && !a.json {
-		a.stderr.printf("%s\n", printable.Text(said))
+	if output != "" && !a.json {
+		a.stderr.printf("%s\n", printable.Text(output))
 	}
 	return a.started(ctx, pidfile, program[0], a.now().Sub(began))
 }
@@ -134,11 +134,11 @@ func (a *app) runProgram(ctx context.Context, program []string) (string, error) 
 	go func() { ended <- cmd.Wait() }()
 	select {
 	case err := <-ended:
-		said := strings.TrimSpace(out.buf.String())
+		output := strings.TrimSpace(out.buf.String())
 		if err == nil || errors.Is(err, exec.ErrWaitDelay) {
-			return said, nil
+			return output, nil
 		}
-		return "", programError(program[0], said, err)
+		return "", programError(program[0], output, err)
 	case <-ctx.Done():
 		return "", fmt.Errorf("%s (pid %d) has not returned, and goes on (does it stay in the foreground?): %w",
 			program[0], cmd.Process.Pid, context.Cause(ctx))
@@ -153,11 +153,11 @@ func startError(program string, err error) error {
 }
 
 // programError prefers the program's own words to its exit status.
-func programError(program, said string, err error) error {
-	if said == "" {
+func programError(program, output string, err error) error {
+	if output == "" {
 		return fmt.Errorf("%s: %w, and it has said nothing", program, err)
 	}
-	return fmt.Errorf("%s: %w:\n%s", program, err, said)
+	return fmt.Errorf("%s: %w:\n%s", program, err, output)
 }
 
 // started looks who serves now.

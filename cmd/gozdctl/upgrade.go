@@ -51,14 +51,14 @@ func (a *app) upgrade(ctx context.Context, pidfile string, noDrain bool) error {
 	if err != nil {
 		return err
 	}
-	t := &upgradeTeller{app: a, progress: progress{s: a.stderr}, patience: p, pidfile: pidfile, began: a.now()}
-	up, err := c.Upgrade(ctx, client.UpgradeOptions{NoDrain: noDrain}, t.tell)
+	t := &upgradeReporter{app: a, progress: progress{s: a.stderr}, patience: p, pidfile: pidfile, began: a.now()}
+	up, err := c.Upgrade(ctx, client.UpgradeOptions{NoDrain: noDrain}, t.show)
 	t.progress.end()
 	if up == nil {
 		return a.upgradeFailed(c.PID(), err)
 	}
 	if err != nil { // the new generation serves: only the drain was not waited for
-		a.tell(fmt.Sprintf("the old generation (pid %d) still drains: see gozdctl status %s", up.OldPID, pidfile))
+		a.warn(fmt.Sprintf("the old generation (pid %d) still drains: see gozdctl status %s", up.OldPID, pidfile))
 	}
 	a.upgraded(up, seconds(up.Served.Seconds))
 	return nil
@@ -98,8 +98,8 @@ func (a *app) upgradeFailed(asked int, err error) error {
 
 func ptr[T any](v T) *T { return &v }
 
-// upgradeTeller tells the events of an upgrade as they come.
-type upgradeTeller struct {
+// upgradeReporter shows the events of an upgrade as they come.
+type upgradeReporter struct {
 	app       *app
 	progress  progress
 	patience  *patience
@@ -110,7 +110,7 @@ type upgradeTeller struct {
 	most      int // connections when the drain began
 }
 
-func (t *upgradeTeller) tell(e protocol.Event) {
+func (t *upgradeReporter) show(e protocol.Event) {
 	p := &t.progress
 	t.patience.renew(client.UpgradeWait(t.pidfile))
 	switch e.Type {
@@ -153,7 +153,7 @@ func drained(e protocol.Event) string {
 	return text
 }
 
-func (t *upgradeTeller) draining(e protocol.Event) {
+func (t *upgradeReporter) draining(e protocol.Event) {
 	const margin = 10 * time.Second // for cutting, and the program's own end
 	if !e.Until.IsZero() {
 		t.patience.renew(time.Until(e.Until) + margin)

@@ -21,7 +21,7 @@ type watcher struct {
 	pidfile string
 	lines   int         // that are on the terminal
 	most    map[int]int // connections that were seen in each draining generation, by PID
-	said    string      // the last line, where each is printed once
+	shown   string      // the last line, where each is printed once
 }
 
 // watch returns nil when it is interrupted, and an error that wraps process.ErrNotRunning
@@ -141,8 +141,8 @@ func (w *watcher) printLine(s *protocol.Status, err error) {
 	} else {
 		line = oneLine(s)
 	}
-	if line != w.said {
-		w.said = line
+	if line != w.shown {
+		w.shown = line
 		w.app.stdout.printf("%s  %s\n", w.app.now().Format(time.TimeOnly), printable.Line(line))
 	}
 }

@@ -11,9 +11,9 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/server"
 )
 
-// lastWords is how long a generation that has nothing else left to do waits until those who
+// answerWait is how long a generation that has nothing else left to do waits until those who
 // have asked it something on its control socket have read the answer.
-const lastWords = time.Second
+const answerWait = time.Second
 
 // controlSocket is this generation's.
 type controlSocket struct {
@@ -96,7 +96,7 @@ func (c *controlSocket) close() {
 	if srv == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), lastWords)
+	ctx, cancel := context.WithTimeout(context.Background(), answerWait)
 	defer cancel()
 	_ = srv.Close(ctx) // Leave has said what there was to say
 }

@@ -39,10 +39,10 @@ type Engine struct {
 
 // milestones are what happens once in the life of a generation.
 type milestones struct {
-	gate    *moment // Accept begins
-	settled *moment // becomeReady has done all that it does, or has failed
-	done    *moment // the generation has nothing left to do
-	exit    exit    // and so the program is asked to end
+	gate  *moment // Accept begins
+	begun *moment // becomeReady has done all that it does, or has failed
+	done  *moment // the generation has nothing left to do
+	exit  exit    // and so the program is asked to end
 }
 
 // made says that this process has made a Daemon. A second one would have the first one's descriptors and signals, and a
@@ -61,7 +61,7 @@ func New(opts Options, endProcess bool) (*Engine, error) {
 	e := &Engine{
 		log: opts.Logger,
 		milestones: milestones{
-			gate: newMoment(), settled: newMoment(), done: newMoment(),
+			gate: newMoment(), begun: newMoment(), done: newMoment(),
 			exit: exit{asked: make(chan struct{}), endProcess: endProcess, release: newMoment()},
 		},
 		life:     newLife(nil),

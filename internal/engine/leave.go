@@ -26,7 +26,7 @@ func (e *Engine) leave(ev event, why reason) {
 		// It stands by no longer, and a stop takes the time that it may. A terminal's and a supervisor's signal are one request.
 		if from == standingBy {
 			s := e.standby(t)
-			go s.resign()
+			go s.release()
 		}
 		if why == stopping && !t.expedited.has() {
 			go e.drains.expedite(t)
@@ -55,7 +55,7 @@ func (e *Engine) leave(ev event, why reason) {
 
 // finish drains every group and ends the generation, unless it serves again meanwhile.
 func (e *Engine) finish(t *term, why reason) {
-	<-e.settled.Done()
+	<-e.begun.Done()
 	e.groups.Rotation.Stop()
 	e.fds.Release()
 	last := why != replaced && e.endAll(why)
@@ -84,7 +84,7 @@ func (e *Engine) finish(t *term, why reason) {
 	}
 	isWithin(2*settledWait, e.conns.passing.Wait) // a successor that is stopped takes nothing
 	isWithin(otherWait, e.up.AwaitParent)
-	e.life.awaitSettled()
+	e.life.awaitReport()
 	e.control.close() // until now whoever looks for the daemon may still have found this generation
 	e.log.Info("done", "reason", string(why))
 	e.done.happen()

@@ -32,7 +32,7 @@ type life struct {
 // successor is the next generation, once it serves. The zero value is none.
 type successor struct {
 	peers.Peer
-	settled <-chan struct{} // closed when everybody can know of it
+	reportEnded <-chan struct{} // closed when everybody can know of it
 }
 
 // history is what came of upgrades.
@@ -274,13 +274,13 @@ func (l *life) failure() error {
 	return l.err
 }
 
-// awaitSettled waits until the state file names the next generation, or that one has ended: whoever reads it
+// awaitReport waits until the state file names the next generation, or that one has ended: whoever reads it
 // never finds a generation that is gone in place of one that serves. There is nothing to wait for without one.
-func (l *life) awaitSettled() {
+func (l *life) awaitReport() {
 	l.mu.Lock()
-	settled := l.successor.settled
+	reportEnded := l.successor.reportEnded
 	l.mu.Unlock()
-	if settled != nil {
-		<-settled
+	if reportEnded != nil {
+		<-reportEnded
 	}
 }

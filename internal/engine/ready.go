@@ -163,7 +163,7 @@ func (e *Engine) becomeReady() error {
 		return nil
 	}
 	e.deadline.Stop()
-	defer e.settled.happen() // a stop that comes meanwhile removes these files after they are written
+	defer e.begun.happen() // a stop that comes meanwhile removes these files after they are written
 	_, err := run(e, readySteps, nil)
 	return err
 }
@@ -185,7 +185,7 @@ func (e *Engine) awaitReady() {
 	select {
 	case <-e.up.Late():
 	case <-e.deadline.C:
-	case <-e.settled.Done():
+	case <-e.begun.Done():
 		return
 	case <-e.done.Done():
 		return
@@ -195,14 +195,14 @@ func (e *Engine) awaitReady() {
 	}
 }
 
-func notReadyError(after time.Duration, silent []string) error {
-	switch len(silent) {
+func notReadyError(after time.Duration, notAccepted []string) error {
+	switch len(notAccepted) {
 	case 0:
 		return fmt.Errorf("not ready after %v: the program has not called Ready", after)
 	case 1:
-		return fmt.Errorf("not ready after %v: group %s is not being accepted on", after, silent[0])
+		return fmt.Errorf("not ready after %v: group %s is not being accepted on", after, notAccepted[0])
 	}
-	return fmt.Errorf("not ready after %v: groups %s are not being accepted on", after, strings.Join(silent, ", "))
+	return fmt.Errorf("not ready after %v: groups %s are not being accepted on", after, strings.Join(notAccepted, ", "))
 }
 
 // endFailed ends this generation, which has not become the one that serves.

@@ -76,8 +76,8 @@ func (l *life) standAWhile(t *term) {
 	}
 }
 
-// resign lets go of what this generation has kept to serve again, and says so.
-func (s *standby) resign() {
+// release lets go of what this generation has kept to serve again, and says so.
+func (s *standby) release() {
 	s.super.notifyDraining(false)
 	s.end()
 }
@@ -94,7 +94,7 @@ func (s *standby) endTerm() bool {
 	from, over := s.life.end(s.t)
 	switch {
 	case over && from == standingBy:
-		s.resign() // the program may take long to end, and whoever starts the daemon again must not wait
+		s.release() // the program may take long to end, and whoever starts the daemon again must not wait
 	case !over && from == resuming:
 		<-s.t.decided.Done()
 		return s.endTerm()
@@ -105,7 +105,7 @@ func (s *standby) endTerm() bool {
 // noLonger is for a generation that nobody needs to stand by, or that could not serve again.
 func (s *standby) noLonger() {
 	if _, stood := s.life.onIn(s.t, standbyOver); stood {
-		s.resign()
+		s.release()
 	}
 }
 
@@ -129,7 +129,7 @@ func (s *standby) resume(died error) {
 		lost := lostError(died, err)
 		s.life.lose(lost)
 		s.t.decide(lost)
-		s.resign() // the daemon can be started again
+		s.release() // the daemon can be started again
 		return
 	}
 	s.t.decide(died)

@@ -76,7 +76,7 @@ func (u *upgrading) run() error {
 func (u *upgrading) succeeded(next *upgrade.Successor, offered *transfer) error {
 	took := time.Since(u.a.began)
 	u.log.Info("upgraded", "successor", next.PID, "took", took.Round(time.Millisecond))
-	u.life.succeeded(successor{Peer: u.a.next, settled: next.Settled}, took)
+	u.life.succeeded(successor{Peer: u.a.next, reportEnded: next.ReportEnded}, took)
 	if u.files.logfile.isAsked() {
 		u.life.signalSuccessor(sigReopen)
 	}
@@ -144,7 +144,7 @@ func (u *upgrading) notifyServed(next *upgrade.Successor) error {
 	ctx, cancel := context.WithTimeout(context.Background(), settledWait)
 	defer cancel()
 	select {
-	case <-next.Settled:
+	case <-next.ReportEnded:
 		if err := u.outcomeOf(next); err != nil {
 			return err
 		}

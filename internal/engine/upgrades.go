@@ -10,7 +10,7 @@ import (
 // watchUpgrades does the upgrades that are asked for. Errors have been logged.
 func (e *Engine) watchUpgrades() {
 	select {
-	case <-e.settled.Done():
+	case <-e.begun.Done():
 	case <-e.done.Done():
 		return
 	}

@@ -44,16 +44,16 @@ var StartDir, _ = os.Getwd()
 // has written to its standard error and cannot write there itself, having ended. more, if non-nil, returns more files for the
 // new process, of which the first gets the descriptor that it is called with, and variables.
 func Detach(binary, log string, becomes *Identity, more func(first int) (files []*os.File, env []string)) (pid int, err error) {
-	said, tell, err := os.Pipe()
+	reports, notify, err := os.Pipe()
 	if err != nil {
 		return 0, err
 	}
-	defer func() { _ = said.Close() }()
+	defer func() { _ = reports.Close() }()
 	cmd := exec.Command(binary)
 	cmd.Args = append([]string{binary}, Arguments()[1:]...)
 	cmd.Dir = StartDir
 	cmd.Env = append(os.Environ(), detachedEnv+"="+strconv.Itoa(detachedFD))
-	cmd.ExtraFiles = []*os.File{tell}
+	cmd.ExtraFiles = []*os.File{notify}
 	wrote, err := Scratch()
 	if err == nil { // without it the error has less to say
 		defer func() { _ = wrote.Close() }()
@@ -70,11 +70,11 @@ func Detach(binary, log string, becomes *Identity, more func(first int) (files [
 	} else {
 		err = cmd.Start()
 	}
-	_ = tell.Close()
+	_ = notify.Close()
 	if err != nil {
 		return 0, err
 	}
-	out := report.Read(said)
+	out := report.Read(reports)
 	if out.Ready {
 		pid = cmd.Process.Pid // Release forgets it
 		return pid, cmd.Process.Release()

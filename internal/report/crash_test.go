@@ -94,13 +94,13 @@ func crashServing(w *report.Writer) {
 // start has this binary play a role, and returns its PID and what it said.
 func start(t *testing.T, role string) (int, report.Outcome) {
 	t.Helper()
-	said, tell, err := os.Pipe()
+	said, notify, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer said.Close()
 	cmd := reexec.Command(t, role, "GOTRACEBACK=all")
-	cmd.ExtraFiles = []*os.File{tell}
+	cmd.ExtraFiles = []*os.File{notify}
 	stderr, err := os.Create(filepath.Join(t.TempDir(), "stderr"))
 	if err != nil {
 		t.Fatal(err)
@@ -108,7 +108,7 @@ func start(t *testing.T, role string) (int, report.Outcome) {
 	defer stderr.Close()
 	cmd.Stderr = stderr
 	err = cmd.Start()
-	tell.Close()
+	notify.Close()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -143,15 +143,15 @@ func crashIntoFile() error {
 // TestCrashOutputIsTheProgram has a program whose crashes go into a file of its own.
 func TestCrashOutputIsTheProgram(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "crashes")
-	said, tell, err := os.Pipe()
+	said, notify, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer said.Close()
 	cmd := reexec.Command(t, "crash into a file", "CRASHES="+path)
-	cmd.ExtraFiles = []*os.File{tell}
+	cmd.ExtraFiles = []*os.File{notify}
 	err = cmd.Start()
-	tell.Close()
+	notify.Close()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -141,7 +141,7 @@ type Watcher struct {
 	Probation func(pid int, d time.Duration) // it serves on probation
 }
 
-func (w *Watcher) tell(before Outcome, m message) {
+func (w *Watcher) notify(before Outcome, m message) {
 	if m.PID > 0 && before.PID == 0 && w.Started != nil {
 		w.Started(m.PID)
 	}
@@ -158,7 +158,7 @@ func Follow(r io.Reader, watch Watcher) Outcome {
 		line, err := readLine(lines)
 		before := out
 		if m, ok := out.take(line); ok {
-			watch.tell(before, m)
+			watch.notify(before, m)
 		}
 		if err != nil || out.Ready {
 			break

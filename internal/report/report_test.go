@@ -15,8 +15,8 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/report"
 )
 
-// tell returns what a reader learns from a process that says this.
-func tell(t *testing.T, say func(w *report.Writer)) report.Outcome {
+// notify returns what a reader learns from a process that says this.
+func notify(t *testing.T, say func(w *report.Writer)) report.Outcome {
 	t.Helper()
 	r, w, err := os.Pipe()
 	if err != nil {
@@ -73,7 +73,7 @@ func TestWriterToRead(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			if got := tell(t, test.say); !reflect.DeepEqual(got, test.want) {
+			if got := notify(t, test.say); !reflect.DeepEqual(got, test.want) {
 				t.Errorf("Read = %.200v, want %.200v", got, test.want)
 			}
 		})
@@ -96,7 +96,7 @@ func TestReaderIsGone(t *testing.T) {
 }
 
 func TestWriterIsSafeForConcurrentUse(t *testing.T) {
-	out := tell(t, func(w *report.Writer) {
+	out := notify(t, func(w *report.Writer) {
 		var wg sync.WaitGroup
 		for range 4 {
 			wg.Go(func() { w.Ready(nil) })

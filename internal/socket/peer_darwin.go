@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// KnowsPeers says whether PeerOf works here.
-const KnowsPeers = true
+// HasPeerCred says whether PeerOf works here.
+const HasPeerCred = true
 
 // solLocal is SOL_LOCAL in sys/un.h.
 const solLocal = 0

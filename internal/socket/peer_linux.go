@@ -6,8 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// KnowsPeers says whether PeerOf works here.
-const KnowsPeers = true
+// HasPeerCred says whether PeerOf works here.
+const HasPeerCred = true
 
 // identify returns who was at the other end of a Unix socket when it connected.
 func identify(fd int) (uid, pid int, err error) {

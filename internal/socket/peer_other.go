@@ -4,7 +4,7 @@ package socket
 
 import "errors"
 
-// KnowsPeers says whether PeerOf works here.
-const KnowsPeers = false
+// HasPeerCred says whether PeerOf works here.
+const HasPeerCred = false
 
 func identify(int) (uid, pid int, err error) { return 0, 0, errors.ErrUnsupported }

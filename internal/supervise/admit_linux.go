@@ -96,7 +96,7 @@ func (p *processes) mayBeSuccessor(pid int, parent *generation) (user int, err e
 	if !p.descends(child) {
 		return 0, errors.New("it does not descend from any generation")
 	}
-	if parent.User != 0 && (child.user != parent.User || child.user == nobodyKnown) {
+	if parent.User != 0 && (child.user != parent.User || child.user == unknownUser) {
 		return 0, fmt.Errorf("it is of user %d, and generation %d of user %d", child.user, parent.Number, parent.User)
 	}
 	return child.user, nil
@@ -149,9 +149,9 @@ func (g *generation) maySignal() error {
 	return err
 }
 
-// nobodyKnown is the user of a process whose IDs are not all the same, and of one that has not been looked at. No process
+// unknownUser is the user of a process whose IDs are not all the same, and of one that has not been looked at. No process
 // is admitted by it.
-const nobodyKnown = -1
+const unknownUser = -1
 
 // kin is what the kernel says of where a process comes from.
 type kin struct {
@@ -166,7 +166,7 @@ func readKin(pid int) (kin, error) {
 	if err != nil {
 		return kin{}, err
 	}
-	k := kin{user: nobodyKnown, real: nobodyKnown}
+	k := kin{user: unknownUser, real: unknownUser}
 	for line := range strings.Lines(string(text)) {
 		name, value, _ := strings.Cut(line, ":")
 		switch fields := strings.Fields(value); name { // a process's own name, in the first line, has no newline here
@@ -188,7 +188,7 @@ func readKin(pid int) (kin, error) {
 func sameID(ids []string) int {
 	id, err := strconv.Atoi(strings.Join(slices.Compact(ids), " "))
 	if err != nil {
-		return nobodyKnown
+		return unknownUser
 	}
 	return id
 }

@@ -4,7 +4,7 @@ package supervise
 type Generations struct{ generations }
 
 // Heard takes note of an event, and reports whether it means something.
-func (l *Generations) Heard(pid int, e Event) bool { return l.heard(pid, e) != nil }
+func (l *Generations) Heard(pid int, e Event) bool { return l.apply(pid, e) != nil }
 
 // Spawned takes note of a first generation that has been started.
 func (l *Generations) Spawned(pid int) {

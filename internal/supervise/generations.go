@@ -80,9 +80,9 @@ func (l *generations) find(pid int) *generation {
 // add takes note of a process that has been found to be a generation.
 func (l *generations) add(g *generation) { l.all = append(l.all, g) }
 
-// heard takes note of what the process pid has said, and returns its generation; nil for an
+// apply takes note of what the process pid has said, and returns its generation; nil for an
 // event that means nothing from that process, or nothing any more.
-func (l *generations) heard(pid int, e Event) *generation {
+func (l *generations) apply(pid int, e Event) *generation {
 	g := l.find(pid)
 	if g == nil || !mayFollow(g.Phase, e.Kind) {
 		return nil

@@ -59,7 +59,7 @@ func (s *supervisor) startFirst(opts Options, channel *os.File, door *door) erro
 		return fmt.Errorf("supervise: start generation 1: %w", err)
 	}
 	start, _ := process.StartTime(pid) // it is our child, and cannot have been collected
-	g := &generation{PID: pid, StartTime: start, Number: 1, Phase: isSpawned, User: nobodyKnown}
+	g := &generation{PID: pid, StartTime: start, Number: 1, Phase: isSpawned, User: unknownUser}
 	w, err := openProcess(pid, start)
 	if err != nil { // it has ended already, for canWatch has found nothing else
 		s.generations.add(g)

@@ -237,7 +237,7 @@ func (s *supervisor) understand(m message) {
 			return
 		}
 	}
-	s.heard(m, e)
+	s.apply(m, e)
 }
 
 // drop writes to the log why a message is not heeded.
@@ -249,9 +249,9 @@ func (s *supervisor) drop(pid int, what string, err error) {
 
 var errOutOfTurn = errors.New("a generation does not say that where it is")
 
-func (s *supervisor) heard(m message, e Event) {
+func (s *supervisor) apply(m message, e Event) {
 	before := *s.generations.find(m.pid)
-	g := s.generations.heard(m.pid, e)
+	g := s.generations.apply(m.pid, e)
 	if g == nil {
 		s.drop(m.pid, "not believed", fmt.Errorf("%q: %w", e.Kind, errOutOfTurn))
 		return

@@ -38,10 +38,10 @@ func (a *attempt) run() error {
 	if d.startTime.Load() != 0 { // or another process could have its PID by now
 		a.kill(false) // if it is not the process that was started, but one of a wrapper's: it must not serve beside this one
 	}
-	d.standby.resign()
+	d.standby.release()
 	a.bootstrap.empty() // or an unread bootstrap message would keep the report open
 	go runtime.GC()     // tableflip leaves its copies of the successor's two pipes to the collector (child.go, v1.2.3)
-	return a.explain(err, d.lastWords(), a.stderr.since(a.from), late)
+	return a.explain(err, d.finalReport(), a.stderr.since(a.from), late)
 }
 
 // decide returns no error when the successor serves, and how it has ended when it has ended before; late says that its time was
@@ -55,7 +55,7 @@ func (a *attempt) decide() (late bool, err error) {
 	for {
 		select {
 		case err := <-a.ended:
-			if err != nil && !p.over() && d.standby.isRelieved(successorWait) && a.succession.commit(d.standby) {
+			if err != nil && !p.over() && d.standby.isEnded(successorWait) && a.succession.commit(d.standby) {
 				return false, nil // it has taken over, been replaced and ended while this process had no processor
 			}
 			return p.over() || isTimeout(err), a.judge(err, p.over())
@@ -122,7 +122,7 @@ func (a *attempt) follow(pid int) <-chan error {
 			outcome <- nil
 			return
 		}
-		<-d.settled // its last words
+		<-d.reported // its last words
 		a.succession.survive(a.tf.Stop)
 		a.stderr.copyFrom(a.stderr.size())
 		outcome <- diedError(pid, died, d.rest.Error)

@@ -151,13 +151,13 @@ func TestExplain(t *testing.T) {
 	t.Parallel()
 	a := &attempt{opts: &Options{Timeout: time.Second, Probation: time.Minute, Verdict: time.Hour}, binary: "/bin/app"}
 	for _, tt := range []struct {
-		name  string
-		seen  error
-		said  report.Outcome
-		late  bool
-		stage string
-		pid   int
-		says  string
+		name    string
+		asks    error
+		reports report.Outcome
+		late    bool
+		stage   string
+		pid     int
+		says    string
 	}{
 		{"it says why", errOther, report.Outcome{PID: 7, Error: "no"}, false, StageStart, 7, "no"},
 		{"it says where", errOther, report.Outcome{PID: 7, Error: "no", Stage: StageListen, Probation: true}, true, StageListen, 7, "no"},
@@ -169,7 +169,7 @@ func TestExplain(t *testing.T) {
 		{"it cannot be started", errBusy, report.Outcome{}, false, StageStart, 0, "/bin/app: text file busy"},
 		{"it fails without a word", errOther, report.Outcome{PID: 7}, false, StageStart, 7, errOther.Error()},
 	} {
-		e := a.explain(tt.seen, tt.said, "", tt.late)
+		e := a.explain(tt.asks, tt.reports, "", tt.late)
 		if e.Stage != tt.stage || e.PID != tt.pid || !strings.HasPrefix(e.Err.Error(), tt.says) {
 			t.Errorf("%s: at %s, pid %d: %v; want %s, %d, %s", tt.name, e.Stage, e.PID, e.Err, tt.stage, tt.pid, tt.says)
 		}

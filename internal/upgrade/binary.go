@@ -12,13 +12,13 @@ import (
 )
 
 // startError says which binary could not be started, and why, in an operator's words.
-func startError(binary string, seen error) error {
-	if isIncomplete(seen) {
-		return fmt.Errorf("%w: is %s whole?", seen, binary)
+func startError(binary string, asks error) error {
+	if isIncomplete(asks) {
+		return fmt.Errorf("%w: is %s whole?", asks, binary)
 	}
-	errno, refused := refusal(seen)
+	errno, refused := refusal(asks)
 	if !refused {
-		return seen
+		return asks
 	}
 	if hint := refusalHint(binary, errno); hint != "" {
 		return fmt.Errorf("%s: %w: %s", binary, errno, hint)

@@ -18,7 +18,7 @@ func TestStartError(t *testing.T) {
 		}
 	}
 	for _, tt := range []struct {
-		binary, seen string
+		binary, asks string
 		want         string
 		is           error
 	}{
@@ -32,10 +32,10 @@ func TestStartError(t *testing.T) {
 		{plain, "child pid=7 exited: signal: killed", "child pid=7 exited: signal: killed", nil},
 		{plain, "terminating", "terminating", nil},
 	} {
-		seen := errors.New(tt.seen)
-		err := startError(tt.binary, seen)
+		asks := errors.New(tt.asks)
+		err := startError(tt.binary, asks)
 		if err.Error() != tt.want || tt.is != nil && !errors.Is(err, tt.is) {
-			t.Errorf("%q is %q, want %q and %v", tt.seen, err, tt.want, tt.is)
+			t.Errorf("%q is %q, want %q and %v", tt.asks, err, tt.want, tt.is)
 		}
 	}
 }

@@ -416,7 +416,7 @@ func TestReceiveFromAnotherVersion(t *testing.T) {
 	lock, locks := newPipe(t)
 	other := testManifest
 	other.Version--
-	if err := m.send(other, map[string]*os.File{fileSaid: ours, "lock": locks}, nil); err != nil {
+	if err := m.send(other, map[string]*os.File{fileReport: ours, "lock": locks}, nil); err != nil {
 		t.Fatal(err)
 	}
 	ours.Close()
@@ -431,8 +431,8 @@ func TestReceiveFromAnotherVersion(t *testing.T) {
 	p := &parent{}
 	p.take(l)
 	p.report.Fail(StageStart, err)
-	if said, err := io.ReadAll(report); err != nil || !strings.Contains(string(said), "this binary reads 2") {
-		t.Errorf("the parent hears %q, %v", said, err)
+	if reports, err := io.ReadAll(report); err != nil || !strings.Contains(string(reports), "this binary reads 2") {
+		t.Errorf("the parent hears %q, %v", reports, err)
 	}
 }
 

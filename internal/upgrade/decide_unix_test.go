@@ -11,8 +11,8 @@ import (
 // serves by now. It finds all of it at the same time.
 func TestDecideOnWhatHasEnded(t *testing.T) {
 	for _, tt := range []struct {
-		name, said string
-		succeeded  bool
+		name, reports string
+		succeeded     bool
 	}{
 		{"it has been replaced", "tr", true},
 		{"it has taken over and died", "t", false},
@@ -24,8 +24,8 @@ func TestDecideOnWhatHasEnded(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				defer s.resign()
-				for _, b := range []byte(tt.said) {
+				defer s.release()
+				for _, b := range []byte(tt.reports) {
 					if _, err := s.theirs.Write([]byte{b}); err != nil {
 						t.Fatal(err)
 					}

@@ -24,10 +24,10 @@ const askWait = time.Second
 // dialogue is this process's side of what it and the successor say to each other: the bootstrap message, the
 // report, and the pipe by which the successor is asked for its last words and sees that the outcome is known here.
 type dialogue struct {
-	said     *os.File // the report
-	seen     *os.File // see AwaitParent and Late
+	reports  *os.File // the report
+	asks     *os.File // see AwaitParent and Late
 	outcomes chan report.Outcome
-	settled  chan struct{}  // closed when the report has ended, or is read no more
+	reported chan struct{}  // closed when the report has ended, or is read no more
 	rest     report.Outcome // what it has said since it was ready; valid then
 	standby  *standby       // nil if this process will not stand by
 
@@ -63,20 +63,20 @@ func (d *dialogue) identify(watch Watcher) report.Watcher {
 
 // newDialogue makes the channels, and returns the successor's ends of them by their names in the bootstrap message.
 func newDialogue(standBy bool) (d *dialogue, theirs map[string]*os.File, err error) {
-	said, notify, err := os.Pipe()
+	reports, notify, err := os.Pipe()
 	if err != nil {
 		return nil, nil, err
 	}
-	look, seen, err := os.Pipe()
+	look, asks, err := os.Pipe()
 	if err != nil {
-		_, _ = said.Close(), notify.Close()
+		_, _ = reports.Close(), notify.Close()
 		return nil, nil, err
 	}
-	d = &dialogue{said: said, seen: seen, outcomes: make(chan report.Outcome, 1), settled: make(chan struct{})}
-	theirs = map[string]*os.File{fileSaid: notify, fileSeen: look}
+	d = &dialogue{reports: reports, asks: asks, outcomes: make(chan report.Outcome, 1), reported: make(chan struct{})}
+	theirs = map[string]*os.File{fileReport: notify, fileAsk: look}
 	if standBy {
 		if d.standby, err = newStandby(); err != nil {
-			_, _, _, _ = said.Close(), notify.Close(), look.Close(), seen.Close()
+			_, _, _, _ = reports.Close(), notify.Close(), look.Close(), asks.Close()
 			return nil, nil, err
 		}
 		theirs[fileStandby] = d.standby.theirs
@@ -86,23 +86,23 @@ func newDialogue(standBy bool) (d *dialogue, theirs map[string]*os.File, err err
 
 // abandon closes this process's ends, where no successor will be started.
 func (d *dialogue) abandon() {
-	d.standby.resign()
-	_, _ = d.said.Close(), d.seen.Close()
+	d.standby.release()
+	_, _ = d.reports.Close(), d.asks.Close()
 }
 
 // read reads the report: what there is to be known of the upgrade, and then to its end, which is when the
 // successor has told everybody else too, or is gone.
 func (d *dialogue) read(watch report.Watcher) {
-	lines := bufio.NewReaderSize(d.said, 4<<10) // that of report.Follow: what it has read ahead is not lost
+	lines := bufio.NewReaderSize(d.reports, 4<<10) // that of report.Follow: what it has read ahead is not lost
 	d.outcomes <- report.Follow(lines, watch)
 	d.rest = report.Read(lines)
-	_ = d.said.Close()
-	close(d.settled)
+	_ = d.reports.Close()
+	close(d.reported)
 }
 
-// lastWords waits until the failed process has closed its report, which it does
+// finalReport waits until the failed process has closed its report, which it does
 // at the latest by ending.
-func (d *dialogue) lastWords() report.Outcome {
+func (d *dialogue) finalReport() report.Outcome {
 	d.limit(time.Now().Add(goneWait))
 	return <-d.outcomes
 }
@@ -114,13 +114,13 @@ func (d *dialogue) words() report.Outcome {
 	return <-d.outcomes
 }
 
-func (d *dialogue) limit(deadline time.Time) { _ = d.said.SetReadDeadline(deadline) }
+func (d *dialogue) limit(deadline time.Time) { _ = d.reports.SetReadDeadline(deadline) }
 
 // askWhy has a successor that is not ready say why, and end.
 func (d *dialogue) askWhy() {
-	_ = d.seen.SetWriteDeadline(time.Now().Add(askWait))
-	_, _ = d.seen.Write([]byte{1}) // or it has ended
+	_ = d.asks.SetWriteDeadline(time.Now().Add(askWait))
+	_, _ = d.asks.Write([]byte{1}) // or it has ended
 }
 
 // end has the successor know that the outcome is known.
-func (d *dialogue) end() { _ = d.seen.Close() }
+func (d *dialogue) end() { _ = d.asks.Close() }

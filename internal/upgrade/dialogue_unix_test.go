@@ -15,7 +15,7 @@ func TestAskWhy(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := &parent{knows: make(chan struct{}), late: make(chan struct{}), manifest: Manifest{Timeout: time.Minute}}
-	go p.watch(theirs[fileSeen])
+	go p.watch(theirs[fileAsk])
 	d.askWhy()
 	select {
 	case <-p.late:
@@ -24,5 +24,5 @@ func TestAskWhy(t *testing.T) {
 	}
 	d.end()
 	<-p.knows
-	_, _ = theirs[fileSaid].Close(), d.said.Close()
+	_, _ = theirs[fileReport].Close(), d.reports.Close()
 }

@@ -8,31 +8,31 @@ import (
 )
 
 // explain makes one error of what tableflip saw, what the process said, and what it wrote last to its standard error.
-func (a *attempt) explain(seen error, said report.Outcome, wrote string, late bool) *Error {
-	e := &Error{Stage: StageStart, PID: said.PID}
-	if said.Probation {
+func (a *attempt) explain(asks error, reports report.Outcome, wrote string, late bool) *Error {
+	e := &Error{Stage: StageStart, PID: reports.PID}
+	if reports.Probation {
 		e.Stage = StageProbation
 	}
-	if said.Error != "" {
-		e.Err = errors.New(said.Error)
-		if said.Stage != "" {
-			e.Stage = said.Stage
+	if reports.Error != "" {
+		e.Err = errors.New(reports.Error)
+		if reports.Stage != "" {
+			e.Stage = reports.Stage
 		}
 		return e
 	}
 	switch {
-	case said.Probation && late:
-		e.Err = fmt.Errorf("no verdict after %v: %w", a.opts.limit(), seen)
+	case reports.Probation && late:
+		e.Err = fmt.Errorf("no verdict after %v: %w", a.opts.limit(), asks)
 	case late:
-		e.Stage, e.Err = StageReady, fmt.Errorf("not ready after %v: %w", a.opts.timeout(), seen)
-	case said.Ready:
-		e.Stage, e.Err = StageReady, fmt.Errorf("it was ready and ended before it took over: %w", seen)
-	case isCleanExit(seen):
-		e.Err = fmt.Errorf("%w with status 0 before it was ready", seen)
-	case said.PID == 0:
-		e.Err = startError(a.binary, seen)
+		e.Stage, e.Err = StageReady, fmt.Errorf("not ready after %v: %w", a.opts.timeout(), asks)
+	case reports.Ready:
+		e.Stage, e.Err = StageReady, fmt.Errorf("it was ready and ended before it took over: %w", asks)
+	case isCleanExit(asks):
+		e.Err = fmt.Errorf("%w with status 0 before it was ready", asks)
+	case reports.PID == 0:
+		e.Err = startError(a.binary, asks)
 	default:
-		e.Err = seen
+		e.Err = asks
 	}
 	e.Err = report.Explain(e.Err, wrote)
 	return e

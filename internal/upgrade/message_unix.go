@@ -94,13 +94,13 @@ func onlyReport(data []byte, fds []int) *bootstrapMessage {
 	}
 	all := &bootstrapMessage{files: make(map[string]*os.File)}
 	all.take(env.Files, fds)
-	report := all.files[fileSaid]
-	delete(all.files, fileSaid)
+	report := all.files[fileReport]
+	delete(all.files, fileReport)
 	all.close()
 	if report == nil {
 		return nil
 	}
-	return &bootstrapMessage{files: map[string]*os.File{fileSaid: report}}
+	return &bootstrapMessage{files: map[string]*os.File{fileReport: report}}
 }
 
 // take takes over descriptors under their names. Of two with the same name the later one counts.

@@ -32,10 +32,10 @@ func (p *parent) take(l *bootstrapMessage) {
 		p.relay.forget()
 		go p.behind.watch()
 	}
-	if f := p.file(fileSaid); f != nil {
+	if f := p.file(fileReport); f != nil {
 		p.report = report.NewWriter(f)
 	}
-	if f := p.file(fileSeen); f != nil {
+	if f := p.file(fileAsk); f != nil {
 		p.knows, p.late = make(chan struct{}), make(chan struct{})
 		go p.watch(f)
 	}
@@ -114,7 +114,7 @@ func (p *parent) notifyReady() {
 	p.relay.release()
 	p.sockets.close()
 	if p.older != nil {
-		_, _ = p.older.Write([]byte{saysRelieved})
+		_, _ = p.older.Write([]byte{saysEndStandby})
 		_ = p.older.Close()
 	}
 }

@@ -147,7 +147,7 @@ func TestNotifyReady(t *testing.T) {
 		if got := read(t, parentsEnd, 1); got[0] != saysTookOver {
 			t.Errorf("the parent hears %q", got)
 		}
-		if got := read(t, older, 1); got[0] != saysRelieved {
+		if got := read(t, older, 1); got[0] != saysEndStandby {
 			t.Errorf("who stands by behind the parent hears %q", got)
 		}
 	}
@@ -214,7 +214,7 @@ func TestRelieve(t *testing.T) {
 		b.relieve(time.Hour)
 		close(relieved)
 	}()
-	if got := read(t, parentsEnd, 1); got[0] != saysRelieved {
+	if got := read(t, parentsEnd, 1); got[0] != saysEndStandby {
 		t.Errorf("who stands by hears %q", got)
 	}
 	if isClosed(relieved) {

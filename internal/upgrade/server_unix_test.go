@@ -263,7 +263,7 @@ func (s *server) upgrade(a *answer) {
 		go s.standBy(successor)
 	}
 	go func() {
-		<-successor.Settled
+		<-successor.ReportEnded
 		must(os.WriteFile(os.Getenv(nextEnv)+".settled", nil, 0o600))
 	}()
 	_ = s.listener().Close()

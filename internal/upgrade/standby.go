@@ -9,8 +9,8 @@ import (
 
 // What a successor says to the generation before it, which stands by: a byte each.
 const (
-	saysTookOver = 't' // it serves: this decides the upgrade
-	saysRelieved = 'r' // the line goes on without the generation that stands by, or ends
+	saysTookOver   = 't' // it serves: this decides the upgrade
+	saysEndStandby = 'r' // the line goes on without the generation that stands by, or ends
 )
 
 // successorWait is how long after a successor's end the one that it had begun to start may take to read its bootstrap message, which
@@ -26,8 +26,8 @@ type standby struct {
 
 	took     chan struct{} // closed when the successor serves
 	over     chan struct{} // closed when nothing will come any more
-	relieved bool          // valid then
-	resigned atomic.Bool   // this process does not stand by any more
+	ended    bool          // valid then
+	released atomic.Bool   // this process does not stand by any more
 }
 
 func newStandby() (*standby, error) {
@@ -43,18 +43,18 @@ func newStandby() (*standby, error) {
 func (s *standby) read() {
 	defer close(s.over)
 	for taken := false; ; {
-		said, ok := peek(s.ours)
+		word, ok := peek(s.ours)
 		if !ok {
-			return // also by resign
+			return // also by release
 		}
-		switch said {
+		switch word {
 		case saysTookOver:
 			if !taken {
 				taken = true
 				close(s.took)
 			}
-		case saysRelieved:
-			s.relieved = true
+		case saysEndStandby:
+			s.ended = true
 			return
 		}
 		// Only now, or hasTaken would find it neither waiting nor noted.
@@ -88,9 +88,9 @@ func (s *standby) hasTaken() bool {
 	}
 }
 
-// isRelieved reports, once the successor has ended, whether the line goes on without it: it had taken over, and its own successor has since. It
+// isEnded reports, once the successor has ended, whether the line goes on without it: it had taken over, and its own successor has since. It
 // waits for that one where it is about to, but not longer than within. It is false for a nil standby.
-func (s *standby) isRelieved(within time.Duration) bool {
+func (s *standby) isEnded(within time.Duration) bool {
 	if !s.hasTaken() {
 		return false
 	}
@@ -98,15 +98,15 @@ func (s *standby) isRelieved(within time.Duration) bool {
 	defer timer.Stop()
 	select {
 	case <-s.over:
-		return s.relieved
+		return s.ended
 	case <-timer.C:
 		return false
 	}
 }
 
-// resign ends it. The successor sees that, and that nothing is left here of what it may want to be the only one to have.
-func (s *standby) resign() {
-	if s != nil && !s.resigned.Swap(true) {
+// release ends it. The successor sees that, and that nothing is left here of what it may want to be the only one to have.
+func (s *standby) release() {
+	if s != nil && !s.released.Swap(true) {
 		_ = s.ours.Close()
 	}
 }
@@ -126,8 +126,8 @@ func (s *standby) outcome(ended <-chan error, discard func()) (died error, ok bo
 			<-s.over
 		}
 	}
-	if s.resigned.Load() || s.relieved {
-		return nil, s.relieved && !s.resigned.Load()
+	if s.released.Load() || s.ended {
+		return nil, s.ended && !s.released.Load()
 	}
 	if died == nil {
 		died = <-ended // it has just closed all its descriptors
@@ -190,7 +190,7 @@ func (b *behind) relieve(within time.Duration) {
 	if !b.stands() {
 		return
 	}
-	b.say(saysRelieved)
+	b.say(saysEndStandby)
 	timer := time.NewTimer(within)
 	defer timer.Stop()
 	select {

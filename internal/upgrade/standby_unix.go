@@ -17,7 +17,7 @@ func standbyPair() (ours, theirs *os.File, err error) {
 }
 
 // peek waits for a byte, and leaves it where it is.
-func peek(f *os.File) (said byte, ok bool) {
+func peek(f *os.File) (reports byte, ok bool) {
 	raw, err := f.SyscallConn()
 	if err != nil {
 		return 0, false

@@ -72,7 +72,7 @@ func (s *succession) standsBy() bool {
 	return s.standby != nil
 }
 
-// endStandby has this process not stand by any more. It returns the channel to the successor, for the caller to resign; nil for none.
+// endStandby has this process not stand by any more. It returns the channel to the successor, for the caller to release; nil for none.
 func (s *succession) endStandby() *standby {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -86,7 +86,7 @@ func (s *succession) survive(stop func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.pending = false
-	s.standby.resign()
+	s.standby.release()
 	s.standby = nil
 	if s.stopped {
 		stop()

@@ -26,15 +26,15 @@ func newTestStandby(t *testing.T) *standby {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		s.resign()
+		s.release()
 		_ = s.theirs.Close()
 	})
 	return s
 }
 
-func (s *standby) hear(t *testing.T, said string) {
+func (s *standby) hear(t *testing.T, reports string) {
 	t.Helper()
-	if _, err := s.theirs.WriteString(said); err != nil {
+	if _, err := s.theirs.WriteString(reports); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -53,7 +53,7 @@ func TestTakingOverIsNotMissed(t *testing.T) {
 				t.Fatalf("round %d: it has not taken over", i)
 			}
 		}
-		s.resign()
+		s.release()
 		_ = s.theirs.Close()
 	}
 }
@@ -63,7 +63,7 @@ func TestSuccessionStop(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name      string
-		said      string // by the successor
+		reports   string // by the successor
 		before    func(s *succession, channel *standby)
 		stops     bool // tableflip
 		takesOver bool // afterwards, the successor
@@ -75,7 +75,7 @@ func TestSuccessionStop(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			s, channel := &succession{generation: 1}, newTestStandby(t)
-			channel.hear(t, tt.said)
+			channel.hear(t, tt.reports)
 			tt.before(s, channel)
 			serves := s.newest() > 0
 			if got := s.stop(); got != tt.stops {
@@ -107,7 +107,7 @@ func TestSuccessionSurvive(t *testing.T) {
 		}
 		called := false
 		s.survive(func() { called = true })
-		if called != stopped || s.standsBy() || !channel.resigned.Load() {
+		if called != stopped || s.standsBy() || !channel.released.Load() {
 			t.Errorf("stopped %v: tableflip is stopped: %v, it stands by: %v", stopped, called, s.standsBy())
 		}
 		if !stopped && !s.stop() {
@@ -127,5 +127,5 @@ func TestEndStandbyOnce(t *testing.T) {
 	if again != nil {
 		t.Errorf("endStandby again = %p", again)
 	}
-	again.resign() // nothing to resign
+	again.release() // nothing to release
 }

@@ -9,18 +9,18 @@ type Successor struct {
 	// waits in their queues is this process's.
 	Dropped []string
 
-	// Settled is closed when it has ended its report, because it has told everybody
+	// ReportEnded is closed when it has ended its report, because it has told everybody
 	// that it serves or has died, or at the latest after ten seconds.
-	Settled <-chan struct{}
+	ReportEnded <-chan struct{}
 
 	// Outcome, where this process stands by, has one value: nil when the successor has relieved this process of that,
-	// which then calls Resign, or an *[Error] when it has died. After that this process can be upgraded again, and
-	// Reopen its sockets; it must do that, or call Resign or Stop. No value comes after Resign. It is nil where this process does not stand
+	// which then calls EndStandby, or an *[Error] when it has died. After that this process can be upgraded again, and
+	// Reopen its sockets; it must do that, or call EndStandby or Stop. No value comes after EndStandby. It is nil where this process does not stand
 	// by, and where it has not all groups any more that it had.
 	Outcome <-chan error
 
 	dialogue *dialogue
 }
 
-// Reported reports whether it has said in its report that it has told everybody. Call it when Settled is closed.
+// Reported reports whether it has said in its report that it has told everybody. Call it when ReportEnded is closed.
 func (s *Successor) Reported() bool { return s.dialogue.rest.Ready }

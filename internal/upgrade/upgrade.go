@@ -15,7 +15,7 @@ func (u *Upgrader) Check(payload json.RawMessage) error {
 	if u.tf == nil {
 		return nil
 	}
-	_, err := encodeMessage(u.nextManifest(payload), []string{fileSaid, fileSeen, fileStandby}, 0)
+	_, err := encodeMessage(u.nextManifest(payload), []string{fileReport, fileAsk, fileStandby}, 0)
 	return err
 }
 
@@ -120,16 +120,16 @@ func (u *Upgrader) sendMessage(manifest Manifest, theirs map[string]*os.File) er
 // The sockets that it has not taken over are closed here, and all of them where this process does not stand by. A process that
 // has not all of its groups any more does not.
 func (u *Upgrader) committed(d *dialogue) (*Successor, error) {
-	said := d.words()
+	out := d.words()
 	if !u.succession.standsBy() {
-		d.standby.resign() // one that is not gozd's, or of an older version
+		d.standby.release() // one that is not gozd's, or of an older version
 	}
-	if !said.Ready {
-		return nil, &Error{Stage: StageReady, PID: said.PID, Err: errNotOurs}
+	if !out.Ready {
+		return nil, &Error{Stage: StageReady, PID: out.PID, Err: errNotOurs}
 	}
 	next := &Successor{
-		PID: said.PID, Generation: u.succession.newest(), Dropped: u.outgoing.dropped(said.Kept),
-		Settled: d.settled, dialogue: d,
+		PID: out.PID, Generation: u.succession.newest(), Dropped: u.outgoing.dropped(out.Kept),
+		ReportEnded: d.reported, dialogue: d,
 	}
 	if !u.succession.standsBy() || len(next.Dropped) > 0 {
 		u.EndStandby()

@@ -21,8 +21,8 @@ const (
 
 // The names of this package's files in the bootstrap message.
 const (
-	fileSaid = "gozd-report" // where the successor reports
-	fileSeen = "gozd-seen"   // a byte asks for the successor's last words; it ends when this process knows how the upgrade went
+	fileReport = "gozd-report" // where the successor reports
+	fileAsk    = "gozd-seen"   // a byte asks for the successor's last words; it ends when this process knows how the upgrade went
 
 	fileStandby = "gozd-standby" // the successor's end of the channel to this process, which stands by
 	fileOlder   = "gozd-older"   // this process's own such end
@@ -212,7 +212,7 @@ func (u *Upgrader) SetArguments(args []string) { u.command.set(args) }
 // inherited and not taken, and allows upgrades. Call it once, when nothing can fail any more.
 //
 // First it says so in the report, so that a parent that learns of the upgrade has all that there is to be known
-// of it. The report's end tells it that it need not stay any longer: see Successor.Settled. One byte is what decides, for both at once: a process that ends before has
+// of it. The report's end tells it that it need not stay any longer: see Successor.ReportEnded. One byte is what decides, for both at once: a process that ends before has
 // failed, and its parent has lost nothing; afterwards the parent is on its way out, and at most stands by. It is tableflip's byte to a parent that does not.
 //
 // A parent that cannot be told is dead, since one that gave up on this process
@@ -249,5 +249,5 @@ func (u *Upgrader) Stop() {
 func (u *Upgrader) EndStandby() {
 	channel := u.succession.endStandby()
 	u.outgoing.held.close()
-	channel.resign() // last: it says that all of that is done
+	channel.release() // last: it says that all of that is done
 }

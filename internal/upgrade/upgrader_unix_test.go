@@ -125,8 +125,8 @@ func TestSettled(t *testing.T) {
 		}
 		d.know(t, a.Successor, 0)
 		d.ask(t, "who") // it serves
-		settled := func() bool { _, err := os.Stat(d.next + ".settled"); return err == nil }
-		if settled() {
+		reported := func() bool { _, err := os.Stat(d.next + ".settled"); return err == nil }
+		if reported() {
 			t.Errorf("%s: the successor has settled before it has said so", end)
 		}
 		if end == "dies" {
@@ -134,7 +134,7 @@ func TestSettled(t *testing.T) {
 		} else if err := os.WriteFile(d.next+".tell", nil, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, "the successor has settled", settled)
+		eventually(t, "the successor has settled", reported)
 	}
 }
 

@@ -90,7 +90,7 @@ type upgradeAttempt struct {
 	superseded int  // PID of the generation that has come first, as the caller knows
 }
 
-func (a *upgradeAttempt) heard(e protocol.Event) {
+func (a *upgradeAttempt) apply(e protocol.Event) {
 	a.last = e
 	switch e.Type {
 	case protocol.Started:
@@ -120,7 +120,7 @@ func (a *upgradeAttempt) run(ctx context.Context) (up *Upgraded, again bool, err
 	if a.opts.NoDrain {
 		path += "?" + protocol.QueryDrain + "=" + protocol.No
 	}
-	err = a.stream(ctx, http.MethodPost, path, a.heard)
+	err = a.stream(ctx, http.MethodPost, path, a.apply)
 	var refused *AnswerError
 	switch {
 	case a.last.Type == protocol.Failed: // perhaps after it has served: then the old generation serves again

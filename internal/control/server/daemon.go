@@ -18,7 +18,7 @@ type Daemon interface {
 	// Upgrade does an upgrade and tells how it goes until its outcome, which is Served,
 	// Failed or Superseded. tell does not block. The error is a *[RefusalError], and none
 	// of the three has been told then.
-	Upgrade(tell func(protocol.Event)) error
+	Upgrade(notify func(protocol.Event)) error
 
 	// Rollback returns when this generation serves alone again, or a *[RefusalError].
 	Rollback() error

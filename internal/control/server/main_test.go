@@ -27,7 +27,7 @@ const patience = 30 * time.Second
 
 // fakeDaemon does what its fields say. It is a daemon of generation 3.
 type fakeDaemon struct {
-	upgrade  func(tell func(protocol.Event)) error
+	upgrade  func(notify func(protocol.Event)) error
 	rollback func() error
 	reopen   func() error
 	draining chan struct{}
@@ -71,12 +71,12 @@ func (f *fakeDaemon) Status(_ context.Context, alone bool) *protocol.Status {
 	return s
 }
 
-func (f *fakeDaemon) Upgrade(tell func(protocol.Event)) error {
+func (f *fakeDaemon) Upgrade(notify func(protocol.Event)) error {
 	f.note("upgrade")
 	if f.upgrade == nil {
 		return &server.RefusalError{Code: protocol.CodeNotServing, Err: errors.New("not me")}
 	}
-	return f.upgrade(tell)
+	return f.upgrade(notify)
 }
 
 func (f *fakeDaemon) Rollback() error {

@@ -64,7 +64,7 @@ type Server struct {
 // of processes that are gone are removed. The error wraps errors.ErrUnsupported where the
 // platform does not tell who connects.
 func Open(d Daemon, opts Options) (*Server, error) {
-	if !socket.KnowsPeers {
+	if !socket.HasPeerCred {
 		return nil, fmt.Errorf("control socket: %w", errors.ErrUnsupported)
 	}
 	s := &Server{

@@ -51,9 +51,9 @@ func (e *events) wantEnd() {
 // Each event is there before the next happens.
 func TestUpgradeStream(t *testing.T) {
 	f, step := newFake(), make(chan struct{})
-	f.upgrade = func(tell func(protocol.Event)) error {
+	f.upgrade = func(notify func(protocol.Event)) error {
 		for _, kind := range []protocol.EventType{protocol.Waiting, protocol.Started, protocol.OnProbation, protocol.Served} {
-			tell(protocol.Event{Type: kind, Generation: 4, PID: 444})
+			notify(protocol.Event{Type: kind, Generation: 4, PID: 444})
 			<-step
 		}
 		f.progress(protocol.Event{Type: protocol.DrainBegan, Open: 7})
@@ -87,8 +87,8 @@ func TestUpgradeStream(t *testing.T) {
 func TestUpgradeStreamEnds(t *testing.T) {
 	for kind, query := range map[protocol.EventType]string{protocol.Served: "?drain=no", protocol.Failed: "", protocol.Superseded: "?drain=yes"} {
 		f := newFake()
-		f.upgrade = func(tell func(protocol.Event)) error {
-			tell(protocol.Event{Type: kind, Stage: "listen", Error: "address in use"})
+		f.upgrade = func(notify func(protocol.Event)) error {
+			notify(protocol.Event{Type: kind, Stage: "listen", Error: "address in use"})
 			return nil
 		}
 		e := follow(t, open(t, f, server.Options{}), http.MethodPost, protocol.PathUpgrade+query)
@@ -102,8 +102,8 @@ func TestUpgradeStreamEnds(t *testing.T) {
 // A refusal that comes when the stream has begun is an event.
 func TestLateRefusal(t *testing.T) {
 	f := newFake()
-	f.upgrade = func(tell func(protocol.Event)) error {
-		tell(protocol.Event{Type: protocol.Waiting})
+	f.upgrade = func(notify func(protocol.Event)) error {
+		notify(protocol.Event{Type: protocol.Waiting})
 		return &server.RefusalError{Code: protocol.CodeNotServing, Err: errors.New("asked to end")}
 	}
 	e := follow(t, open(t, f, server.Options{}), http.MethodPost, protocol.PathUpgrade)
@@ -117,11 +117,11 @@ func TestLateRefusal(t *testing.T) {
 // The upgrade goes on without the client who asked for it.
 func TestClientLeaves(t *testing.T) {
 	f, started, goOn, done := newFake(), make(chan struct{}), make(chan struct{}), make(chan struct{})
-	f.upgrade = func(tell func(protocol.Event)) error {
-		tell(protocol.Event{Type: protocol.Started})
+	f.upgrade = func(notify func(protocol.Event)) error {
+		notify(protocol.Event{Type: protocol.Started})
 		close(started)
 		<-goOn
-		tell(protocol.Event{Type: protocol.Served})
+		notify(protocol.Event{Type: protocol.Served})
 		close(done)
 		return nil
 	}
