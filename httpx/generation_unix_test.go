@@ -14,6 +14,7 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/httpx"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/listener"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/loopback"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/require"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/succession"
 )
 
@@ -89,14 +90,7 @@ func (g *generation) wantMoved(t *testing.T, n uint64) {
 	eventually(t, fmt.Sprintf("%d connections moved", n), func() bool { return g.Stats().Out == n })
 }
 
-func eventually(t *testing.T, what string, cond func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !cond(); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("%s: not within 30 seconds", what)
-		}
-	}
-}
+var eventually = require.Eventually
 
 // by answers with the generation's name and the request's body.
 func by(name string) http.Handler {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/listener"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/require"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/succession"
 )
 
@@ -61,15 +62,7 @@ func accepted(ln net.Listener) <-chan net.Conn {
 	return conns
 }
 
-// eventually waits until cond holds.
-func eventually(tb testing.TB, what string, cond func() bool) {
-	tb.Helper()
-	for deadline := time.Now().Add(30 * time.Second); !cond(); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			tb.Fatalf("%s: not within 30 seconds", what)
-		}
-	}
-}
+var eventually = require.Eventually
 
 // send writes text.
 func send(t *testing.T, c net.Conn, text string) {

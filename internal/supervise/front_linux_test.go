@@ -146,12 +146,7 @@ func startLogging(t *testing.T, part string, log *os.File, env ...string) *front
 	return f
 }
 
-func must(tb testing.TB, err error) {
-	tb.Helper()
-	if err != nil {
-		tb.Fatal(err)
-	}
-}
+var must = require.NoError
 
 // line is the next one, without that prefix.
 func (f *front) line(prefix string) string {

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/require"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
 )
 
@@ -174,15 +175,7 @@ func (d *daemon) upgrade(t *testing.T) answer {
 	return now
 }
 
-// eventually waits until a condition holds that nobody tells us of.
-func eventually(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(patience); !holds(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("%s: not after %v", what, patience)
-		}
-	}
-}
+var eventually = require.Eventually
 
 // gone waits for the end of a process that has failed: when it has been killed,
 // the kernel still has something to do.

@@ -78,12 +78,7 @@ func install(t *testing.T, root, file, web, service string) *unit {
 	return u
 }
 
-func must(tb testing.TB, err error) {
-	tb.Helper()
-	if err != nil {
-		tb.Fatal(err)
-	}
-}
+var must = require.NoError
 
 // run runs a command that must not fail.
 func (u *unit) run(args ...string) string {

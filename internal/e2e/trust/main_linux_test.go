@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemontest"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/require"
 )
 
 // patience bounds every wait for something that ought to happen.
@@ -20,21 +21,8 @@ const (
 
 func TestMain(m *testing.M) { os.Exit(daemontest.RunLong(m)) }
 
-func must(tb testing.TB, err error) {
-	tb.Helper()
-	if err != nil {
-		tb.Fatal(err)
-	}
-}
+var must = require.NoError
 
-// await waits until what is asked for is so.
-func await(t *testing.T, what string, so func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(patience); !so(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("after %v: not %s", patience, what)
-		}
-	}
-}
+var await = require.Eventually
 
 func itoa(n int) string { return strconv.Itoa(n) }

@@ -12,6 +12,7 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/binaries"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemon"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemontest"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/require"
 )
 
 // patience bounds every wait for something that ought to happen.
@@ -19,12 +20,7 @@ const patience = 30 * time.Second
 
 func TestMain(m *testing.M) { os.Exit(daemontest.RunLong(m)) }
 
-func must(tb testing.TB, err error) {
-	tb.Helper()
-	if err != nil {
-		tb.Fatal(err)
-	}
-}
+var must = require.NoError
 
 // runnable are those that a daemon here can run.
 var runnable = map[string]func(testing.TB) string{"mixed": binaries.Mixed, "watched": binaries.Watched, "owncommands": binaries.OwnCommands}
@@ -66,17 +62,7 @@ func generation(d *daemon.Daemon) int {
 	return s.Generation
 }
 
-// await waits until what is asked for is so.
-func await(t *testing.T, what string, so func() bool) {
-	t.Helper()
-	deadline := time.Now().Add(patience)
-	for !so() {
-		if time.Now().After(deadline) {
-			t.Fatalf("after %v: not %s", patience, what)
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-}
+var await = require.Eventually
 
 // ended waits for a command's end.
 func ended(t *testing.T, cmd *exec.Cmd) syscall.WaitStatus {

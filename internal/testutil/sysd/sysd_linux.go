@@ -79,12 +79,7 @@ func Boot(tb testing.TB, root string, binds ...string) *Machine {
 	return m
 }
 
-func must(tb testing.TB, err error) {
-	tb.Helper()
-	if err != nil {
-		tb.Fatal(err)
-	}
-}
+var must = require.NoError
 
 // installed skips the test where a root file system has no systemd.
 func installed(tb testing.TB, root string) {
