@@ -21,7 +21,7 @@ const (
 	headerTime = 5 * time.Second  // from its connecting to the end of its header
 	bodyTime   = 5 * time.Second  // from the header's first byte to the end of the body
 	idleTime   = 30 * time.Second // between two requests
-	writeTime  = 2 * time.Second  // until it has read what has been written
+	writeTime  = 30 * time.Second // until it has read what has been written; nothing waits for it, and this process may be slow itself
 	maxHeader  = 8 << 10          // bytes; net/http adds 4096 for itself
 	maxBody    = 1 << 10          // bytes; nothing in it is looked at
 )

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"encoding/json"
+	"log/slog"
 	"net/http"
 	"time"
 
@@ -21,14 +22,15 @@ const (
 
 // stream is an answer that goes on, an event a line. Nothing is kept back.
 type stream struct {
-	w  http.ResponseWriter
-	rc *http.ResponseController
+	w   http.ResponseWriter
+	rc  *http.ResponseController
+	log *slog.Logger
 }
 
 // begin says that the events follow, although the first may not be there yet.
-func begin(w http.ResponseWriter) *stream {
+func (s *Server) begin(w http.ResponseWriter) *stream {
 	w.Header().Set("Content-Type", "application/x-ndjson")
-	out := &stream{w: w, rc: http.NewResponseController(w)}
+	out := &stream{w: w, rc: http.NewResponseController(w), log: s.log}
 	_ = out.rc.SetWriteDeadline(time.Now().Add(writeTime))
 	w.WriteHeader(http.StatusOK)
 	_ = out.rc.Flush() // an error comes again with the first event
@@ -41,7 +43,14 @@ func (o *stream) send(e protocol.Event) bool {
 		e.Time = time.Now()
 	}
 	_ = o.rc.SetWriteDeadline(time.Now().Add(writeTime))
-	return json.NewEncoder(o.w).Encode(e) == nil && o.rc.Flush() == nil
+	err := json.NewEncoder(o.w).Encode(e)
+	if err == nil {
+		err = o.rc.Flush()
+	}
+	if err != nil {
+		o.log.Info("control socket: an answer is cut short", "event", e.Type, "error", err)
+	}
+	return err == nil
 }
 
 // attempt is an upgrade that goes on whether or not somebody listens.
@@ -77,7 +86,7 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) {
 		}
 		return
 	}
-	out := begin(w)
+	out := s.begin(w)
 	if last := s.follow(r.Context(), out, a, first); last.Type == protocol.Served && drain == protocol.Yes {
 		s.followDrain(r.Context(), out)
 	}
@@ -115,7 +124,7 @@ func (s *Server) follow(ctx context.Context, out *stream, a *attempt, first prot
 
 // drain follows the drain of this generation, and waits for it to begin.
 func (s *Server) drain(w http.ResponseWriter, r *http.Request) {
-	out := begin(w)
+	out := s.begin(w)
 	select {
 	case <-s.daemon.Draining():
 		s.followDrain(r.Context(), out)
