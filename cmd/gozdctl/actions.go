@@ -20,18 +20,22 @@ type action struct {
 func (a *app) act(ctx context.Context, pidfile string, do action) (generation, error) {
 	ctx, p := a.newPatience(ctx, do.wait)
 	defer p.end()
-	c, err := client.Dial(ctx, pidfile)
-	if err != nil {
-		return generation{}, err
-	}
-	meanwhile := progress{s: a.stderr}
-	if do.doing != "" {
-		meanwhile.now(do.doing)
-	}
-	answer, err := do.ask(ctx, c)
+	var answer *protocol.Answer
+	meanwhile, pid := progress{s: a.stderr}, 0
+	err := client.Ask(ctx, pidfile, func(c *client.Client) (err error) {
+		pid = c.PID()
+		if do.doing != "" {
+			meanwhile.now(do.doing)
+		}
+		answer, err = do.ask(ctx, c)
+		return err
+	})
 	meanwhile.end()
-	if err != nil {
-		return generation{}, impatient(ctx, fmt.Sprintf("pid %d: the outcome is not known", c.PID()), err)
+	switch {
+	case err != nil && pid == 0:
+		return generation{}, err
+	case err != nil:
+		return generation{}, impatient(ctx, fmt.Sprintf("pid %d: the outcome is not known", pid), err)
 	}
 	a.out.acted = true
 	return generation{Generation: answer.Generation, PID: answer.PID}, nil

@@ -58,12 +58,16 @@ func (a *app) askStatus(ctx context.Context, pidfile string) (*protocol.Status, 
 func (a *app) askOwnersStatus(ctx context.Context, pidfile string) (s *protocol.Status, owner int, err error) {
 	ctx, p := a.newPatience(ctx, askTimeout)
 	defer p.end()
-	c, err := client.Dial(ctx, pidfile)
-	if err != nil {
+	pid := 0
+	err = client.Ask(ctx, pidfile, func(c *client.Client) (err error) {
+		pid, owner = c.PID(), c.Owner()
+		s, err = c.Status(ctx)
+		return err
+	})
+	if pid == 0 {
 		return nil, 0, err
 	}
-	s, err = c.Status(ctx)
-	return s, c.Owner(), impatient(ctx, fmt.Sprintf("pid %d does not answer", c.PID()), err)
+	return s, owner, impatient(ctx, fmt.Sprintf("pid %d does not answer", pid), err)
 }
 
 // interval is the time between two looks of --watch.

@@ -47,17 +47,23 @@ func (a *app) upgrade(ctx context.Context, pidfile string, noDrain bool) error {
 	wait := client.UpgradeWait(pidfile)
 	ctx, p := a.newPatience(ctx, wait)
 	defer p.end()
-	c, err := client.Dial(ctx, pidfile)
-	if err != nil {
+	var up *client.Upgraded
+	var undrained error // the new generation serves, and only the drain was not waited for
+	t, pid := &upgradeReporter{app: a, progress: progress{s: a.stderr}, patience: p, pidfile: pidfile, began: a.now()}, 0
+	err := client.Ask(ctx, pidfile, func(c *client.Client) (err error) {
+		pid = c.PID()
+		up, err = c.Upgrade(ctx, client.UpgradeOptions{NoDrain: noDrain}, t.show)
+		if up != nil {
+			undrained = err
+			return nil
+		}
 		return err
-	}
-	t := &upgradeReporter{app: a, progress: progress{s: a.stderr}, patience: p, pidfile: pidfile, began: a.now()}
-	up, err := c.Upgrade(ctx, client.UpgradeOptions{NoDrain: noDrain}, t.show)
+	})
 	t.progress.end()
 	if up == nil {
-		return a.upgradeFailed(c.PID(), err)
+		return a.upgradeFailed(pid, err)
 	}
-	if err != nil { // the new generation serves: only the drain was not waited for
+	if undrained != nil {
 		a.warn(fmt.Sprintf("the old generation (pid %d) still drains: see gozdctl status %s", up.OldPID, pidfile))
 	}
 	a.upgraded(up, seconds(up.Served.Seconds))

@@ -70,6 +70,23 @@ func Dial(ctx context.Context, pidfile string) (*Client, error) {
 	}
 }
 
+// maxAsked is how many generations Ask finds gone before it asks them.
+const maxAsked = 10
+
+// Ask calls Dial, and do with the generation that serves. One that has ended between the two has not been asked: then there is another one,
+// or the daemon does not run.
+func Ask(ctx context.Context, pidfile string, do func(c *Client) error) error {
+	for asked := 1; ; asked++ {
+		c, err := Dial(ctx, pidfile)
+		if err != nil {
+			return err
+		}
+		if err = do(c); !errors.Is(err, ErrNoSocket) || asked == maxAsked {
+			return err
+		}
+	}
+}
+
 // tryDial looks once. An error may pass until then.
 func tryDial(ctx context.Context, pidfile string, settled time.Time) (c *Client, until time.Time, err error) {
 	r, err := process.ReadRecord(pidfile)
@@ -174,7 +191,10 @@ func (c *Client) connect(ctx context.Context) (net.Conn, error) {
 // probe finds out whether the generation answers at the path.
 func (c *Client) probe(ctx context.Context) error {
 	conn, err := c.connect(ctx)
-	if err != nil {
+	switch {
+	case err != nil && ctx.Err() != nil: // as in do
+		return fmt.Errorf("%s: %w", c.path, context.Cause(ctx))
+	case err != nil:
 		return c.connectError(err)
 	}
 	leave(conn)

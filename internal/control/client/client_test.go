@@ -160,6 +160,29 @@ func TestDialADyingProcess(t *testing.T) {
 	}
 }
 
+// A generation that ends between a look and the question has not been asked: who serves by then is, or the daemon does not run.
+func TestAskAfterAnEnd(t *testing.T) {
+	for name, tt := range map[string]struct {
+		runs  bool // the daemon does, by another generation
+		calls int
+	}{"replaced": {true, 2}, "ended": {false, 1}} {
+		_, pidfile := serving(t, answering(http.StatusOK, `{"generation":3}`))
+		calls := 0
+		err := client.Ask(within(t), pidfile, func(c *client.Client) error {
+			if calls++; calls == 2 {
+				return nil
+			}
+			if !tt.runs {
+				_ = process.RemoveFiles(pidfile)
+			}
+			return fmt.Errorf("%d: %w", c.PID(), client.ErrNoSocket)
+		})
+		if calls != tt.calls || tt.runs && err != nil || !tt.runs && !errors.Is(err, process.ErrNotRunning) {
+			t.Errorf("%s: Ask = %v after %d calls", name, err, calls)
+		}
+	}
+}
+
 func TestDialNotRunning(t *testing.T) {
 	pidfile := pidfileIn(t)
 	if _, err := client.Dial(within(t), pidfile); !errors.Is(err, process.ErrNotRunning) {

@@ -22,7 +22,7 @@ const (
 // It gives up when nothing has been heard for as long as the daemon allows an upgrade; see [UpgradeWait]. Each event
 // renews that patience. The daemon's user could send events for ever: so the whole takes no longer than ten times as
 // long, and never longer than a day. The error wraps [ErrUnknownOutcome] then, unless no generation was asked.
-func Reload(ctx context.Context, pidfile string, onEvent func(protocol.Event)) (*Upgraded, error) {
+func Reload(ctx context.Context, pidfile string, onEvent func(protocol.Event)) (up *Upgraded, err error) {
 	wait := min(UpgradeWait(pidfile), longestReload)
 	whole := min(reloadTurns*wait, longestReload)
 	ctx, giveUp := context.WithCancelCause(ctx)
@@ -33,14 +33,14 @@ func Reload(ctx context.Context, pidfile string, onEvent func(protocol.Event)) (
 	silence, end := after(wait, "nothing was heard"), after(whole, "the upgrade still goes on")
 	defer silence.Stop()
 	defer end.Stop()
-	c, err := Dial(ctx, pidfile)
-	if err != nil {
-		return nil, err
-	}
-	return c.Upgrade(ctx, UpgradeOptions{NoDrain: true}, func(e protocol.Event) {
-		silence.Reset(wait)
-		if onEvent != nil {
-			onEvent(e)
-		}
+	err = Ask(ctx, pidfile, func(c *Client) (err error) {
+		up, err = c.Upgrade(ctx, UpgradeOptions{NoDrain: true}, func(e protocol.Event) {
+			silence.Reset(wait)
+			if onEvent != nil {
+				onEvent(e)
+			}
+		})
+		return err
 	})
+	return up, err
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -15,12 +16,13 @@ import (
 )
 
 // reloading is a daemon that allows an upgrade to take a time, and says an event again and again: n times, at an interval.
-// Then it says that a new generation serves.
-func reloading(t *testing.T, allowed, interval time.Duration, n int) (pidfile string) {
+// Then it says that a new generation serves. asked says whether it has been asked.
+func reloading(t *testing.T, allowed, interval time.Duration, n int) (pidfile string, asked *atomic.Bool) {
 	t.Helper()
-	pidfile = pidfileIn(t)
+	pidfile, asked = pidfileIn(t), new(atomic.Bool)
 	asDaemon(t, pidfile, process.State{Control: true, Since: time.Now(), Generation: 3, UpgradeWait: process.Duration(allowed)})
 	serve(t, pidfile, func(w http.ResponseWriter, r *http.Request) {
+		asked.Store(true)
 		if r.URL.Query().Get(protocol.QueryDrain) != protocol.No {
 			t.Errorf("it is asked %s, and not only until the next generation serves", r.URL)
 		}
@@ -37,14 +39,15 @@ func reloading(t *testing.T, allowed, interval time.Duration, n int) (pidfile st
 		}
 		_, _ = fmt.Fprintln(w, `{"event":"served","generation":4,"pid":7}`)
 	})
-	return pidfile
+	return pidfile, asked
 }
 
 // An upgrade may take longer than it is allowed to, as long as something is heard of it.
 func TestReload(t *testing.T) {
 	const allowed = 500 * time.Millisecond
 	told := 0
-	up, err := client.Reload(within(t), reloading(t, allowed, allowed/10, 15), func(protocol.Event) { told++ })
+	pidfile, _ := reloading(t, allowed, allowed/10, 15)
+	up, err := client.Reload(within(t), pidfile, func(protocol.Event) { told++ })
 	if err != nil || up.Served.PID != 7 || up.OldGeneration != 3 || told != 16 {
 		t.Errorf("Reload = %+v, %v after %d events", up, err, told)
 	}
@@ -59,9 +62,10 @@ func TestReloadEnds(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			began := time.Now()
-			up, err := client.Reload(within(t), reloading(t, test.allowed, test.interval, forever), nil)
-			if up != nil || !errors.Is(err, client.ErrUnknownOutcome) {
-				t.Errorf("Reload = %+v, %v, want ErrUnknownOutcome", up, err)
+			pidfile, asked := reloading(t, test.allowed, test.interval, forever)
+			up, err := client.Reload(within(t), pidfile, nil)
+			if asked := asked.Load(); up != nil || err == nil || errors.Is(err, client.ErrUnknownOutcome) != asked {
+				t.Errorf("Reload = %+v, %v, want ErrUnknownOutcome: %t", up, err, asked)
 			}
 			if took := time.Since(began); took < test.allowed || took > patience/2 {
 				t.Errorf("it took %v, where an upgrade may take %v", took, test.allowed)
