@@ -94,6 +94,9 @@ func (a *arguments) control() error {
 		return err
 	}
 	ctx, pidfile := context.Background(), conf.Daemon.PIDFile
+	if err := control.RunsBy(pidfile, conf.File); err != nil {
+		return fmt.Errorf("%s: %w", a.command, err)
+	}
 	var pid int
 	switch a.command {
 	case "stop":

@@ -39,7 +39,7 @@ var mayImport = map[string][]string{
 	"httpx":               {"internal/listener"},
 	"fcgix":               {"internal/listener"},
 	"tcpx":                {"internal/listener", "listen"},
-	"cmd/gozdctl":         {"cfg", "cfg/json", "cfg/toml", "cfg/yaml", "internal/check", "internal/config", "internal/control", "internal/control/client", "internal/control/protocol", "internal/printable", "internal/process"},
+	"cmd/gozdctl":         {"cfg", "cfg/json", "cfg/toml", "cfg/yaml", "internal/check", "internal/config", "internal/control", "internal/control/client", "internal/control/protocol", "internal/printable", "internal/process", "internal/safepath"},
 	"internal/check":      {"cfg", "internal/config", "internal/envfile", "internal/process", "internal/socket"},
 	"internal/config":     {"cfg", "internal/format", "internal/safepath"},
 	"internal/control":    {"internal/process"},

@@ -11,6 +11,7 @@ import (
 
 	internalcheck "bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/check"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/config"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 )
 
@@ -87,5 +88,9 @@ func (a *app) checkStart(ctx context.Context, conf *config.Config) (running stri
 	}
 	defer r.Close()
 	a.out.Serving = &generation{r.State.Generation, r.PID}
-	return fmt.Sprintf(" (the daemon runs by it: pid %d)", r.PID), internalcheck.Start(conf, r.State.Listen)
+	running = fmt.Sprintf(" (the daemon runs by it: pid %d)", r.PID)
+	if other := (*control.OtherConfigError)(nil); errors.As(control.RunsBy(conf.Daemon.PIDFile, conf.File), &other) {
+		running = fmt.Sprintf(" (the daemon that has its PID file runs by %s: pid %d)", other.Config, r.PID)
+	}
+	return running, internalcheck.Start(conf, r.State.Listen)
 }

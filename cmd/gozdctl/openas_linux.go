@@ -7,9 +7,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"runtime"
 
 	"golang.org/x/sys/unix"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/safepath"
 )
 
 // openAs opens the regular file at path for reading with the rights of a user, in his own group alone: he has named it, and could name any
@@ -22,8 +23,11 @@ func openAs(ctx context.Context, path string, uid, gid int) (*os.File, error) {
 	}
 	answers := make(chan answer, 1)
 	go func() {
-		runtime.LockOSThread() // for good: the thread ends with this goroutine, and the rights with it
-		f, err := openHere(path, uid, gid)
+		var f *os.File
+		err := safepath.AsUser(uid, gid, func() (err error) {
+			f, err = openHere(path)
+			return err
+		})
 		answers <- answer{f, err}
 	}()
 	select {
@@ -34,22 +38,10 @@ func openAs(ctx context.Context, path string, uid, gid int) (*os.File, error) {
 	}
 }
 
-// openHere has this thread take a user's rights (setfsuid(2)), and open the file.
-func openHere(path string, uid, gid int) (*os.File, error) {
-	if err := unix.Setgroups([]int{gid}); err != nil { // of this thread, unlike package syscall's
-		return nil, os.NewSyscallError("setgroups", err)
-	}
-	_, _ = unix.SetfsgidRetGid(gid) // there is no error, but the number that it was
-	_, _ = unix.SetfsuidRetUid(uid)
-	hasGID, _ := unix.SetfsgidRetGid(-1)
-	if hasUID, _ := unix.SetfsuidRetUid(-1); hasUID != uid || hasGID != gid {
-		return nil, errors.New("the rights of the log's user cannot be taken")
-	}
+// openHere opens the file with the rights that this thread has.
+func openHere(path string) (*os.File, error) {
 	if !filepath.IsAbs(path) {
 		return nil, &fs.PathError{Op: "open", Path: path, Err: errors.New("not an absolute path")}
-	}
-	if err := dropCapabilities(); err != nil {
-		return nil, err
 	}
 	// By O_PATH, which opens nothing: a device may do something. By a link of /proc one gets where no path leads.
 	how := unix.OpenHow{Flags: unix.O_PATH | unix.O_CLOEXEC, Resolve: unix.RESOLVE_NO_MAGICLINKS}
@@ -73,16 +65,4 @@ func openHere(path string, uid, gid int) (*os.File, error) {
 		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
 	}
 	return os.NewFile(uintptr(fd), path), nil
-}
-
-// dropCapabilities has this thread act without root's (capset(2)): setfsuid has left those that are not about files, such as the one to
-// trace others.
-func dropCapabilities() error {
-	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
-	var data [2]unix.CapUserData
-	if err := unix.Capget(&header, &data[0]); err != nil {
-		return os.NewSyscallError("capget", err)
-	}
-	data[0].Effective, data[1].Effective = 0, 0
-	return os.NewSyscallError("capset", unix.Capset(&header, &data[0]))
 }

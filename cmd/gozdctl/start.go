@@ -62,8 +62,15 @@ func (a *app) startTarget(own, program []string) (string, error) {
 	if a.program == "" {
 		a.program = program[0]
 	}
-	if len(own) > 0 || a.config != "" {
+	if len(own) > 0 {
 		return a.target(own)
+	}
+	if a.config != "" {
+		conf, err := a.namedConfig()
+		if err != nil {
+			return "", err
+		}
+		return conf.Daemon.PIDFile, nil
 	}
 	conf, err := config.Load(configOf(program[1:]), config.Options{Program: program[0]})
 	if err != nil {

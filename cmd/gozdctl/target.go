@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/config"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control"
 )
 
 const aboutTarget = "PIDFILE | -c CONFIG"
@@ -42,21 +43,30 @@ func targetArgs(a *app) cobra.PositionalArgs {
 	}
 }
 
-// target finds the PID file that the command line means, and notes it for the report.
+// target finds the PID file of the daemon that the command line means, and notes it for the report.
 func (a *app) target(args []string) (pidfile string, err error) {
 	if a.config == "" {
 		a.out.PIDFile = args[0]
 		return args[0], nil
 	}
-	conf, err := a.loadConfig(a.config)
+	conf, err := a.namedConfig()
 	if err != nil {
 		return "", err
 	}
+	return conf.Daemon.PIDFile, control.RunsBy(conf.Daemon.PIDFile, conf.File)
+}
+
+// namedConfig is the one of -c, with a PID file, which it notes for the report.
+func (a *app) namedConfig() (*config.Config, error) {
+	conf, err := a.loadConfig(a.config)
+	if err != nil {
+		return nil, err
+	}
 	if isDefault(conf) {
-		return "", usageError("%s names no pidfile, and its default has the program's name: say --program NAME, or name the PID file itself", a.config)
+		return nil, usageError("%s names no pidfile, and its default has the program's name: say --program NAME, or name the PID file itself", a.config)
 	}
 	a.out.PIDFile = conf.Daemon.PIDFile
-	return conf.Daemon.PIDFile, nil
+	return conf, nil
 }
 
 func (a *app) loadConfig(file string) (*config.Config, error) {

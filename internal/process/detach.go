@@ -66,7 +66,7 @@ func Detach(binary, log string, becomes *Identity, more func(first int) (files [
 	cmd.SysProcAttr = newSession()
 	CloseAllOnExec() // or a pipe that a shell has open, for instance, would not end before the daemon
 	if becomes.gives() {
-		err = WithNewKeyring(cmd.Start)
+		err = StartForUser(cmd.Start)
 	} else {
 		err = cmd.Start()
 	}

@@ -39,9 +39,9 @@ func (id *Identity) MakeFile(path string, mode fs.FileMode) error {
 
 // MakeDir makes a directory with just this mode, if only its last element is missing, which
 // belongs to id, or to this process if id is nil. One that is there is left alone. In a directory of another user's
-// something else could stand at the path a moment later: what is changed is an empty directory of this process's user.
+// it is that user's: see [safepath.Mkdir].
 func (id *Identity) MakeDir(path string, mode fs.FileMode) error {
-	err := safepath.Mkdir(path, mode&0o700)
+	made, err := safepath.Mkdir(path, mode&0o700)
 	if errors.Is(err, fs.ErrExist) {
 		return nil
 	}
@@ -54,19 +54,23 @@ func (id *Identity) MakeDir(path string, mode fs.FileMode) error {
 	}
 	defer func() { _ = dir.Close() }()
 	info, err := dir.Stat()
-	if uid, ok := owner(info); err == nil && ok && uid != os.Geteuid() {
-		err = &fs.PathError{Op: "mkdir", Path: path, Err: ErrUntrusted}
+	if err != nil {
+		return err
 	}
-	if _, more := dir.ReadDir(1); err == nil && !errors.Is(more, io.EOF) {
-		err = &fs.PathError{Op: "mkdir", Path: path, Err: ErrUntrusted}
+	_, more := dir.ReadDir(1)
+	if uid, ok := owner(info); ok && uid != made || !errors.Is(more, io.EOF) {
+		return &fs.PathError{Op: "mkdir", Path: path, Err: ErrUntrusted}
 	}
-	if err == nil {
-		err = dir.Chmod(mode) // whatever the umask is
+	if made != os.Geteuid() && (!id.gives() || made != id.UID) {
+		return nil // it is another user's, in his directory
 	}
-	if err == nil && id.gives() {
-		err = dir.Chown(id.UID, id.GID)
+	if err := dir.Chmod(mode); err != nil { // whatever the umask is
+		return err
 	}
-	return err
+	if id.gives() {
+		return dir.Chown(id.UID, id.GID)
+	}
+	return nil
 }
 
 // openDir opens a directory, and follows no link to one.

@@ -49,18 +49,19 @@ func openLogAtOnce(path string, uid int, mode fs.FileMode) (*os.File, error) {
 	if err != nil || !dir.Shared {
 		return f, err
 	}
-	if err := isPlain(f, uid, dir.Owner); err != nil {
+	if err := isPlain(f, uid, dir.Mover); err != nil {
 		_ = f.Close()
 		return nil, &fs.PathError{Op: "open", Path: path, Err: err}
 	}
 	return f, nil
 }
 
-// isPlain checks a file that another user may have put where it is: it has to be of the user uid, or of whom
-// the directory belongs to. A file of root's in another user's directory he may have moved there.
-func isPlain(f *os.File, uid, dirOwner int) error {
+// isPlain checks a file that another user may have put where it is. It has to be of the user uid, who is to write to it, or of the one who
+// may have moved it there. A file of root's is that of a daemon that stays root, where several users may write, as in a temporary directory.
+func isPlain(f *os.File, uid, mover int) error {
 	var st unix.Stat_t
 	err := control(f, func(fd int) error { return unix.Fstat(fd, &st) })
+	owner := int(st.Uid)
 	switch {
 	case err != nil:
 		return err
@@ -68,10 +69,15 @@ func isPlain(f *os.File, uid, dirOwner int) error {
 		return errors.New("not a regular file, in a directory that is not root's alone")
 	case st.Nlink != 1:
 		return fmt.Errorf("it has %d names, in a directory that is not root's alone: %w", st.Nlink, ErrUntrusted)
-	case st.Uid == 0 && uid > 0 && dirOwner != 0:
-		return fmt.Errorf("it is root's, in a directory of user %d's, who may have moved it there: give it to that user: %w", dirOwner, ErrUntrusted)
-	case st.Uid != 0 && int(st.Uid) != uid && int(st.Uid) != dirOwner:
-		return fmt.Errorf("it is user %d's, in a directory that is not root's alone: %w", st.Uid, ErrUntrusted)
+	case owner == uid && uid > 0, owner == mover:
+		return nil
+	case owner != 0:
+		return fmt.Errorf("it is user %d's, in a directory that is not root's alone: %w", owner, ErrUntrusted)
+	case mover >= 0:
+		return fmt.Errorf("it is root's, below a directory of user %d's, who may have moved it there: give it to that user, or have the log in a directory of root's: %w",
+			mover, ErrUntrusted)
+	case uid > 0:
+		return fmt.Errorf("it is root's, where others may have moved it: give it to user %d: %w", uid, ErrUntrusted)
 	}
 	return nil
 }

@@ -29,8 +29,8 @@ func Scratch() (*os.File, error) {
 	return f, err
 }
 
-// WithNewKeyring calls start: there are no keyrings here.
-func WithNewKeyring(start func() error) error { return start() }
+// StartForUser calls start: there are no keyrings here, and no capabilities.
+func StartForUser(start func() error) error { return start() }
 
 // FreeScratch does nothing: the file is on a disk.
 func FreeScratch(*os.File, int64) {}

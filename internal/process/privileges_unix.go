@@ -128,6 +128,9 @@ func (id *Identity) Become() error {
 	if err := syscall.Setuid(id.UID); err != nil {
 		return fmt.Errorf("set user %d: %w", id.UID, err)
 	}
+	if err := dropAllInheritable(); err != nil {
+		return fmt.Errorf("drop inheritable capabilities: %w", err)
+	}
 	return id.check()
 }
 
@@ -138,6 +141,9 @@ func (id *Identity) check() error {
 	}
 	if id.UID == 0 {
 		return nil
+	}
+	if err := hasNone(); err != nil {
+		return fmt.Errorf("privileges: after becoming user %d: %w", id.UID, err)
 	}
 	if syscall.Setuid(0) == nil {
 		return fmt.Errorf("privileges: user %d could become root again", id.UID)

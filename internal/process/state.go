@@ -63,9 +63,12 @@ func WriteState(pidfile string, s *State) error {
 }
 
 // overwrite changes a JSON file in its place, by one write that needs no more room than the
-// file has, if it is not much longer. White space stands where it was longer before. In a directory of another user's
-// the file could be anything: only one that is this process's own, and has no other name, is written to.
+// file has, if it is not much longer. White space stands where it was longer before. Where others can write
+// the file could be anything, also another one of this process's own: it is left alone.
 func overwrite(path string, data []byte) error {
+	if isShared(path) {
+		return &fs.PathError{Op: "write", Path: path, Err: ErrUntrusted}
+	}
 	before, info, err := readControlFile(path)
 	if err != nil {
 		return err

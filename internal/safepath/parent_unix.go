@@ -18,7 +18,7 @@ type Parent struct {
 	name   string // in the directory; the whole path where the kernel walks
 	follow bool   // the file is a link of root's that only the kernel can follow
 	Shared bool   // others than root could have put a file there
-	Owner  int    // of the directory, if it is Shared
+	Mover  int    // the one user who could, if it is Shared; -1 for any one of several, as in a temporary directory
 	led    int    // who has made a link on the way, so that only his files can be meant; -1 for nobody
 }
 
@@ -81,9 +81,19 @@ func OpenFile(path string, flag int, mode fs.FileMode) (*os.File, error) {
 	return p.OpenFile(flag, mode)
 }
 
-// Mkdir is os.Mkdir.
-func Mkdir(path string, mode fs.FileMode) error {
-	return do("mkdir", path, func(p *Parent) error { return unix.Mkdirat(p.fd, p.name, uint32(mode.Perm())) })
+// Mkdir is os.Mkdir, and returns whose directory it has made. In one of another user's root makes one of that user's: one of root's could be
+// exchanged for another one of root's a moment later.
+func Mkdir(path string, mode fs.FileMode) (uid int, err error) {
+	uid = unix.Geteuid()
+	err = do("mkdir", path, func(p *Parent) error {
+		mkdir := func() error { return unix.Mkdirat(p.fd, p.name, uint32(mode.Perm())) }
+		if p.Mover < 0 || uid != 0 {
+			return mkdir()
+		}
+		uid, err = asUser(p.Mover, mkdir)
+		return err
+	})
+	return uid, err
 }
 
 // Unlink is os.Remove, which would remove an empty directory too.

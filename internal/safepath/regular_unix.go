@@ -12,9 +12,10 @@ import (
 
 // OpenRegular opens the regular file at path for reading, and nothing else: a FIFO would block whoever opens it, and
 // a device may do something. It follows symbolic links, as certificates and configurations often are some. For root one that others could have
-// put there leads to files of whoever made it, and to no others; nor does it read, where others can write, another user's file by a second name.
+// put there leads to files of whoever made it, and to no others. Where others can write it reads nobody else's file by a second name, and
+// none that is not for everybody to read: whoever may write there may have moved it there.
 func OpenRegular(path string) (*os.File, error) {
-	p, err := walkTo(path, true, true)
+	p, err := walkTo(path, true, true, false)
 	if err != nil {
 		return nil, err
 	}
@@ -36,8 +37,11 @@ func (p *Parent) check(st *unix.Stat_t) error {
 		return errNotRegular(st.Mode)
 	case p.led >= 0 && p.led != int(st.Uid):
 		return fmt.Errorf("user %d's link leads to user %d's file: %w", p.led, st.Uid, ErrLink)
-	case p.Shared && st.Nlink > 1 && int(st.Uid) != p.Owner:
-		return fmt.Errorf("it is user %d's, with %d names, where user %d can write: %w", st.Uid, st.Nlink, p.Owner, ErrForeign)
+	case p.Shared && st.Nlink > 1 && int(st.Uid) != p.Mover:
+		return fmt.Errorf("it is user %d's, with %d names, where others can write: %w", st.Uid, st.Nlink, ErrForeign)
+	case p.Mover > 0 && int(st.Uid) != p.Mover && st.Mode&0o004 == 0:
+		return fmt.Errorf("it is user %d's, and not for everybody to read, below a directory of user %d's, who may have moved it there: give it to that user, or put it into a directory of root's: %w",
+			st.Uid, p.Mover, ErrForeign)
 	}
 	return nil
 }

@@ -1,9 +1,11 @@
 package safepath
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	"golang.org/x/sys/unix"
 )
@@ -15,18 +17,25 @@ const maxLinks = 40
 
 // Walk opens the directory of the file at path. With follow, a link at the end of it is followed as others
 // are; without, it is the file. Errors wrap the system's, or [ErrLink].
-func Walk(path string, follow bool) (*Parent, error) { return walkTo(path, follow, false) }
+//
+// For root it ends with [ErrForeign] at a directory of somebody else's below one of another user's: that user may have moved it there.
+func Walk(path string, follow bool) (*Parent, error) { return walkTo(path, follow, false, false) }
 
-// walkTo is Walk. With lead it follows links of one other user, too, of which the caller has to make sure where they lead.
-func walkTo(path string, follow, lead bool) (*Parent, error) {
+// WalkTo is Walk to where a path of the kernel's leads, without a link at its end, whoever may have moved what to there. The caller knows
+// the file.
+func WalkTo(path string) (*Parent, error) { return walkTo(path, false, false, true) }
+
+// walkTo is Walk. With lead it follows links of one other user, too, of which the caller has to make sure where they lead, and enters
+// directories that everybody may search. With moved it enters all.
+func walkTo(path string, follow, lead, moved bool) (*Parent, error) {
 	if unix.Geteuid() != 0 {
-		return &Parent{path: path, fd: unix.AT_FDCWD, name: path, follow: follow, led: -1}, nil
+		return &Parent{path: path, fd: unix.AT_FDCWD, name: path, follow: follow, Mover: -1, led: -1}, nil
 	}
 	abs, err := filepath.Abs(path)
 	if err != nil {
 		return nil, err
 	}
-	w := &walk{dir: -1, rest: elements(abs), follow: follow, lead: lead, led: -1}
+	w := &walk{dir: -1, rest: elements(abs), follow: follow, lead: lead, moved: moved, mover: -1, led: -1}
 	if err = w.enterRoot(); err == nil {
 		err = w.run()
 	}
@@ -36,7 +45,7 @@ func walkTo(path string, follow, lead bool) (*Parent, error) {
 	}
 	return &Parent{
 		path: path, fd: w.dir, name: w.name, follow: w.last,
-		Shared: w.foreign || w.writable, Owner: int(w.at.Uid), led: w.led,
+		Shared: w.foreign || w.writable, Mover: w.mover, led: w.led,
 	}, nil
 }
 
@@ -59,11 +68,13 @@ type walk struct {
 	dir      int         // where it is, open by O_PATH
 	at       unix.Stat_t // of dir
 	foreign  bool        // another user could have put something else where it is
+	mover    int         // the user who could; -1 if that is nobody, or any one of several
 	writable bool        // others than root can make files in dir
 	rest     []string
 	links    int
 	follow   bool
 	lead     bool
+	moved    bool
 	led      int    // who has made the links of others; -1 for nobody
 	name     string // of the file, at the end
 	last     bool   // the file is a link that the kernel has to follow
@@ -153,7 +164,10 @@ func (w *walk) isProc() bool {
 	return unix.Fstatfs(w.dir, &st) == nil && st.Type == unix.PROC_SUPER_MAGIC
 }
 
-func (w *walk) enterRoot() error { return w.open(unix.AT_FDCWD, "/") }
+func (w *walk) enterRoot() error {
+	w.mover = -1
+	return w.open(unix.AT_FDCWD, "/")
+}
 
 func (w *walk) open(dir int, name string) error {
 	fd, err := unix.Openat(dir, name, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
@@ -173,13 +187,47 @@ func (w *walk) enter(fd int, st *unix.Stat_t) error {
 		_ = unix.Close(fd)
 		return unix.ENOTDIR
 	}
+	if err := w.mayEnter(st); err != nil {
+		_ = unix.Close(fd)
+		return err
+	}
 	w.close()
 	w.dir, w.at = fd, *st
+	if w.mover < 0 && st.Uid != 0 && !isUnmapped(st.Uid) {
+		w.mover = int(st.Uid)
+	}
 	// In a sticky directory others can add files, and not touch root's.
 	w.writable = othersWrite(fd, st)
 	w.foreign = w.foreign || st.Uid != 0 || w.writable && st.Mode&unix.S_ISVTX == 0
 	return nil
 }
+
+// mayEnter refuses a directory that the mover may have put in the place of another, though he may not write to it: he can write to its
+// parent. Of what others only read, it is enough that he can read it himself. A file system that is mounted there nobody moves.
+func (w *walk) mayEnter(st *unix.Stat_t) error {
+	switch {
+	case w.mover < 0 || w.moved || int(st.Uid) == w.mover || st.Dev != w.at.Dev:
+		return nil
+	case w.lead && st.Mode&0o001 != 0:
+		return nil
+	}
+	return fmt.Errorf("directory %s is user %d's, below one of user %d's, who may have moved it there: %w", w.name, st.Uid, w.mover, ErrForeign)
+}
+
+// isUnmapped reports whether a user has no number here, in a container without root's rights: nobody here is that one.
+func isUnmapped(uid uint32) bool { return uid == overflowUID() }
+
+// overflowUID is the number of all users who have none here; 0 where each has one.
+var overflowUID = sync.OnceValue(func() uint32 {
+	const all = 1<<32 - 1
+	var inside, outside, length uint32
+	text, err := os.ReadFile("/proc/self/uid_map")
+	if _, scanErr := fmt.Sscan(string(text), &inside, &outside, &length); err != nil || scanErr != nil || length == all {
+		return 0
+	}
+	const overflow = 65534 // of /proc/sys/kernel/overflowuid, which nobody changes
+	return overflow
+})
 
 func (w *walk) close() {
 	if w.dir >= 0 {

@@ -14,10 +14,10 @@ const openFlags = 0
 func HasACL(string) bool { return false }
 
 // Walk leaves the walking to the kernel. For root no link at the end is followed where others can write.
-func Walk(path string, follow bool) (*Parent, error) { return walkTo(path, follow, false) }
+func Walk(path string, follow bool) (*Parent, error) { return walkTo(path, follow, false, false) }
 
-func walkTo(path string, follow, _ bool) (*Parent, error) {
-	p := &Parent{path: path, fd: unix.AT_FDCWD, name: path, follow: follow, led: -1}
+func walkTo(path string, follow, _, _ bool) (*Parent, error) {
+	p := &Parent{path: path, fd: unix.AT_FDCWD, name: path, follow: follow, Mover: -1, led: -1}
 	if unix.Geteuid() != 0 {
 		return p, nil
 	}
@@ -26,6 +26,9 @@ func walkTo(path string, follow, _ bool) (*Parent, error) {
 		return nil, pathError("open", path, err)
 	}
 	p.Shared = st.Uid != 0 || st.Mode&0o002 != 0 || st.Mode&0o020 != 0 && st.Gid != 0
-	p.Owner, p.follow = int(st.Uid), follow && !p.Shared
+	p.follow = follow && !p.Shared
+	if st.Uid != 0 {
+		p.Mover = int(st.Uid)
+	}
 	return p, nil
 }

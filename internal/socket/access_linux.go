@@ -108,7 +108,7 @@ func removeBound(bound int) {
 	if err != nil {
 		return
 	}
-	dir, err := safepath.Walk(path, false)
+	dir, err := safepath.WalkTo(path)
 	if err != nil {
 		return
 	}

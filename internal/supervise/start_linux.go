@@ -51,7 +51,7 @@ func (s *supervisor) startFirst(opts Options, channel *os.File, door *door) erro
 		return err
 	}
 	if s.becomes {
-		err = process.WithNewKeyring(fork)
+		err = process.StartForUser(fork)
 	} else {
 		err = fork()
 	}

@@ -28,6 +28,7 @@ type service struct {
 	dir, binary, conf, run, pidfile string
 
 	env   []string
+	attr  *syscall.SysProcAttr
 	cwd   string        // where it is started, if not in dir
 	flags []string      // with which it is started
 	front *exec.Cmd     // the process that root has started
@@ -75,7 +76,7 @@ func ownDir(t *testing.T, path string, uid int) string {
 // command is the daemon's program, run by root.
 func (s *service) command(args ...string) *exec.Cmd {
 	cmd := exec.Command(s.binary, append([]string{"-c", s.conf}, args...)...)
-	cmd.Dir = cmp.Or(s.cwd, s.dir)
+	cmd.Dir, cmd.SysProcAttr = cmp.Or(s.cwd, s.dir), s.attr
 	cmd.Env = append(os.Environ(), s.env...)
 	return cmd
 }
