@@ -48,7 +48,7 @@ func (e *Engine) markReady() error {
 var readySteps = []step[*Engine]{
 	{
 		name: "write the PID file", stage: upgrade.StageReady,
-		why: "it names this process before anybody is told",
+		why: "it names this process before anybody learns of it",
 		do: func(e *Engine) error {
 			fault.At(fault.BeforeReady)
 			return e.files.WritePID()
@@ -65,23 +65,23 @@ var readySteps = []step[*Engine]{
 	},
 	{
 		name: "let clients connect to new sockets", stage: upgrade.StageReady,
-		why: "the last that can fail: those in their queues would be reset",
+		why: "last of what can fail: a failure after it would reset the clients in their queues",
 		do: func(e *Engine) error {
 			fault.At(fault.PIDWritten)
 			return e.groups.Listen()
 		},
 	},
 	{
-		name: "tell the supervisor",
-		why:  "signals to the parent would come too late from now on",
+		name: "notify the supervisor",
+		why:  "from now on a signal to the parent would come too late",
 		do: func(e *Engine) error {
 			e.super.notify(supervise.Event{Kind: supervise.Serving, Settles: true})
 			return nil
 		},
 	},
 	{
-		name: "tell the parent",
-		why:  "it stops to accept, and waits no longer",
+		name: "notify the parent",
+		why:  "the parent stops accepting, and waits no longer",
 		do: func(e *Engine) error {
 			e.up.Ready()
 			fault.At(fault.TookOver)
@@ -94,7 +94,7 @@ var readySteps = []step[*Engine]{
 	},
 	{
 		name: "write the state file",
-		why:  "whoever reads it finds a generation that serves, and all of its files",
+		why:  "a reader then finds a generation that serves, with all of its files",
 		do: func(e *Engine) error {
 			if !e.files.writeFirstState() { // this process serves, and its parent goes: it is too late to fail
 				e.files.keepWriting(e.done.Done(), &e.attempts.slot, e.life)
@@ -103,8 +103,8 @@ var readySteps = []step[*Engine]{
 		},
 	},
 	{
-		name: "tell the supervisor that everybody can know",
-		why:  "a reload by systemd is over then",
+		name: "notify the supervisor that the files are written",
+		why:  "this ends a reload by systemd",
 		do: func(e *Engine) error {
 			e.super.notify(supervise.Event{Kind: supervise.Settled})
 			return nil
@@ -112,7 +112,7 @@ var readySteps = []step[*Engine]{
 	},
 	{
 		name: "reopen the log, if it was moved meanwhile",
-		why:  "whoever moves it from now on asks this process",
+		why:  "whoever moves it after this asks this process to reopen it",
 		do: func(e *Engine) error {
 			if e.files.logfile.isMoved() {
 				go func() { _ = e.reopen() }() // as if it had been asked: the program may have files of its own
@@ -121,12 +121,12 @@ var readySteps = []step[*Engine]{
 		},
 	},
 	{
-		name: "say so to whoever has started this process",
-		why:  "everything that it may ask for is there",
+		name: "report to whoever started this process",
+		why:  "everything that the starter may look for is there",
 		do:   func(e *Engine) error { e.report.Ready(e.up.Kept()); return nil },
 	},
 	{
-		name: "let go of what the parent had, and this generation has not",
+		name: "release what the parent had and this generation has not",
 		do: func(e *Engine) error {
 			next, err := payload(e, []peers.Peer{e.self}, earlierUpgrades{})
 			if err == nil {

@@ -45,26 +45,26 @@ type start struct {
 var startSteps = []step[*start]{
 	{
 		name: "remember when this process began", stage: upgrade.StageStart,
-		why: "later there may be no descriptor for it, and it would be unknown for good",
+		why: "later there may be no descriptor to read it with",
 		do:  func(*start) error { startTime(); return nil },
 	},
 	{
 		name: "read the configuration", stage: upgrade.StageStart,
-		why: "it has the time limits, which must be known before the parent is heard; what is wrong with it is said when there is somebody to hear it",
+		why: "it has the time limits for what follows; errors in it are reported in a later step, when the parent listens",
 		do:  func(s *start) error { s.conf, s.confErr = groups.LoadConfig(s.hooks.Config, nil); return nil },
 	},
 	{
-		name: "hear the parent", stage: upgrade.StageStart,
+		name: "read the parent's message", stage: upgrade.StageStart,
 		do: (*start).connect,
 	},
 	{
-		name: "tell the supervisor that signals are handled", stage: upgrade.StageStart,
+		name: "notify the supervisor that this process handles signals", stage: upgrade.StageStart,
 		do:   func(s *start) error { return s.super.connect(s.up, s.inherited.Managed, s.conf) },
 		undo: func(e *Engine) { e.super.client.Close() },
 	},
 	{
 		name: "find the binary", stage: upgrade.StageStart,
-		why: "as soon as there is somebody to hear that it is gone",
+		why: "from here on the parent learns of an error: the binary may be gone",
 		do:  (*start).findBinary,
 	},
 	{
@@ -82,7 +82,7 @@ var startSteps = []step[*start]{
 	},
 	{
 		name: "take the lock", stage: upgrade.StageStart,
-		why:  "before anything that two instances would both have, such as the log and the sockets",
+		why:  "before anything that two instances would share, such as the log and the sockets",
 		do:   (*start).takeFiles,
 		undo: func(e *Engine) { e.files.Abandon() },
 	},

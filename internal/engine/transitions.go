@@ -44,14 +44,14 @@ var eventNames = [...]string{
 	becameReady:         "the program has warmed up, or the probation is over",
 	readyTimedOut:       "it is not ready in time",
 	startFailed:         "it cannot serve, or not well",
-	rollbackAsked:       "it is to be rolled back",
+	rollbackAsked:       "the operator rolls it back",
 	stopAsked:           "it is asked to end",
 	replacedBySuccessor: "its successor has taken over",
 	replacedForGood:     "its successor has taken over, and this generation could not serve again",
 	successorDied:       "its successor has died",
 	resumed:             "it has its sockets and the lock again",
 	resumeFailed:        "it cannot serve again",
-	standbyOver:         "nobody needs it to stand by any more, or it could not serve again",
+	standbyOver:         "its standby ends, or it could no longer serve again",
 	drained:             "its connections are gone",
 }
 
