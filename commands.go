@@ -20,12 +20,12 @@ import (
 
 // daemonize does what the command line says. It returns a daemon in the process
 // that is to serve, and otherwise the status to exit with.
-func daemonize(arg0 string) (*Daemon, int) {
+func daemonize(arg0 string, parse func(Options) (*arguments, error)) (*Daemon, int) {
 	if engine.Made() { // before a process that was detached could detach again
 		logging.PrintError(Defaults.Verbose, engine.ErrSecond)
 		return nil, statusFailed
 	}
-	a, err := parseArguments(Defaults)
+	a, err := parse(Defaults)
 	if err != nil {
 		verbose := a != nil && a.verbose
 		logging.PrintError(verbose, err)

@@ -1,6 +1,7 @@
 package gozd
 
 import (
+	"cmp"
 	"flag"
 	"fmt"
 	"slices"
@@ -42,11 +43,11 @@ func (a *arguments) define(fs *flag.FlagSet, opts Options) error {
 }
 
 // check reports what the flag package cannot know.
-func (a *arguments) check() error {
+func (a *arguments) check(what string) error {
 	if slices.Contains(commands, a.command) {
 		return nil
 	}
-	return fmt.Errorf("flag -s: unknown command %q: it takes %s", a.command, strings.Join(commands, ", "))
+	return fmt.Errorf("%s: unknown command %q: it takes %s", what, a.command, strings.Join(commands, ", "))
 }
 
 // parseArguments reads the command line together with the program's own flags.
@@ -57,6 +58,29 @@ func parseArguments(opts Options) (*arguments, error) {
 	}
 	if !flag.Parsed() {
 		flag.Parse() // on an error it prints the usage and exits with status 2
+		if flag.NArg() > 0 {
+			return a, leftOver(flag.Arg(0))
+		}
 	}
-	return a, a.check()
+	return a, a.check("flag -s")
+}
+
+// leftOver is the error for an argument that is no flag: mostly it should have been one.
+func leftOver(arg string) error {
+	if slices.Contains(commands, arg) {
+		return fmt.Errorf("unexpected argument %q: did you mean -s %[1]s?", arg)
+	}
+	return fmt.Errorf("unexpected argument %q: a program with arguments of its own parses them, and calls gozd.Run", arg)
+}
+
+// arguments are those of a program with a command line of its own.
+func (c Command) arguments(opts Options) (*arguments, error) {
+	if c.Config != "" {
+		opts.Config = c.Config
+	}
+	a := &arguments{
+		command: cmp.Or(c.Action, "start"), config: opts.config(),
+		foreground: c.Foreground, verbose: c.Verbose || opts.Verbose, test: c.Check,
+	}
+	return a, a.check("gozd.Command.Action")
 }

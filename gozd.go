@@ -44,7 +44,7 @@
 // debuggers: the process that they hold is generation 1. All of this needs Linux.
 //
 // The package's functions act on one Daemon, which Daemonize makes. Programs with
-// flags and exit statuses of their own call [New].
+// flags of their own call [Run] instead, and those with exit statuses of their own [New].
 package gozd
 
 import (
@@ -73,7 +73,7 @@ func Default() *Daemon { return std.Load() }
 // Daemonize makes this process a daemon as the command line says, and returns
 // the channel that asks the program to end. It defines the flags -s, -c, -f, -v
 // and -t on flag.CommandLine and parses that, unless it has been parsed; a
-// program's own flags are defined before.
+// program's own flags are defined before. An argument that is left over is a usage error. See [Run] for a program with a command line of its own.
 //
 // It does not return in a supervisor. Nor does it in the process that was started by hand: without -f that
 // process starts the daemon, waits until it is ready, and exits with status 0; with
@@ -83,8 +83,29 @@ func Default() *Daemon { return std.Load() }
 // Call it once, as early as possible in main: signals are handled from then on. Each process of the daemon is started
 // with the arguments that the first one was started with, also where the program has changed os.Args before, to take a
 // command of its own off it for instance: it does so in each of them.
-func Daemonize() <-chan struct{} {
-	d, status := daemonize(process.Arguments()[0])
+func Daemonize() <-chan struct{} { return begin(parseArguments) }
+
+// Command is what a program's own command line says, for [Run]. The zero value starts the daemon in the background, by the configuration of
+// [Defaults].
+type Command struct {
+	// Action is "start", "stop", "quit", "reopen" or "reload", as -s of Daemonize. If empty, it is "start".
+	Action string
+
+	// Config is the path of the configuration file. If empty, it is that of Defaults.
+	Config string
+
+	Foreground bool // stay in the foreground, as -f
+	Verbose    bool // show gozd's own log, as -v; so does Verbose of Defaults
+	Check      bool // test the configuration and exit, as -t; then Action is not looked at
+}
+
+// Run is [Daemonize] for a program with a command line of its own, by package flag or any other: it defines no flags and parses none.
+// It returns, or exits, as Daemonize does. Each process of the daemon is started with the same arguments as the first one, and must come to
+// the same call of Run by them.
+func Run(c Command) <-chan struct{} { return begin(c.arguments) }
+
+func begin(parse func(Options) (*arguments, error)) <-chan struct{} {
+	d, status := daemonize(process.Arguments()[0], parse)
 	if d == nil {
 		os.Exit(status)
 	}

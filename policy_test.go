@@ -76,7 +76,7 @@ var onlyIn = []struct {
 	{"github.com/cloudflare/tableflip", []string{"internal/upgrade", "internal/testutil"}, "it stands on details of one version, which one package must know"},
 	{"github.com/knadh/koanf", []string{"internal/config", "cfg/json", "cfg/toml", "cfg/yaml"}, "one package reads the configuration, and one each format"},
 	{"github.com/gorilla/mux", []string{"examples", "internal/testutil", "internal/e2e"}, "a router is the program's choice"},
-	{"github.com/spf13/cobra", []string{"cmd/gozdctl"}, "a program's flags are its own affair, and the library's are few"},
+	{"github.com/spf13/cobra", []string{"cmd/gozdctl", "examples/cobra"}, "a program's flags are its own affair, and the library's are few"},
 	{"github.com/rogpeppe/go-internal", []string{"cmd/gozdctl"}, "only its commands are tested by scripts"},
 	{"github.com/santhosh-tekuri/jsonschema", []string{"cmd/gozdctl"}, "only its output has a schema"},
 	{"golang.org/x/term", []string{"cmd/gozdctl"}, "nothing else is looked at on a terminal"},

@@ -23,7 +23,7 @@ func TestMain(m *testing.M) { os.Exit(daemontest.RunLong(m)) }
 var must = require.NoError
 
 // runnable are those that a daemon here can run.
-var runnable = map[string]func(testing.TB) string{"mixed": binaries.Mixed, "watched": binaries.Watched, "owncommands": binaries.OwnCommands}
+var runnable = map[string]func(testing.TB) string{"mixed": binaries.Mixed, "watched": binaries.Watched, "owncommands": binaries.OwnCommands, "cobra": binaries.Cobra}
 
 // newDaemon prepares a daemon with a group web that runs one of the programs.
 func newDaemon(t *testing.T, program string, options ...string) *daemon.Daemon {

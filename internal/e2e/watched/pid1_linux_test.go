@@ -123,6 +123,18 @@ func TestPID1Upgrades(t *testing.T) {
 	c.wantStopped(syscall.SIGTERM)
 }
 
+// The same for a program with a command line of its own.
+func TestOwnCommandLineAsPID1(t *testing.T) {
+	c := containCommand(t, "cobra", nil, "serve", "--foreground")
+	for range 2 {
+		c.exec(binaries.Gozdctl(t), "upgrade", c.PIDFile)
+	}
+	if body, err := get(c.Daemon, "/"); err != nil || body != "Hello from generation 3\n" {
+		t.Errorf("answered by %q, %v", body, err)
+	}
+	c.wantStopped(syscall.SIGTERM)
+}
+
 // processes are the states of the container's processes, without that of the look.
 func (c *container) processes() []string {
 	c.t.Helper()

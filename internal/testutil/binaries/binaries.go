@@ -57,6 +57,12 @@ func OwnCommands(tb testing.TB) string {
 	return build(tb, "owncommands", "internal/testutil/owncommands", "")
 }
 
+// Flags returns the path of a program with flags of its own, and Cobra that of one with commands.
+func Flags(tb testing.TB) string { tb.Helper(); return build(tb, "flags", "examples/flags", "") }
+
+// Cobra is described at [Flags].
+func Cobra(tb testing.TB) string { tb.Helper(); return build(tb, "cobra", "examples/cobra", "") }
+
 // Spawner returns the path of a program that starts others.
 func Spawner(tb testing.TB) string {
 	tb.Helper()
