@@ -74,17 +74,34 @@ func (a *arguments) detach(arg0 string) error {
 	if err != nil {
 		return err
 	}
-	log, becomes := "", (*process.Identity)(nil)
+	log, becomes, where := "", (*process.Identity)(nil), ""
 	if conf, err := groups.LoadConfig(a.config, nil); err == nil { // or the daemon says what is wrong with it
 		log = conf.Daemon.Log
 		becomes, _ = check.Identity(conf) // likewise
+		where = whereItIs(&conf.Daemon)
 	}
 	pid, err := process.Detach(binary, log, becomes, func(first int) ([]*os.File, []string) { return activation.Pass(sockets, first) })
 	if err != nil {
 		return err
 	}
-	a.say("started, pid %d", pid)
+	a.verbose = a.verbose || isTerminal(os.Stderr) // whoever types this sees nothing else
+	a.say("started, pid %d%s", pid, where)
 	return nil
+}
+
+// whereItIs says what an operator looks for next.
+func whereItIs(d *config.Daemon) string {
+	output := "its output goes to " + d.Log
+	if d.Log == "" {
+		output = "its output goes nowhere, since the configuration names no log"
+	}
+	return fmt.Sprintf(": PID file %s; %s", d.PIDFile, output)
+}
+
+// isTerminal takes any character device for one.
+func isTerminal(f *os.File) bool {
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
 // control acts on the daemon that runs by this configuration.
