@@ -84,7 +84,6 @@ func (a *arguments) detach(arg0 string) error {
 	if err != nil {
 		return err
 	}
-	a.verbose = a.verbose || isTerminal(os.Stderr) // whoever types this sees nothing else
 	a.say("started, pid %d%s", pid, where)
 	return nil
 }
@@ -132,9 +131,9 @@ func (a *arguments) control() error {
 	return nil
 }
 
-// say tells what has been done to whoever asks for gozd's own log.
+// say tells what has been done to whoever asks for gozd's own log, or sits at a terminal and sees nothing else.
 func (a *arguments) say(format string, args ...any) {
-	if a.verbose {
+	if a.verbose || isTerminal(os.Stderr) {
 		fmt.Fprintln(os.Stderr, logging.MarkLog+printable.Line(fmt.Sprintf(format, args...)))
 	}
 }
