@@ -53,7 +53,7 @@ func (a *app) target(args []string) (pidfile string, err error) {
 	if err != nil {
 		return "", err
 	}
-	return conf.Daemon.PIDFile, control.RunsBy(conf.Daemon.PIDFile, conf.File)
+	return conf.Daemon.PIDFile, control.RunsBy(conf.Daemon.PIDFile, conf.File, conf.Source)
 }
 
 // namedConfig is the one of -c, with a PID file, which it notes for the report.

@@ -2,6 +2,7 @@ package control
 
 import (
 	"fmt"
+	"io/fs"
 	"os"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
@@ -20,16 +21,16 @@ func (e *OtherConfigError) Error() string {
 		e.Named, e.PIDFile, e.Config)
 }
 
-// RunsBy returns an *[OtherConfigError] where a daemon runs by another configuration than file, which names its PID file: by default that has
-// the program's name, and anybody can write a configuration that names any. It is nil where no daemon says by what it runs.
-func RunsBy(pidfile, file string) error {
+// RunsBy returns an *[OtherConfigError] where a daemon runs by another configuration than the one at file, which names its PID file: by
+// default that has the program's name, and anybody can write a configuration that names any. read is that file as it was read: by now
+// another one may be at its path. It is nil where no daemon says by what it runs.
+func RunsBy(pidfile, file string, read fs.FileInfo) error {
 	s, err := process.ReadState(pidfile)
-	if err != nil || s.Config == "" || s.Config == file {
+	if err != nil || s.Config == "" {
 		return nil //nolint:nilerr // whoever asks the daemon is told what is wrong with its files
 	}
-	named, err1 := os.Stat(file)
-	its, err2 := os.Stat(s.Config)
-	if err1 == nil && err2 == nil && os.SameFile(named, its) {
+	its, err := os.Stat(s.Config)
+	if s.Config == file || err == nil && os.SameFile(read, its) {
 		return nil
 	}
 	return &OtherConfigError{PIDFile: pidfile, Config: s.Config, Named: file}

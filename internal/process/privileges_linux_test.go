@@ -13,10 +13,15 @@ import (
 	"syscall"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 )
 
-func init() { roles["drop privileges"] = becomeNobody }
+func init() {
+	roles["drop privileges"] = becomeNobody
+	roles["make directories and drop privileges"] = makeAndBecome
+}
 
 // dropped is what a daemon is after it has given up its privileges.
 type dropped struct {
@@ -113,5 +118,37 @@ func TestBecome(t *testing.T) {
 	}
 	if !strings.HasPrefix(got.Other, "set ") || !strings.HasSuffix(got.Other, "operation not permitted") {
 		t.Errorf("becoming somebody else: %q", got.Other)
+	}
+}
+
+// makeAndBecome makes directories with nobody's rights, and becomes nobody.
+func makeAndBecome() {
+	id := &process.Identity{UID: nobody, GID: nobody, Groups: []int{nobody}}
+	for i := range 5 {
+		must(id.MakeDir(filepath.Join(os.Getenv(pathEnv), strconv.Itoa(i)), 0o750))
+	}
+	must(id.Become())
+	var d dropped
+	d.Threads, d.Lines = threadStatus()
+	say(d)
+}
+
+// A thread that has had nobody's rights for a moment is in nobody's way when all threads become him.
+func TestBecomeAfterMakeDir(t *testing.T) {
+	needRoot(t, "become somebody else")
+	for range 20 {
+		dir := t.TempDir()
+		must(os.Chmod(filepath.Dir(dir), 0o755))
+		must(os.Chown(dir, nobody, nobody))
+		var got dropped
+		output(t, role(t, "make directories and drop privileges", dir), &got)
+		if len(got.Lines) != 5 || got.Lines[0] != "CapEff 0000000000000000" {
+			t.Fatalf("the threads have %q", got.Lines)
+		}
+		var st unix.Stat_t
+		must(unix.Stat(filepath.Join(dir, "4"), &st))
+		if st.Uid != nobody || st.Gid != nobody || st.Mode&0o777 != 0o750 {
+			t.Errorf("a directory is user %d's, group %d's, with mode %o", st.Uid, st.Gid, st.Mode)
+		}
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"syscall"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/safepath"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/require"
 )
@@ -80,6 +82,46 @@ func TestMkdirForAnother(t *testing.T) {
 		must(t, err, statErr)
 		if owner := int(info.Sys().(*syscall.Stat_t).Uid); got != uid || owner != uid || info.Mode().Perm() != 0o700 {
 			t.Errorf("in user %d's directory: Mkdir = %d, and it is user %d's, %v", uid, got, owner, info.Mode())
+		}
+	}
+}
+
+// Where everybody can write, a file of root's is read only if everybody may read it: anybody can have moved it there.
+func TestSecretsWhereEverybodyWrites(t *testing.T) {
+	require.Root(t)
+	path := file(t, dir(t, 0, os.ModeSticky|0o777), 0)
+	for mode, reads := range map[os.FileMode]bool{0o600: false, 0o640: false, 0o644: true} {
+		must(t, os.Chmod(path, mode))
+		if err := closed(safepath.OpenRegular(path)); (err == nil) != reads || err != nil && !errors.Is(err, safepath.ErrForeign) {
+			t.Errorf("with mode %v: OpenRegular = %v, want that it is read: %t", mode, err, reads)
+		}
+	}
+}
+
+// What is mounted below a user's directory is no exception: he can move it with a directory above it.
+func TestMovedMount(t *testing.T) {
+	require.Root(t)
+	mount := below(t, dir(t, one, 0o755), one, 0o755)
+	if err := unix.Mount("none", mount, "tmpfs", 0, "mode=755"); err != nil {
+		t.Skip("mounting is not allowed here:", err)
+	}
+	defer func() { must(t, unix.Unmount(mount, 0)) }()
+	if err := closed(safepath.OpenFile(filepath.Join(mount, "x"), os.O_WRONLY|os.O_CREATE, 0o600)); !errors.Is(err, safepath.ErrForeign) {
+		t.Errorf("OpenFile = %v, want ErrForeign", err)
+	}
+}
+
+func TestIsMapped(t *testing.T) {
+	for uidMap, want := range map[string]bool{
+		"         0          0 4294967295\n": true,
+		"         0       1000          1\n": false,
+		"         0     300000     100000\n": true,
+		"  0 1000 1\n 1 100000 65536\n":      true,
+		"  0 1000 1\n 1 100000 65533\n":      false,
+		"":                                   false,
+	} {
+		if got := safepath.IsMapped(uidMap, 65534); got != want {
+			t.Errorf("by %q user 65534 is mapped: %t", uidMap, got)
 		}
 	}
 }

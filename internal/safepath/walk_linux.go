@@ -45,7 +45,7 @@ func walkTo(path string, follow, lead, moved bool) (*Parent, error) {
 	}
 	return &Parent{
 		path: path, fd: w.dir, name: w.name, follow: w.last,
-		Shared: w.foreign || w.writable, Mover: w.mover, led: w.led,
+		Shared: w.foreign || w.writable, Mover: w.mover, everybodys: w.at.Mode&0o002 != 0, led: w.led,
 	}, nil
 }
 
@@ -203,10 +203,10 @@ func (w *walk) enter(fd int, st *unix.Stat_t) error {
 }
 
 // mayEnter refuses a directory that the mover may have put in the place of another, though he may not write to it: he can write to its
-// parent. Of what others only read, it is enough that he can read it himself. A file system that is mounted there nobody moves.
+// parent. So he may move what is mounted there, with a directory above it. Of what root only reads, it is enough that he could read it himself.
 func (w *walk) mayEnter(st *unix.Stat_t) error {
 	switch {
-	case w.mover < 0 || w.moved || int(st.Uid) == w.mover || st.Dev != w.at.Dev:
+	case w.mover < 0 || w.moved || int(st.Uid) == w.mover:
 		return nil
 	case w.lead && st.Mode&0o001 != 0:
 		return nil
@@ -214,20 +214,27 @@ func (w *walk) mayEnter(st *unix.Stat_t) error {
 	return fmt.Errorf("directory %s is user %d's, below one of user %d's, who may have moved it there: %w", w.name, st.Uid, w.mover, ErrForeign)
 }
 
-// isUnmapped reports whether a user has no number here, in a container without root's rights: nobody here is that one.
-func isUnmapped(uid uint32) bool { return uid == overflowUID() }
+// isUnmapped reports whether uid is the number of all users who have none here, in a container without root's rights: nobody in there is that one.
+func isUnmapped(uid uint32) bool { return uid == overflowUID && !overflowIsMapped() }
 
-// overflowUID is the number of all users who have none here; 0 where each has one.
-var overflowUID = sync.OnceValue(func() uint32 {
-	const all = 1<<32 - 1
-	var inside, outside, length uint32
+// overflowUID is that of /proc/sys/kernel/overflowuid, which nobody changes.
+const overflowUID = 65534
+
+var overflowIsMapped = sync.OnceValue(func() bool {
 	text, err := os.ReadFile("/proc/self/uid_map")
-	if _, scanErr := fmt.Sscan(string(text), &inside, &outside, &length); err != nil || scanErr != nil || length == all {
-		return 0
-	}
-	const overflow = 65534 // of /proc/sys/kernel/overflowuid, which nobody changes
-	return overflow
+	return err != nil || isMapped(string(text), overflowUID)
 })
+
+// isMapped reports whether a user has a number in a namespace, by its uid_map (user_namespaces(7)).
+func isMapped(uidMap string, uid uint64) bool {
+	for line := range strings.Lines(uidMap) {
+		var inside, outside, length uint64
+		if _, err := fmt.Sscan(line, &inside, &outside, &length); err == nil && uid >= inside && uid-inside < length {
+			return true
+		}
+	}
+	return false
+}
 
 func (w *walk) close() {
 	if w.dir >= 0 {

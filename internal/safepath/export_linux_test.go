@@ -1,0 +1,4 @@
+package safepath
+
+// IsMapped is isMapped.
+var IsMapped = isMapped
