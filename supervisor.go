@@ -55,7 +55,7 @@ func (a *arguments) supervise(arg0 string, conf *config.Config) (status int, err
 	sockets, _ := activation.Inherited() // without an error, or the configuration would have one
 	files, env := activation.Pass(sockets, 3+len(opts.Files))
 	opts.Files, opts.Env = append(opts.Files, files...), append(opts.Env, env...)
-	opts.Stored = storedBefore(sockets)
+	opts.Stored, opts.Keeps = storedBefore(sockets), conf.Daemon.FDStore
 	opts.Started = func() {
 		activation.Close(sockets)
 		if starter != nil {

@@ -95,7 +95,7 @@ func (c *claiming) claim(conf *config.Group, match *upgrade.Socket) (*group, err
 	if err != nil {
 		return nil, check.InGroup(c.opts.Conf, conf, err)
 	}
-	if sock, ok := inner.(syscall.Conn); ok && now.Network == "unix" && conf.Mode != config.TCP { // a handler may want them
+	if sock, ok := inner.(syscall.Conn); ok && now.Network == "unix" {
 		if err := socket.RefuseFiles(sock); err != nil {
 			_ = inner.Close()
 			return nil, check.InGroup(c.opts.Conf, conf, err)

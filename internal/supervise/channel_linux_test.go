@@ -1,9 +1,14 @@
 package supervise_test
 
 import (
+	"errors"
+	"fmt"
+	"net"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -39,16 +44,53 @@ func TestUnexpectedDescriptors(t *testing.T) {
 	}
 }
 
-// The channel takes descriptors only where there is a systemd to keep them: the kernel refuses them, where it can, and the supervisor else.
-func TestNothingIsKeptWithoutSystemd(t *testing.T) {
-	f := start(t, "liar", "NOTIFY_SOCKET=")
-	if got := f.line("kept: "); require.KernelRefuses() {
-		if !strings.Contains(got, "there is no systemd") {
-			t.Errorf("a generation that keeps a socket gets %q", got)
+// The channel takes descriptors only where there is a systemd to keep them, and the configuration wants that: the kernel refuses them, where
+// it can, and the supervisor else. Systemd gets none.
+func TestNothingIsKept(t *testing.T) {
+	for name, env := range map[string][]string{
+		"without systemd": {"NOTIFY_SOCKET="},
+		"without fdstore": {"NOTIFY_SOCKET=" + filepath.Join(t.TempDir(), "systemd"), keepsEnv + "=no"},
+	} {
+		f := start(t, "liar", env...)
+		if got := f.line("kept: "); require.KernelRefuses() {
+			if !strings.Contains(got, "there is no systemd to keep them, or fdstore was not") {
+				t.Errorf("%s: a generation that keeps a socket gets %q", name, got)
+			}
+		} else {
+			f.logs("sockets not kept: ")
 		}
-	} else {
-		f.logs("sockets not kept: there is no systemd")
+		must(t, f.cmd.Process.Signal(syscall.SIGTERM))
+		f.line("generation 1 stops")
 	}
+}
+
+// fret has the supervisor say more to systemd than fits into its socket.
+func fret(c *supervise.Client) error {
+	err := c.Notify(signed(supervise.Serving, 1))
+	for range 200 {
+		failed := signed(supervise.Failed, 1)
+		failed.Text = "no"
+		err = errors.Join(err, c.Notify(signed(supervise.Upgrading, 1)), c.Notify(failed))
+	}
+	fmt.Println("has fretted")
+	return err
+}
+
+// A systemd that reads nothing, since something holds it up, does not keep a signal from the daemon.
+func TestSystemdThatDoesNotRead(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "systemd")
+	systemd, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	must(t, err)
+	defer func() { must(t, systemd.Close()) }()
+	f := start(t, "restless", "NOTIFY_SOCKET="+path)
+	f.line("has fretted")
+	began := time.Now()
 	must(t, f.cmd.Process.Signal(syscall.SIGTERM))
 	f.line("generation 1 stops")
+	if took := time.Since(began); took > 2*time.Second { // as in the test of a flood
+		t.Errorf("the stop has been passed on after %v", took)
+	}
+	if err := f.cmd.Wait(); err != nil {
+		t.Errorf("the supervisor has ended with %v", err)
+	}
 }

@@ -26,6 +26,7 @@ import (
 
 const (
 	partEnv  = "GOZD_TEST_PART"  // what generation 1 does
+	keepsEnv = "GOZD_TEST_KEEPS" // "no" for a configuration without fdstore
 	filesEnv = "GOZD_TEST_FILES" // how many descriptors the supervisor may have
 	limit    = 30 * time.Second
 	nobody   = 65534
@@ -57,6 +58,7 @@ func superviseAs(self string) error {
 		return err
 	}
 	status, err := supervise.Run(supervise.Options{
+		Keeps:   os.Getenv(keepsEnv) != "no",
 		Binary:  self,
 		Env:     []string{reexec.Env + "=generation"},
 		User:    users[os.Getenv(partEnv)],
@@ -84,7 +86,7 @@ func runGeneration() error {
 	if err := c.Notify(signed(supervise.Starting, 1)); err != nil {
 		return err
 	}
-	parts := map[string]func(*supervise.Client) error{"liar": lie, "host": host, "blocker": block, "again": superviseAgain, "riser": rise, "crowd": gather, "server": serve, "childless": leaveNoHeir, "typist": lookAtTerminal, "scribbler": scribble, "mourner": mourn, "settler": settle, "hoarder": hoard, "standby": standBy, "yielder": yield}
+	parts := map[string]func(*supervise.Client) error{"liar": lie, "host": host, "blocker": block, "again": superviseAgain, "riser": rise, "crowd": gather, "server": serve, "childless": leaveNoHeir, "typist": lookAtTerminal, "scribbler": scribble, "mourner": mourn, "settler": settle, "hoarder": hoard, "standby": standBy, "yielder": yield, "restless": fret}
 	if err := parts[os.Getenv(partEnv)](c); err != nil {
 		return err
 	}

@@ -24,6 +24,10 @@ type Options struct {
 	// Started is called when generation 1 has been started, which then has what it is to have of this process.
 	Started func()
 
+	// Keeps says that the configuration wants systemd to keep sockets: without that, or without systemd, no descriptor is taken from a
+	// generation. The service's user could have systemd close one that takes long to close.
+	Keeps bool
+
 	// Stored are the sockets that systemd has kept for the daemon, and has passed to this process, by their names:
 	// their inodes, 0 for one that is none.
 	Stored []Stored

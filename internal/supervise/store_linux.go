@@ -1,16 +1,15 @@
 package supervise
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"slices"
 
 	"golang.org/x/sys/unix"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/activation"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/fdpass"
 )
 
 // storeEnv says how many descriptors systemd keeps for the unit, which is no business of the generations'. systemd 254 and
@@ -85,15 +84,14 @@ func (u *unit) store(wanted []Stored, files []int) {
 	u.stored = wanted
 }
 
-// give sends a message with a descriptor, which stays open here.
+// give sends a message with a descriptor, which stays the caller's.
 func (s *systemd) give(fd int, text string) error {
 	if !s.watches {
 		return nil
 	}
-	conn, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: os.Getenv(notifyEnv), Net: "unixgram"})
-	if err != nil {
-		return err
+	dup, err := fdpass.DupNumber(fd)
+	if err == nil {
+		s.outbox.send(outgoing{text: text, files: []int{dup}})
 	}
-	err = write(conn, []byte(text), []int{fd})
-	return cmp.Or(err, conn.Close())
+	return err
 }

@@ -76,6 +76,7 @@ func Run(opts Options) (status int, err error) {
 	log, lines := unwaiting(opts.Log.With("supervisor", os.Getpid()))
 	defer lines.end()
 	s := newSupervisor(opts, log)
+	defer s.unit.outbox.end()
 	signal.Notify(s.signals, passedOn...)
 	signal.Notify(s.children, unix.SIGCHLD)
 	// The generations share stderr, and may shut it down where it is a socket: then a line of the log must not end this process.
@@ -99,6 +100,7 @@ func Run(opts Options) (status int, err error) {
 	s.loop()
 	door.remove()
 	s.streams.end()
+	s.unit.outbox.end()
 	lines.end() // the process may not return from what follows
 	return s.result(), nil
 }
@@ -115,7 +117,7 @@ func (s *supervisor) begin(opts Options, door *door) error {
 	defer func() { _ = theirs.Close() }()
 	room, most := shareDescriptors()
 	s.processes.most = most
-	if !s.unit.watches { // else an upgrade may switch fdstore on, and systemd before 254 does not say whether the unit allows for it
+	if !s.unit.watches || !opts.Keeps {
 		room = 0
 		if err := refuse(ours); err != nil {
 			return err
@@ -134,7 +136,7 @@ func (s *supervisor) begin(opts Options, door *door) error {
 }
 
 // loop goes on until the daemon has ended. Whatever comes first, what the generations have said before is
-// heard before it. Nothing in it waits for anybody but systemd, and a signal comes before all else.
+// heard before it. Nothing in it waits for anybody, and a signal comes before all else.
 func (s *supervisor) loop() {
 	defer close(s.processes.done)
 	for {

@@ -25,8 +25,9 @@ const maxNotify = 4096
 
 // systemd is the manager that watches this process. The zero value says nothing to nobody.
 type systemd struct {
-	watches  bool // it wants to know
-	watchdog bool // it wants to know time and again
+	outbox   *outbox // nil without systemd
+	watches  bool    // it wants to know
+	watchdog bool    // it wants to know time and again
 }
 
 func newSystemd() systemd {
@@ -35,14 +36,17 @@ func newSystemd() systemd {
 	if !s.watchdog {
 		_ = os.Unsetenv(watchdogEnv) // another process's, whose PID goes with it
 	}
+	if s.watches {
+		s.outbox = newOutbox()
+	}
 	return s
 }
 
 // notify sends lines of the form NAME=value as one message, without those that are empty. There is nobody to be told of an error but systemd.
 func (s *systemd) notify(lines ...string) {
 	lines = slices.DeleteFunc(lines, func(line string) bool { return line == "" })
-	if s.watches && len(lines) > 0 {
-		_, _ = daemon.SdNotify(false, strings.Join(lines, "\n"))
+	if len(lines) > 0 {
+		s.outbox.send(outgoing{text: strings.Join(lines, "\n")})
 	}
 }
 
