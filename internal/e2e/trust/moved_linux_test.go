@@ -52,7 +52,7 @@ func TestMovedFiles(t *testing.T) {
 				var before unix.Stat_t
 				must(t, unix.Stat(path, &before))
 				o := run(s.command("-f"))
-				if o.status == 0 || !strings.Contains(o.output, "moved it there") && !strings.Contains(o.output, "not root's alone") {
+				if o.status == 0 || !strings.Contains(o.output, "have moved it") && !strings.Contains(o.output, "not root's alone") {
 					t.Errorf("the start ends with %d: %s", o.status, o.output)
 				}
 				var now unix.Stat_t
