@@ -96,12 +96,12 @@ type Command struct {
 
 	Foreground bool // stay in the foreground, as -f
 	Verbose    bool // show gozd's own log, as -v; so does Verbose of Defaults
-	Check      bool // test the configuration and exit, as -t; then Action is not looked at
+	Check      bool // test the configuration and exit, as -t, instead of the Action
 }
 
 // Run is [Daemonize] for a program with a command line of its own, by package flag or any other: it defines no flags and parses none.
 // It returns, or exits, as Daemonize does. Each process of the daemon is started with the same arguments as the first one, and must come to
-// the same call of Run by them.
+// the same call of Run by them. Call it once, as early as possible, and not Daemonize too.
 func Run(c Command) <-chan struct{} { return begin(c.arguments) }
 
 func begin(parse func(Options) (*arguments, error)) <-chan struct{} {

@@ -23,7 +23,8 @@ func (e *OtherConfigError) Error() string {
 
 // RunsBy returns an *[OtherConfigError] where a daemon runs by another configuration than the one at file, which names its PID file: by
 // default that has the program's name, and anybody can write a configuration that names any. read is that file as it was read: by now
-// another one may be at its path. It is nil where no daemon says by what it runs.
+// another one may be at its path. The path that the daemon itself reads at its next upgrade is always right. It is nil where no daemon says
+// by what it runs.
 func RunsBy(pidfile, file string, read fs.FileInfo) error {
 	s, err := process.ReadState(pidfile)
 	if err != nil || s.Config == "" {

@@ -9,8 +9,7 @@ import (
 	"time"
 )
 
-// phases in the order of the constants, as the columns below have them: starting, on probation, serving, standing by, resuming, draining,
-// ending. "!" is an event that must not come there.
+// columns are the phases in the order of their constants. "!" in a column stands for an event that must not come there.
 const columns = "starting, on probation, serving, standing by, resuming, draining, ending"
 
 // What each step does in each phase, as the engine calls it. The table is written by hand, and knows nothing of that of the transitions.

@@ -13,14 +13,14 @@ import (
 // Parent is the directory of a file that may be missing. What is done to the file is done in this directory, whatever
 // stands at its path by then.
 type Parent struct {
-	path       string
-	fd         int    // AT_FDCWD where the kernel walks
-	name       string // in the directory; the whole path where the kernel walks
-	follow     bool   // the file is a link of root's that only the kernel can follow
-	Shared     bool   // others than root could have put a file there
-	Mover      int    // the one user who could, if it is Shared; -1 for any one of several, as in a temporary directory
-	everybodys bool   // everybody may make files there
-	led        int    // who has made a link on the way, so that only his files can be meant; -1 for nobody
+	path          string
+	fd            int    // AT_FDCWD where the kernel walks
+	name          string // in the directory; the whole path where the kernel walks
+	follow        bool   // the file is a link of root's that only the kernel can follow
+	Shared        bool   // others than root could have put a file there
+	Mover         int    // the one user who could, if it is Shared; -1 for any one of several, as in a temporary directory
+	worldWritable bool   // everybody may make files there
+	led           int    // who has made a link on the way, so that only his files can be meant; -1 for nobody
 }
 
 // Close closes the directory.

@@ -39,7 +39,7 @@ func (p *Parent) check(st *unix.Stat_t) error {
 		return fmt.Errorf("user %d's link leads to user %d's file: %w", p.led, st.Uid, ErrLink)
 	case p.Shared && st.Nlink > 1 && int(st.Uid) != p.Mover:
 		return fmt.Errorf("it is user %d's, with %d names, where others can write: %w", st.Uid, st.Nlink, ErrForeign)
-	case (p.Mover > 0 || p.everybodys) && int(st.Uid) != p.Mover && st.Mode&0o004 == 0:
+	case (p.Mover > 0 || p.worldWritable) && int(st.Uid) != p.Mover && st.Mode&0o004 == 0:
 		return fmt.Errorf("it is user %d's, and not for everybody to read, where others may have moved it: put it into a directory of root's: %w", st.Uid, ErrForeign)
 	}
 	return nil

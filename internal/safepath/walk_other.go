@@ -26,7 +26,7 @@ func walkTo(path string, follow, _, _ bool) (*Parent, error) {
 		return nil, pathError("open", path, err)
 	}
 	p.Shared = st.Uid != 0 || st.Mode&0o002 != 0 || st.Mode&0o020 != 0 && st.Gid != 0
-	p.follow, p.everybodys = follow && !p.Shared, st.Mode&0o002 != 0
+	p.follow, p.worldWritable = follow && !p.Shared, st.Mode&0o002 != 0
 	if st.Uid != 0 {
 		p.Mover = int(st.Uid)
 	}

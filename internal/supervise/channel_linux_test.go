@@ -64,6 +64,14 @@ func TestNothingIsKept(t *testing.T) {
 	}
 }
 
+// A socket that does not get to systemd is named in the log.
+func TestSocketIsNotKept(t *testing.T) {
+	f := start(t, "liar", "NOTIFY_SOCKET="+filepath.Join(t.TempDir(), "nobody"))
+	f.logs("socket not kept")
+	must(t, f.cmd.Process.Signal(syscall.SIGTERM))
+	f.line("generation 1 stops")
+}
+
 // fret has the supervisor say more to systemd than fits into its socket.
 func fret(c *supervise.Client) error {
 	err := c.Notify(signed(supervise.Serving, 1))

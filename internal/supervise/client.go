@@ -101,7 +101,7 @@ func (c *Client) Keep(e Event, sockets []Socket) error {
 	}
 	err := c.send(e, files)
 	if errors.Is(err, fs.ErrPermission) {
-		return errors.New("supervise: the supervisor takes no sockets: there is no systemd to keep them, or fdstore was not in the configuration when the service was started")
+		return fmt.Errorf("supervise: the supervisor takes no sockets: there is no systemd to keep them, or fdstore was not in the configuration when the service was started: %w", err)
 	}
 	return err
 }

@@ -1,6 +1,7 @@
 package supervise
 
 import (
+	"log/slog"
 	"net"
 	"os"
 	"sync"
@@ -28,10 +29,13 @@ type outbox struct {
 	queue chan outgoing
 	once  sync.Once
 	sent  chan struct{} // closed when all has been
+
+	mu  sync.Mutex   // guards log
+	log *slog.Logger // nil once nothing may be logged any more
 }
 
-func newOutbox() *outbox {
-	o := &outbox{queue: make(chan outgoing, maxOutgoing), sent: make(chan struct{})}
+func newOutbox(log *slog.Logger) *outbox {
+	o := &outbox{log: log, queue: make(chan outgoing, maxOutgoing), sent: make(chan struct{})}
 	go o.deliver()
 	return o
 }
@@ -39,8 +43,18 @@ func newOutbox() *outbox {
 func (o *outbox) deliver() {
 	defer close(o.sent)
 	for m := range o.queue {
-		_ = m.deliver() // there is nobody to be told of an error but systemd
+		if err := m.deliver(); err != nil && len(m.files) > 0 { // of the rest nobody is to be told but systemd
+			o.warn(m, err)
+		}
 		fdpass.Close(m.files)
+	}
+}
+
+func (o *outbox) warn(m outgoing, err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.log != nil {
+		o.log.Warn("socket not kept", "message", m.text, "error", err)
 	}
 }
 
@@ -76,7 +90,7 @@ func (o *outbox) send(m outgoing) {
 	}
 }
 
-// end waits for a moment until all has been sent, each time that it is called.
+// end waits for a moment until all has been sent. Nothing is logged after it.
 func (o *outbox) end() {
 	if o == nil {
 		return
@@ -86,4 +100,7 @@ func (o *outbox) end() {
 	case <-o.sent:
 	case <-time.After(lastSend):
 	}
+	o.mu.Lock()
+	o.log = nil
+	o.mu.Unlock()
 }

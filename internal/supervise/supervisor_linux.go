@@ -54,7 +54,7 @@ func newSupervisor(opts Options, log *slog.Logger) *supervisor {
 		held: make(map[int]*watched), ends: make(chan end), done: make(chan struct{}),
 	}
 	s.passing = passing{generations: &s.generations, processes: &s.processes, log: log, complaints: &s.complaints}
-	s.unit = unit{systemd: newSystemd(), generations: &s.generations, log: log, stored: opts.Stored}
+	s.unit = unit{systemd: newSystemd(log), generations: &s.generations, log: log, stored: opts.Stored}
 	s.becomes = opts.User != nil && opts.User.UID != os.Geteuid()
 	s.apart = s.becomes && HasTerminal()
 	return s
@@ -76,7 +76,6 @@ func Run(opts Options) (status int, err error) {
 	log, lines := unwaiting(opts.Log.With("supervisor", os.Getpid()))
 	defer lines.end()
 	s := newSupervisor(opts, log)
-	defer s.unit.outbox.end()
 	signal.Notify(s.signals, passedOn...)
 	signal.Notify(s.children, unix.SIGCHLD)
 	// The generations share stderr, and may shut it down where it is a socket: then a line of the log must not end this process.
@@ -92,6 +91,7 @@ func Run(opts Options) (status int, err error) {
 	defer door.remove()
 	if err := s.begin(opts, door); err != nil {
 		s.streams.end()
+		s.unit.outbox.end()
 		return 1, err
 	}
 	opts.Started()

@@ -2,6 +2,7 @@ package supervise
 
 import (
 	"fmt"
+	"log/slog"
 	"os"
 	"slices"
 	"strings"
@@ -30,14 +31,14 @@ type systemd struct {
 	watchdog bool    // it wants to know time and again
 }
 
-func newSystemd() systemd {
+func newSystemd(log *slog.Logger) systemd {
 	interval, err := daemon.SdWatchdogEnabled(false)
 	s := systemd{watches: os.Getenv(notifyEnv) != "", watchdog: err == nil && interval > 0}
 	if !s.watchdog {
 		_ = os.Unsetenv(watchdogEnv) // another process's, whose PID goes with it
 	}
 	if s.watches {
-		s.outbox = newOutbox()
+		s.outbox = newOutbox(log)
 	}
 	return s
 }

@@ -12,13 +12,13 @@ import (
 )
 
 // startError says which binary could not be started, and why, in an operator's words.
-func startError(binary string, asks error) error {
-	if isIncomplete(asks) {
-		return fmt.Errorf("%w: is %s whole?", asks, binary)
+func startError(binary string, ended error) error {
+	if isIncomplete(ended) {
+		return fmt.Errorf("%w: is %s whole?", ended, binary)
 	}
-	errno, refused := refusal(asks)
+	errno, refused := refusal(ended)
 	if !refused {
-		return asks
+		return ended
 	}
 	if hint := refusalHint(binary, errno); hint != "" {
 		return fmt.Errorf("%s: %w: %s", binary, errno, hint)

@@ -8,31 +8,31 @@ import (
 )
 
 // explain makes one error of what tableflip saw, what the process said, and what it wrote last to its standard error.
-func (a *attempt) explain(asks error, reports report.Outcome, wrote string, late bool) *Error {
-	e := &Error{Stage: StageStart, PID: reports.PID}
-	if reports.Probation {
+func (a *attempt) explain(ended error, out report.Outcome, wrote string, late bool) *Error {
+	e := &Error{Stage: StageStart, PID: out.PID}
+	if out.Probation {
 		e.Stage = StageProbation
 	}
-	if reports.Error != "" {
-		e.Err = errors.New(reports.Error)
-		if reports.Stage != "" {
-			e.Stage = reports.Stage
+	if out.Error != "" {
+		e.Err = errors.New(out.Error)
+		if out.Stage != "" {
+			e.Stage = out.Stage
 		}
 		return e
 	}
 	switch {
-	case reports.Probation && late:
-		e.Err = fmt.Errorf("no verdict after %v: %w", a.opts.limit(), asks)
+	case out.Probation && late:
+		e.Err = fmt.Errorf("no verdict after %v: %w", a.opts.limit(), ended)
 	case late:
-		e.Stage, e.Err = StageReady, fmt.Errorf("not ready after %v: %w", a.opts.timeout(), asks)
-	case reports.Ready:
-		e.Stage, e.Err = StageReady, fmt.Errorf("it was ready and ended before it took over: %w", asks)
-	case isCleanExit(asks):
-		e.Err = fmt.Errorf("%w with status 0 before it was ready", asks)
-	case reports.PID == 0:
-		e.Err = startError(a.binary, asks)
+		e.Stage, e.Err = StageReady, fmt.Errorf("not ready after %v: %w", a.opts.timeout(), ended)
+	case out.Ready:
+		e.Stage, e.Err = StageReady, fmt.Errorf("it was ready and ended before it took over: %w", ended)
+	case isCleanExit(ended):
+		e.Err = fmt.Errorf("%w with status 0 before it was ready", ended)
+	case out.PID == 0:
+		e.Err = startError(a.binary, ended)
 	default:
-		e.Err = asks
+		e.Err = ended
 	}
 	e.Err = report.Explain(e.Err, wrote)
 	return e

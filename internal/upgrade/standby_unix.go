@@ -17,7 +17,7 @@ func standbyPair() (ours, theirs *os.File, err error) {
 }
 
 // peek waits for a byte, and leaves it where it is.
-func peek(f *os.File) (reports byte, ok bool) {
+func peek(f *os.File) (word byte, ok bool) {
 	raw, err := f.SyscallConn()
 	if err != nil {
 		return 0, false
@@ -30,7 +30,7 @@ func peek(f *os.File) (reports byte, ok bool) {
 	return buf[0], n > 0 && errors.Join(readErr, err) == nil
 }
 
-// saysWaiting reports whether the other side has said something that has not been read.
+// saysWaiting word whether the other side has said something that has not been read.
 func saysWaiting(f *os.File) bool {
 	fd, err := fdpass.Number(f)
 	if err != nil {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
-	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -14,6 +13,7 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/binaries"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemon"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemontest"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/require"
 )
 
 // commandLine is how a program with a command line of its own is called; CONF stands for the configuration.
@@ -74,9 +74,7 @@ func wantAnswer(t *testing.T, d *daemon.Daemon, generation int) {
 
 // In the foreground the first process stays, where the system has supervisors.
 func TestOwnCommandLineInFront(t *testing.T) {
-	if runtime.GOOS != "linux" {
-		t.Skip("a supervisor needs Linux")
-	}
+	require.Linux(t)
 	for name, line := range commandLines {
 		t.Run(name, func(t *testing.T) {
 			d := daemontest.Prepare(t, line.program(t), daemontest.OnlyWeb)
