@@ -110,7 +110,7 @@ func (a *arguments) control() error {
 		return err
 	}
 	ctx, pidfile := context.Background(), conf.Daemon.PIDFile
-	if err := control.RunsBy(pidfile, conf.File, conf.Source); err != nil {
+	if err := control.RunsBy(ctx, pidfile, conf.File, conf.Source); err != nil {
 		return fmt.Errorf("%s: %w", a.command, err)
 	}
 	var pid int

@@ -61,7 +61,7 @@ func (a *app) logPath(ctx context.Context, args []string, follow bool) (path str
 		}
 		return path, owner, nil
 	}
-	pidfile, err := a.target(args)
+	pidfile, err := a.target(ctx, args)
 	if err != nil {
 		return "", 0, err
 	}

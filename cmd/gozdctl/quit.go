@@ -17,7 +17,7 @@ func quitCommand(a *app) *cobra.Command {
 		Long: `Has every generation of the daemon accept nothing more, let connections finish for drain_timeout,
 and end. It returns when the daemon has begun, and does not wait for the end.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			pidfile, err := a.target(args)
+			pidfile, err := a.target(cmd.Context(), args)
 			if err != nil {
 				return err
 			}

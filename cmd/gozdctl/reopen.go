@@ -15,7 +15,7 @@ func reopenCommand(a *app) *cobra.Command {
 		Short: "have every generation reopen its log file",
 		Long:  `Has every generation of the daemon reopen its log file, after logrotate has moved it away.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			pidfile, err := a.target(args)
+			pidfile, err := a.target(cmd.Context(), args)
 			if err != nil {
 				return err
 			}

@@ -19,7 +19,7 @@ func rollbackCommand(a *app) *cobra.Command {
 Clients' connections go back to it. When the probation is over there is nothing to roll
 back any more: install the previous binary and upgrade.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			pidfile, err := a.target(args)
+			pidfile, err := a.target(cmd.Context(), args)
 			if err != nil {
 				return err
 			}

@@ -31,7 +31,7 @@ func startCommand(a *app) *cobra.Command {
 		Example: "  gozdctl start -- /usr/local/bin/app -c /etc/app.conf",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			own, program := args[:cmd.ArgsLenAtDash()], args[cmd.ArgsLenAtDash():]
-			pidfile, err := a.startTarget(own, program)
+			pidfile, err := a.startTarget(cmd.Context(), own, program)
 			if err != nil {
 				return err
 			}
@@ -58,12 +58,12 @@ func startArgs(a *app) cobra.PositionalArgs {
 }
 
 // startTarget finds the PID file that the daemon will have; empty where it cannot be told.
-func (a *app) startTarget(own, program []string) (string, error) {
+func (a *app) startTarget(ctx context.Context, own, program []string) (string, error) {
 	if a.program == "" {
 		a.program = program[0]
 	}
 	if len(own) > 0 {
-		return a.target(own)
+		return a.target(ctx, own)
 	}
 	if a.config != "" {
 		conf, err := a.namedConfig()

@@ -20,7 +20,7 @@ func statusCommand(a *app) *cobra.Command {
 connections in each group, and until when. With --watch it does so once a second, on a
 terminal in place, until it is interrupted or the daemon has ended.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			pidfile, err := a.target(args)
+			pidfile, err := a.target(cmd.Context(), args)
 			if err != nil {
 				return err
 			}

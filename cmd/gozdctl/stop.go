@@ -18,7 +18,7 @@ func stopCommand(a *app) *cobra.Command {
 and end; and waits until all of them have. Without --timeout it waits for as long as the
 daemon itself allows a stop to take.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			pidfile, err := a.target(args)
+			pidfile, err := a.target(cmd.Context(), args)
 			if err != nil {
 				return err
 			}

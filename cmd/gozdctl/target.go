@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"path/filepath"
 	"strings"
 
@@ -44,7 +45,7 @@ func targetArgs(a *app) cobra.PositionalArgs {
 }
 
 // target finds the PID file of the daemon that the command line means, and notes it for the report.
-func (a *app) target(args []string) (pidfile string, err error) {
+func (a *app) target(ctx context.Context, args []string) (pidfile string, err error) {
 	if a.config == "" {
 		a.out.PIDFile = args[0]
 		return args[0], nil
@@ -53,7 +54,7 @@ func (a *app) target(args []string) (pidfile string, err error) {
 	if err != nil {
 		return "", err
 	}
-	return conf.Daemon.PIDFile, control.RunsBy(conf.Daemon.PIDFile, conf.File, conf.Source)
+	return conf.Daemon.PIDFile, control.RunsBy(ctx, conf.Daemon.PIDFile, conf.File, conf.Source)
 }
 
 // namedConfig is the one of -c, with a PID file, which it notes for the report.

@@ -31,7 +31,7 @@ func upgradeCommand(a *app) *cobra.Command {
 		Long:    longUpgrade,
 		Example: "  gozdctl upgrade /run/app.pid\n  gozdctl reload -c /etc/app.conf --no-wait-drain --timeout 2m",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			pidfile, err := a.target(args)
+			pidfile, err := a.target(cmd.Context(), args)
 			if err != nil {
 				return err
 			}

@@ -1,6 +1,7 @@
 package control
 
 import (
+	"context"
 	"fmt"
 	"io/fs"
 	"os"
@@ -21,18 +22,20 @@ func (e *OtherConfigError) Error() string {
 		e.Named, e.PIDFile, e.Config)
 }
 
-// RunsBy returns an *[OtherConfigError] where a daemon runs by another configuration than the one at file, which names its PID file: by
-// default that has the program's name, and anybody can write a configuration that names any. read is that file as it was read: by now
-// another one may be at its path. The path that the daemon itself reads at its next upgrade is always right. It is nil where no daemon says
-// by what it runs.
-func RunsBy(pidfile, file string, read fs.FileInfo) error {
-	s, err := process.ReadState(pidfile)
-	if err != nil || s.Config == "" {
-		return nil //nolint:nilerr // whoever asks the daemon is told what is wrong with its files
+// RunsBy returns an *[OtherConfigError] where the daemon that has a PID file runs by another configuration than the one at file, which names
+// the PID file: by default that has the program's name, and anybody can write a configuration that names any. read is that file as it was
+// read: by now another one may be at its path. The path that the daemon itself reads at its next upgrade is always right.
+//
+// It waits as process.Await does while a daemon starts, and the error wraps process.ErrNotRunning where none runs: a command that went on
+// then could act on one that has been started since.
+func RunsBy(ctx context.Context, pidfile, file string, read fs.FileInfo) error {
+	r, err := process.AwaitRecord(ctx, pidfile)
+	if err != nil {
+		return err
 	}
-	its, err := os.Stat(s.Config)
-	if s.Config == file || err == nil && os.SameFile(read, its) {
+	its, err := os.Stat(r.State.Config)
+	if r.State.Config == "" || r.State.Config == file || err == nil && os.SameFile(read, its) {
 		return nil
 	}
-	return &OtherConfigError{PIDFile: pidfile, Config: s.Config, Named: file}
+	return &OtherConfigError{PIDFile: pidfile, Config: r.State.Config, Named: file}
 }

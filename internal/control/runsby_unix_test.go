@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
@@ -18,12 +19,15 @@ func TestRunsBy(t *testing.T) {
 	its, other, link := filepath.Join(dir, "its.conf"), filepath.Join(dir, "other.conf"), filepath.Join(dir, "link.conf")
 	pidfile := filepath.Join(dir, "app.pid")
 	must(errors.Join(os.WriteFile(its, nil, 0o600), os.WriteFile(other, nil, 0o600), os.Symlink(its, link)))
+	lock, err := process.Acquire(pidfile)
+	must(err)
+	defer lock.Leave()
 	must(process.WriteState(pidfile, &process.State{PID: os.Getpid(), Config: its}))
 	isOther := func(file, read string) bool {
 		info, err := os.Stat(read)
 		must(err)
 		e := (*control.OtherConfigError)(nil)
-		return errors.As(control.RunsBy(pidfile, file, info), &e)
+		return errors.As(control.RunsBy(t.Context(), pidfile, file, info), &e)
 	}
 	for _, tt := range []struct {
 		file, read string
@@ -38,9 +42,30 @@ func TestRunsBy(t *testing.T) {
 			t.Errorf("%s, read as %s, is another configuration: %t, want %t", tt.file, tt.read, got, tt.want)
 		}
 	}
-	info, err := os.Stat(other)
+}
+
+// A command that went on where none runs yet could stop the daemon that starts in that moment, and runs by another configuration.
+func TestRunsByWhileADaemonStarts(t *testing.T) {
+	dir := t.TempDir()
+	pidfile, named := filepath.Join(dir, "app.pid"), filepath.Join(dir, "named.conf")
+	must(os.WriteFile(named, nil, 0o600))
+	info, err := os.Stat(named)
 	must(err)
-	if err := control.RunsBy(filepath.Join(dir, "none.pid"), other, info); err != nil {
-		t.Errorf("without a daemon: %v", err)
+	if err := control.RunsBy(t.Context(), pidfile, named, info); !errors.Is(err, process.ErrNotRunning) {
+		t.Errorf("without a daemon: %v, want ErrNotRunning", err)
+	}
+	lock, err := process.Acquire(pidfile)
+	must(err)
+	defer lock.Leave()
+	answer := make(chan error)
+	go func() { answer <- control.RunsBy(t.Context(), pidfile, named, info) }()
+	select {
+	case err := <-answer:
+		t.Fatalf("it did not wait for the daemon that starts: %v", err)
+	case <-time.After(50 * time.Millisecond):
+	}
+	must(process.WriteState(pidfile, &process.State{PID: os.Getpid(), Config: filepath.Join(dir, "its.conf")}))
+	if e := (*control.OtherConfigError)(nil); !errors.As(<-answer, &e) {
+		t.Errorf("the daemon that has started runs by another configuration, and RunsBy does not say so")
 	}
 }

@@ -21,21 +21,30 @@ const settleInterval = 5 * time.Millisecond
 // generation that serves, or the daemon has ended; at most until ctx is done or for 5 s, and
 // returns then what Find does.
 func Await(ctx context.Context, pidfile string) (*Running, error) {
+	return await(ctx, pidfile, Find)
+}
+
+// AwaitRecord is [ReadRecord], and waits as [Await] does.
+func AwaitRecord(ctx context.Context, pidfile string) (*Record, error) {
+	return await(ctx, pidfile, ReadRecord)
+}
+
+func await[T any](ctx context.Context, pidfile string, look func(pidfile string) (T, error)) (T, error) {
 	late := time.NewTimer(settleWait)
 	defer late.Stop()
 	tick := time.NewTicker(settleInterval)
 	defer tick.Stop()
 	for {
-		r, err := Find(pidfile)
+		found, err := look(pidfile)
 		if !IsUnsettled(err) {
-			return r, err
+			return found, err
 		}
 		select {
 		case <-tick.C:
 		case <-late.C:
-			return nil, err
+			return found, err
 		case <-ctx.Done():
-			return nil, err
+			return found, err
 		}
 	}
 }
