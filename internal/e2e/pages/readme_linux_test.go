@@ -1,0 +1,56 @@
+package pages
+
+import (
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/freeport"
+)
+
+// The program and the configuration on the README's first screen are examples/hello.
+func TestReadmeShowsHello(t *testing.T) {
+	for info, file := range map[string]string{"go main.go": "main.go", "ini app.conf": "app.conf"} {
+		text, err := os.ReadFile(filepath.Join(root, "examples/hello", file))
+		must(t, err)
+		_, program, ok := strings.Cut(string(text), "\npackage main\n") // without the comment above it
+		if ok {
+			text = []byte("package main\n" + program)
+		}
+		if got := one(t, "README.md", info); got.text != string(text) {
+			t.Errorf("README.md:%d: this is not examples/hello/%s:\n%s", got.line, file, got.text)
+		}
+	}
+}
+
+// one is the only block of its kind on a page.
+func one(t *testing.T, page, info string) block {
+	t.Helper()
+	var all []block
+	for _, b := range blocks(t, page) {
+		if b.info == info {
+			all = append(all, b)
+		}
+	}
+	if len(all) != 1 {
+		t.Fatalf("%s has %d blocks %q, want one", page, len(all), info)
+	}
+	return all[0]
+}
+
+// What the README tells a reader to type in a clone does what it says.
+func TestReadmeCommands(t *testing.T) {
+	s := newSession(t)
+	clone, err := filepath.Abs(root)
+	must(t, err)
+	address := freeport.Address(t)
+	_, port, err := net.SplitHostPort(address)
+	must(t, err)
+	s.write(".cwd", clone)
+	s.env = append(s.env, "GOZD_WEB_LISTEN="+address)
+	s.typed = strings.NewReplacer("bin/", s.dir+"/", "cd bin", "cd "+s.dir, ":8080", ":"+port)
+	s.shown = strings.NewReplacer(s.dir, "/home/you/gozd/bin")
+	s.do(one(t, "README.md", "console"))
+}
