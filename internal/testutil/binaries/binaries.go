@@ -93,6 +93,15 @@ func Turncoat(tb testing.TB) string {
 	return build(tb, "turncoat", "internal/testutil/turncoat", "")
 }
 
+// Hello returns the program of examples/hello.
+func Hello(tb testing.TB) string { tb.Helper(); return build(tb, "hello", "examples/hello", "") }
+
+// Mistaken returns a program that makes the mistake it is told to.
+func Mistaken(tb testing.TB) string {
+	tb.Helper()
+	return build(tb, "mistaken", "internal/testutil/mistaken", "")
+}
+
 // Gozdctl returns the path of the operator's tool.
 func Gozdctl(tb testing.TB) string { tb.Helper(); return build(tb, "gozdctl", "cmd/gozdctl", "") }
 
