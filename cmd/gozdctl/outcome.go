@@ -44,8 +44,9 @@ type generation struct {
 // upgradeOutcome is what an upgrade did, or why it did not.
 type upgradeOutcome struct {
 	Old     generation      `json:"old"`
-	Stage   string          `json:"stage,omitempty"`  // of one that failed
-	Reason  string          `json:"reason,omitempty"` // the daemon's own words
+	DryRun  bool            `json:"dry_run,omitempty"` // one that has passed: old serves on
+	Stage   string          `json:"stage,omitempty"`   // of one that failed
+	Reason  string          `json:"reason,omitempty"`  // the daemon's own words
 	Failed  int             `json:"failed_pid,omitempty"`
 	Drained *protocol.Event `json:"drained,omitempty"` // absent while it drains
 }

@@ -20,10 +20,14 @@ is 1 too if the new one dies while the old one drains: then that one serves agai
 and gozdctl says that nobody serves.
 Without --timeout it waits for as long as the daemon itself allows an upgrade, and then
 until the old generation's drain_timeout is over. A service manager or a deployment that only
-wants to know whether the new generation serves says --no-wait-drain.`
+wants to know whether the new generation serves says --no-wait-drain.
+
+With --dry-run it starts the newest binary up to where it would serve, beside the old generation,
+and ends it. The old one serves on, no connection moves, and a failure has the words and the exit
+status that the upgrade's would have. What the program itself does when it starts, it does.`
 
 func upgradeCommand(a *app) *cobra.Command {
-	noDrain := false
+	noDrain, dryRun := false, false
 	cmd := &cobra.Command{
 		Use:     "upgrade " + aboutTarget,
 		Aliases: []string{"reload"},
@@ -31,14 +35,21 @@ func upgradeCommand(a *app) *cobra.Command {
 		Long:    longUpgrade,
 		Example: "  gozdctl upgrade /run/app.pid\n  gozdctl reload -c /etc/app.conf --no-wait-drain --timeout 2m",
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if dryRun && noDrain {
+				return usageError("--no-wait-drain does not go with --dry-run: nothing drains")
+			}
 			pidfile, err := a.target(cmd.Context(), args)
 			if err != nil {
 				return err
+			}
+			if dryRun {
+				return a.dryRun(cmd.Context(), pidfile)
 			}
 			return a.upgrade(cmd.Context(), pidfile, noDrain)
 		},
 	}
 	cmd.Flags().BoolVar(&noDrain, "no-wait-drain", false, "return as soon as the new generation serves")
+	cmd.Flags().BoolVar(&dryRun, "dry-run", false, "only see whether the newest binary would serve")
 	cmd.Flags().DurationVar(&a.timeout, "timeout", 0, "how long to wait at most (30s, 2m)")
 	return a.onDaemon(cmd)
 }
@@ -67,6 +78,31 @@ func (a *app) upgrade(ctx context.Context, pidfile string, noDrain bool) error {
 		a.warn(fmt.Sprintf("the old generation (pid %d) still drains: see gozdctl status %s", up.OldPID, pidfile))
 	}
 	a.upgraded(up, seconds(up.Served.Seconds))
+	return nil
+}
+
+func (a *app) dryRun(ctx context.Context, pidfile string) error {
+	ctx, p := a.newPatience(ctx, client.UpgradeWait(pidfile))
+	defer p.end()
+	t := &upgradeReporter{app: a, progress: progress{s: a.stderr}, patience: p, pidfile: pidfile, began: a.now()}
+	var asked generation
+	var passed protocol.Event
+	err := client.Ask(ctx, pidfile, func(c *client.Client) (err error) {
+		asked = generation{Generation: c.Generation(), PID: c.PID()}
+		passed, err = c.DryRun(ctx, t.show)
+		return err
+	})
+	t.progress.end()
+	if err != nil {
+		return fmt.Errorf("dry run: %w", a.upgradeFailed(asked.PID, err))
+	}
+	a.out.acted = true
+	a.out.Serving, a.out.Seconds = &asked, ptr(passed.Seconds)
+	a.out.Upgrade = &upgradeOutcome{Old: asked, DryRun: true}
+	if !a.stdout.live {
+		a.say("dry run: generation %d (pid %d) was ready after %s, and has ended; pid %d serves on",
+			passed.Generation, passed.PID, span(seconds(passed.Seconds)), asked.PID)
+	}
 	return nil
 }
 
@@ -138,6 +174,8 @@ func (t *upgradeReporter) show(e protocol.Event) {
 			p.step("ready in "+span(seconds(e.Seconds)), "…")
 		}
 		p.step("serving", ";")
+	case protocol.Passed:
+		p.step("ready in "+span(seconds(e.Seconds))+"; it has ended: this was a dry run", "")
 	case protocol.Failed:
 		if t.next != 0 { // a process was started, and that was told
 			p.step("failed", "")

@@ -51,9 +51,16 @@ func (v *view) writeHead() {
 		row("log", v.status.Log)
 	}
 	row("upgrades", v.upgrades())
+	if v.isBinaryChanged() {
+		row("binary", "another file is there than serves: the next upgrade or restart starts it")
+	}
 	if v.status.Upgrades.LastFailure != "" {
 		row("last failure", v.status.Upgrades.LastFailure)
 	}
+}
+
+func (v *view) isBinaryChanged() bool {
+	return slices.ContainsFunc(v.status.Generations, func(g protocol.Generation) bool { return g.State == protocol.Serving && g.Changed })
 }
 
 func (v *view) summary() string {

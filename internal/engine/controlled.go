@@ -19,7 +19,16 @@ func (c controlled) Self() (pid, generation int) { return os.Getpid(), c.e.Gener
 
 // Upgrade implements server.Daemon.
 func (c controlled) Upgrade(notify func(protocol.Event)) error {
-	err := c.e.upgrade(notify)
+	return c.outcome(c.e.upgrade(notify), notify)
+}
+
+// DryRun implements server.Daemon.
+func (c controlled) DryRun(notify func(protocol.Event)) error {
+	return c.outcome(c.e.dryRun(notify), notify)
+}
+
+// outcome tells of the end that an upgrade has come to.
+func (c controlled) outcome(err error, notify func(protocol.Event)) error {
 	var failed *upgrade.Error
 	switch {
 	case err == nil:

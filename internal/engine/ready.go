@@ -24,6 +24,9 @@ func (e *Engine) Ready() error {
 // markReady is called when the program can serve: now it does, beside its parent if
 // it is on probation. A generation that cannot become ready ends: its parent has never stopped serving.
 func (e *Engine) markReady() error {
+	if e.endDryRun() {
+		return nil
+	}
 	p := probation{e}
 	lasts := p.lasts()
 	if lasts <= 0 {
@@ -207,17 +210,27 @@ func notReadyError(after time.Duration, notAccepted []string) error {
 
 // endFailed ends this generation, which has not become the one that serves.
 func (e *Engine) endFailed(stage string, err error) {
+	e.endUnready(stage, err)
+	if e.exit.endProcess {
+		e.printFailure(stage, err)
+		os.Exit(1)
+	}
+	e.log.Error("start failed", "stage", stage, "error", err)
+	e.endProgram()
+}
+
+// endUnready lets go of all that a generation has which does not become the one that serves, and tells whoever started it why.
+func (e *Engine) endUnready(stage string, err error) {
 	e.life.fail(err)
 	e.life.now().stopServing()
 	e.control.close()
 	e.report.Fail(stage, err)
 	e.abandon(e)
 	early.RestoreStderr(false)
-	if e.exit.endProcess {
-		e.printFailure(stage, err)
-		os.Exit(1)
-	}
-	e.log.Error("start failed", "stage", stage, "error", err)
+}
+
+// endProgram asks a program to end that ends its process itself.
+func (e *Engine) endProgram() {
 	e.done.happen()
 	e.exit.ask(e.life.replacedBy() != nil, &e.signals)
 }

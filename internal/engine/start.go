@@ -2,6 +2,7 @@ package engine
 
 import (
 	"cmp"
+	"io/fs"
 	"os"
 	"slices"
 	"sync"
@@ -25,6 +26,7 @@ type startup struct {
 	inherited inheritance       // from the parent
 	self      peers.Peer        // this process, as its successors know it
 	binary    string            // absolute
+	runs      fs.FileInfo       // the file of that path when this process began; nil if there was none
 	report    *report.Writer    // to whoever started this process; may be nil
 	shadowed  map[string][]byte // what env_file has replaced in the environment
 	undo      []func(*Engine)   // what has been done; see abandon
@@ -171,6 +173,7 @@ func (s *start) findBinary() (err error) {
 		return err
 	}
 	s.binary = args[0]
+	s.runs, _ = os.Stat(s.binary) // without it nobody learns that another one is there
 	s.up.SetArguments(args)
 	fault.At(fault.Configuration)
 	return nil

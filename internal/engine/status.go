@@ -122,6 +122,7 @@ func (c controlled) generation() protocol.Generation {
 		StartTime:  startTime(),
 		Started:    processBegan,
 		Binary:     e.binary,
+		Changed:    e.isBinaryChanged(),
 		Build:      build(),
 		Groups:     describeGroups(e.groups),
 	}
@@ -173,6 +174,12 @@ func describeGroups(set *groups.Set) []protocol.Group {
 		})
 	}
 	return described
+}
+
+// isBinaryChanged reports whether the next upgrade starts another file than this process runs.
+func (e *Engine) isBinaryChanged() bool {
+	now, err := os.Stat(e.binary)
+	return e.runs != nil && (err != nil || !os.SameFile(e.runs, now))
 }
 
 // build is what the toolchain has noted in this binary.

@@ -47,6 +47,9 @@ func (s *supervisor) connect(up *upgrade.Upgrader, managed bool, conf *config.Co
 	if f := s.client.File(); f != nil {
 		up.Pass(fileSupervisor, f)
 	}
+	if up.Manifest().DryRun {
+		return nil // the supervisor expects no generation: this is none, and its parent waits for its end
+	}
 	ev := supervise.Event{Kind: supervise.Starting}
 	if conf != nil {
 		ev.Within = conf.Daemon.UpgradeTimeout

@@ -24,6 +24,12 @@ const (
 	StageLost          = "lost"          // it had taken over, and died; this process could not stand by, and nobody serves
 )
 
+// StageDryRun is said by a successor that was started for a dry run and is ready: it ends.
+const StageDryRun = "dry run"
+
+// ErrDryRun is why such a successor ends.
+var ErrDryRun = errors.New("the dry run is over: it could serve")
+
 // Error says why an upgrade failed. The generation that asked for it still
 // serves, as if nothing had happened.
 type Error struct {

@@ -11,6 +11,9 @@ import (
 // with those words; new fields need no new version. Version 1 had no payload, but its fields beside the sockets.
 const manifestVersion = 2
 
+// dryRunVersion is that of a manifest for a dry run. A binary from before there were any refuses it, and does not take over.
+const dryRunVersion = 1<<16 + manifestVersion
+
 // Manifest tells a new generation where it stands.
 type Manifest struct {
 	Version    int           `json:"version"`
@@ -22,6 +25,9 @@ type Manifest struct {
 	Probation time.Duration `json:"probation_ns,omitempty"`
 
 	Sockets []Socket `json:"sockets"` // the listeners that the reader inherits
+
+	// DryRun says that the reader must not take over: it ends when it is ready.
+	DryRun bool `json:"dry_run,omitempty"`
 
 	// Payload is what the writer's program has for the reader's. Nothing in this package knows what it says.
 	Payload json.RawMessage `json:"payload,omitempty"`
@@ -47,6 +53,9 @@ func decodeManifest(data []byte) (Manifest, error) {
 	var m Manifest
 	if err := json.Unmarshal(data, &m); err != nil {
 		return Manifest{}, fmt.Errorf("upgrade: manifest from the previous generation: %w", err)
+	}
+	if m.DryRun && m.Version == dryRunVersion {
+		m.Version = manifestVersion
 	}
 	if m.Version != manifestVersion {
 		return Manifest{}, fmt.Errorf("upgrade: manifest from the previous generation has version %d, this binary reads %d",

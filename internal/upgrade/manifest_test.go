@@ -11,6 +11,7 @@ import (
 // testManifest is a manifest with everything in it.
 var testManifest = Manifest{
 	Version:    manifestVersion,
+	DryRun:     true,
 	Generation: 3,
 	Timeout:    90 * time.Second,
 	Probation:  time.Hour,
@@ -116,6 +117,32 @@ func TestManifestBeforeThePayload(t *testing.T) {
 	}
 }
 
+// A binary from before the dry run would take over: it must refuse the manifest of one, which it does by the version.
+func TestManifestOfADryRun(t *testing.T) {
+	sent := testManifest
+	sent.Version, sent.DryRun = dryRunVersion, true
+	data := encode(t, sent)
+	var before struct {
+		Version int `json:"version"` // what that one looks at first
+	}
+	if err := json.Unmarshal(data, &before); err != nil || before.Version == manifestVersion {
+		t.Errorf("a manifest for a dry run has version %d, %v, and a binary from before takes it for an upgrade", before.Version, err)
+	}
+	if got, err := decodeManifest(data); err != nil || !got.DryRun {
+		t.Errorf("it is read as %+v, %v, want a dry run", got, err)
+	}
+	for _, other := range []int{dryRunVersion + 1, dryRunVersion - 1, manifestVersion + 1} {
+		sent.Version = other
+		if _, err := decodeManifest(encode(t, sent)); err == nil {
+			t.Errorf("a dry run of version %d is read", other)
+		}
+	}
+	sent.Version, sent.DryRun = dryRunVersion, false
+	if _, err := decodeManifest(encode(t, sent)); err == nil {
+		t.Error("the version of a dry run is read without one")
+	}
+}
+
 // Whatever the payload is, it arrives as it was sent.
 func TestManifestCarriesAnyPayload(t *testing.T) {
 	for _, payload := range []string{`{}`, `[1,"a"]`, `"text"`, `null`, `7`} {
@@ -131,6 +158,7 @@ func TestManifestCarriesAnyPayload(t *testing.T) {
 func FuzzManifest(f *testing.F) {
 	f.Add(encode(f, testManifest))
 	f.Add([]byte(`{"version":2,"generation":2}`))
+	f.Add([]byte(`{"version":65538,"generation":2,"dry_run":true}`))
 	f.Add([]byte(`{"version":2,"generation":2,"sockets":[null],"payload":null}`))
 	f.Add([]byte(`{"version":2,"generation":2,"sockets":[],"payload": [ "<" ] }`))
 	f.Fuzz(func(t *testing.T, data []byte) {

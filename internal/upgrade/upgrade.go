@@ -2,6 +2,7 @@ package upgrade
 
 import (
 	"encoding/json"
+	"errors"
 	"maps"
 	"os"
 
@@ -44,6 +45,29 @@ func (u *Upgrader) nextManifest(payload json.RawMessage) Manifest {
 // Upgrade returns.
 // Only one upgrade runs at a time; a second call waits for the first.
 func (u *Upgrader) Upgrade(prepare func() (payload json.RawMessage, err error), watch Watcher) (*Successor, error) {
+	return u.upgrade(u.nextManifest, prepare, watch)
+}
+
+// DryRun starts the newest binary as Upgrade does, but that process ends when it is ready, and this one serves on whatever happens. The
+// error is nil if it was ready.
+func (u *Upgrader) DryRun(prepare func() (payload json.RawMessage, err error), watch Watcher) error {
+	_, err := u.upgrade(u.dryRunManifest, prepare, watch)
+	if failed := (*Error)(nil); errors.As(err, &failed) && failed.Stage == StageDryRun {
+		return nil
+	}
+	if err == nil {
+		err = &Error{Stage: StageReady, Err: errNotOurs} // no program with gozd takes over then
+	}
+	return err
+}
+
+func (u *Upgrader) dryRunManifest(payload json.RawMessage) Manifest {
+	m := u.nextManifest(payload)
+	m.Version, m.DryRun = dryRunVersion, true
+	return m
+}
+
+func (u *Upgrader) upgrade(manifest func(json.RawMessage) Manifest, prepare func() (json.RawMessage, error), watch Watcher) (*Successor, error) {
 	if u.tf == nil {
 		return nil, ErrNotSupported
 	}
@@ -54,7 +78,7 @@ func (u *Upgrader) Upgrade(prepare func() (payload json.RawMessage, err error), 
 	u.bootstrap.empty() // before there is somebody who could read what an earlier successor left
 	giveBack := u.command.lend()
 	defer giveBack()
-	d, err := u.send(prepare, lends(watch, giveBack))
+	d, err := u.send(manifest, prepare, lends(watch, giveBack))
 	if err != nil {
 		return nil, &Error{Stage: StageStart, Err: err}
 	}
@@ -77,7 +101,9 @@ func (u *Upgrader) Upgrade(prepare func() (payload json.RawMessage, err error), 
 }
 
 // send puts all that the successor must know into the bootstrap channel. An error leaves nothing open.
-func (u *Upgrader) send(prepare func() (json.RawMessage, error), watch Watcher) (*dialogue, error) {
+func (u *Upgrader) send(
+	manifest func(json.RawMessage) Manifest, prepare func() (json.RawMessage, error), watch Watcher,
+) (*dialogue, error) {
 	payload, err := prepare()
 	if err != nil {
 		return nil, err
@@ -86,7 +112,7 @@ func (u *Upgrader) send(prepare func() (json.RawMessage, error), watch Watcher) 
 	if err != nil {
 		return nil, err
 	}
-	err = u.sendMessage(u.nextManifest(payload), theirs)
+	err = u.sendMessage(manifest(payload), theirs)
 	for _, f := range theirs {
 		_ = f.Close() // the copy in the bootstrap channel is the successor's
 	}

@@ -180,6 +180,36 @@ func TestUpgradeFollowsSuperseded(t *testing.T) {
 	}
 }
 
+func TestDryRun(t *testing.T) {
+	asked := 0
+	c, _ := serving(t, func(w http.ResponseWriter, r *http.Request) {
+		asked++
+		switch {
+		case r.URL.Path != protocol.PathDryRun:
+			t.Errorf("asked for %s", r.URL.Path)
+		case asked == 1:
+			_, _ = fmt.Fprintf(w, `{"event":"superseded","pid":77}`)
+		default:
+			_, _ = fmt.Fprintf(w, `{"event":"started","pid":9,"generation":3}{"event":"passed","pid":9,"generation":3,"seconds":0.5}`)
+		}
+	})
+	passed, err := c.DryRun(within(t), nil)
+	if err != nil || passed.Type != protocol.Passed || passed.PID != 9 || passed.Generation != 3 || passed.Seconds != 0.5 || asked != 2 {
+		t.Errorf("%+v, %v after %d requests, want that pid 9 has passed after 2", passed, err, asked)
+	}
+}
+
+// A daemon from before dry runs must not upgrade instead.
+func TestDryRunOfAnOldDaemon(t *testing.T) {
+	c, _ := serving(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusNotFound)
+		_, _ = fmt.Fprintf(w, `{"error":"there is no \"/v1/dry-run\" here","code":"not_found"}`)
+	})
+	if _, err := c.DryRun(within(t), nil); !errors.Is(err, client.ErrProtocol) || !strings.Contains(err.Error(), "dry-run") {
+		t.Errorf("%v, want that it has no dry run", err)
+	}
+}
+
 // nextServes has the files of this process's daemon name another generation, which is its parent.
 func nextServes(t *testing.T, pidfile string) {
 	t.Helper()

@@ -17,6 +17,8 @@ import (
 type UpgradeOptions struct {
 	// NoDrain returns as soon as the new generation serves.
 	NoDrain bool
+
+	dryRun bool // see [Client.DryRun]
 }
 
 // UpgradeWait is how long the daemon allows an upgrade to take until its outcome is known, by its state file, or two minutes
@@ -70,6 +72,16 @@ func (c *Client) Upgrade(ctx context.Context, opts UpgradeOptions, onEvent func(
 	return up, err
 }
 
+// DryRun starts the newest binary as Upgrade does, but that process ends when it is ready, and the daemon serves on as it is. It returns
+// how that went: Generation, PID and Seconds. Errors are those of Upgrade.
+func (c *Client) DryRun(ctx context.Context, onEvent func(protocol.Event)) (protocol.Event, error) {
+	up, err := c.Upgrade(ctx, UpgradeOptions{dryRun: true}, onEvent)
+	if err != nil {
+		return protocol.Event{}, err
+	}
+	return up.Served, nil
+}
+
 // unknownIfOver marks the error of a look that ctx has ended.
 func unknownIfOver(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
@@ -120,11 +132,16 @@ func (a *upgradeAttempt) run(ctx context.Context) (up *Upgraded, again bool, err
 	if a.opts.NoDrain {
 		path += "?" + protocol.QueryDrain + "=" + protocol.No
 	}
+	if a.opts.dryRun {
+		path = protocol.PathDryRun
+	}
 	err = a.stream(ctx, http.MethodPost, path, a.apply)
 	var refused *AnswerError
 	switch {
 	case a.last.Type == protocol.Failed: // perhaps after it has served: then the old generation serves again
 		return nil, false, a.upgradeError(a.last)
+	case a.last.Type == protocol.Passed:
+		return a.upgraded(a.last), false, nil
 	case a.up != nil && a.opts.NoDrain:
 		return a.up, false, drainError(ctx, err)
 	case a.up != nil && a.last.Type == protocol.Drained:
@@ -197,7 +214,7 @@ func (a *upgradeAttempt) replacedBy(s *process.State) (up *Upgraded, again bool,
 	switch {
 	case a.up != nil:
 		return a.up, false, nil // only the drain was cut short
-	case !a.started:
+	case !a.started || a.opts.dryRun:
 		return nil, true, nil
 	}
 	e := protocol.Event{Type: protocol.Served, Time: time.Now(), Generation: s.Generation, PID: s.PID, StartTime: s.StartTime}

@@ -16,6 +16,7 @@ import (
 const (
 	PathStatus   = "/v1/status"   // GET: a Status
 	PathUpgrade  = "/v1/upgrade"  // POST: a stream of Events, one JSON object a line
+	PathDryRun   = "/v1/dry-run"  // POST: a stream of Events, likewise
 	PathRollback = "/v1/rollback" // POST: an Answer, when the previous generation serves alone again
 	PathStop     = "/v1/stop"     // POST: an Answer at once; the daemon ends under stop_timeout
 	PathQuit     = "/v1/quit"     // POST: the same under drain_timeout
@@ -80,6 +81,7 @@ type Generation struct {
 	Since      time.Time `json:"since,omitzero"` // the state's beginning
 	Until      time.Time `json:"until,omitzero"` // the end of its probation, or the deadline of its drain
 	Binary     string    `json:"binary"`
+	Changed    bool      `json:"binary_changed,omitempty"` // by now another file is there than this process runs, or none
 	Build      Build     `json:"build"`
 	Groups     []Group   `json:"groups"` // in the configuration's order; nil from an unresponsive one
 }
@@ -132,7 +134,7 @@ const (
 type EventType string
 
 // The events of an upgrade, in the order in which they come. A stream ends after
-// Failed, Superseded, or Drained; with drain=no in the query after Served.
+// Failed, Superseded, Drained or Passed; with drain=no in the query after Served.
 const (
 	Waiting     EventType = "waiting"    // another upgrade is in progress; this one comes after it
 	Started     EventType = "started"    // the new process runs: Generation, PID
@@ -142,10 +144,11 @@ const (
 	Superseded  EventType = "superseded" // the upgrade before this one has succeeded: ask Generation, PID
 	DrainBegan  EventType = "draining"   // again and again: Open connections of this generation are left
 	Drained     EventType = "drained"    // all are gone: Moved, Ended, Cut, Seconds
+	Passed      EventType = "passed"     // of a dry run: the new process was ready after Seconds, and has ended: Generation, PID
 )
 
 // Ends reports whether a stream ends with the event.
-func (t EventType) Ends() bool { return t == Failed || t == Superseded || t == Drained }
+func (t EventType) Ends() bool { return t == Failed || t == Superseded || t == Drained || t == Passed }
 
 // Event is one line of a stream.
 type Event struct {

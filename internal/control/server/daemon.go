@@ -20,6 +20,10 @@ type Daemon interface {
 	// of the three has been told then.
 	Upgrade(notify func(protocol.Event)) error
 
+	// DryRun starts what Upgrade would start, and lets it end when it is ready. It tells as Upgrade does, but Passed and
+	// not Served.
+	DryRun(notify func(protocol.Event)) error
+
 	// Rollback returns when this generation serves alone again, or a *[RefusalError].
 	Rollback() error
 

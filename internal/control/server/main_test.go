@@ -79,6 +79,13 @@ func (f *fakeDaemon) Upgrade(notify func(protocol.Event)) error {
 	return f.upgrade(notify)
 }
 
+func (f *fakeDaemon) DryRun(notify func(protocol.Event)) error {
+	f.note("dry run")
+	notify(protocol.Event{Type: protocol.Started, Generation: 2, PID: 4711})
+	notify(protocol.Event{Type: protocol.Passed, Generation: 2, PID: 4711, Seconds: 0.5})
+	return nil
+}
+
 func (f *fakeDaemon) Rollback() error {
 	f.note("rollback")
 	if f.rollback == nil {

@@ -27,6 +27,7 @@ func (s *Server) routes() []route {
 		{http.MethodGet, protocol.PathMetrics, s.metrics},
 		{http.MethodGet, protocol.PathDrain, s.drain},
 		{http.MethodPost, protocol.PathUpgrade, s.upgrade},
+		{http.MethodPost, protocol.PathDryRun, s.dryRun},
 		{http.MethodPost, protocol.PathRollback, s.rollback},
 		{http.MethodPost, protocol.PathStop, s.stop},
 		{http.MethodPost, protocol.PathQuit, s.quit},

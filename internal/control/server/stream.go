@@ -59,9 +59,9 @@ type attempt struct {
 	err    error               // set before that
 }
 
-func (s *Server) run(a *attempt) {
+func (a *attempt) run(do func(notify func(protocol.Event)) error) {
 	defer close(a.events)
-	a.err = s.daemon.Upgrade(func(e protocol.Event) {
+	a.err = do(func(e protocol.Event) {
 		e.Time = time.Now()
 		select {
 		case a.events <- e:
@@ -77,19 +77,31 @@ func (s *Server) upgrade(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.note(r, "upgrade")
+	if out, last := s.attempt(w, r, s.daemon.Upgrade); last.Type == protocol.Served && drain == protocol.Yes {
+		s.followDrain(r.Context(), out)
+	}
+}
+
+func (s *Server) dryRun(w http.ResponseWriter, r *http.Request) {
+	s.note(r, "dry run")
+	s.attempt(w, r, s.daemon.DryRun)
+}
+
+// attempt answers with the stream of an upgrade, unless nothing was tried, and returns its last event.
+func (s *Server) attempt(
+	w http.ResponseWriter, r *http.Request, do func(notify func(protocol.Event)) error,
+) (out *stream, last protocol.Event) {
 	a := &attempt{events: make(chan protocol.Event, maxEvents)}
-	go s.run(a)
+	go a.run(do)
 	first, ok := next(r.Context(), a)
 	if !ok {
 		if a.isRefused(r.Context()) {
 			s.refuse(w, a.err)
 		}
-		return
+		return nil, protocol.Event{}
 	}
-	out := s.begin(w)
-	if last := s.follow(r.Context(), out, a, first); last.Type == protocol.Served && drain == protocol.Yes {
-		s.followDrain(r.Context(), out)
-	}
+	out = s.begin(w)
+	return out, s.follow(r.Context(), out, a, first)
 }
 
 // next waits for an event, for the end of the upgrade, or of the client.

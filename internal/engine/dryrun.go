@@ -1,0 +1,67 @@
+package engine
+
+import (
+	"encoding/json"
+	"os"
+	"time"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/protocol"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
+)
+
+// dryRun starts the newest binary as upgrade does, and lets it end when it is ready: the operator learns whether an upgrade would fail. This
+// generation serves on, moves no connection, counts nothing, and asks no older one to end. It waits for an upgrade in progress, and the
+// next upgrade waits for it.
+func (e *Engine) dryRun(notify func(protocol.Event)) error {
+	u := &upgrading{Engine: e, a: &attempt{asked: time.Now(), notify: notify}}
+	defer e.attempts.begin(u.a, e.up.Next)()
+	if !e.life.is(serving) {
+		return ErrNotServing
+	}
+	if !e.up.Supported() {
+		return ErrNotSupported
+	}
+	u.t = e.life.now()
+	if err := u.try(); err != nil {
+		if !e.life.is(serving) {
+			return ErrNotServing // a stop has cut it short
+		}
+		e.log.Warn("the dry run failed: so would an upgrade", "error", err)
+		return err
+	}
+	took := time.Since(u.a.began)
+	e.log.Info("the dry run passed", "successor", u.a.next.PID, "took", took.Round(time.Millisecond))
+	notify(protocol.Event{Type: protocol.Passed, Generation: u.a.next.Generation, PID: u.a.next.PID, Seconds: took.Seconds()})
+	return nil
+}
+
+// try returns no error if the successor was ready. It has ended.
+func (u *upgrading) try() error {
+	if err := u.super.refusal(); err != nil {
+		return err
+	}
+	defer u.fds.lend()()
+	if err := u.hooks.mayUpgrade(u.t.serves); err != nil {
+		return err
+	}
+	return u.up.DryRun(func() (json.RawMessage, error) {
+		return payload(u.Engine, append(u.ancestors().living(), u.self), earlierUpgrades{})
+	}, u.watcher())
+}
+
+// endDryRun ends this generation where it was started for a dry run: it is ready. It reports false where it is to serve.
+func (e *Engine) endDryRun() bool {
+	if !e.up.Manifest().DryRun {
+		return false
+	}
+	if _, ends := e.life.on(startFailed); !ends {
+		return true
+	}
+	e.log.Info("ready: the dry run is over")
+	e.endUnready(upgrade.StageDryRun, upgrade.ErrDryRun)
+	if e.exit.endProcess {
+		os.Exit(0)
+	}
+	e.endProgram()
+	return true
+}
