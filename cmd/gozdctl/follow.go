@@ -15,14 +15,19 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 )
 
-// followFile has tail(1) print the last lines of the file at path, and then what is added, also by another file at this path, until
-// ctx ends: that is no error. owner is the number of the user who says that it is there.
-func followFile(ctx context.Context, path string, lines, owner int, s *screen) error {
+// printLog has tail(1) print the last lines of the file at path and, with follow, what is added, also by another file at this path, until
+// ctx ends: that is no error. owner is the number of the user who says that the file is the log.
+func printLog(ctx context.Context, path string, lines uint, follow bool, owner int, s *screen) error {
 	var err error
+	last := strconv.FormatUint(uint64(lines), 10)
 	if os.Geteuid() == 0 && owner > 0 {
-		err = followOwners(ctx, path, lines, owner, s)
+		err = printOwners(ctx, path, last, follow, owner, s)
 	} else if _, err = os.Stat(path); err == nil { // tail would wait for it
-		err = tail(ctx, s, nil, "-n", strconv.Itoa(lines), "-F", "--", path)
+		args := []string{"-n", last, "--", path}
+		if follow {
+			args = append([]string{"-F"}, args...)
+		}
+		err = tail(ctx, s, nil, args...)
 	}
 	if err != nil {
 		return fmt.Errorf("log: %w", err)
@@ -33,8 +38,8 @@ func followFile(ctx context.Context, path string, lines, owner int, s *screen) e
 // moveTick is how often it is looked whether another file stands at the path of another user's log.
 const moveTick = time.Second
 
-// followOwners follows a log that its user has named: tail has the file, and the path is no business of its.
-func followOwners(ctx context.Context, path string, lines, owner int, s *screen) error {
+// printOwners prints a log that its user has named. tail gets the file, and never the path.
+func printOwners(ctx context.Context, path, last string, follow bool, owner int, s *screen) error {
 	gid, err := groupOf(owner)
 	if err != nil {
 		return err
@@ -43,7 +48,11 @@ func followOwners(ctx context.Context, path string, lines, owner int, s *screen)
 	if err != nil {
 		return fmt.Errorf("user %s, who says that it is there, cannot read it: %v", userName(owner), err) //nolint:errorlint // whoever calls has all rights
 	}
-	for from := strconv.Itoa(lines); f != nil && err == nil; from = "+1" {
+	if !follow {
+		defer func() { _ = f.Close() }()
+		return tail(ctx, s, f, "-n", last)
+	}
+	for from := last; f != nil && err == nil; from = "+1" {
 		read, end := context.WithCancel(ctx)
 		ended := make(chan error, 1)
 		go func() { ended <- tail(read, s, f, "-n", from, "-f") }()

@@ -45,7 +45,7 @@ func TestFollow(t *testing.T) {
 	out := new(sink)
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- followFile(ctx, path, 2, 0, newScreen(out, os.Getenv)) }()
+	go func() { ended <- printLog(ctx, path, 2, true, 0, newScreen(out, os.Getenv)) }()
 	out.await(t, "two\nthree\n")
 	appendTo(t, path, "four\n")
 	out.await(t, "two\nthree\nfour\n")
@@ -68,8 +68,8 @@ func TestFollow(t *testing.T) {
 
 func TestFollowNothing(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "missing.log")
-	if err := followFile(t.Context(), path, 1, 0, newScreen(io.Discard, os.Getenv)); err == nil || !strings.Contains(err.Error(), path) {
-		t.Errorf("followFile = %v, want an error that names the file", err)
+	if err := printLog(t.Context(), path, 1, true, 0, newScreen(io.Discard, os.Getenv)); err == nil || !strings.Contains(err.Error(), path) {
+		t.Errorf("printLog = %v, want an error that names the file", err)
 	}
 }
 
@@ -83,7 +83,7 @@ func TestFollowOnATerminal(t *testing.T) {
 	screen.terminal = true
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- followFile(ctx, path, 10, 0, screen) }()
+	go func() { ended <- printLog(ctx, path, 10, true, 0, screen) }()
 	const first = `\x1b]0;owned\x07\x1b[31mhi` + "\n"
 	appendTo(t, path, " and half\n")
 	out.await(t, first+"half and half\n")

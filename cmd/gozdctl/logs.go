@@ -11,40 +11,48 @@ import (
 )
 
 func logsCommand(a *app) *cobra.Command {
-	follow, lines := false, 0
+	var follow, path bool
+	var lines uint
 	cmd := &cobra.Command{
 		Use:   "logs " + aboutTarget,
-		Short: "say where the log is, or follow it",
-		Long: `Prints the path of the daemon's log. With -f it prints the last lines of the log and goes on with
-what is added, as tail -F does, until it is interrupted. Root reads the log of another user's daemon
-with that user's rights, in his own group alone; so also where -c names another user's configuration.`,
+		Short: "print the end of the log, or follow it",
+		Long: `Prints the last lines of the daemon's log. With -f it goes on with what is added, as tail -F does,
+until it is interrupted. With --path, and with --json, it prints only the path of the log.
+
+Root reads the log of another user's daemon with that user's rights, in his own group alone. The
+same goes for the log that another user's configuration names with -c.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			path, owner, err := a.logPath(cmd.Context(), args, follow)
+			switch {
+			case follow && a.json:
+				return usageError("--json does not go with -f: a log is what it is")
+			case follow && path:
+				return usageError("--path does not go with -f")
+			}
+			path = path || a.json
+			log, owner, err := a.logPath(cmd.Context(), args, !path)
 			if err != nil {
 				return err
 			}
-			a.out.Log = path
-			if !follow {
-				a.say("%s", path)
+			a.out.Log = log
+			if path {
+				a.say("%s", log)
 				return nil
 			}
-			if a.json {
-				return usageError("--json does not go with -f: a log is what it is")
-			}
-			return followFile(cmd.Context(), path, lines, owner, a.stdout)
+			return printLog(cmd.Context(), log, lines, follow, owner, a.stdout)
 		},
 	}
-	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "print what is added")
-	cmd.Flags().IntVarP(&lines, "lines", "n", 10, "with -f: how many `lines` to begin with")
-	cmd.Flags().DurationVar(&a.timeout, "timeout", 0, "how long to wait for the answer at most (default 5s)")
+	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "go on with what is added")
+	cmd.Flags().UintVarP(&lines, "lines", "n", 10, "how many `lines` to print, or to begin with")
+	cmd.Flags().BoolVar(&path, "path", false, "print only the path of the log")
+	cmd.Flags().DurationVar(&a.timeout, "timeout", 0, "how long to wait for the daemon's answer at most (default 5s)")
 	return a.onDaemon(cmd)
 }
 
 // errNoLog means that the daemon's output goes to no file.
 var errNoLog = errors.New("its configuration names no log")
 
-// logPath asks the daemon, and returns who says so, too, if the log is to be followed; a configuration says it also where none runs.
-func (a *app) logPath(ctx context.Context, args []string, follow bool) (path string, owner int, err error) {
+// logPath asks the daemon. It also returns who says so, if the log is to be read. A configuration says it even where no daemon runs.
+func (a *app) logPath(ctx context.Context, args []string, read bool) (path string, owner int, err error) {
 	if a.config != "" {
 		conf, err := a.loadConfig(a.config)
 		if err != nil {
@@ -53,7 +61,7 @@ func (a *app) logPath(ctx context.Context, args []string, follow bool) (path str
 		if path, err = logOf(conf); err != nil {
 			return "", 0, err
 		}
-		if !follow {
+		if !read {
 			return path, 0, nil
 		}
 		if owner, err = authorOf(conf); err != nil {

@@ -59,6 +59,8 @@ func TestUsage(t *testing.T) {
 		{"status of two", []string{"status", "a", "b"}, "gozdctl: status: it takes one PID file, and got 2 arguments\n"},
 		{"both", []string{"stop", "a", "-c", "b"}, "gozdctl: stop: it takes a PID file or -c, and got both\n"},
 		{"whose program", []string{"stop", "a", "--program", "b"}, "gozdctl: stop: --program belongs to -c\n"},
+		{"logs twice", []string{"logs", "-f", "--path", "a"}, "gozdctl: logs: --path does not go with -f\n"},
+		{"logs of less", []string{"logs", "-n", "-1", "a"}, "gozdctl: logs: invalid argument \"-1\" for \"-n, --lines\" flag"},
 		{"check what", []string{"check"}, "gozdctl: check: it takes one configuration file\n"},
 		{"check two", []string{"check", "-c", "a", "b"}, "gozdctl: check: it takes one configuration file\n"},
 		{"start without dashes", []string{"start", "app"}, "gozdctl: start: it takes two dashes and then the program: gozdctl start -- PROGRAM ARGUMENTS\n"},

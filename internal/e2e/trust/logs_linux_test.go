@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -51,15 +52,17 @@ func TestNamedLog(t *testing.T) {
 	inside := fmt.Sprintf("/proc/%d/cwd/open", there.Process.Pid)
 	for _, log := range []string{file, fifo, hidden, inside, "/proc/1/environ", filepath.Join(dir, "missing")} {
 		for who, args := range logNamed(t, log) {
-			what := fmt.Sprintf("%s, named by a %s", log, who)
-			cmd := exec.Command(binaries.Gozdctl(t), args...)
-			follows := time.AfterFunc(followLimit, func() { _ = cmd.Process.Signal(syscall.SIGTERM) })
-			o := run(cmd)
-			if !follows.Stop() {
-				t.Errorf("%s: it is followed", what)
-			}
-			if o.status != 1 || !strings.Contains(o.output, "user nobody, who says that it is there, cannot read it") || strings.Contains(o.output, secret) {
-				t.Errorf("%s: status %d, %q", what, o.status, o.output)
+			for _, args := range [][]string{args, slices.DeleteFunc(slices.Clone(args), func(arg string) bool { return arg == "-f" })} {
+				what := fmt.Sprintf("%s, named by a %s, by %v", log, who, args)
+				cmd := exec.Command(binaries.Gozdctl(t), args...)
+				follows := time.AfterFunc(followLimit, func() { _ = cmd.Process.Signal(syscall.SIGTERM) })
+				o := run(cmd)
+				if !follows.Stop() {
+					t.Errorf("%s: it is followed", what)
+				}
+				if o.status != 1 || !strings.Contains(o.output, "user nobody, who says that it is there, cannot read it") || strings.Contains(o.output, secret) {
+					t.Errorf("%s: status %d, %q", what, o.status, o.output)
+				}
 			}
 		}
 	}
