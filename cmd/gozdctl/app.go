@@ -22,6 +22,8 @@ type app struct {
 	program string // --program
 	timeout time.Duration
 
+	said bool // what an error says has been printed
+
 	out outcome
 }
 
@@ -43,7 +45,9 @@ func (a *app) finish(cmd *cobra.Command, err error) int {
 	a.out.ExitStatus = statusOf(err)
 	if err != nil {
 		a.out.Error = err.Error()
-		a.complain(cmd, name, err)
+		if !a.said {
+			a.complain(cmd, name, err)
+		}
 	}
 	if a.json {
 		a.printJSON()

@@ -28,6 +28,7 @@ const aboutExitStatus = `The exit status of gozdctl says what has happened:
     1  it failed, and nothing has changed: a daemon that served still serves, and
        standard error has the reason in the daemon's own words. After check: the
        configuration would not start. After rollback: there was nothing to roll back.
+       After restart: the daemon may have ended, which standard output says.
        So it is where the daemon has no control socket: nobody was asked.
     2  usage: the command line makes no sense, and nothing was tried.
     3  the daemon is not running, or has ended meanwhile. A PID file may still be there.

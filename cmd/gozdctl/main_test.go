@@ -65,6 +65,8 @@ func TestUsage(t *testing.T) {
 		{"check two", []string{"check", "-c", "a", "b"}, "gozdctl: check: it takes one configuration file\n"},
 		{"start without dashes", []string{"start", "app"}, "gozdctl: start: it takes two dashes and then the program: gozdctl start -- PROGRAM ARGUMENTS\n"},
 		{"start of nothing", []string{"start", "--"}, "gozdctl: start: it takes two dashes and then the program: gozdctl start -- PROGRAM ARGUMENTS\n"},
+		{"restart of what", []string{"restart", "app.pid"}, "gozdctl: restart: it takes two dashes and then the program: gozdctl restart -- PROGRAM ARGUMENTS; to replace the binary of a daemon that runs, without loss: gozdctl upgrade PIDFILE\n"},
+		{"what is active", []string{"is-active"}, "gozdctl: is-active: it takes a PID file, or a configuration with -c\n"},
 		{"completion of what", []string{"completion"}, "gozdctl: completion: it takes one shell: bash, zsh, fish\n"},
 		{"completion of another", []string{"completion", "csh"}, "gozdctl: completion: unknown shell \"csh\": it takes bash, zsh, fish\n"},
 		{"version of what", []string{"version", "a"}, "gozdctl: version: it takes no arguments, and got a\n"},
@@ -143,7 +145,7 @@ func TestManPages(t *testing.T) {
 	if status, _, stderr := ctl(t, "man", dir); status != statusOK {
 		t.Fatalf("status %d, %q", status, stderr)
 	}
-	for _, verb := range []string{"start", "stop", "quit", "reopen", "upgrade", "rollback", "status", "check", "logs", "version", "completion", "exit-status"} {
+	for _, verb := range []string{"start", "restart", "stop", "quit", "reopen", "upgrade", "rollback", "status", "is-active", "check", "logs", "version", "completion", "exit-status"} {
 		page, err := os.ReadFile(filepath.Join(dir, "gozdctl-"+verb+".1"))
 		if err != nil || !strings.HasPrefix(strings.TrimSpace(string(page)), ".nh\n.TH") || !strings.Contains(string(page), ".SH") {
 			t.Errorf("%s: %v, %.60q", verb, err, page)

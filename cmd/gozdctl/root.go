@@ -36,12 +36,12 @@ func rootCommand(a *app) *cobra.Command {
 		&cobra.Group{ID: groupShow, Title: "Commands that show something:"},
 	)
 	for _, cmd := range []*cobra.Command{
-		startCommand(a), stopCommand(a), quitCommand(a), reopenCommand(a), upgradeCommand(a), rollbackCommand(a),
+		startCommand(a), restartCommand(a), stopCommand(a), quitCommand(a), reopenCommand(a), upgradeCommand(a), rollbackCommand(a),
 	} {
 		cmd.GroupID = groupAct
 		root.AddCommand(cmd)
 	}
-	for _, cmd := range []*cobra.Command{statusCommand(a), checkCommand(a), logsCommand(a), versionCommand(a)} {
+	for _, cmd := range []*cobra.Command{statusCommand(a), isActiveCommand(a), checkCommand(a), logsCommand(a), versionCommand(a)} {
 		cmd.GroupID = groupShow
 		root.AddCommand(cmd)
 	}

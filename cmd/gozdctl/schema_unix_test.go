@@ -14,7 +14,7 @@ func TestSchemaRefuses(t *testing.T) {
 		"nothing":                      "",
 		"no JSON":                      "upgraded",
 		"no command":                   `{"exit_status":0}`,
-		"unknown command":              `{"command":"restart","exit_status":1,"error":"no"}`,
+		"unknown command":              `{"command":"kill","exit_status":1,"error":"no"}`,
 		"unknown status":               `{"command":"stop","exit_status":6,"error":"no"}`,
 		"unknown field":                `{"command":"stop","exit_status":1,"error":"no","colour":"red"}`,
 		"failure without an error":     `{"command":"stop","exit_status":1}`,

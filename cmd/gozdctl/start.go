@@ -31,8 +31,8 @@ func startCommand(a *app) *cobra.Command {
 		Example: "  gozdctl start -- /usr/local/bin/app -c /etc/app.conf",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			own, program := args[:cmd.ArgsLenAtDash()], args[cmd.ArgsLenAtDash():]
-			pidfile, err := a.startTarget(cmd.Context(), own, program)
-			if err != nil {
+			pidfile, _, err := a.startTarget(own, program)
+			if err != nil && !errors.Is(err, errProgramsConfig) { // the program will say what is wrong with that
 				return err
 			}
 			return a.start(cmd.Context(), pidfile, program)
@@ -40,15 +40,16 @@ func startCommand(a *app) *cobra.Command {
 	}
 	cmd.Flags().DurationVar(&a.timeout, "timeout", 0, "how long to wait at most (default 2m)")
 	a.onDaemon(cmd)
-	cmd.Args = startArgs(a)
+	cmd.Args = startArgs(a, "")
 	return cmd
 }
 
-func startArgs(a *app) cobra.PositionalArgs {
+// startArgs wants a program behind two dashes. instead is what else there is where it is missing.
+func startArgs(a *app, instead string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		dash := cmd.ArgsLenAtDash()
 		if dash < 0 || dash == len(args) {
-			return usageError("it takes two dashes and then the program: gozdctl start -- PROGRAM ARGUMENTS")
+			return usageError("it takes two dashes and then the program: gozdctl %s -- PROGRAM ARGUMENTS%s", cmd.Name(), instead)
 		}
 		if dash == 0 && a.config == "" {
 			return nil // the program's arguments say which daemon it is
@@ -57,27 +58,32 @@ func startArgs(a *app) cobra.PositionalArgs {
 	}
 }
 
-// startTarget finds the PID file that the daemon will have; empty where it cannot be told.
-func (a *app) startTarget(ctx context.Context, own, program []string) (string, error) {
+// errProgramsConfig is wrapped by errors about the configuration that a program's own arguments name.
+var errProgramsConfig = errors.New("the program's configuration")
+
+// startTarget finds the PID file that the daemon will have, and the configuration that names it, which is nil where the command line
+// names the file.
+func (a *app) startTarget(own, program []string) (pidfile string, conf *config.Config, err error) {
 	if a.program == "" {
 		a.program = program[0]
 	}
-	if len(own) > 0 {
-		return a.target(ctx, own)
-	}
-	if a.config != "" {
-		conf, err := a.namedConfig()
+	switch {
+	case len(own) > 0:
+		a.out.PIDFile = own[0]
+		return own[0], nil, nil
+	case a.config != "":
+		conf, err = a.namedConfig()
+	default:
+		conf, err = config.Load(configOf(program[1:]), config.Options{Program: program[0]})
 		if err != nil {
-			return "", err
+			err = fmt.Errorf("%w: %w", errProgramsConfig, err)
 		}
-		return conf.Daemon.PIDFile, nil
 	}
-	conf, err := config.Load(configOf(program[1:]), config.Options{Program: program[0]})
 	if err != nil {
-		return "", nil //nolint:nilerr // the program will say what is wrong with it
+		return "", nil, err
 	}
 	a.out.PIDFile = conf.Daemon.PIDFile
-	return conf.Daemon.PIDFile, nil
+	return conf.Daemon.PIDFile, conf, nil
 }
 
 // configOf is the value of -c, as package flag reads it, among a program's arguments.

@@ -1,0 +1,57 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/spf13/cobra"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/client"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
+)
+
+func isActiveCommand(a *app) *cobra.Command {
+	quiet := false
+	cmd := &cobra.Command{
+		Use:   "is-active " + aboutTarget,
+		Short: "say in a word, and by the exit status, whether the daemon serves",
+		Long: `Prints "active", with exit status 0, if a generation of the daemon serves, and "inactive", with exit
+status 3, if none does. It does not wait for an answer: a daemon that hangs is active. Where it cannot
+tell, it prints no word, and the exit status is another one.`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			err := a.isActive(cmd.Context(), args)
+			word := "active"
+			if errors.Is(err, process.ErrNotRunning) {
+				word, a.said = "inactive", true
+			} else if err != nil {
+				return err
+			}
+			if !quiet {
+				a.say("%s", word)
+			}
+			return err
+		},
+	}
+	cmd.Flags().BoolVarP(&quiet, "quiet", "q", false, "print no word")
+	cmd.Flags().DurationVar(&a.timeout, "timeout", 0, "how long a daemon may start or end until it is said which (default 5s)")
+	return a.onDaemon(cmd)
+}
+
+// isActive returns an error that wraps process.ErrNotRunning where no generation serves.
+func (a *app) isActive(ctx context.Context, args []string) error {
+	ctx, p := a.newPatience(ctx, askTimeout)
+	defer p.end()
+	pidfile, err := a.target(ctx, args)
+	if err == nil {
+		_, err = client.Dial(ctx, pidfile)
+	}
+	switch {
+	case errors.Is(err, client.ErrNoSocket): // and its process was looked at
+		return nil
+	case errors.Is(err, fs.ErrNotExist) && a.out.PIDFile != "": // it still starts; else it is the configuration that is missing
+		return fmt.Errorf("%w: %w", process.ErrNotRunning, err)
+	}
+	return err
+}
