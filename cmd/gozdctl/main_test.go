@@ -145,7 +145,7 @@ func TestManPages(t *testing.T) {
 	if status, _, stderr := ctl(t, "man", dir); status != statusOK {
 		t.Fatalf("status %d, %q", status, stderr)
 	}
-	for _, verb := range []string{"start", "restart", "stop", "quit", "reopen", "upgrade", "rollback", "status", "is-active", "check", "logs", "version", "completion", "exit-status"} {
+	for _, verb := range []string{"start", "restart", "stop", "quit", "reopen", "upgrade", "rollback", "status", "is-active", "list", "check", "logs", "version", "completion", "exit-status"} {
 		page, err := os.ReadFile(filepath.Join(dir, "gozdctl-"+verb+".1"))
 		if err != nil || !strings.HasPrefix(strings.TrimSpace(string(page)), ".nh\n.TH") || !strings.Contains(string(page), ".SH") {
 			t.Errorf("%s: %v, %.60q", verb, err, page)

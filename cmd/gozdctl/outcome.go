@@ -29,6 +29,7 @@ type outcome struct {
 	Upgrade *upgradeOutcome  `json:"upgrade,omitempty"`
 	Status  *protocol.Status `json:"status,omitempty"`
 	Check   *checkOutcome    `json:"check,omitempty"`
+	Daemons []daemonEntry    `json:"daemons,omitzero"` // of list
 	Log     string           `json:"log,omitempty"`
 	Version *protocol.Build  `json:"version,omitempty"`
 

@@ -11,6 +11,9 @@ import (
 // ownerName is not known here.
 func ownerName(fs.FileInfo) string { return "" }
 
+// isOursOrRoots is not known here.
+func isOursOrRoots(fs.DirEntry) bool { return true }
+
 // userName is not known here.
 func userName(int) string { return "" }
 

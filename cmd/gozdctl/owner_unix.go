@@ -24,6 +24,16 @@ func ownerName(info fs.FileInfo) string {
 	return userName(int(st.Uid))
 }
 
+// isOursOrRoots reports whether a file is this user's or root's.
+func isOursOrRoots(e fs.DirEntry) bool {
+	info, err := e.Info()
+	if err != nil {
+		return false
+	}
+	st, ok := info.Sys().(*syscall.Stat_t)
+	return ok && (st.Uid == 0 || int(st.Uid) == os.Geteuid())
+}
+
 // userName is the name of a user, or else his number.
 func userName(uid int) string {
 	text := strconv.Itoa(uid)

@@ -41,7 +41,7 @@ func rootCommand(a *app) *cobra.Command {
 		cmd.GroupID = groupAct
 		root.AddCommand(cmd)
 	}
-	for _, cmd := range []*cobra.Command{statusCommand(a), isActiveCommand(a), checkCommand(a), logsCommand(a), versionCommand(a)} {
+	for _, cmd := range []*cobra.Command{statusCommand(a), isActiveCommand(a), listCommand(a), checkCommand(a), logsCommand(a), versionCommand(a)} {
 		cmd.GroupID = groupShow
 		root.AddCommand(cmd)
 	}

@@ -25,6 +25,16 @@ func defaultPIDFile(opts Options, user string) (path string, ownDir bool) {
 	return filepath.Join(p.runtimeDir(program), program+".pid"), false
 }
 
+// PIDFileDir returns the directory where the PID files of this process's user lie by default, or in a directory right below. Where everybody
+// can write there, suffix ends the names of those directories; otherwise it is empty.
+func PIDFileDir() (dir, suffix string) {
+	p := platform{goos: runtime.GOOS, euid: os.Geteuid(), environ: os.Environ()}
+	if dir, suffix, ok := strings.Cut(p.runtimeDir("\x00"), "\x00"); ok {
+		return filepath.Clean(dir), suffix
+	}
+	return p.runtimeDir(""), ""
+}
+
 // platform is what the runtime directory depends on. It is a type of its own
 // so that tests can be somebody else, somewhere else.
 type platform struct {
