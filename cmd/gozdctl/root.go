@@ -45,7 +45,7 @@ func rootCommand(a *app) *cobra.Command {
 		cmd.GroupID = groupShow
 		root.AddCommand(cmd)
 	}
-	root.AddCommand(completionCommand(a), manCommand(a), exitStatusTopic())
+	root.AddCommand(unitCommand(a), completionCommand(a), manCommand(a), exitStatusTopic())
 	return root
 }
 
