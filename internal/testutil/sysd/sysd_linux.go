@@ -62,6 +62,7 @@ func Boot(tb testing.TB, root string, binds ...string) *Machine {
 	must(tb, os.Mkdir(scratch, 0o755))
 	cgroup, err := os.MkdirTemp(mount, "gozd-test-") //nolint:usetesting // it is a cgroup
 	must(tb, err)
+	must(tb, os.Chmod(cgroup, 0o755)) // a user's own systemd has to get through it
 	console, err := os.Create(filepath.Join(dir, "console"))
 	must(tb, err)
 	defer func() { _ = console.Close() }()
