@@ -22,7 +22,7 @@ fmt:
 
 # Into bin, which git ignores: they are made from the commands, and belong to a version of them.
 man:
-	go run ./cmd/gozdctl man bin/man
+	go run ./cmd/gozdctl man bin/man docs/configuration.md
 
 ci:
 	.ci/run

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -70,7 +71,7 @@ func TestUsage(t *testing.T) {
 		{"completion of what", []string{"completion"}, "gozdctl: completion: it takes one shell: bash, zsh, fish\n"},
 		{"completion of another", []string{"completion", "csh"}, "gozdctl: completion: unknown shell \"csh\": it takes bash, zsh, fish\n"},
 		{"version of what", []string{"version", "a"}, "gozdctl: version: it takes no arguments, and got a\n"},
-		{"man where", []string{"man"}, "gozdctl: man: it takes one directory\n"},
+		{"man where", []string{"man", "a"}, "gozdctl: man: it takes a directory, and docs/configuration.md for app.conf(5)\n"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -142,13 +143,47 @@ func TestCompletion(t *testing.T) {
 
 func TestManPages(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "new", "man")
-	if status, _, stderr := ctl(t, "man", dir); status != statusOK {
+	if status, _, stderr := ctl(t, "man", dir, "../../docs/configuration.md"); status != statusOK {
 		t.Fatalf("status %d, %q", status, stderr)
 	}
+	pages := map[string]string{ // and what stands in them
+		"gozdctl.1":  "COMMANDS|list the daemons in the runtime directory|FILES|app.conf(5)|EXIT STATUS|usage: the command line|SEE ALSO|gozdctl-upgrade(1)",
+		"app.conf.5": "app.conf - configuration|The native format|Keys of a group|required for https|Keys of [gozd]|max_generations|default 16|Environment|Errors",
+	}
 	for _, verb := range []string{"start", "restart", "stop", "quit", "reopen", "upgrade", "rollback", "status", "is-active", "list", "check", "logs", "version", "completion", "exit-status"} {
-		page, err := os.ReadFile(filepath.Join(dir, "gozdctl-"+verb+".1"))
-		if err != nil || !strings.HasPrefix(strings.TrimSpace(string(page)), ".nh\n.TH") || !strings.Contains(string(page), ".SH") {
-			t.Errorf("%s: %v, %.60q", verb, err, page)
+		pages["gozdctl-"+verb+".1"] = "NAME|gozdctl-" + verb + " - |DESCRIPTION"
+	}
+	for name, want := range pages {
+		page := rendered(t, filepath.Join(dir, name))
+		for want := range strings.SplitSeq(want, "|") {
+			if !strings.Contains(page, want) {
+				t.Errorf("%s: there is no %q in\n%s", name, want, page)
+			}
+		}
+		if strings.Contains(page, "](") || strings.Contains(page, "---") {
+			t.Errorf("%s has a link or a table in\n%s", name, page)
 		}
 	}
+}
+
+// rendered is the text of a man page as man(1) shows it, or else as well as that can be done without.
+func rendered(t *testing.T, path string) string {
+	t.Helper()
+	if _, err := exec.LookPath("man"); err == nil {
+		cmd := exec.CommandContext(t.Context(), "man", "--warnings", "-l", path)
+		cmd.Env = append(cmd.Environ(), "MANWIDTH=1000", "LC_ALL=C")
+		var complaints strings.Builder
+		cmd.Stderr = &complaints
+		if text, err := cmd.Output(); err == nil && len(text) > 0 {
+			if complaints.Len() > 0 {
+				t.Errorf("man -l %s: %s", path, complaints.String())
+			}
+			return string(text)
+		}
+	}
+	page, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.NewReplacer(`\fB`, "", `\fR`, "", `\fP`, "", `\fI`, "", `\-`, "-").Replace(string(page))
 }
