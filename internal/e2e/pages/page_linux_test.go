@@ -12,6 +12,8 @@ import (
 // root is the directory of the module.
 const root = "../../.."
 
+const modulePath = "bitbucket.org/PinIdea/go-zero-downtime-daemon"
+
 var must = require.NoError
 
 // block is one fenced block of a page.

@@ -1,13 +1,10 @@
 package pages
 
 import (
-	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/freeport"
 )
 
 // The program and the configuration on the README's first screen are examples/hello.
@@ -45,12 +42,8 @@ func TestReadmeCommands(t *testing.T) {
 	s := newSession(t)
 	clone, err := filepath.Abs(root)
 	must(t, err)
-	address := freeport.Address(t)
-	_, port, err := net.SplitHostPort(address)
-	must(t, err)
 	s.write(".cwd", clone)
-	s.env = append(s.env, "GOZD_WEB_LISTEN="+address)
-	s.typed = strings.NewReplacer("bin/", s.dir+"/", "cd bin", "cd "+s.dir, ":8080", ":"+port)
-	s.shown = strings.NewReplacer(s.dir, "/home/you/gozd/bin")
+	s.replace([]string{"bin/", s.dir + "/", "cd bin", "cd " + s.dir}, "/home/you/gozd/bin", ":8080")
+	s.env = append(s.env, "GOZD_WEB_LISTEN="+s.typed.Replace("127.0.0.1:8080"))
 	s.do(one(t, "README.md", "console"))
 }

@@ -17,7 +17,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/binaries"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/freeport"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/shortdir"
 )
@@ -43,18 +42,18 @@ func newSession(t *testing.T) *session {
 	return s
 }
 
-// replacePorts has free ports typed where the page has these. The page has its files in a directory with a name of its own.
-func (s *session) replacePorts(ports ...string) {
+// replace has the second of each pair typed where the page has the first, and free ports where it has these. home is
+// what the page calls the session's directory.
+func (s *session) replace(pairs []string, home string, ports ...string) {
 	s.t.Helper()
-	s.env = append(s.env, "PATH="+filepath.Dir(binaries.Gozdctl(s.t))+":"+os.Getenv("PATH"))
-	typed := []string{"/srv/app", s.dir}
+	pairs = append(pairs, home, s.dir)
 	for _, port := range ports {
 		_, free, err := net.SplitHostPort(freeport.Address(s.t))
 		must(s.t, err)
-		typed = append(typed, port, ":"+free)
+		pairs = append(pairs, port, ":"+free)
 	}
-	s.typed = strings.NewReplacer(typed...)
-	s.shown = strings.NewReplacer(s.dir, "/srv/app")
+	s.typed = strings.NewReplacer(pairs...)
+	s.shown = strings.NewReplacer(s.dir, home)
 }
 
 // killAll ends what a page that went wrong has left.
@@ -94,7 +93,7 @@ func (s *session) work() string {
 func (s *session) do(b block) {
 	s.t.Helper()
 	if name := b.file(); name != "" && b.info != "console "+name {
-		must(s.t, os.WriteFile(filepath.Join(s.work(), name), []byte(b.text), 0o600))
+		must(s.t, os.WriteFile(filepath.Join(s.work(), name), []byte(s.typed.Replace(b.text)), 0o600))
 		return
 	}
 	if b.info != "console" {
@@ -114,7 +113,8 @@ func (s *session) compare(page string, c command, got string) {
 	}
 }
 
-// matches reports whether the lines are those of a page. There, a line of three dots stands for any number of lines.
+// matches reports whether the lines are those of a page. There, a line of three dots stands for any number of lines, and
+// three dots in a line for any text.
 func matches(want, got []string) bool {
 	switch {
 	case len(want) == 0:
@@ -122,8 +122,16 @@ func matches(want, got []string) bool {
 	case want[0] == "...":
 		return matches(want[1:], got) || len(got) > 0 && matches(want, got[1:])
 	default:
-		return len(got) > 0 && masked(want[0]) == masked(got[0]) && matches(want[1:], got[1:])
+		return len(got) > 0 && like(want[0], got[0]) && matches(want[1:], got[1:])
 	}
+}
+
+func like(want, got string) bool {
+	parts := strings.Split(masked(want), "...")
+	for i, part := range parts {
+		parts[i] = regexp.QuoteMeta(part)
+	}
+	return regexp.MustCompile("^" + strings.Join(parts, ".*") + "$").MatchString(masked(got))
 }
 
 // varying is what differs each time: times of day, durations, and numbers of three digits and more, such as PIDs and ports.

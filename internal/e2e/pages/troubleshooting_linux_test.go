@@ -22,7 +22,8 @@ func TestTroubleshooting(t *testing.T) {
 		t.Run(b.commands("$ ")[0].text, func(t *testing.T) {
 			t.Parallel() // it mostly waits
 			s := newSession(t)
-			s.replacePorts(":8080", ":8081", ":6060")
+			s.replace(nil, "/srv/app", ":8080", ":8081", ":6060")
+			s.env = append(s.env, "PATH="+filepath.Dir(binaries.Gozdctl(t))+":"+os.Getenv("PATH"))
 			program := binaries.Hello(t)
 			if mistake, ok := strings.CutPrefix(what, " mistake: "); ok {
 				program = binaries.Mistaken(t)
