@@ -18,11 +18,11 @@ import (
 func checkCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check CONFIG | -c CONFIG",
-		Short: "say what a start would find wrong, without starting",
+		Short: "check a configuration as a start would, without starting",
 		Long: `Reads a configuration and looks for everything that a start by this user on this machine would
-find wrong: mistakes in the text, key pairs that do not load, addresses that others
-have (not the daemon itself, if it runs), users, directories and permissions. It
-starts nothing and changes no file. Each problem is a line on standard error.`,
+find wrong: mistakes in the text, key pairs that do not load, addresses that are in use (not
+those of the daemon itself, if it runs), users, directories and permissions. It starts nothing
+and changes no file. Each problem is a line on standard error.`,
 		Args: configArgs(a),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if a.config == "" {
@@ -33,7 +33,7 @@ starts nothing and changes no file. Each problem is a line on standard error.`,
 		ValidArgsFunction: completeFiles("conf", "yaml", "yml", "toml", "json"),
 	}
 	cmd.Flags().StringVarP(&a.config, "config", "c", "", "the configuration `file`")
-	cmd.Flags().StringVar(&a.program, "program", "", "the program's `name`, where the configuration has no pidfile")
+	cmd.Flags().StringVar(&a.program, "program", "", "the program's `name`, if the configuration has no pidfile")
 	return a.verb(cmd)
 }
 

@@ -29,18 +29,18 @@ const aboutExitStatus = `The exit status of gozdctl says what has happened:
        standard error has the reason in the daemon's own words. After check: the
        configuration would not start. After rollback: there was nothing to roll back.
        After restart: the daemon may have ended, which standard output says.
-       So it is where the daemon has no control socket: nobody was asked.
+       Also if the daemon has no control socket: then gozdctl has asked nobody.
     2  usage: the command line makes no sense, and nothing was tried.
     3  the daemon is not running, or has ended meanwhile. A PID file may still be there.
-    4  the time was over, or gozdctl was interrupted, before the outcome was known: it
+    4  the time ran out, or gozdctl was interrupted, before the outcome was known: it
        may still succeed. Ask again with gozdctl status.
     5  no permission: the daemon, or a file, is another user's. Nothing has changed.
 
 No process but the daemon is ever signalled or asked: the lock and the process's
-start time are checked first, so that a stale PID file is status 3.
+start time are checked first. So a stale PID file is status 3.
 
-A new generation that serves is status 0 also if the old one has not drained within
---timeout: that it drains is told, and changes nothing about the upgrade.`
+If the new generation serves after an upgrade, the status is 0, even if the old one has
+not drained within --timeout. Standard error says that it still drains.`
 
 // exitStatusTopic is a page of the help, and no command.
 func exitStatusTopic() *cobra.Command {
@@ -50,7 +50,7 @@ func exitStatusTopic() *cobra.Command {
 // errUsage is wrapped by errors about a command line that makes no sense.
 var errUsage = errors.New("usage")
 
-// errPatience is wrapped by errors that mean: the time was over before the outcome was known.
+// errPatience is wrapped by errors that mean: the time ran out before the outcome was known.
 var errPatience = errors.New("the outcome is not known")
 
 // usageError is an error whose text is only what is wrong.

@@ -34,8 +34,8 @@ tell, it prints no word, and the exit status is another one.`,
 			return err
 		},
 	}
-	cmd.Flags().BoolVarP(&quiet, "quiet", "q", false, "print no word")
-	cmd.Flags().DurationVar(&a.timeout, "timeout", 0, "how long a daemon may start or end until it is said which (default 5s)")
+	cmd.Flags().BoolVarP(&quiet, "quiet", "q", false, "print nothing")
+	cmd.Flags().DurationVar(&a.timeout, "timeout", 0, "how long to wait at most while the daemon starts or ends (default 5s)")
 	return a.onDaemon(cmd)
 }
 

@@ -24,7 +24,7 @@ same goes for the log that another user's configuration names with -c.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			switch {
 			case follow && a.json:
-				return usageError("--json does not go with -f: a log is what it is")
+				return usageError("--json does not go with -f: a log is plain text")
 			case follow && path:
 				return usageError("--path does not go with -f")
 			}

@@ -13,9 +13,9 @@ import (
 func quitCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "quit " + aboutTarget,
-		Short: "have the daemon end when its connections have",
-		Long: `Has every generation of the daemon accept nothing more, let connections finish for drain_timeout,
-and end. It returns when the daemon has begun, and does not wait for the end.`,
+		Short: "end the daemon when its connections have ended",
+		Long: `Every generation of the daemon accepts nothing more, lets open connections finish for drain_timeout,
+and ends. gozdctl returns when that has begun, and does not wait for the end.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			pidfile, err := a.target(cmd.Context(), args)
 			if err != nil {
@@ -48,7 +48,7 @@ func (a *app) quit(ctx context.Context, pidfile string) error {
 	if last.State == protocol.Draining && !last.Until.IsZero() {
 		until = ", at the latest at " + last.Until.Local().Format(time.TimeOnly)
 	}
-	a.say("quitting: %s accepts nothing more, and ends when its connections have%s", g.name(), until)
+	a.say("quitting: %s accepts nothing more, and ends when its connections have ended%s", g.name(), until)
 	return nil
 }
 

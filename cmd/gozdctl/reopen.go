@@ -12,8 +12,8 @@ import (
 func reopenCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "reopen " + aboutTarget,
-		Short: "have every generation reopen its log file",
-		Long:  `Has every generation of the daemon reopen its log file, after logrotate has moved it away.`,
+		Short: "reopen the log file in every generation",
+		Long:  `Every generation of the daemon opens its log file again. Use it after logrotate has moved the file away.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			pidfile, err := a.target(cmd.Context(), args)
 			if err != nil {

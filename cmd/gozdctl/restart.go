@@ -16,11 +16,11 @@ const longRestart = `Stops the daemon as stop does, if one runs, and then starts
 their connections, and new ones are refused until the program serves. gozdctl upgrade loses none.
 
 The PID file, or -c, before the two dashes says which daemon is meant. Without it the program's own
--c does, and "./app.conf" where it has none. It is the program after the dashes that is started:
+-c says so, or "./app.conf" if it has none. It is the program after the dashes that is started:
 what the old daemon says about its own program is never run.
 
 If the daemon cannot be stopped, or does not end in time, nothing is started, and the exit status is
-that of stop. Restart a daemon of a service manager's with that manager: systemctl restart.`
+that of stop. If a service manager runs the daemon, let that restart it: systemctl restart.`
 
 // insteadOfRestart follows the error about a restart that names no program.
 const insteadOfRestart = "; to replace the binary of a daemon that runs, without loss: gozdctl upgrade PIDFILE"
@@ -36,7 +36,7 @@ func restartCommand(a *app) *cobra.Command {
 			return a.restart(cmd.Context(), own, program)
 		},
 	}
-	cmd.Flags().DurationVar(&a.timeout, "timeout", 0, "how long the stop, and then the start, may take at most (30s, 2m)")
+	cmd.Flags().DurationVar(&a.timeout, "timeout", 0, "how long the stop, and then the start, may take at most, as in 30s or 2m")
 	a.onDaemon(cmd)
 	cmd.Args = startArgs(a, insteadOfRestart)
 	return cmd
@@ -57,7 +57,7 @@ func (a *app) restart(ctx context.Context, own, program []string) error {
 		return err
 	}
 	if err := a.start(ctx, pidfile, program); err != nil {
-		return fmt.Errorf("the old daemon does not run any more, and a new one does not serve: %w", err)
+		return fmt.Errorf("no daemon serves now: %w", err)
 	}
 	a.out.Seconds = ptr(a.now().Sub(began).Seconds())
 	return nil

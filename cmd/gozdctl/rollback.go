@@ -14,10 +14,10 @@ import (
 func rollbackCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "rollback " + aboutTarget,
-		Short: "end the upgrade that is on probation",
-		Long: `Ends the upgrade that is on probation, and waits until the generation before serves alone again.
-Clients' connections go back to it. When the probation is over there is nothing to roll
-back any more: install the previous binary and upgrade.`,
+		Short: "undo the upgrade that is on probation",
+		Long: `Ends the new generation that is on probation, and waits until the previous one serves alone again.
+Clients' connections go back to it. Once the probation is over there is nothing to roll back:
+install the previous binary and upgrade.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			pidfile, err := a.target(cmd.Context(), args)
 			if err != nil {
@@ -26,7 +26,7 @@ back any more: install the previous binary and upgrade.`,
 			return a.rollback(cmd.Context(), pidfile)
 		},
 	}
-	cmd.Flags().DurationVar(&a.timeout, "timeout", 0, "how long to wait at most (30s, 2m)")
+	cmd.Flags().DurationVar(&a.timeout, "timeout", 0, "how long to wait at most, as in 30s or 2m (default: as long as the daemon allows)")
 	return a.onDaemon(cmd)
 }
 

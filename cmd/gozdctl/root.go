@@ -10,7 +10,7 @@ import (
 const longAbout = `gozdctl acts on a running daemon that was built with gozd. It asks the daemon itself, on its
 control socket, waits for the outcome, and says what it was.
 
-Each command takes the daemon's PID file, or its configuration with -c, which names the PID file.`
+Almost every command takes the daemon's PID file, or its configuration with -c, which names the PID file.`
 
 // rootCommand has all verbs.
 func rootCommand(a *app) *cobra.Command {
@@ -62,7 +62,7 @@ func unknownCommand(cmd *cobra.Command, args []string) error {
 	}
 	text := fmt.Sprintf("unknown command %q", args[0])
 	if like := cmd.SuggestionsFor(args[0]); len(like) > 0 {
-		text += fmt.Sprintf(": is it %s?", strings.Join(like, " or "))
+		text += fmt.Sprintf(": did you mean %s?", strings.Join(like, " or "))
 	}
 	return usageError("%s", text)
 }

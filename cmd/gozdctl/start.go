@@ -18,10 +18,10 @@ import (
 )
 
 const longStart = `Runs the program, which detaches by itself and returns when the daemon is ready or has failed, and
-says which. The program must not have -f among its arguments: that keeps it in the foreground.
+says which. Do not give the program -f: it would stay in the foreground.
 
-The PID file, or -c, before the two dashes says which daemon is to serve then. Without it the
-program's own -c does, and "./app.conf" where it has none.`
+The PID file, or -c, before the two dashes says which daemon is meant. Without it the program's own
+-c says so, or "./app.conf" if it has none.`
 
 func startCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
@@ -49,7 +49,7 @@ func startArgs(a *app, instead string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		dash := cmd.ArgsLenAtDash()
 		if dash < 0 || dash == len(args) {
-			return usageError("it takes two dashes and then the program: gozdctl %s -- PROGRAM ARGUMENTS%s", cmd.Name(), instead)
+			return usageError("write the program and its arguments after two dashes: gozdctl %s -- PROGRAM ARGUMENTS%s", cmd.Name(), instead)
 		}
 		if dash == 0 && a.config == "" {
 			return nil // the program's arguments say which daemon it is
@@ -153,7 +153,7 @@ func (a *app) runProgram(ctx context.Context, program []string) (string, error) 
 		}
 		return "", programError(program[0], output, err)
 	case <-ctx.Done():
-		return "", fmt.Errorf("%s (pid %d) has not returned, and goes on (does it stay in the foreground?): %w",
+		return "", fmt.Errorf("%s (pid %d) has not returned, and still runs (does it stay in the foreground?): %w",
 			program[0], cmd.Process.Pid, context.Cause(ctx))
 	}
 }
@@ -168,7 +168,7 @@ func startError(program string, err error) error {
 // programError prefers the program's own words to its exit status.
 func programError(program, output string, err error) error {
 	if output == "" {
-		return fmt.Errorf("%s: %w, and it has said nothing", program, err)
+		return fmt.Errorf("%s: %w, without a message", program, err)
 	}
 	return fmt.Errorf("%s: %w:\n%s", program, err, output)
 }
@@ -181,7 +181,7 @@ func (a *app) started(ctx context.Context, pidfile, program string, took time.Du
 	}
 	r, err := process.Await(ctx, pidfile)
 	if err != nil {
-		return fmt.Errorf("%s returned with status 0, but no daemon is to be found: %w", program, err)
+		return fmt.Errorf("%s returned with status 0, but no daemon was found: %w", program, err)
 	}
 	defer r.Close()
 	a.out.Serving = &generation{r.State.Generation, r.PID}

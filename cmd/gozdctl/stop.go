@@ -14,9 +14,9 @@ func stopCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "stop " + aboutTarget,
 		Short: "stop the daemon and wait until it has ended",
-		Long: `Has every generation of the daemon accept nothing more, let requests finish for stop_timeout,
-and end; and waits until all of them have. Without --timeout it waits for as long as the
-daemon itself allows a stop to take.`,
+		Long: `Every generation of the daemon accepts nothing more, lets requests finish for stop_timeout, and ends.
+gozdctl waits until all of them have ended: without --timeout for as long as the daemon itself allows a
+stop to take.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			pidfile, err := a.target(cmd.Context(), args)
 			if err != nil {
@@ -25,7 +25,7 @@ daemon itself allows a stop to take.`,
 			return a.stop(cmd.Context(), pidfile)
 		},
 	}
-	cmd.Flags().DurationVar(&a.timeout, "timeout", 0, "how long to wait at most (30s, 2m)")
+	cmd.Flags().DurationVar(&a.timeout, "timeout", 0, "how long to wait at most, as in 30s or 2m (default: as long as the daemon allows)")
 	return a.onDaemon(cmd)
 }
 

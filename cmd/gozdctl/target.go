@@ -20,7 +20,7 @@ const nobody = "gozdctl\x00"
 // onDaemon adds what says which daemon is meant.
 func (a *app) onDaemon(cmd *cobra.Command) *cobra.Command {
 	cmd.Flags().StringVarP(&a.config, "config", "c", "", "the daemon's configuration `file`, instead of its PID file")
-	cmd.Flags().StringVar(&a.program, "program", "", "with -c: the program's `name`, where the configuration has no pidfile")
+	cmd.Flags().StringVar(&a.program, "program", "", "with -c: the program's `name`, if the configuration has no pidfile")
 	cmd.Args = targetArgs(a)
 	cmd.ValidArgsFunction = completeFiles("pid")
 	_ = cmd.RegisterFlagCompletionFunc("config", completeFiles("conf", "yaml", "yml", "toml", "json"))
@@ -38,7 +38,7 @@ func targetArgs(a *app) cobra.PositionalArgs {
 		case len(args) > 1:
 			return usageError("it takes one PID file, and got %d arguments", len(args))
 		case a.program != "" && a.config == "":
-			return usageError("--program belongs to -c")
+			return usageError("--program needs -c")
 		}
 		return nil
 	}
