@@ -24,6 +24,7 @@ const (
 type dockerfile struct {
 	builds     [][]string // arguments of "go build", without those that say where to
 	entrypoint []string
+	health     []string
 }
 
 func readDockerfile(t *testing.T) *dockerfile {
@@ -35,6 +36,9 @@ func readDockerfile(t *testing.T) *dockerfile {
 		if rest, ok := strings.CutPrefix(line, "ENTRYPOINT "); ok {
 			must(t, json.Unmarshal([]byte(rest), &f.entrypoint))
 		}
+		if rest, ok := strings.CutPrefix(line, "HEALTHCHECK CMD "); ok {
+			must(t, json.Unmarshal([]byte(rest), &f.health))
+		}
 		if rest, ok := strings.CutPrefix(line, "RUN CGO_ENABLED=0 "); ok {
 			for step := range strings.SplitSeq(rest, "&&") {
 				args := strings.Fields(strings.TrimPrefix(strings.TrimSpace(step), "CGO_ENABLED=0 "))
@@ -44,7 +48,7 @@ func readDockerfile(t *testing.T) *dockerfile {
 			}
 		}
 	}
-	if len(f.builds) != 2 || len(f.entrypoint) == 0 {
+	if len(f.builds) != 2 || len(f.entrypoint) == 0 || len(f.health) == 0 {
 		t.Fatalf("the Dockerfile is not as this test knows it: %+v", f)
 	}
 	return f
@@ -53,6 +57,17 @@ func readDockerfile(t *testing.T) *dockerfile {
 // TestImage makes the image's file system by the steps of the Dockerfile, and runs it as an engine would: as PID 1, as a
 // user without rights, with nothing else in it.
 func TestImage(t *testing.T) {
+	for name, runtime := range map[string]struct {
+		owner int
+		mode  os.FileMode
+	}{"of the image": {nobody, 0o755}, "emptyDir": {0, 0o777}} {
+		t.Run(name, func(t *testing.T) { testImage(t, runtime.owner, runtime.mode) })
+	}
+}
+
+// testImage has a runtime directory of that owner.
+func testImage(t *testing.T, owner int, mode os.FileMode) {
+	t.Helper()
 	if os.Getuid() != 0 {
 		require.Missing(t, "chroot needs root")
 	}
@@ -66,7 +81,8 @@ func TestImage(t *testing.T) {
 	for _, dir := range []string{"usr/local/bin", "run/app", "etc/app", "proc"} {
 		must(t, os.MkdirAll(filepath.Join(root, dir), 0o755))
 	}
-	must(t, os.Chown(filepath.Join(root, "run/app"), nobody, nobody))
+	must(t, os.Chown(filepath.Join(root, "run/app"), owner, owner))
+	must(t, os.Chmod(filepath.Join(root, "run/app"), mode))
 	for _, args := range f.builds {
 		for i, arg := range args {
 			args[i] = strings.Replace(arg, "/out/", filepath.Join(root, "usr/local/bin")+"/", 1)
@@ -100,6 +116,7 @@ func TestImage(t *testing.T) {
 		if body, err := get(c.Daemon, "/healthz"); err != nil || body != "ok\n" {
 			t.Errorf("generation %d: the health route says %q, %v", n, body, err)
 		}
+		c.exec(append([]string{"chroot", "--userspec=" + user, root}, f.health...)...)
 		c.exec("chroot", "--userspec="+user, root, "/usr/local/bin/gozdctl", "upgrade", "/run/app/app.pid")
 		if got := c.generation(); got != n+1 {
 			t.Errorf("generation %d serves, want %d", got, n+1)
@@ -111,4 +128,9 @@ func TestImage(t *testing.T) {
 		t.Errorf("it runs %s", state.Binary)
 	}
 	c.wantStopped(syscall.SIGTERM)
+	manifest, err := os.ReadFile(filepath.Join(deploy, "kubernetes.yaml"))
+	must(t, err)
+	if probe := "{command: [" + strings.Join(f.health, ", ") + "]}"; strings.Count(string(manifest), probe) != 2 {
+		t.Errorf("the manifest's probes are not the image's own, %s", probe)
+	}
 }
