@@ -22,7 +22,7 @@ import (
 )
 
 // patience is how long one command may take. Some of them compile.
-const patience = 3 * time.Minute
+const patience = 5 * time.Minute
 
 // session is a reader at a terminal.
 type session struct {

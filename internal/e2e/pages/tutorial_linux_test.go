@@ -21,7 +21,7 @@ func TestTutorial(t *testing.T) {
 		"~/gozd", clone, "~/go/bin", bin,
 	}, "/home/you", ":8080")
 	// What is required is in the module cache, since this test has been compiled.
-	s.env = append(s.env, "GOBIN="+bin, "PATH="+bin+":"+os.Getenv("PATH"), "GOPROXY=off", "GOSUMDB=off", "GOFLAGS=-buildvcs=false")
+	s.env = append(s.env, "GOBIN="+bin, "PATH="+bin+":"+os.Getenv("PATH"), "GOPROXY=off", "GOSUMDB=off")
 	all := blocks(t, page)
 	for i, b := range all {
 		if b.info == "console systemd" {
