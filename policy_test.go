@@ -5,7 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"os"
 	"os/exec"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -40,13 +43,13 @@ var mayImport = map[string][]string{
 	"fcgix":               {"internal/listener"},
 	"tcpx":                {"internal/listener", "listen"},
 	"cmd/gozdctl":         {"cfg", "cfg/json", "cfg/toml", "cfg/yaml", "internal/check", "internal/config", "internal/control", "internal/control/client", "internal/control/protocol", "internal/printable", "internal/process", "internal/safepath"},
-	"internal/check":      {"cfg", "internal/config", "internal/envfile", "internal/process", "internal/socket"},
+	"internal/check":      {"cfg", "internal/config", "internal/envfile", "internal/process", "internal/safepath", "internal/socket"},
 	"internal/config":     {"cfg", "internal/format", "internal/safepath"},
 	"internal/control":    {"internal/process"},
 
 	"internal/control/client":   {"internal/control/protocol", "internal/process", "internal/socket"},
 	"internal/control/protocol": {},
-	"internal/control/server":   {"internal/control/protocol", "internal/process", "internal/socket"},
+	"internal/control/server":   {"internal/control/protocol", "internal/process", "internal/safepath", "internal/socket"},
 
 	"internal/early":     {},
 	"internal/envfile":   {"internal/process"},
@@ -61,7 +64,7 @@ var mayImport = map[string][]string{
 	"internal/safepath":  {},
 	"internal/socket":    {"internal/fdpass", "internal/safepath"},
 	"internal/runfiles":  {"internal/process"},
-	"internal/supervise": {"internal/activation", "internal/early", "internal/fdpass", "internal/process"},
+	"internal/supervise": {"internal/activation", "internal/early", "internal/fdpass", "internal/process", "internal/safepath"},
 	"internal/tickets":   {},
 	"internal/upgrade":   {"internal/early", "internal/fault", "internal/fdpass", "internal/process", "internal/report"},
 }
@@ -88,6 +91,7 @@ var onlyIn = []struct {
 // goPackage is a package as go list describes it.
 type goPackage struct {
 	ImportPath   string
+	Dir          string
 	Doc          string
 	Imports      []string
 	TestImports  []string
@@ -277,4 +281,84 @@ func TestPolicyModuleFile(t *testing.T) {
 	if want := "v1.2.3"; version != want {
 		t.Errorf("tableflip is required at %q, want %s", version, want)
 	}
+}
+
+// looks are the functions that take a path as the kernel walks it. Whoever owns a directory on the way could lead root to any file, and to
+// a file system of his own that never answers: so only package safepath uses them on paths that others name or could exchange.
+var looks = regexp.MustCompile(`\b(os\.(Chdir|Chmod|Chown|Chtimes|Create|CreateTemp|Lchown|Link|Lstat|Mkdir|MkdirAll|MkdirTemp|Open|OpenFile|ReadDir|ReadFile|Readlink|` +
+	`Remove|RemoveAll|Rename|Stat|Symlink|Truncate|WriteFile)|filepath\.(EvalSymlinks|Glob|Walk|WalkDir)|` +
+	`unix\.(Access|Chmod|Chown|Faccessat|Lstat|Mkdir|Open|Openat2|Rename|Stat|Unlink))\(`)
+
+// mayLook says which files use them all the same, and why that is no harm.
+var mayLook = map[string]string{
+	"cmd/gozdctl/list.go":                  "the runtime directory, and those below it that are no links",
+	"cmd/gozdctl/man.go":                   "pages for who makes a package",
+	"cmd/gozdctl/openas_linux.go":          "with that user's rights, in a thread that nobody waits for",
+	"internal/control/runsby.go":           "a path that root, or this user, has named",
+	"internal/engine/start.go":             "the binary that this process runs",
+	"internal/engine/status.go":            "the same",
+	"internal/fault/on.go":                 "in tests only",
+	"internal/host/host.go":                "the working directory, by a relative path",
+	"internal/process/children_linux.go":   "/proc",
+	"internal/process/give_unix.go":        "with that user's rights",
+	"internal/process/logfile_unix.go":     "of an ordinary user",
+	"internal/process/nolinux.go":          "not on Linux",
+	"internal/process/other.go":            "not on Unix",
+	"internal/process/reserve.go":          "/dev/null",
+	"internal/process/session_unix.go":     "/proc, /dev/fd",
+	"internal/process/starttime_linux.go":  "/proc",
+	"internal/process/trust_unix.go":       "as far as directories are root's alone",
+	"internal/process/user_linux.go":       "/proc",
+	"internal/safepath":                    "it is what walks",
+	"internal/socket/access_bsd.go":        "not on Linux",
+	"internal/socket/access_linux.go":      "/proc/self/fd",
+	"internal/socket/dial_other.go":        "not on Linux",
+	"internal/socket/unix_other.go":        "not on Unix",
+	"internal/supervise/admit_linux.go":    "/proc",
+	"internal/supervise/notify_linux.go":   "in a directory that it has made, or looked at",
+	"internal/supervise/orphan_linux.go":   "/proc",
+	"internal/supervise/start_linux.go":    "/proc/self/fd",
+	"internal/supervise/streams_linux.go":  "/dev/null",
+	"internal/supervise/terminal_linux.go": "/dev/tty",
+	"internal/upgrade/binary.go":           "the binary, once it could not be started",
+}
+
+func TestPolicyRootLooksByWalking(t *testing.T) {
+	used := make(map[string]bool)
+	for _, p := range packages(t) {
+		if p.isFree() {
+			continue
+		}
+		files, err := filepath.Glob(filepath.Join(p.Dir, "*.go"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, path := range files {
+			if name := where(p.name(), path, looks); name != "" {
+				used[name] = true
+			}
+		}
+	}
+	for name := range used {
+		if mayLook[name] == "" {
+			t.Errorf("%s looks at paths: use package safepath, or say in mayLook why this is no harm", name)
+		}
+	}
+	for name := range mayLook {
+		if !used[name] {
+			t.Errorf("%s is in mayLook, and looks nowhere", name)
+		}
+	}
+}
+
+// where is the name in mayLook of a file that is no test and has what is looked for; "" of another.
+func where(pkg, path string, what *regexp.Regexp) string {
+	text, err := os.ReadFile(path)
+	if err != nil || strings.HasSuffix(path, "_test.go") || !what.Match(text) {
+		return ""
+	}
+	if mayLook[pkg] != "" {
+		return pkg
+	}
+	return pkg + "/" + filepath.Base(path)
 }

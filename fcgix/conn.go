@@ -59,6 +59,7 @@ type conn struct {
 type reader interface {
 	io.Reader
 	Wake()
+	IsRefused() bool
 }
 
 // newConn follows c, a connection of ln or a layer over one, which is below if it can be found.
@@ -135,7 +136,7 @@ func (c *conn) movable(int) bool {
 func (c *conn) moves() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.reader != nil && (c.layer == nil || c.layer.IsClear()) && c.keep && c.ln.Moves()
+	return c.reader != nil && (c.layer == nil || c.layer.IsClear()) && c.keep && !c.reader.IsRefused() && c.ln.Moves()
 }
 
 func (c *conn) sawEnd(ids []uint16) {

@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -154,6 +155,39 @@ func TestBackToBackOverMoves(t *testing.T) {
 			t.Logf("%d requests", <-stopped)
 		})
 	}
+}
+
+// A successor that has no descriptors left refuses connections. The web server is told by the end of the next answer, and not cut at the
+// deadline between two requests.
+func TestRefusedConnectionEndsWithItsNextAnswer(t *testing.T) {
+	g := newGeneration(t, "unix", as("0"))
+	c := g.client(t)
+	c.send(request(1, true, "/", nil))
+	c.want(t, 1, "0: ")
+	heir := refusing(make(chan struct{}, 100))
+	g.MoveIdle(heir)
+	g.StopAccepting()
+	<-heir
+	for range 100 { // the connection's own goroutine notes the refusal a moment later
+		c.send(request(1, true, "/", nil))
+		c.want(t, 1, "0: ")
+		_ = c.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
+		if _, err := c.Read(make([]byte, 1)); errors.Is(err, io.EOF) {
+			return
+		}
+		_ = c.SetReadDeadline(time.Now().Add(30 * time.Second))
+	}
+	t.Error("after 100 more answers the connection is still open")
+}
+
+// refusing is a successor that has a value when it has refused a connection.
+type refusing chan struct{}
+
+func (refusing) Takes(string) bool { return true }
+
+func (r refusing) Move(string, []byte, syscall.Conn) error {
+	r <- struct{}{}
+	return syscall.EMFILE
 }
 
 func TestUnusedConnectionMoves(t *testing.T) {

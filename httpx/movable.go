@@ -50,7 +50,7 @@ func (c *tcpConn) SetDeadline(t time.Time) error     { return c.reader.SetDeadli
 func (c *tcpConn) setState(s http.ConnState)         { c.reader.setState(s) }
 func (c *tcpConn) visible() net.Conn                 { return c }
 func (c *tcpConn) retire()                           { c.reader.Retire() }
-func (c *tcpConn) moves() bool                       { return true }
+func (c *tcpConn) moves() bool                       { return !c.reader.IsRefused() }
 func (c *tcpConn) batch() *listener.Batch            { return &c.reader.batch }
 
 // unixConn is tcpConn for Unix sockets.
@@ -65,7 +65,7 @@ func (c *unixConn) SetDeadline(t time.Time) error     { return c.reader.SetDeadl
 func (c *unixConn) setState(s http.ConnState)         { c.reader.setState(s) }
 func (c *unixConn) visible() net.Conn                 { return c }
 func (c *unixConn) retire()                           { c.reader.Retire() }
-func (c *unixConn) moves() bool                       { return true }
+func (c *unixConn) moves() bool                       { return !c.reader.IsRefused() }
 func (c *unixConn) batch() *listener.Batch            { return &c.reader.batch }
 
 // reader knows when a connection of net/http is idle: when net/http waits for the first byte of a request, and has

@@ -6,11 +6,13 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"syscall"
 	"testing"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/httpx"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/listener"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/loopback"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/succession"
 )
 
 func TestHijackedIsNotMoved(t *testing.T) {
@@ -133,4 +135,57 @@ func TestSuccessorGoes(t *testing.T) {
 		t.Errorf("status %d, Connection: close %v, want 200, true", resp.StatusCode, resp.Close)
 	}
 	c.wantEOF(t)
+}
+
+// A successor that has no descriptors left refuses connections. Their clients are told with the next answer, and not cut at the deadline.
+func TestRefusedConnectionEndsWithItsNextAnswer(t *testing.T) {
+	for _, network := range []string{"tcp", "unix"} {
+		old := newGeneration(t, network, &http.Server{Handler: by("old")})
+		c := old.client(t)
+		c.wantAnswer(t, "old: x")
+		old.MoveIdle(&succession.Heir{Refuse: syscall.EMFILE})
+		old.StopAccepting()
+		// The server notices a moment later that it drains, and has been refused.
+		eventually(t, "Connection: close", func() bool { return c.get(t, "/", "").Close })
+		c.wantEOF(t)
+		if !old.Moves() {
+			t.Errorf("%s: nothing moves any more, though only one connection was refused", network)
+		}
+	}
+}
+
+// A connection that was refused before its generation served again moves at the next upgrade as all others do.
+func TestRefusedConnectionAfterAResume(t *testing.T) {
+	old, next := twoGenerations(t, "tcp", &http.Server{Handler: by("old")})
+	c := old.client(t)
+	c.wantAnswer(t, "old: x")
+	heir := refusing(make(chan struct{}, 100))
+	old.MoveIdle(heir)
+	old.StopAccepting()
+	<-heir
+	if err := old.Resume(loopback.Listen(t, "tcp")); err != nil {
+		t.Fatal(err)
+	}
+	c.wantAnswer(t, "old: x")
+	old.replaceBy(t, next)
+	old.wantMoved(t, 1)
+	c.wantAnswer(t, "new: x")
+}
+
+// refusing is a successor that has a value when it has refused a connection.
+type refusing chan struct{}
+
+func (refusing) Takes(string) bool { return true }
+
+func (r refusing) Move(string, []byte, syscall.Conn) error {
+	r <- struct{}{}
+	return syscall.EMFILE
+}
+
+// wantAnswer sends x, and wants an answer that does not end the connection.
+func (c *client1) wantAnswer(t *testing.T, want string) {
+	t.Helper()
+	if got, err := c.post("x"); got != want || err != nil {
+		t.Fatalf("answer %q, %v, want %q", got, err, want)
+	}
 }

@@ -4,12 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 
 	"github.com/spf13/cobra"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/client"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/safepath"
 )
 
 // advice is what to do next after an error; empty where the error says it all.
@@ -43,7 +43,7 @@ func permissionAdvice(pidfile string) string {
 	if pidfile == "" {
 		return ""
 	}
-	info, err := os.Stat(process.LockPath(pidfile))
+	info, err := safepath.Lstat(process.LockPath(pidfile))
 	if err != nil {
 		return "ask as root"
 	}

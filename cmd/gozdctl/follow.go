@@ -13,6 +13,7 @@ import (
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/printable"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/safepath"
 )
 
 // printLog has tail(1) print the last lines of the file at path and, with follow, what is added, also by another file at this path, until
@@ -22,7 +23,7 @@ func printLog(ctx context.Context, path string, lines uint, follow bool, owner i
 	last := strconv.FormatUint(uint64(lines), 10)
 	if os.Geteuid() == 0 && owner > 0 {
 		err = printOwners(ctx, path, last, follow, owner, s)
-	} else if _, err = os.Stat(path); err == nil { // tail would wait for it
+	} else if _, err = safepath.Stat(path); err == nil { // tail would wait for it
 		args := []string{"-n", last, "--", path}
 		if follow {
 			args = append([]string{"-F"}, args...)

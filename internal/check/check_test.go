@@ -153,7 +153,7 @@ func TestOwner(t *testing.T) {
 			t.Errorf("Owner of %q = %d, %d, %v, want %d, %d", test.owner, uid, gid, err, test.uid, test.gid)
 		}
 	}
-	for daemon, want := range map[string][2]int{"user = \"54321\"": {54321, 54321}, "user = \"54321\"\ngroup = \"54322\"": {54321, 54322}} {
+	for daemon, want := range map[string][2]int{"group = \"54322\"": {os.Geteuid(), 54322}, "user = \"54321\"\ngroup = \"54322\"": {54321, 54322}} {
 		conf := parse(t, "[gozd]\n%s\n[web]\nmode http\nlisten /run/x.sock\n", daemon)
 		if uid, gid, err := check.Owner(conf, &conf.Groups[0]); err != nil || uid != want[0] || gid != want[1] {
 			t.Errorf("Owner with %s = %d, %d, %v, want %v", daemon, uid, gid, err, want)

@@ -6,7 +6,6 @@ import (
 	"io/fs"
 	"maps"
 	"net"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -14,6 +13,7 @@ import (
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/config"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/safepath"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/socket"
 )
 
@@ -41,7 +41,7 @@ func Start(conf *config.Config, own map[string]string) error {
 // becomes another user, the PID is written afterwards.
 func pidfile(conf *config.Config, id *process.Identity) error {
 	dir := filepath.Dir(conf.Daemon.PIDFile)
-	_, err := os.Stat(dir)
+	_, err := safepath.Stat(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		dir, id = filepath.Dir(dir), nil // a start makes the last directory
 	}
@@ -55,7 +55,7 @@ func logfile(conf *config.Config, id *process.Identity) error {
 	if path == "" {
 		return nil
 	}
-	info, err := os.Stat(path)
+	info, err := safepath.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		err = directory(filepath.Dir(path), nil)
@@ -69,7 +69,7 @@ func logfile(conf *config.Config, id *process.Identity) error {
 
 // directory returns nil where files can be made in dir.
 func directory(dir string, id *process.Identity) error {
-	info, err := os.Stat(dir)
+	info, err := safepath.Stat(dir)
 	if err == nil && !info.IsDir() {
 		err = fmt.Errorf("%s: %w", dir, syscall.ENOTDIR)
 	}

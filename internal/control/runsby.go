@@ -33,9 +33,18 @@ func RunsBy(ctx context.Context, pidfile, file string, read fs.FileInfo) error {
 	if err != nil {
 		return err
 	}
-	its, err := os.Stat(r.State.Config)
-	if r.State.Config == "" || r.State.Config == file || err == nil && os.SameFile(read, its) {
+	if r.State.Config == "" || r.State.Config == file || isSame(read, r) {
 		return nil
 	}
 	return &OtherConfigError{PIDFile: pidfile, Config: r.State.Config, Named: file}
+}
+
+// isSame reports whether the daemon's configuration is the very file that has been read, by another path. Where another user says where it is,
+// the path is only compared: it could lead to a file system of his that never answers.
+func isSame(read fs.FileInfo, r *process.Record) bool {
+	if r.Owner > 0 && r.Owner != os.Geteuid() {
+		return false
+	}
+	its, err := os.Stat(r.State.Config)
+	return err == nil && os.SameFile(read, its)
 }

@@ -11,6 +11,7 @@ import (
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/require"
 )
 
 // It is the file that has been read which counts, and not what its path leads to a moment later.
@@ -67,5 +68,30 @@ func TestRunsByWhileADaemonStarts(t *testing.T) {
 	must(process.WriteState(pidfile, &process.State{PID: os.Getpid(), Config: filepath.Join(dir, "its.conf")}))
 	if e := (*control.OtherConfigError)(nil); !errors.As(<-answer, &e) {
 		t.Errorf("the daemon that has started runs by another configuration, and RunsBy does not say so")
+	}
+}
+
+// What another user's daemon says of where its configuration is leads root nowhere: a file system of that user's need never answer.
+func TestRunsByLooksAtNothingOfAnother(t *testing.T) {
+	require.Root(t)
+	const other = 12345
+	dir := t.TempDir()
+	must(os.Chmod(dir, 0o755))
+	pidfile, named := filepath.Join(dir, "app.pid"), filepath.Join(dir, "named.conf")
+	link := filepath.Join(dir, "link.conf")
+	must(errors.Join(os.WriteFile(named, nil, 0o600), os.Symlink(named, link)))
+	info, err := os.Stat(named)
+	must(err)
+	lock, err := process.Acquire(pidfile)
+	must(err)
+	defer lock.Leave()
+	for config, want := range map[string]bool{link: true, named: false} {
+		must(process.WriteState(pidfile, &process.State{PID: os.Getpid(), Config: config}))
+		must(errors.Join(os.Chown(process.LockPath(pidfile), other, other), os.Chown(process.StatePath(pidfile), other, other)))
+		e := (*control.OtherConfigError)(nil)
+		if err := control.RunsBy(t.Context(), pidfile, named, info); errors.As(err, &e) != want {
+			t.Errorf("the daemon says that it runs by %s: %v, want another configuration: %t", config, err, want)
+		}
+		must(os.Chown(process.StatePath(pidfile), 0, 0))
 	}
 }

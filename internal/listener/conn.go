@@ -22,7 +22,8 @@ type tracked struct {
 	ln     *Listener
 	round  *round // in which it came
 	closed atomic.Bool
-	moved  atomic.Bool // the successor has it
+	moved  atomic.Bool           // the successor has it
+	stays  atomic.Pointer[round] // in which the successor has refused it
 	state  []byte
 	came   bool                       // from an older generation
 	idle   atomic.Pointer[IdleReader] // where an adapter reads by one
@@ -50,6 +51,7 @@ func (t *tracked) listener() *Listener         { return t.ln }
 func (t *tracked) setAdopted(state []byte)     { t.came, t.state = true, state }
 func (t *tracked) setMoved()                   { t.moved.Store(true) }
 func (t *tracked) hasMoved() bool              { return t.moved.Load() }
+func (t *tracked) isRefused() bool             { return t.stays.Load() == t.ln.current() }
 func (t *tracked) bytesRead() int64            { return t.read.Load() }
 func (t *tracked) setBelow(r *IdleReader)      { t.below.Store(r) }
 func (t *tracked) setIdleReader(r *IdleReader) { t.idle.Store(r) }
@@ -173,6 +175,7 @@ type socket interface {
 	offer(socket)
 	setAdopted(state []byte)
 	hasMoved() bool
+	isRefused() bool
 	setIdleReader(*IdleReader)
 	idleReader() *IdleReader
 	setActivity(Activity)

@@ -71,11 +71,12 @@ func (l *Listener) idleRule() (idleRule, *round) {
 
 // handOver gives the socket of c, whose part t is, to the successor.
 func (t *tracked) handOver(c socket, s syscall.Conn, state []byte) error {
-	rule, _ := t.ln.idleRule()
+	rule, now := t.ln.idleRule()
 	if rule.policy != moveIdle {
 		return ErrNoSuccessor
 	}
 	if err := rule.successor.Move(t.ln.opts.HandoverKey, state, s); err != nil {
+		t.stays.Store(now)
 		return fmt.Errorf("%w: %w", ErrNoSuccessor, err)
 	}
 	t.setMoved()

@@ -111,6 +111,14 @@ func (r *IdleReader) leave() bool {
 	return false
 }
 
+// IsRefused reports whether the successor has refused the connection since the listener drains, as one does that has no descriptors left.
+// It is tried again each time that the connection is idle, and may fail each time: so the client is told with the next answer that the
+// connection ends, or it would be cut at the deadline between two requests.
+func (r *IdleReader) IsRefused() bool {
+	s, ok := r.conn.(socket)
+	return ok && s.isRefused()
+}
+
 // isFresh reports whether nothing has ever been read and the client may still be about to
 // send its first request: it has just connected, perhaps by the queue of the
 // socket that is closing. It has a second from when this is asked first, or from its adoption.

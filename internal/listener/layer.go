@@ -69,6 +69,9 @@ func (l *Layer) Retire() {
 	}
 }
 
+// IsRefused is [IdleReader.IsRefused].
+func (l *Layer) IsRefused() bool { return l.followed && l.reader.IsRefused() }
+
 // hasTLS reports whether one of the layers is TLS, whose keys are in this process.
 func hasTLS(c net.Conn) bool {
 	for range maxLayers {

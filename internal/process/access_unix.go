@@ -5,11 +5,12 @@ package process
 import (
 	"fmt"
 	"io/fs"
-	"os"
 	"slices"
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/safepath"
 )
 
 // MayWrite returns an error that wraps fs.ErrPermission where id, or this process
@@ -17,7 +18,7 @@ import (
 // Of another user it knows what the permission bits say: an access control list
 // is not looked at.
 func MayWrite(path string, id *Identity) error {
-	info, err := os.Stat(path)
+	info, err := safepath.Stat(path)
 	if err != nil {
 		return err
 	}
@@ -35,10 +36,7 @@ func mayWriteNow(path string, dir bool) error {
 	if dir {
 		how |= unix.X_OK
 	}
-	if err := unix.Faccessat(unix.AT_FDCWD, path, how, unix.AT_EACCESS); err != nil {
-		return &fs.PathError{Op: "write to", Path: path, Err: err}
-	}
-	return nil
+	return safepath.Access(path, how)
 }
 
 // allowed reports whether the permission bits let id write, and for a directory

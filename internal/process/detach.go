@@ -11,6 +11,7 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/early"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/fdpass"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/report"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/safepath"
 )
 
 // detachedEnv tells a process that it was started by [Detach], and on which
@@ -90,7 +91,7 @@ func takeWords(wrote *os.File, log string, becomes *Identity) string {
 		return ""
 	}
 	text := Tail(wrote, 0, report.MaxStderr)
-	if _, err := os.Lstat(log); err != nil || text == "" {
+	if _, err := safepath.Lstat(log); err != nil || text == "" {
 		return text
 	}
 	uid := -1

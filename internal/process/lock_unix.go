@@ -114,7 +114,7 @@ func (l *Lock) GiveTo(id *Identity) error {
 }
 
 func isDir(path string) bool {
-	info, err := os.Stat(path)
+	info, err := safepath.Stat(path)
 	return err == nil && info.IsDir()
 }
 
@@ -132,7 +132,7 @@ func (l *Lock) flock() error {
 // isAt reports whether the locked file is the one at path.
 func (l *Lock) isAt(path string) bool {
 	here, err1 := l.file.Stat()
-	there, err2 := os.Lstat(path)
+	there, err2 := safepath.Lstat(path)
 	return err1 == nil && err2 == nil && os.SameFile(here, there)
 }
 

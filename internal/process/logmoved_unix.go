@@ -2,14 +2,25 @@
 
 package process
 
-import "golang.org/x/sys/unix"
+import (
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/safepath"
+)
 
 // LogMoved reports whether the file at path is another than this process's standard output, which
 // OpenLog has made of it, or is gone.
 func LogMoved(path string) bool {
-	var now, there unix.Stat_t
+	var now unix.Stat_t
 	if unix.Fstat(1, &now) != nil {
 		return false
 	}
-	return unix.Stat(path, &there) != nil || now.Dev != there.Dev || now.Ino != there.Ino
+	info, err := safepath.Stat(path)
+	if err != nil {
+		return true
+	}
+	there, ok := info.Sys().(*syscall.Stat_t)
+	return ok && (now.Dev != there.Dev || now.Ino != there.Ino)
 }

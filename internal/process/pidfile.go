@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/fault"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/safepath"
 )
 
 // WritePID writes pid into the file at path, atomically and with mode 0644.
@@ -119,7 +120,7 @@ func remove(path string) error {
 // removeNew removes what processes have left that were killed while they replaced the file
 // at path: a generation that is asked to stop kills the one that it has just started.
 func removeNew(path string) error {
-	entries, err := os.ReadDir(filepath.Dir(path))
+	entries, err := safepath.ReadDir(filepath.Dir(path))
 	for _, e := range entries {
 		if strings.HasPrefix(e.Name(), newPrefix(path)) {
 			err = errors.Join(err, remove(filepath.Join(filepath.Dir(path), e.Name())))

@@ -30,6 +30,9 @@ func LookupIdentity(userName, groupName string) (*Identity, error) {
 		if err := id.setUser(userName); err != nil {
 			return nil, err
 		}
+		if id.GID == noGroup && groupName == "" {
+			return nil, fmt.Errorf("user %q has no account on this system, and so no group: say which, by group", userName)
+		}
 	}
 	if groupName != "" {
 		gid, err := LookupGroup(groupName)
@@ -54,6 +57,9 @@ func (id *Identity) setUser(name string) error {
 	return nil
 }
 
+// noGroup is that of a number without an account. The group of that number is whoever's it is: 27 is sudo on Debian.
+const noGroup = -1
+
 type account struct {
 	uid, gid int
 	groups   []int
@@ -65,14 +71,32 @@ func lookupUser(name string) (account, error) {
 	if err == nil {
 		return accountOf(u)
 	}
-	uid, numErr := strconv.Atoi(name)
-	if numErr != nil || uid < 0 {
+	uid, numErr := parseID(name)
+	if numErr != nil {
 		return account{}, fmt.Errorf("user %q: %w", name, err)
 	}
-	if u, idErr := user.LookupId(name); idErr == nil {
-		return accountOf(u)
+	u, err = user.LookupId(strconv.Itoa(uid))
+	if err != nil {
+		return account{uid: uid, gid: noGroup}, nil //nolint:nilerr // it has no account
 	}
-	return account{uid: uid, gid: uid, groups: []int{uid}}, nil
+	a, err := accountOf(u)
+	if err == nil && a.uid != uid {
+		err = fmt.Errorf("user %q: the system says that it is user %d", name, a.uid)
+	}
+	return a, err
+}
+
+// maxID is the highest number of a user or group: the one above means "leave it as it is" (chown(2)). The C library takes the lower half of a
+// number of 64 bits, and 4294967296 for root.
+const maxID = 1<<32 - 2
+
+// parseID reads a number as people write it: a sign or a zero in front could be anything else.
+func parseID(text string) (int, error) {
+	id, err := strconv.ParseUint(text, 10, 32)
+	if err == nil && (id > maxID || strconv.FormatUint(id, 10) != text) {
+		err = strconv.ErrRange
+	}
+	return int(id), err
 }
 
 func accountOf(u *user.User) (account, error) {
@@ -104,8 +128,8 @@ func LookupGroup(name string) (int, error) {
 	if g, err := user.LookupGroup(name); err == nil {
 		return strconv.Atoi(g.Gid)
 	}
-	gid, err := strconv.Atoi(name)
-	if err != nil || gid < 0 {
+	gid, err := parseID(name)
+	if err != nil {
 		return 0, fmt.Errorf("group %q: %w", name, user.UnknownGroupError(name))
 	}
 	return gid, nil

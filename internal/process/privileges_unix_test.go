@@ -77,9 +77,8 @@ func TestLookupIdentity(t *testing.T) {
 		{u.Username, g.Name, own},
 		{u.Uid, u.Gid, own},
 		{"", g.Name, &process.Identity{UID: os.Geteuid(), GID: gid, Groups: []int{gid}}},
-		{alone, "", &process.Identity{UID: nobody, GID: nobody, Groups: []int{nobody}}},
 		{alone, alone, &process.Identity{UID: nobody, GID: nobody, Groups: []int{nobody}}},
-		{alone, "54322", &process.Identity{UID: nobody, GID: 54322, Groups: []int{nobody, 54322}}},
+		{alone, "54322", &process.Identity{UID: nobody, GID: 54322, Groups: []int{54322}}},
 		{u.Username, alone, &process.Identity{UID: uid, GID: nobody, Groups: append(slices.Clip(groups), nobody)}},
 	}
 	for _, test := range tests {
@@ -123,6 +122,32 @@ func TestLookupUserAndGroup(t *testing.T) {
 	}
 	if gid, err := process.LookupGroup("no-such-group"); err == nil {
 		t.Errorf("LookupGroup of an unknown group = %d", gid)
+	}
+}
+
+// A number that the system takes for another one, as the C library takes 4294967296 for root, is no user and no group.
+func TestNumbersThatAreNoUsers(t *testing.T) {
+	for _, number := range []string{
+		"4294967296", "4294967297", "18446744073709551616", "4294967295", "-1", "+0", "00", "0x0", " 0", "0 ", "1e3", "",
+	} {
+		if uid, err := process.LookupUser(number); err == nil {
+			t.Errorf("user %q is %d", number, uid)
+		}
+		if gid, err := process.LookupGroup(number); err == nil {
+			t.Errorf("group %q is %d", number, gid)
+		}
+	}
+}
+
+// The group that has the number of a user without an account has nothing to do with that user.
+func TestUserWithoutAnAccount(t *testing.T) {
+	const number = "4294967294"
+	if id, err := process.LookupIdentity(number, ""); err == nil || !strings.Contains(err.Error(), "say which, by group") {
+		t.Errorf("without a group: %+v, %v", id, err)
+	}
+	id, err := process.LookupIdentity(number, "12345")
+	if err != nil || id.GID != 12345 || !slices.Equal(id.Groups, []int{12345}) {
+		t.Errorf("with a group: %+v, %v, want that one alone", id, err)
 	}
 }
 

@@ -5,6 +5,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/safepath"
 )
 
 // MakeRuntimeDir makes the directory of a PID file if only that one is missing:
@@ -23,7 +25,7 @@ func MakeRuntimeDir(pidfile string) error {
 	if err := (*Identity)(nil).MakeDir(dir, mode); err != nil {
 		return fmt.Errorf("PID file %s: %w", pidfile, err)
 	}
-	info, err := os.Stat(dir)
+	info, err := safepath.Stat(dir)
 	if err != nil {
 		return fmt.Errorf("PID file %s: %w", pidfile, err)
 	}

@@ -125,11 +125,15 @@ func (w *walk) link(fd int, st *unix.Stat_t, isLast bool) (done bool, err error)
 	if w.links++; w.links > maxLinks {
 		return false, unix.ELOOP
 	}
+	isProc := w.isProc()
+	if isProc && st.Uid != 0 { // it may lead out of this process's mounts, to a file system of that user's
+		return false, ErrLink
+	}
 	// Others can move a link of root's into a directory where they can write, too.
 	if (w.foreign || w.writable || st.Uid != 0) && !w.leadBy(int(st.Uid)) {
 		return false, ErrLink
 	}
-	if w.isProc() { // what such a link leads to has no path, perhaps
+	if isProc { // what such a link leads to has no path, perhaps
 		if isLast {
 			w.last = true
 			return true, nil

@@ -7,8 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"syscall"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/safepath"
 )
 
 // Probe returns the error that Listen would return for an address, and listens on
@@ -31,7 +32,7 @@ func Probe(network, address string) error {
 
 // probePath returns nil where there is nothing at path, or what probeFile lets pass.
 func probePath(path string) error {
-	info, err := os.Lstat(path)
+	info, err := safepath.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}

@@ -132,7 +132,7 @@ func newSocket() (int, error) {
 // with another program that binds the same path between the probe and the
 // removal; one path for two programs is beyond help.
 func removeStale(path string) error {
-	info, err := os.Lstat(path)
+	info, err := safepath.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -147,7 +147,7 @@ func removeStale(path string) error {
 
 // Access returns the mode and owner of a Unix socket's file.
 func Access(path string) (Options, error) {
-	info, err := os.Lstat(path)
+	info, err := safepath.Lstat(path)
 	if err != nil {
 		return Options{}, err
 	}
@@ -207,7 +207,7 @@ func RemoveFile(path string, is fs.FileInfo) error {
 	if isAbstract(path) {
 		return nil
 	}
-	info, err := os.Lstat(path)
+	info, err := safepath.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil // somebody has already removed it
 	}
@@ -233,7 +233,7 @@ func File(path string) fs.FileInfo {
 	if isAbstract(path) {
 		return nil
 	}
-	info, err := os.Lstat(path)
+	info, err := safepath.Lstat(path)
 	if err != nil {
 		return nil
 	}
@@ -245,7 +245,7 @@ func FileID(path string) string {
 	if isAbstract(path) {
 		return ""
 	}
-	info, err := os.Lstat(path)
+	info, err := safepath.Lstat(path)
 	if err != nil {
 		return ""
 	}
@@ -261,6 +261,6 @@ func IsMissing(path string) bool {
 	if isAbstract(path) {
 		return false
 	}
-	_, err := os.Lstat(path)
+	_, err := safepath.Lstat(path)
 	return errors.Is(err, fs.ErrNotExist)
 }

@@ -36,6 +36,7 @@ func unwaiting(log *slog.Logger) (*slog.Logger, *lines) {
 
 func (l *lines) write(log *slog.Logger) {
 	defer close(l.written)
+	writeInBackground()
 	for next := range l.queue {
 		_ = next.to.Handle(context.Background(), next.record) // there is nowhere to say so
 		if n := l.dropped.Swap(0); n > 0 {

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/fdpass"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/safepath"
 )
 
 // notifyName is the socket's name in its directory, whose own name begins with dirPrefix.
@@ -85,7 +86,7 @@ func (d *door) openDir(others uint32) (fd int, err error) {
 
 // sweep removes the directories of supervisors that were killed: those with a socket that no process has.
 func sweep(base string) {
-	entries, _ := os.ReadDir(base) // there is nothing to remove in one that cannot be read
+	entries, _ := safepath.ReadDir(base) // there is nothing to remove in one that cannot be read
 	for _, e := range entries {
 		if !strings.HasPrefix(e.Name(), dirPrefix) {
 			continue

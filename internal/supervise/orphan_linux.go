@@ -3,7 +3,9 @@ package supervise
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -34,19 +36,47 @@ func (p *processes) awaitsSuccessor() bool {
 
 // mayHaveSuccessor reports whether a process lives that could be the successor of a generation that has ended. It or a script before it is
 // an orphan then, which this process has adopted. What else the program has started may be taken for it, until time is over.
+//
+// The kernel's list of this process's children answers at once where there is one; but it may leave out some while others end
+// (proc_pid_task(5), children), and so only a look at all processes says that there is none. The service's user may have started very many.
 func (p *processes) mayHaveSuccessor(lost *generation) bool {
-	paths, _ := filepath.Glob("/proc/[0-9]*") // the pattern is good
-	for _, path := range paths {
-		pid, err := strconv.Atoi(filepath.Base(path))
-		if err != nil || p.generations.find(pid) != nil {
-			continue
-		}
-		if k, err := readKin(pid); err != nil || k.parent != os.Getpid() {
-			continue
-		}
-		if _, err := p.mayBeSuccessor(pid, lost); err == nil {
-			return true
+	isOne := func(pid int) bool { return p.isOrphan(pid) && p.mayFollow(pid, lost) }
+	return slices.ContainsFunc(children(), isOne) || slices.ContainsFunc(allProcesses(), isOne)
+}
+
+func (p *processes) isOrphan(pid int) bool {
+	if p.generations.find(pid) != nil {
+		return false
+	}
+	k, err := readKin(pid)
+	return err == nil && k.parent == os.Getpid()
+}
+
+func (p *processes) mayFollow(pid int, lost *generation) bool {
+	_, err := p.mayBeSuccessor(pid, lost)
+	return err == nil
+}
+
+// children are this process's, by the lists of its threads.
+func children() (pids []int) {
+	lists, _ := filepath.Glob("/proc/self/task/[0-9]*/children") // the pattern is good
+	for _, list := range lists {
+		text, _ := os.ReadFile(list) // a thread that has ended has none
+		for _, field := range strings.Fields(string(text)) {
+			if pid, err := strconv.Atoi(field); err == nil {
+				pids = append(pids, pid)
+			}
 		}
 	}
-	return false
+	return pids
+}
+
+func allProcesses() (pids []int) {
+	paths, _ := filepath.Glob("/proc/[0-9]*") // likewise
+	for _, path := range paths {
+		if pid, err := strconv.Atoi(filepath.Base(path)); err == nil {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
 }

@@ -65,6 +65,7 @@ func (s *streams) relay(to *os.File) (w *os.File, err error) {
 
 func writeOn(from, to *os.File, over chan<- struct{}) {
 	defer close(over)
+	writeInBackground()
 	buf := make([]byte, 32<<10)
 	for {
 		n, err := from.Read(buf)

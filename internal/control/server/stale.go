@@ -13,13 +13,14 @@ import (
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/protocol"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/safepath"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/socket"
 )
 
 // RemoveStale removes the control sockets beside a PID file whose processes are gone: they
 // were killed. It is a matter of tidiness, and so errors are nobody's concern.
 func RemoveStale(pidfile string) {
-	entries, err := os.ReadDir(filepath.Dir(pidfile))
+	entries, err := safepath.ReadDir(filepath.Dir(pidfile))
 	if err != nil {
 		return
 	}

@@ -1,0 +1,17 @@
+//go:build !linux
+
+package safepath
+
+import (
+	"io/fs"
+	"os"
+)
+
+// Stat is os.Stat.
+func Stat(path string) (fs.FileInfo, error) { return os.Stat(path) }
+
+// Lstat is os.Lstat.
+func Lstat(path string) (fs.FileInfo, error) { return os.Lstat(path) }
+
+// ReadDir is os.ReadDir.
+func ReadDir(path string) ([]fs.DirEntry, error) { return os.ReadDir(path) }
