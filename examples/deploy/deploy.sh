@@ -4,8 +4,14 @@
 #
 #   deploy.sh NEW_BINARY HOST...
 #
-# Everything hangs on the exit status of gozdctl (gozdctl help exit-status). If the new binary
-# does not serve (1), the old one serves on, and is put back into its place.
+# Nothing is touched before gozdctl has answered there: the configuration is good, and the daemon
+# runs. Then everything hangs on the exit status of the upgrade (gozdctl help exit-status):
+#
+#   0      the new binary serves. The one before is kept as BINARY.previous.
+#   1      the old one serves on, and is put back into its place.
+#   other  nobody knows (the time was over, the connection broke): the new binary stays. The last one
+#          that is known to have served is BINARY.kept, and stays that through later deployments,
+#          until one of them ends with 0 or 1.
 #
 # In the environment, each with %h for the name of the host:
 #
@@ -33,16 +39,33 @@ on() {
   $SSH "$host" "$(printf %s "$*" | sed "s|%h|$host|g")"
 }
 
+# ready asks whether the upgrade can begin.
+ready() {
+  on "$1" "$GOZDCTL check $CONFIG && $GOZDCTL status -c $CONFIG" </dev/null >/dev/null
+}
+
 # install puts the new binary in the old one's place by a rename, which also works
-# while that runs, and keeps the old one.
+# while that runs, and keeps the old one, unless one is kept whose deployment has not ended.
 install() {
-  on "$1" "cat >$BINARY.new && chmod 755 $BINARY.new && cp -p $BINARY $BINARY.previous && mv -f $BINARY.new $BINARY" <"$2"
+  on "$1" "cat >$BINARY.new && chmod 755 $BINARY.new &&
+    { test -e $BINARY.kept || { cp -p $BINARY $BINARY.keep && mv -f $BINARY.keep $BINARY.kept; }; } &&
+    mv -f $BINARY.new $BINARY" <"$2"
 }
 
 # upgrade returns the exit status of gozdctl.
 upgrade() {
-  on "$1" "$GOZDCTL check $CONFIG" </dev/null >/dev/null || return
   on "$1" "$GOZDCTL upgrade --no-wait-drain --timeout $TIMEOUT -c $CONFIG" </dev/null
+}
+
+# settle gives the kept binary its place.
+settle() {
+  on "$1" "mv -f $BINARY.kept $2" </dev/null
+}
+
+# stop ends the deployment.
+stop() {
+  echo "$1: $2; the hosts after it are as they were" >&2
+  exit "$3"
 }
 
 main() {
@@ -54,14 +77,15 @@ main() {
   shift
   for name; do
     echo "$name:"
-    install "$name" "$new" || exit
-    upgrade "$name" && continue
+    ready "$name" || stop "$name" "nothing has been done here (status $?)" $?
+    install "$name" "$new" || stop "$name" "the new binary could not be installed (status $?)" $?
+    upgrade "$name"
     status=$?
-    if [ $status = 1 ]; then # and nothing else: otherwise the new one may serve, or be started next
-      on "$name" "mv -f $BINARY.previous $BINARY" </dev/null
-    fi
-    echo "$name: gozdctl has ended with status $status; the hosts after it are as they were" >&2
-    exit $status
+    case $status in
+      0) settle "$name" "$BINARY.previous" || exit ;;
+      1) settle "$name" "$BINARY" && stop "$name" "the new binary does not serve, and the old one is back" 1 || exit ;;
+      *) stop "$name" "the outcome is not known (status $status): see gozdctl status; $BINARY.kept is the binary from before" $status ;;
+    esac
   done
 }
 

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -79,35 +80,90 @@ func (f *fleet) want(t *testing.T, generations []int, binaries []string) {
 	}
 }
 
-// deployment brings a binary to the fleet, and returns what it prints.
-type deployment func(t *testing.T, f *fleet, binary string) (string, error)
+// release is one deployment: of a binary to hosts, by a gozdctl there.
+type release struct {
+	binary, gozdctl string
+	hosts           []string
+}
 
-// testDeployment upgrades the whole fleet under load, and then has a binary fail on the second
-// host: the first has been upgraded, the second is as it was, and the third was never touched.
-func testDeployment(t *testing.T, deploy deployment, wantExit int) {
+// deployment makes a release, and returns what it prints.
+type deployment func(t *testing.T, f *fleet, r release) (string, error)
+
+// down is a host at which nobody answers.
+const down = "down"
+
+// exits are the statuses with which a deployment ends, by that of gozdctl.
+type exits struct{ failed, unknown, missing, down int }
+
+// twoGroups is a configuration that starts neither version.
+const twoGroups = "[web]\nmode http\nlisten 127.0.0.1:0\n[nobody]\nmode tcp\nlisten 127.0.0.1:0\n"
+
+// testDeployment upgrades the whole fleet under load. Then releases fail in each way twice in a row: what was upgraded before
+// stays so, the host on which it fails is as it was, and those after it were never touched.
+func testDeployment(t *testing.T, deploy deployment, want exits) {
 	t.Helper()
 	f := startFleet(t)
 	l := loadtest.StartLight(t, f.daemons[0])
-	if output, err := deploy(t, f, binaries.Mixed2(t)); err != nil {
+	one, two, gozdctl := binaries.Mixed(t), binaries.Mixed2(t), binaries.Gozdctl(t)
+	if output, err := deploy(t, f, release{two, gozdctl, fleetHosts}); err != nil {
 		t.Fatalf("%v: %s", err, output)
 	}
 	loadtest.AwaitServed(t, l.Recorder(), 2)
 	loadtest.End(t, l)
-	f.want(t, []int{2, 2, 2}, []string{binaries.Mixed2(t), binaries.Mixed2(t), binaries.Mixed2(t)})
+	f.want(t, []int{2, 2, 2}, []string{two, two, two})
+	f.wantKept(t, []int{0, 1, 2}, ".previous", one)
 
-	if err := f.daemons[1].Configure("[web]\nmode http\nlisten 127.0.0.1:0\n[nobody]\nmode tcp\nlisten 127.0.0.1:0\n", fleetTimeout); err != nil {
+	fails := func(r release, says string, exit int) {
+		t.Helper()
+		output, err := deploy(t, f, r)
+		if failed := new(exec.ExitError); !errors.As(err, &failed) || failed.ExitCode() != exit {
+			t.Errorf("the deployment ends with %v, want status %d", err, exit)
+		}
+		if !strings.Contains(output, says) {
+			t.Errorf("it says\n%s\nwant %q in it", output, says)
+		}
+	}
+	configure := func(host int, groups string) {
+		t.Helper()
+		if err := f.daemons[host].Configure(groups, fleetTimeout); err != nil {
+			t.Fatal(err)
+		}
+	}
+	const reason = "group nobody is not being accepted on"
+	configure(1, twoGroups)
+	for _, hosts := range [][]string{fleetHosts, fleetHosts[1:]} { // version 1 is the new binary now
+		fails(release{one, gozdctl, hosts}, reason, want.failed)
+		f.want(t, []int{3, 2, 2}, []string{one, two, two})
+	}
+	// Nothing is touched where nobody can say anything.
+	fails(release{two, "/no/such/gozdctl", fleetHosts}, "/no/such/gozdctl", want.missing)
+	fails(release{two, gozdctl, append([]string{down}, fleetHosts...)}, down, want.down)
+	f.want(t, []int{3, 2, 2}, []string{one, two, two})
+
+	// Twice the outcome is not known; a third failure puts back what served before both.
+	patient := filepath.Join(f.dir, "gozdctl")
+	script := fmt.Sprintf("#!/bin/sh\n[ $1 != upgrade ] || exit 4\nexec %s \"$@\"\n", gozdctl)
+	if err := os.WriteFile(patient, []byte(script), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	// Version 1 is the new binary now; it would serve, but not this configuration.
-	output, err := deploy(t, f, binaries.Mixed(t))
-	var exit *exec.ExitError
-	if !errors.As(err, &exit) || exit.ExitCode() != wantExit {
-		t.Errorf("the deployment ends with %v, want status %d", err, wantExit)
+	for range 2 {
+		fails(release{two, patient, fleetHosts}, "", want.unknown)
+		f.want(t, []int{3, 2, 2}, []string{two, two, two})
+		f.wantKept(t, []int{0}, ".kept", one)
 	}
-	if want := "group nobody is not being accepted on"; !strings.Contains(output, want) {
-		t.Errorf("it says\n%s\nwant %q in it", output, want)
+	configure(0, twoGroups)
+	fails(release{two, gozdctl, fleetHosts}, reason, want.failed)
+	f.want(t, []int{3, 2, 2}, []string{one, two, two})
+}
+
+// wantKept looks for a copy of a binary on hosts.
+func (f *fleet) wantKept(t *testing.T, hosts []int, suffix, binary string) {
+	t.Helper()
+	for _, i := range hosts {
+		if err := sameContent(binary, f.daemons[i].Binary+suffix); err != nil {
+			t.Error(err)
+		}
 	}
-	f.want(t, []int{3, 2, 2}, []string{binaries.Mixed(t), binaries.Mixed2(t), binaries.Mixed2(t)})
 }
 
 func sameContent(a, b string) error {
@@ -124,38 +180,44 @@ func sameContent(a, b string) error {
 
 func TestDeployByAnsible(t *testing.T) {
 	ansible := require.Tool(t, "ansible-playbook", "package ansible-core")
-	testDeployment(t, func(t *testing.T, f *fleet, binary string) (string, error) {
+	port := unusedPort(t)
+	testDeployment(t, func(t *testing.T, f *fleet, r release) (string, error) {
 		t.Helper()
 		inventory := "[app]\n"
-		for i, host := range fleetHosts {
+		for _, host := range r.hosts {
+			i := slices.Index(fleetHosts, host)
+			if i < 0 {
+				inventory += host + " ansible_host=127.0.0.1 ansible_port=" + port + "\n"
+				continue
+			}
 			d := f.daemons[i]
-			inventory += fmt.Sprintf("%s ansible_connection=local app_binary=%s app_config=%s gozdctl=%s\n", host, d.Binary, d.Conf, binaries.Gozdctl(t))
+			inventory += fmt.Sprintf("%s ansible_connection=local app_binary=%s app_config=%s gozdctl=%s ansible_python_interpreter=/usr/bin/python3\n", host, d.Binary, d.Conf, r.gozdctl)
 		}
 		path := filepath.Join(f.dir, "inventory.ini")
 		if err := os.WriteFile(path, []byte(inventory), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		cmd := exec.CommandContext(t.Context(), ansible, "-i", path, filepath.Join(deployFiles, "upgrade.yml"), "-e", "new_binary="+binary)
-		cmd.Env = append(os.Environ(), "ANSIBLE_HOME="+f.dir, "ANSIBLE_LOCAL_TEMP="+f.dir, "ANSIBLE_REMOTE_TMP="+f.dir, "ANSIBLE_NOCOLOR=1", "LC_ALL=C.UTF-8")
+		cmd := exec.CommandContext(t.Context(), ansible, "-i", path, filepath.Join(deployFiles, "upgrade.yml"), "-e", "new_binary="+r.binary)
+		cmd.Env = append(os.Environ(), "ANSIBLE_HOME="+f.dir, "ANSIBLE_LOCAL_TEMP="+f.dir, "ANSIBLE_REMOTE_TMP="+f.dir, "ANSIBLE_NOCOLOR=1", "ANSIBLE_PIPELINING=1", "LC_ALL=C.UTF-8")
 		output, err := cmd.CombinedOutput()
 		return string(output), err
-	}, 2) // ansible-playbook has 2 for a host that failed
+	}, exits{failed: 2, unknown: 2, missing: 2, down: 4}) // ansible-playbook's own
 }
 
 func TestDeployBySSH(t *testing.T) {
 	config := startSSH(t)
-	testDeployment(t, func(t *testing.T, f *fleet, binary string) (string, error) {
+	testDeployment(t, func(t *testing.T, f *fleet, r release) (string, error) {
 		t.Helper()
 		script, err := filepath.Abs(filepath.Join(deployFiles, "deploy.sh"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		cmd := exec.CommandContext(t.Context(), script, append([]string{binary}, fleetHosts...)...)
-		cmd.Env = append(os.Environ(), "SSH=ssh -F "+config, "GOZDCTL="+binaries.Gozdctl(t),
+		cmd := exec.CommandContext(t.Context(), script, append([]string{r.binary}, r.hosts...)...)
+		cmd.Env = append(os.Environ(), "SSH=ssh -F "+config, "GOZDCTL="+r.gozdctl,
 			"BINARY="+filepath.Join(f.dir, "%h", filepath.Base(f.daemons[0].Binary)), "CONFIG="+filepath.Join(f.dir, "%h", "app.conf"))
 		output, err := cmd.CombinedOutput()
 		return string(output), err
-	}, 1)
+	}, exits{failed: 1, unknown: 4, missing: 127, down: 255})
 }
 
 func TestDeployUsage(t *testing.T) {
@@ -187,7 +249,7 @@ func startSSH(t *testing.T) (config string) {
 	}
 	port := unusedPort(t)
 	serverConfig := fmt.Sprintf("ListenAddress 127.0.0.1:%s\nHostKey %s/host\nAuthorizedKeysFile %[2]s/client.pub\nStrictModes no\nUsePAM no\nPidFile none\nPermitRootLogin prohibit-password\n", port, dir)
-	clientConfig := fmt.Sprintf("Host %s\nHostName 127.0.0.1\nPort %s\nUser %s\nIdentityFile %s/client\nIdentitiesOnly yes\nBatchMode yes\nStrictHostKeyChecking no\nUserKnownHostsFile %[4]s/known\nLogLevel ERROR\n",
+	clientConfig := fmt.Sprintf("Host "+down+"\nHostName 127.0.0.1\nPort "+unusedPort(t)+"\nHost %s\nHostName 127.0.0.1\nPort %s\nUser %s\nIdentityFile %s/client\nIdentitiesOnly yes\nBatchMode yes\nStrictHostKeyChecking no\nUserKnownHostsFile %[4]s/known\nLogLevel ERROR\n",
 		strings.Join(fleetHosts, " "), port, me.Username, dir)
 	serverFile, clientFile := filepath.Join(dir, "sshd_config"), filepath.Join(dir, "ssh_config")
 	for file, text := range map[string]string{serverFile: serverConfig, clientFile: clientConfig} {
