@@ -8,7 +8,7 @@
 //		if err != nil {
 //			log.Fatal(err)
 //		}
-//		go httpx.Serve(ln, router) // was: http.Serve(ln, router)
+//		go func() { log.Print(httpx.Serve(ln, router)) }() // was: http.Serve(ln, router)
 //		<-exit // the daemon asks the program to end; clean up and return
 //	}
 //

@@ -33,7 +33,7 @@ func restartCommand(a *app) *cobra.Command {
 		Example: "  gozdctl restart -c /etc/app.conf -- /usr/local/bin/app -c /etc/app.conf",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			own, program := args[:cmd.ArgsLenAtDash()], args[cmd.ArgsLenAtDash():]
-			return a.restart(cmd.Context(), own, program)
+			return starting{a}.restart(cmd.Context(), own, program)
 		},
 	}
 	cmd.Flags().DurationVar(&a.timeout, "timeout", 0, "how long the stop, and then the start, may take at most, as in 30s or 2m")
@@ -42,7 +42,7 @@ func restartCommand(a *app) *cobra.Command {
 	return cmd
 }
 
-func (a *app) restart(ctx context.Context, own, program []string) error {
+func (a starting) restart(ctx context.Context, own, program []string) error {
 	began := a.now()
 	pidfile, err := a.restartTarget(ctx, own, program)
 	if err != nil && !errors.Is(err, process.ErrNotRunning) {
@@ -64,7 +64,7 @@ func (a *app) restart(ctx context.Context, own, program []string) error {
 }
 
 // restartTarget finds the daemon to stop, once there is something to start. The error wraps process.ErrNotRunning where none is to be stopped.
-func (a *app) restartTarget(ctx context.Context, own, program []string) (pidfile string, err error) {
+func (a starting) restartTarget(ctx context.Context, own, program []string) (pidfile string, err error) {
 	if _, err := exec.LookPath(program[0]); err != nil {
 		return "", err
 	}

@@ -31,11 +31,11 @@ func startCommand(a *app) *cobra.Command {
 		Example: "  gozdctl start -- /usr/local/bin/app -c /etc/app.conf",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			own, program := args[:cmd.ArgsLenAtDash()], args[cmd.ArgsLenAtDash():]
-			pidfile, _, err := a.startTarget(own, program)
+			pidfile, _, err := starting{a}.startTarget(own, program)
 			if err != nil && !errors.Is(err, errProgramsConfig) { // the program will say what is wrong with that
 				return err
 			}
-			return a.start(cmd.Context(), pidfile, program)
+			return starting{a}.start(cmd.Context(), pidfile, program)
 		},
 	}
 	cmd.Flags().DurationVar(&a.timeout, "timeout", 0, "how long to wait at most (default 2m)")
@@ -61,9 +61,12 @@ func startArgs(a *app, instead string) cobra.PositionalArgs {
 // errProgramsConfig is wrapped by errors about the configuration that a program's own arguments name.
 var errProgramsConfig = errors.New("the program's configuration")
 
+// starting is what start and restart do.
+type starting struct{ *app }
+
 // startTarget finds the PID file that the daemon will have, and the configuration that names it, which is nil where the command line
 // names the file.
-func (a *app) startTarget(own, program []string) (pidfile string, conf *config.Config, err error) {
+func (a starting) startTarget(own, program []string) (pidfile string, conf *config.Config, err error) {
 	if a.program == "" {
 		a.program = program[0]
 	}
@@ -117,7 +120,7 @@ func (w *words) Write(p []byte) (int, error) {
 
 // start runs the program until it returns. When gozdctl waits no longer, the program is left
 // alone: it may be about to serve.
-func (a *app) start(ctx context.Context, pidfile string, program []string) error {
+func (a starting) start(ctx context.Context, pidfile string, program []string) error {
 	const unsaid = 2 * time.Minute
 	began := a.now()
 	ctx, p := a.newPatience(ctx, unsaid)
@@ -135,7 +138,7 @@ func (a *app) start(ctx context.Context, pidfile string, program []string) error
 }
 
 // runProgram returns what the program has printed when it returns with status 0.
-func (a *app) runProgram(ctx context.Context, program []string) (string, error) {
+func (a starting) runProgram(ctx context.Context, program []string) (string, error) {
 	out := new(words)
 	cmd := exec.Command(program[0], program[1:]...)
 	cmd.Stdout, cmd.Stderr = out, out
@@ -174,7 +177,7 @@ func programError(program, output string, err error) error {
 }
 
 // started looks who serves now.
-func (a *app) started(ctx context.Context, pidfile, program string, took time.Duration) error {
+func (a starting) started(ctx context.Context, pidfile, program string, took time.Duration) error {
 	if pidfile == "" {
 		a.say("started: %s returned with status 0 after %s", filepath.Base(program), span(took))
 		return nil

@@ -43,9 +43,9 @@ func upgradeCommand(a *app) *cobra.Command {
 				return err
 			}
 			if dryRun {
-				return a.dryRun(cmd.Context(), pidfile)
+				return upgrading{a}.dryRun(cmd.Context(), pidfile)
 			}
-			return a.upgrade(cmd.Context(), pidfile, noDrain)
+			return upgrading{a}.upgrade(cmd.Context(), pidfile, noDrain)
 		},
 	}
 	cmd.Flags().BoolVar(&noDrain, "no-wait-drain", false, "return as soon as the new generation serves")
@@ -54,13 +54,16 @@ func upgradeCommand(a *app) *cobra.Command {
 	return a.onDaemon(cmd)
 }
 
-func (a *app) upgrade(ctx context.Context, pidfile string, noDrain bool) error {
+// upgrading is what upgrade does, dry runs included.
+type upgrading struct{ *app }
+
+func (a upgrading) upgrade(ctx context.Context, pidfile string, noDrain bool) error {
 	wait := client.UpgradeWait(pidfile)
 	ctx, p := a.newPatience(ctx, wait)
 	defer p.end()
 	var up *client.Upgraded
 	var undrained error // the new generation serves, and only the drain was not waited for
-	t, pid := &upgradeReporter{app: a, progress: progress{s: a.stderr}, patience: p, pidfile: pidfile, began: a.now()}, 0
+	t, pid := &upgradeReporter{app: a.app, progress: progress{s: a.stderr}, patience: p, pidfile: pidfile, began: a.now(), noDrain: noDrain}, 0
 	err := client.Ask(ctx, pidfile, func(c *client.Client) (err error) {
 		pid = c.PID()
 		up, err = c.Upgrade(ctx, client.UpgradeOptions{NoDrain: noDrain}, t.show)
@@ -81,10 +84,10 @@ func (a *app) upgrade(ctx context.Context, pidfile string, noDrain bool) error {
 	return nil
 }
 
-func (a *app) dryRun(ctx context.Context, pidfile string) error {
+func (a upgrading) dryRun(ctx context.Context, pidfile string) error {
 	ctx, p := a.newPatience(ctx, client.UpgradeWait(pidfile))
 	defer p.end()
-	t := &upgradeReporter{app: a, progress: progress{s: a.stderr}, patience: p, pidfile: pidfile, began: a.now()}
+	t := &upgradeReporter{app: a.app, progress: progress{s: a.stderr}, patience: p, pidfile: pidfile, began: a.now()}
 	var asked generation
 	var passed protocol.Event
 	err := client.Ask(ctx, pidfile, func(c *client.Client) (err error) {
@@ -107,7 +110,7 @@ func (a *app) dryRun(ctx context.Context, pidfile string) error {
 }
 
 // upgraded reports the new generation. Progress has said all of it to who looks at a terminal.
-func (a *app) upgraded(up *client.Upgraded, took time.Duration) {
+func (a upgrading) upgraded(up *client.Upgraded, took time.Duration) {
 	old := generation{Generation: up.OldGeneration, PID: up.OldPID}
 	a.out.acted = true
 	a.out.Serving = &generation{Generation: up.Served.Generation, PID: up.Served.PID}
@@ -120,7 +123,7 @@ func (a *app) upgraded(up *client.Upgraded, took time.Duration) {
 }
 
 // upgradeFailed completes the error of an upgrade by what serves now.
-func (a *app) upgradeFailed(asked int, err error) error {
+func (a upgrading) upgradeFailed(asked int, err error) error {
 	var failed *client.UpgradeError
 	if !errors.As(err, &failed) {
 		return err
@@ -147,7 +150,8 @@ type upgradeReporter struct {
 	patience  *patience
 	pidfile   string
 	began     time.Time
-	next      int // generation that was started; 0 before
+	noDrain   bool // nothing follows when the new generation serves
+	next      int  // generation that was started; 0 before
 	probation bool
 	most      int // connections when the drain began
 }
@@ -170,10 +174,14 @@ func (t *upgradeReporter) show(e protocol.Event) {
 		p.step("ready in "+span(t.app.now().Sub(t.began)), "…")
 		p.step("probation "+span(seconds(e.Seconds)), "…")
 	case protocol.Served:
+		mark := ";"
+		if t.noDrain {
+			mark = ""
+		}
 		if !t.probation {
 			p.step("ready in "+span(seconds(e.Seconds)), "…")
 		}
-		p.step("serving", ";")
+		p.step("serving", mark)
 	case protocol.Passed:
 		p.step("ready in "+span(seconds(e.Seconds))+"; it has ended: this was a dry run", "")
 	case protocol.Failed:

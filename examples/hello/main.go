@@ -16,7 +16,7 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	go httpx.Serve(ln, http.HandlerFunc(hello)) // was: http.Serve
+	go func() { log.Print(httpx.Serve(ln, http.HandlerFunc(hello))) }() // was: http.Serve
 	<-exit
 }
 

@@ -27,7 +27,7 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	go httpx.Serve(ln, router) // was: http.Serve, which works as well, but keeps connections in the old process
+	go func() { log.Print(httpx.Serve(ln, router)) }() // was: http.Serve, which works as well, but keeps connections in the old process
 	<-exit
 }
 

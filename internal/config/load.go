@@ -2,6 +2,7 @@ package config
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -35,6 +36,11 @@ const delim = "\x00"
 // host or user, and creates nothing.
 func Load(file string, opts Options) (*Config, error) {
 	data, info, err := readFile(file)
+	if errors.Is(err, fs.ErrNotExist) && !filepath.IsAbs(file) {
+		if dir, dirErr := os.Getwd(); dirErr == nil {
+			return nil, fmt.Errorf("configuration: %w (in the directory %s)", err, dir)
+		}
+	}
 	if err != nil {
 		return nil, fmt.Errorf("configuration: %w", err)
 	}

@@ -24,7 +24,7 @@ func (c controlled) Upgrade(notify func(protocol.Event)) error {
 
 // DryRun implements server.Daemon.
 func (c controlled) DryRun(notify func(protocol.Event)) error {
-	return c.outcome(c.e.dryRun(notify), notify)
+	return c.outcome(dryRun{c.e}.begin(notify), notify)
 }
 
 // outcome tells of the end that an upgrade has come to.

@@ -2,17 +2,19 @@ package engine
 
 import (
 	"encoding/json"
-	"os"
 	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/protocol"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
 )
 
-// dryRun starts the newest binary as upgrade does, and lets it end when it is ready: the operator learns whether an upgrade would fail. This
-// generation serves on, moves no connection, counts nothing, and asks no older one to end. It waits for an upgrade in progress, and the
-// next upgrade waits for it.
-func (e *Engine) dryRun(notify func(protocol.Event)) error {
+// dryRun shows whether an upgrade would fail. begin is called by the generation that serves, end in the one that it has started.
+type dryRun struct{ *Engine }
+
+// begin starts the newest binary as Engine.upgrade does, and lets it end when it is ready. This generation serves on, moves no connection,
+// counts nothing, and asks no older one to end. It waits for an upgrade in progress, and the next upgrade waits for it.
+func (d dryRun) begin(notify func(protocol.Event)) error {
+	e := d.Engine
 	u := &upgrading{Engine: e, a: &attempt{asked: time.Now(), notify: notify}}
 	defer e.attempts.begin(u.a, e.up.Next)()
 	if !e.life.is(serving) {
@@ -49,19 +51,10 @@ func (u *upgrading) try() error {
 	}, u.watcher())
 }
 
-// endDryRun ends this generation where it was started for a dry run: it is ready. It reports false where it is to serve.
-func (e *Engine) endDryRun() bool {
-	if !e.up.Manifest().DryRun {
-		return false
+// end ends a generation that was started for a dry run: it is ready.
+func (d dryRun) end() {
+	if _, ends := d.life.on(startFailed); ends {
+		d.log.Info("ready: the dry run is over")
+		d.endFailed(upgrade.StageDryRun, upgrade.ErrDryRun)
 	}
-	if _, ends := e.life.on(startFailed); !ends {
-		return true
-	}
-	e.log.Info("ready: the dry run is over")
-	e.endUnready(upgrade.StageDryRun, upgrade.ErrDryRun)
-	if e.exit.endProcess {
-		os.Exit(0)
-	}
-	e.endProgram()
-	return true
 }

@@ -24,7 +24,8 @@ func (e *Engine) Ready() error {
 // markReady is called when the program can serve: now it does, beside its parent if
 // it is on probation. A generation that cannot become ready ends: its parent has never stopped serving.
 func (e *Engine) markReady() error {
-	if e.endDryRun() {
+	if e.up.Manifest().DryRun {
+		dryRun{e}.end()
 		return nil
 	}
 	p := probation{e}
@@ -208,29 +209,24 @@ func notReadyError(after time.Duration, notAccepted []string) error {
 	return fmt.Errorf("not ready after %v: groups %s are not being accepted on", after, strings.Join(notAccepted, ", "))
 }
 
-// endFailed ends this generation, which has not become the one that serves.
+// endFailed ends this generation, which has not become the one that serves, or was started for a dry run.
 func (e *Engine) endFailed(stage string, err error) {
-	e.endUnready(stage, err)
-	if e.exit.endProcess {
-		e.printFailure(stage, err)
-		os.Exit(1)
-	}
-	e.log.Error("start failed", "stage", stage, "error", err)
-	e.endProgram()
-}
-
-// endUnready lets go of all that a generation has which does not become the one that serves, and tells whoever started it why.
-func (e *Engine) endUnready(stage string, err error) {
 	e.life.fail(err)
 	e.life.now().stopServing()
 	e.control.close()
 	e.report.Fail(stage, err)
 	e.abandon(e)
 	early.RestoreStderr(false)
-}
-
-// endProgram asks a program to end that ends its process itself.
-func (e *Engine) endProgram() {
+	isDryRun := stage == upgrade.StageDryRun // which has not failed
+	switch {
+	case isDryRun && e.exit.endProcess:
+		os.Exit(0)
+	case e.exit.endProcess:
+		e.printFailure(stage, err)
+		os.Exit(1)
+	case !isDryRun:
+		e.log.Error("start failed", "stage", stage, "error", err)
+	}
 	e.done.happen()
 	e.exit.ask(e.life.replacedBy() != nil, &e.signals)
 }

@@ -177,9 +177,9 @@ func describeGroups(set *groups.Set) []protocol.Group {
 }
 
 // isBinaryChanged reports whether the next upgrade starts another file than this process runs.
-func (e *Engine) isBinaryChanged() bool {
-	now, err := os.Stat(e.binary)
-	return e.runs != nil && (err != nil || !os.SameFile(e.runs, now))
+func (s *startup) isBinaryChanged() bool {
+	now, err := os.Stat(s.binary)
+	return s.runs != nil && (err != nil || !os.SameFile(s.runs, now))
 }
 
 // build is what the toolchain has noted in this binary.

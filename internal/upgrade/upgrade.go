@@ -51,7 +51,12 @@ func (u *Upgrader) Upgrade(prepare func() (payload json.RawMessage, err error), 
 // DryRun starts the newest binary as Upgrade does, but that process ends when it is ready, and this one serves on whatever happens. The
 // error is nil if it was ready.
 func (u *Upgrader) DryRun(prepare func() (payload json.RawMessage, err error), watch Watcher) error {
-	_, err := u.upgrade(u.dryRunManifest, prepare, watch)
+	manifest := func(payload json.RawMessage) Manifest {
+		m := u.nextManifest(payload)
+		m.Version, m.DryRun = dryRunVersion, true
+		return m
+	}
+	_, err := u.upgrade(manifest, prepare, watch)
 	if failed := (*Error)(nil); errors.As(err, &failed) && failed.Stage == StageDryRun {
 		return nil
 	}
@@ -59,12 +64,6 @@ func (u *Upgrader) DryRun(prepare func() (payload json.RawMessage, err error), w
 		err = &Error{Stage: StageReady, Err: errNotOurs} // no program with gozd takes over then
 	}
 	return err
-}
-
-func (u *Upgrader) dryRunManifest(payload json.RawMessage) Manifest {
-	m := u.nextManifest(payload)
-	m.Version, m.DryRun = dryRunVersion, true
-	return m
 }
 
 func (u *Upgrader) upgrade(manifest func(json.RawMessage) Manifest, prepare func() (json.RawMessage, error), watch Watcher) (*Successor, error) {

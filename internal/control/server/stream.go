@@ -101,7 +101,7 @@ func (s *Server) attempt(
 		return nil, protocol.Event{}
 	}
 	out = s.begin(w)
-	return out, s.follow(r.Context(), out, a, first)
+	return out, a.follow(r.Context(), out, first)
 }
 
 // next waits for an event, for the end of the upgrade, or of the client.
@@ -118,7 +118,7 @@ func next(ctx context.Context, a *attempt) (e protocol.Event, ok bool) {
 func (a *attempt) isRefused(ctx context.Context) bool { return ctx.Err() == nil && a.err != nil }
 
 // follow sends first and what comes after it, and returns the last event.
-func (s *Server) follow(ctx context.Context, out *stream, a *attempt, first protocol.Event) protocol.Event {
+func (a *attempt) follow(ctx context.Context, out *stream, first protocol.Event) protocol.Event {
 	e, ok := first, true
 	last := first
 	for ; ok; e, ok = next(ctx, a) {
