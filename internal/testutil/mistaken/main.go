@@ -26,7 +26,11 @@ func main() {
 	}
 	exit := gozd.Daemonize()
 	if mistake == "a port of its own" {
-		go func() { log.Fatal(http.ListenAndServe(os.Getenv("MISTAKEN_ADDRESS"), nil)) }()
+		own, err := net.Listen("tcp", os.Getenv("MISTAKEN_ADDRESS")) // at once, or where it fails would be chance
+		if err != nil {
+			log.Fatal(err)
+		}
+		go func() { log.Fatal(http.Serve(own, nil)) }()
 	}
 	group := "web"
 	if mistake == "a group that is not configured" {
