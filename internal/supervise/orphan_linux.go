@@ -62,7 +62,7 @@ func children() (pids []int) {
 	lists, _ := filepath.Glob("/proc/self/task/[0-9]*/children") // the pattern is good
 	for _, list := range lists {
 		text, _ := os.ReadFile(list) // a thread that has ended has none
-		for _, field := range strings.Fields(string(text)) {
+		for field := range strings.FieldsSeq(string(text)) {
 			if pid, err := strconv.Atoi(field); err == nil {
 				pids = append(pids, pid)
 			}
