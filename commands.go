@@ -49,7 +49,11 @@ func (a *arguments) run(arg0 string) (*Daemon, int, error) {
 	case a.command != "start":
 		return nil, statusOK, a.control()
 	case a.foreground || process.IsDetached() || upgrade.IsSuccessor() || supervise.IsSupervised():
-		if conf, yes := a.wantsSupervisor(); yes {
+		conf, yes := a.wantsSupervisor()
+		if conf != nil && conf.Daemon.Log != "" && a.foreground && isTerminal(os.Stderr) { // who types -f wants to see something
+			a.say("its output goes to %s; without log in the configuration it comes here", conf.Daemon.Log)
+		}
+		if yes {
 			status, err := a.supervise(arg0, conf)
 			return nil, status, err
 		}

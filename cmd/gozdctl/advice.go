@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/client"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/safepath"
@@ -24,6 +25,8 @@ func (a *app) advice(cmd *cobra.Command, err error) string {
 		return permissionAdvice(file)
 	case status == statusNotRunning:
 		return notRunningAdvice(file)
+	case a.config != "" && cmd.GroupID != groupShow && errors.As(err, new(cfg.Errors)):
+		return "if the daemon runs, its PID file does as well as -c"
 	case errors.Is(err, client.ErrNoSocket):
 		return noSocketAdvice(file)
 	case a.out.Upgrade != nil && a.out.Upgrade.Stage == "refused":

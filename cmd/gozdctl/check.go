@@ -89,6 +89,9 @@ func (a *app) checkStart(ctx context.Context, conf *config.Config) (running stri
 	defer r.Close()
 	a.out.Serving = &generation{r.State.Generation, r.PID}
 	running = fmt.Sprintf(" (the daemon runs by it: pid %d)", r.PID)
+	if conf.Source.ModTime().After(r.State.Since) {
+		running = fmt.Sprintf(" (the daemon runs by an older version of it: pid %d; an upgrade takes this one)", r.PID)
+	}
 	if other := (*control.OtherConfigError)(nil); errors.As(control.RunsBy(ctx, conf.Daemon.PIDFile, conf.File, conf.Source), &other) {
 		running = fmt.Sprintf(" (the daemon that has its PID file runs by %s: pid %d)", other.Config, r.PID)
 	}

@@ -184,12 +184,12 @@ func ask(ctx context.Context, d daemonEntry) daemonEntry {
 	return d
 }
 
-func (a *app) writeList(top string) {
+func (a *app) writeList(where string) {
 	if a.json {
 		return
 	}
 	if len(a.out.Daemons) == 0 {
-		a.say("no daemons: there is no PID file of one in %s, or one level below", top)
+		a.say("no daemons: there is no PID file of one in %s, or one level below; of others, gozdctl status takes the PID file", where)
 		return
 	}
 	t := &table{columns: []column{

@@ -52,7 +52,7 @@ func (v *view) writeHead() {
 	}
 	row("upgrades", v.upgrades())
 	if v.isBinaryChanged() {
-		row("binary", "another file is there than serves: the next upgrade or restart starts it")
+		row("binary", "replaced since this process started: the next upgrade or restart takes the new one")
 	}
 	if v.status.Upgrades.LastFailure != "" {
 		row("last failure", v.status.Upgrades.LastFailure)
