@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 
 	"github.com/spf13/cobra"
 
@@ -43,7 +44,7 @@ func (a *app) advice(cmd *cobra.Command, err error) string {
 
 // permissionAdvice names the user whose daemon it is, as its lock file does.
 func permissionAdvice(pidfile string) string {
-	if pidfile == "" {
+	if pidfile == "" || os.Geteuid() == 0 {
 		return ""
 	}
 	info, err := safepath.Lstat(process.LockPath(pidfile))

@@ -49,7 +49,7 @@ same goes for the log that another user's configuration names with -c.`,
 }
 
 // errNoLog means that the daemon's output goes to no file.
-var errNoLog = errors.New("its configuration names no log")
+var errNoLog = errors.New("its configuration names no log; where systemd runs it, journalctl has what it says")
 
 // logPath asks the daemon. It also returns who says so, if the log is to be read. A configuration says it even where no daemon runs.
 func (a *app) logPath(ctx context.Context, args []string, read bool) (path string, owner int, err error) {

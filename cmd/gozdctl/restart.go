@@ -49,6 +49,9 @@ func (a starting) restart(ctx context.Context, own, program []string) error {
 		return fmt.Errorf("nothing was stopped: %w", err)
 	}
 	if err == nil {
+		if err = a.mayRestart(ctx, pidfile); err != nil {
+			return fmt.Errorf("nothing was stopped: %w", err)
+		}
 		err = a.stop(ctx, pidfile)
 	}
 	if errors.Is(err, process.ErrNotRunning) {
@@ -60,6 +63,16 @@ func (a starting) restart(ctx context.Context, own, program []string) error {
 		return fmt.Errorf("no daemon serves now: %w", err)
 	}
 	a.out.Seconds = ptr(a.now().Sub(began).Seconds())
+	return nil
+}
+
+// mayRestart refuses where systemd runs the daemon: that would take its end for the service's, and what is started here would be no part of
+// the unit. One that cannot be asked is stopped as gozdctl stop does.
+func (a starting) mayRestart(ctx context.Context, pidfile string) error {
+	s, err := a.askStatus(ctx, pidfile)
+	if err == nil && s.Managed {
+		return errors.New("systemd runs this daemon: let it restart the service, by systemctl restart UNIT")
+	}
 	return nil
 }
 

@@ -151,6 +151,9 @@ func unitNotes(conf *config.Config, o *unitOptions, v *unitFields) (notes []stri
 	if len(o.args) > 0 && (configOf(o.args) != conf.File || !slices.Contains(o.args, "-f")) {
 		note("the program is started with the arguments given: they have to keep it in the foreground, as -f does, and to name %s", conf.File)
 	}
+	if o.hardened && (strings.HasPrefix(o.gozdctl, "/root/") || strings.HasPrefix(o.gozdctl, "/home/")) {
+		note("ProtectHome=yes hides %s, which ExecReload= starts: install gozdctl in /usr/local/bin", o.gozdctl)
+	}
 	if o.hardened && (conf.Daemon.EnvFile != "" || slices.ContainsFunc(conf.Groups, func(g config.Group) bool { return g.Key != "" })) {
 		note("key, cert and env_file must be readable for a user that exists only while the unit runs, and not lie in /home")
 	}

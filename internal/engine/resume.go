@@ -133,7 +133,7 @@ func (s *standby) resume(died error) {
 		return
 	}
 	s.t.decide(died)
-	s.log.Info("serving again", "failure", died.Error())
+	s.log.Warn("serving again", "failure", died.Error())
 }
 
 // lostError is the death of a successor after which nobody serves, since of why this generation cannot.

@@ -27,6 +27,7 @@ func (c controlled) Status(ctx context.Context, alone bool) *protocol.Status {
 		PIDFile:    e.PIDFile(),
 		Config:     e.conf.File,
 		Log:        e.conf.Daemon.Log,
+		Managed:    e.super.managed,
 		Generation: e.Generation(),
 		Upgrades:   c.upgrades(),
 	}
