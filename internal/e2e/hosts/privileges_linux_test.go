@@ -271,7 +271,7 @@ func TestDefaultPIDFileOfAUser(t *testing.T) {
 	if err := d.WaitAlive(t.Context(), 0); err != nil {
 		t.Fatal(err)
 	}
-	configure(t, d, "[gozd]\nuser 54323\n[web]\nmode http\nlisten 127.0.0.1:0\n")
+	configure(t, d, "[gozd]\nuser 54323\ngroup 54323\n[web]\nmode http\nlisten 127.0.0.1:0\n")
 	start(t, d)
 	wantFile(t, run, fs.ModeDir|0o755, &process.Identity{UID: 54323, GID: 54323})
 	daemontest.Upgrade(t, d)
