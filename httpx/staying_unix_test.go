@@ -3,11 +3,13 @@
 package httpx_test
 
 import (
+	"context"
 	"io"
 	"net"
 	"net/http"
 	"syscall"
 	"testing"
+	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/httpx"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/listener"
@@ -137,7 +139,8 @@ func TestSuccessorGoes(t *testing.T) {
 	c.wantEOF(t)
 }
 
-// A successor that has no descriptors left refuses connections. Their clients are told with the next answer, and not cut at the deadline.
+// A successor that has no descriptors left refuses connections. They stay for half of the time; then their clients are told with the next
+// answer, and not cut at the deadline.
 func TestRefusedConnectionEndsWithItsNextAnswer(t *testing.T) {
 	for _, network := range []string{"tcp", "unix"} {
 		old := newGeneration(t, network, &http.Server{Handler: by("old")})
@@ -145,7 +148,12 @@ func TestRefusedConnectionEndsWithItsNextAnswer(t *testing.T) {
 		c.wantAnswer(t, "old: x")
 		old.MoveIdle(&succession.Heir{Refuse: syscall.EMFILE})
 		old.StopAccepting()
-		// The server notices a moment later that it drains, and has been refused.
+		for range 3 {
+			c.wantAnswer(t, "old: x")
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second) // at its end the connection is cut, and the client is not told
+		defer cancel()
+		go old.Drain(ctx)
 		eventually(t, "Connection: close", func() bool { return c.get(t, "/", "").Close })
 		c.wantEOF(t)
 		if !old.Moves() {

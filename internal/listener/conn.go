@@ -51,7 +51,6 @@ func (t *tracked) listener() *Listener         { return t.ln }
 func (t *tracked) setAdopted(state []byte)     { t.came, t.state = true, state }
 func (t *tracked) setMoved()                   { t.moved.Store(true) }
 func (t *tracked) hasMoved() bool              { return t.moved.Load() }
-func (t *tracked) isRefused() bool             { return t.stays.Load() == t.ln.current() }
 func (t *tracked) bytesRead() int64            { return t.read.Load() }
 func (t *tracked) setBelow(r *IdleReader)      { t.below.Store(r) }
 func (t *tracked) setIdleReader(r *IdleReader) { t.idle.Store(r) }
@@ -59,6 +58,12 @@ func (t *tracked) idleReader() *IdleReader     { return t.idle.Load() }
 func (t *tracked) setActivity(a Activity)      { t.doing.Store(int32(a)) }
 func (t *tracked) activity() Activity          { return Activity(t.doing.Load()) }
 func (t *tracked) requests() *Batch            { return &t.batch }
+
+// isRefused reports whether the successor has refused the connection, and does not have much time left to change that.
+func (t *tracked) isRefused() bool {
+	now := t.ln.current()
+	return t.stays.Load() == now && (now.late.isSet() || now.expedited.isSet())
+}
 
 // readFrom reads for whoever has the connection in hand: a program, or a layer over it.
 func (t *tracked) readFrom(sock net.Conn, b []byte) (int, error) {

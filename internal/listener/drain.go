@@ -97,6 +97,7 @@ func (d *drain) await(ctx context.Context) Result {
 	if !d.round.draining.isSet() {
 		return Result{}
 	}
+	defer d.noteLate(ctx)()
 	select {
 	case <-d.round.drained:
 	case <-d.round.resumed:
@@ -106,6 +107,21 @@ func (d *drain) await(ctx context.Context) Result {
 	r := d.ln.Stats().Since(d.before)
 	r.Took = time.Since(d.start)
 	return r
+}
+
+// noteLate notes when half of the time is over: from then on clients are told to go whose connections the successor refuses. They have
+// the other half to ask once more.
+func (d *drain) noteLate(ctx context.Context) (stop func()) {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		return func() {}
+	}
+	timer := time.AfterFunc(time.Until(deadline)/2, func() {
+		d.ln.mu.Lock()
+		defer d.ln.mu.Unlock()
+		d.round.late.set()
+	})
+	return func() { timer.Stop() }
 }
 
 // cut ends what is open, in two steps.

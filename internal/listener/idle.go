@@ -111,9 +111,9 @@ func (r *IdleReader) leave() bool {
 	return false
 }
 
-// IsRefused reports whether the successor has refused the connection since the listener drains, as one does that has no descriptors left.
-// It is tried again each time that the connection is idle, and may fail each time: so the client is told with the next answer that the
-// connection ends, or it would be cut at the deadline between two requests.
+// IsRefused reports whether the successor has refused the connection, as one does that has no descriptors left, and half of the drain's time
+// is over. The connection is offered again each time that it is idle; but from now on its client is told by the next answer that it ends, or
+// it would be cut at the deadline between two requests.
 func (r *IdleReader) IsRefused() bool {
 	s, ok := r.conn.(socket)
 	return ok && s.isRefused()

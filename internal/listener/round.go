@@ -26,12 +26,13 @@ func (l latch) isSet() bool {
 type round struct {
 	draining  latch // the listener stops accepting
 	drained   latch // it drains, and the last connection is gone
+	late      latch // half of the time for that is over
 	expedited latch // by Expedite
 	resumed   latch // by Resume
 }
 
 func newRound() *round {
-	return &round{draining: make(latch), drained: make(latch), expedited: make(latch), resumed: make(latch)}
+	return &round{draining: make(latch), drained: make(latch), late: make(latch), expedited: make(latch), resumed: make(latch)}
 }
 
 // Draining returns a channel that is closed when the listener stops accepting
