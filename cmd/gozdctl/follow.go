@@ -21,6 +21,9 @@ import (
 func printLog(ctx context.Context, path string, lines uint, follow bool, owner int, s *screen) error {
 	var err error
 	last := strconv.FormatUint(uint64(lines), 10)
+	if owner <= 0 {
+		owner = moverOf(path)
+	}
 	if os.Geteuid() == 0 && owner > 0 {
 		err = printOwners(ctx, path, last, follow, owner, s)
 	} else if _, err = safepath.Stat(path); err == nil { // tail would wait for it

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/client"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/protocol"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 )
 
@@ -45,7 +47,7 @@ func (a *app) isActive(ctx context.Context, args []string) error {
 	defer p.end()
 	pidfile, err := a.target(ctx, args)
 	if err == nil {
-		_, err = client.Dial(ctx, pidfile)
+		err = serves(ctx, pidfile)
 	}
 	switch {
 	case errors.Is(err, client.ErrNoSocket): // and its process was looked at
@@ -54,4 +56,26 @@ func (a *app) isActive(ctx context.Context, args []string) error {
 		return fmt.Errorf("%w: %w", process.ErrNotRunning, err)
 	}
 	return err
+}
+
+// answerWait is how long a generation may take to say whether it serves. One that does not is busy, or stopped: it has the daemon's lock.
+const answerWait = 500 * time.Millisecond
+
+func serves(ctx context.Context, pidfile string) error {
+	c, err := client.Dial(ctx, pidfile)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, answerWait)
+	defer cancel()
+	s, err := c.StatusAlone(ctx)
+	if err != nil {
+		return nil //nolint:nilerr // see answerWait
+	}
+	for _, g := range s.Generations {
+		if g.PID == c.PID() && g.State == protocol.Draining {
+			return fmt.Errorf("%s: %w: pid %d drains, and accepts nothing", pidfile, process.ErrNotRunning, g.PID)
+		}
+	}
+	return nil
 }

@@ -130,7 +130,7 @@ const (
 func pidfilesIn(dir string, top bool) (found []daemonEntry) {
 	entries, err := namesIn(dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return []daemonEntry{failedEntry(dir, err)}
+		found = append(found, failedEntry(dir, err))
 	}
 	for _, e := range entries {
 		name, isState := strings.CutSuffix(e.Name(), process.StatePath(".pid"))
@@ -155,7 +155,18 @@ func namesIn(dir string) ([]fs.DirEntry, error) {
 	if errors.Is(err, io.EOF) { // there is none
 		err = nil
 	}
-	slices.SortFunc(entries, func(a, b fs.DirEntry) int { return strings.Compare(a.Name(), b.Name()) })
+	if len(entries) == maxNames {
+		err = fmt.Errorf("%s has more than %d files: there may be daemons that are not listed", dir, maxNames)
+	}
+	slices.SortFunc(entries, func(a, b fs.DirEntry) int { // others cannot crowd out this user's and root's
+		if a, b := isOursOrRoots(a), isOursOrRoots(b); a != b {
+			if a {
+				return -1
+			}
+			return 1
+		}
+		return strings.Compare(a.Name(), b.Name())
+	})
 	return entries, err
 }
 

@@ -57,6 +57,10 @@ func openHere(path string) (*os.File, error) {
 	if err := unix.Fstat(name, &st); err != nil {
 		return nil, &fs.PathError{Op: "stat", Path: path, Err: err}
 	}
+	var system unix.Statfs_t
+	if unix.Fstatfs(name, &system) == nil && system.Type == unix.PROC_SUPER_MAGIC { // files there say what this process is
+		return nil, &fs.PathError{Op: "open", Path: path, Err: errors.New("no log, but of the kernel's")}
+	}
 	if st.Mode&unix.S_IFMT != unix.S_IFREG {
 		return nil, &fs.PathError{Op: "open", Path: path, Err: errors.New("not a regular file")}
 	}

@@ -13,6 +13,7 @@ import (
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/config"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/safepath"
 )
 
 // ownerName is the name, or else the number, of the user that a file belongs to.
@@ -76,4 +77,14 @@ func groupOf(uid int) (int, error) {
 		return 0, fmt.Errorf("user %s: group %q: %w", u.Username, u.Gid, err)
 	}
 	return int(gid), nil
+}
+
+// moverOf is the user who could put another file at a path, or lead from there to one of root's; -1 for nobody.
+func moverOf(path string) int {
+	p, err := safepath.Walk(path, true)
+	if err != nil {
+		return -1
+	}
+	defer p.Close()
+	return p.Mover
 }

@@ -60,6 +60,10 @@ func (a starting) restart(ctx context.Context, own, program []string) error {
 		return err
 	}
 	if err := a.start(ctx, pidfile, program); err != nil {
+		if r, findErr := process.Find(pidfile); findErr == nil { // somebody else has started it meanwhile, or it is late
+			defer r.Close()
+			return fmt.Errorf("pid %d serves now, and not by this start: %w", r.PID, err)
+		}
 		return fmt.Errorf("no daemon serves now: %w", err)
 	}
 	a.out.Seconds = ptr(a.now().Sub(began).Seconds())

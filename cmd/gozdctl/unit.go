@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	_ "embed"
 	"errors"
 	"fmt"
@@ -176,15 +177,17 @@ type unitFields struct {
 func unitValues(conf *config.Config, o *unitOptions) *unitFields {
 	const moment = 20 * time.Second
 	d := &conf.Daemon
-	path := func(p string) string {
-		if p = quote(p, "$", "$$"); o.user && strings.HasPrefix(p, o.home+"/") && filepath.IsAbs(o.home) {
+	inHome := func(p string) string {
+		if o.user && strings.HasPrefix(p, o.home+"/") && filepath.IsAbs(o.home) {
 			p = "%h" + p[len(o.home):]
 		}
 		return p
 	}
+	path := func(p string) string { return inHome(quote(p, "$", "$$")) }
 	name := filepath.Base(o.program)
 	v := &unitFields{
-		Name: name, Start: path(o.program), Gozdctl: path(o.gozdctl), PIDFile: path(d.PIDFile), Becomes: printable.Line(d.User),
+		// The first word of a command has no variables.
+		Name: name, Start: inHome(quote(o.program)), Gozdctl: inHome(quote(o.gozdctl)), PIDFile: path(d.PIDFile), Becomes: printable.Line(d.User),
 		FDStore: d.FDStore, Hardened: o.hardened, User: o.user,
 	}
 	if strings.HasPrefix(d.PIDFile, "%t/") {
@@ -195,7 +198,7 @@ func unitValues(conf *config.Config, o *unitOptions) *unitFields {
 		args = []string{"-f", "-c", conf.File}
 	}
 	for _, arg := range args {
-		v.Start += " " + path(arg)
+		v.Start += " " + cmp.Or(path(arg), `""`)
 	}
 	if d.User == "" && !o.user {
 		v.RuntimeDirectory, v.LogsDirectory = quote(below("/run", d.PIDFile)), quote(below("/var/log", d.Log))
@@ -237,7 +240,7 @@ func socketGroups(conf *config.Config) (names []string) {
 // below is the directory of a file, relative to a base that it lies below; empty if it does not.
 func below(base, path string) string {
 	dir, _ := strings.CutPrefix(filepath.Dir(path), base+"/")
-	if dir == filepath.Dir(path) {
+	if dir == filepath.Dir(path) || strings.Contains(dir, ":") { // systemd makes a link of what follows a colon
 		return ""
 	}
 	return dir

@@ -180,6 +180,10 @@ func TestOtherFormatsErrors(t *testing.T) {
 		{"YAML umask", "app.yaml", "gozd: {umask: 027}\nweb: {mode: tcp, listen: /a}", []string{
 			`app.yaml: [gozd]: umask has to be in quotes, as in "0660": a number may not be the one that was written`,
 		}},
+		{"YAML user", "app.yaml", "gozd: {user: 0100}\na: {mode: tcp, listen: /a, socket_owner: 100}", []string{
+			`app.yaml: [a]: socket_owner has to be in quotes, as in "1000": a number may not be the one that was written`,
+			`app.yaml: [gozd]: user has to be in quotes, as in "1000": a number may not be the one that was written`,
+		}},
 		{"YAML socket_mode", "app.yaml", "web: {mode: tcp, listen: /a, socket_mode: 0660}", []string{
 			`app.yaml: [web]: socket_mode has to be in quotes, as in "0660": a number may not be the one that was written`,
 		}},

@@ -55,7 +55,7 @@ gozd:
   log_format: json
   env_file: app.env
   user: app
-  group: 1000
+  group: "1000"
   umask: "0007"
   max_files: 4096
   upgrade_timeout: 30s
@@ -85,7 +85,7 @@ log = "/var/log/app.log"
 log_format = "json"
 env_file = "app.env"
 user = "app"
-group = 1000
+group = "1000"
 umask = "0007"
 max_files = 4_096
 upgrade_timeout = "30s"
@@ -113,7 +113,7 @@ stop_timeout = "1m30s"
 	"app.json": `{
 	"gozd": {
 		"pidfile": "run/app.pid", "log": "/var/log/app.log", "log_format": "json", "env_file": "app.env",
-		"user": "app", "group": 1000, "umask": "0007", "max_files": 4096,
+		"user": "app", "group": "1000", "umask": "0007", "max_files": 4096,
 		"upgrade_timeout": "30s", "probation": "5s", "max_generations": 4, "supervise": true, "fdstore": true
 	},
 	"web-1": {"mode": "https", "listen": 443, "key": "key.pem", "cert": "/etc/app/cert.pem", "spread": "30s", "http2": false},

@@ -61,6 +61,9 @@ func single(key string, v any) (value, problem string) {
 	case (key == "socket_mode" || key == "umask") && !text:
 		// YAML reads 0660 as 432, and JSON has no octal numbers at all.
 		return value, `has to be in quotes, as in "0660": a number may not be the one that was written`
+	case (key == "user" || key == "group" || key == "socket_owner") && !text:
+		// YAML reads 0100 as 64.
+		return value, `has to be in quotes, as in "1000": a number may not be the one that was written`
 	case truth && key != "supervise" && key != "fdstore" && key != "http2":
 		return value, fmt.Sprintf("cannot be %s", value)
 	}

@@ -46,7 +46,10 @@ func (u *upgrading) try() error {
 	if err := u.hooks.mayUpgrade(u.t.serves); err != nil {
 		return err
 	}
+	offered := &transfer{Engine: u.Engine}
+	defer offered.rollback()
 	return u.up.DryRun(func() (json.RawMessage, error) {
+		offered.offer()
 		return payload(u.Engine, append(u.ancestors().living(), u.self), earlierUpgrades{})
 	}, u.watcher())
 }

@@ -35,6 +35,9 @@ func (f *files) take(conf *config.Config, parentsPIDFile string) error {
 	if err != nil {
 		return err
 	}
+	if f.up.Manifest().DryRun {
+		id = nil // the lock is the parent's, and stays so
+	}
 	parent := runfiles.Parent{PIDFile: parentsPIDFile, Lock: f.up.File(fileLock)}
 	if f.Files, err = runfiles.Take(f.pidfile, parent, id); err != nil {
 		return err
@@ -80,7 +83,9 @@ func (f *files) restore() bool {
 	return err == nil
 }
 
-func (f *files) restoreQuietly() error { return errors.Join(f.RestorePID(), f.writeState()) }
+func (f *files) restoreQuietly() error {
+	return errors.Join(f.Reclaim(), f.RestorePID(), f.writeState())
+}
 
 // keepWriting writes PID file and state file as soon as that is possible again: the disk
 // was full, or there were no descriptors. Whoever wants to ask the daemon or to stop it finds it by

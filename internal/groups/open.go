@@ -178,7 +178,7 @@ func (c *claiming) inherit(old, now upgrade.Socket, opts socket.Options) (net.Li
 	if err != nil {
 		return nil, err
 	}
-	if now.Network == "unix" && !now.Activated {
+	if now.Network == "unix" && !now.Activated && !c.opts.Parent.DryRun { // clients of the parent's use it on
 		if err := setSocketAccess(ln, now.Address, opts); err != nil {
 			_ = ln.Close()
 			return nil, err

@@ -179,6 +179,7 @@ func sameContent(a, b string) error {
 }
 
 func TestDeployByAnsible(t *testing.T) {
+	t.Parallel() // ansible waits for itself most of the time
 	ansible := require.Tool(t, "ansible-playbook", "package ansible-core")
 	port := unusedPort(t)
 	testDeployment(t, func(t *testing.T, f *fleet, r release) (string, error) {
@@ -205,6 +206,7 @@ func TestDeployByAnsible(t *testing.T) {
 }
 
 func TestDeployBySSH(t *testing.T) {
+	t.Parallel()
 	config := startSSH(t)
 	testDeployment(t, func(t *testing.T, f *fleet, r release) (string, error) {
 		t.Helper()

@@ -4,14 +4,20 @@ package operating
 
 import (
 	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/client"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/protocol"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemontest"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/loadtest"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/require"
 )
 
 // TestDryRun has dry runs under load change nothing: the same generation serves, on the same connections, with the same files.
@@ -67,5 +73,52 @@ func TestDryRunFails(t *testing.T) {
 	})
 	if s := status(t, d); s.Upgrades.Failed != 0 || s.Upgrades.Succeeded != 1 {
 		t.Errorf("upgrades %+v, want one, and that no dry run counts", s.Upgrades)
+	}
+}
+
+// TestDryRunLeavesSocketsAlone has a dry run of a configuration that would open a Unix socket to everybody, and moves the other group to
+// another host with the same port, as an upgrade can.
+func TestDryRunLeavesSocketsAlone(t *testing.T) {
+	const groups = "[web]\nmode http\nlisten unix:web.sock\nsocket_mode %s\n[line]\nmode tcp\nlisten %s\n"
+	d := daemontest.Start(t, fmt.Sprintf(groups, "0600", "127.0.0.1:0"))
+	s, err := d.State()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, port, err := net.SplitHostPort(strings.TrimPrefix(s.Listen["line"], "tcp "))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Configure(fmt.Sprintf(groups, "0666", "0.0.0.0:"+port)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := dialControl(t, d).DryRun(within(t), nil); err != nil {
+		t.Errorf("dry run: %v", err)
+	}
+	info, err := os.Stat(filepath.Join(d.Dir, "web.sock"))
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("after the dry run the socket has the mode %v, %v, want 0600", info.Mode(), err)
+	}
+	daemontest.Upgrade(t, d)
+}
+
+// TestLockIsRootsAgain has a successor fail that has given the lock to the user that it was to become.
+func TestLockIsRootsAgain(t *testing.T) {
+	require.Root(t)
+	d := daemontest.Start(t, daemontest.WebAndLine)
+	daemontest.Fault("exit early")(t, d)
+	if err := os.Chown(process.LockPath(d.PIDFile), 12345, 12345); err != nil { // as it does
+		t.Fatal(err)
+	}
+	s, err := d.State()
+	if err != nil {
+		t.Fatal(err)
+	}
+	failed := (*client.UpgradeError)(nil)
+	if _, err := client.At(d.PIDFile, s.PID).Upgrade(within(t), client.UpgradeOptions{}, nil); !errors.As(err, &failed) {
+		t.Fatalf("upgrade: %v, want that it failed", err)
+	}
+	if s := status(t, d); s.Upgrades.Failed != 1 {
+		t.Errorf("upgrades %+v, want one that failed", s.Upgrades)
 	}
 }
