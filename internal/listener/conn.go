@@ -59,12 +59,6 @@ func (t *tracked) setActivity(a Activity)      { t.doing.Store(int32(a)) }
 func (t *tracked) activity() Activity          { return Activity(t.doing.Load()) }
 func (t *tracked) requests() *Batch            { return &t.batch }
 
-// isRefused reports whether the successor has refused the connection, and does not have much time left to change that.
-func (t *tracked) isRefused() bool {
-	now := t.ln.current()
-	return t.stays.Load() == now && (now.late.isSet() || now.expedited.isSet())
-}
-
 // readFrom reads for whoever has the connection in hand: a program, or a layer over it.
 func (t *tracked) readFrom(sock net.Conn, b []byte) (int, error) {
 	var n int

@@ -83,3 +83,9 @@ func (t *tracked) handOver(c socket, s syscall.Conn, state []byte) error {
 	_ = c.Close() // only our descriptor: the successor has its own
 	return nil
 }
+
+// isRefused reports whether the successor has refused the connection, and does not have much time left to change that.
+func (t *tracked) isRefused() bool {
+	now := t.ln.current()
+	return t.stays.Load() == now && (now.late.isSet() || now.expedited.isSet())
+}
