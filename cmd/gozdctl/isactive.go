@@ -70,7 +70,7 @@ func serves(ctx context.Context, pidfile string) error {
 	defer cancel()
 	s, err := c.StatusAlone(ctx)
 	if err != nil {
-		return nil //nolint:nilerr // see answerWait
+		return nil // see answerWait
 	}
 	for _, g := range s.Generations {
 		if g.PID == c.PID() && g.State == protocol.Draining {
