@@ -107,7 +107,11 @@ func (u *upgrading) failed(err error) error {
 	u.log.Error("upgrade failed", "error", err)
 	defer u.fds.lend()()
 	server.RemoveStale(u.PIDFile()) // one on probation had a control socket
-	// The process that failed may have put its own PID there at the last moment.
+	// The process that failed may have got as far as to serve, and have ended before this one has looked: then its PID is there, and where its
+	// configuration has another PID file, the lock's file is not.
+	if lockErr := u.files.retakeLock(); lockErr != nil {
+		u.log.Error("lock not taken anew", "error", lockErr)
+	}
 	if !u.files.restore() {
 		u.files.keepWriting(u.done.Done(), &u.attempts.slot, u.life)
 	}

@@ -14,10 +14,8 @@ import (
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/client"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/protocol"
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemontest"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/loadtest"
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/require"
 )
 
 // TestDryRun has dry runs under load change nothing: the same generation serves, on the same connections, with the same files.
@@ -100,25 +98,4 @@ func TestDryRunLeavesSocketsAlone(t *testing.T) {
 		t.Errorf("after the dry run the socket has the mode %v, %v, want 0600", info.Mode(), err)
 	}
 	daemontest.Upgrade(t, d)
-}
-
-// TestLockIsRootsAgain has a successor fail that has given the lock to the user that it was to become.
-func TestLockIsRootsAgain(t *testing.T) {
-	require.Root(t)
-	d := daemontest.Start(t, daemontest.WebAndLine)
-	daemontest.Fault("exit early")(t, d)
-	if err := os.Chown(process.LockPath(d.PIDFile), 12345, 12345); err != nil { // as it does
-		t.Fatal(err)
-	}
-	s, err := d.State()
-	if err != nil {
-		t.Fatal(err)
-	}
-	failed := (*client.UpgradeError)(nil)
-	if _, err := client.At(d.PIDFile, s.PID).Upgrade(within(t), client.UpgradeOptions{}, nil); !errors.As(err, &failed) {
-		t.Fatalf("upgrade: %v, want that it failed", err)
-	}
-	if s := status(t, d); s.Upgrades.Failed != 1 {
-		t.Errorf("upgrades %+v, want one that failed", s.Upgrades)
-	}
 }
