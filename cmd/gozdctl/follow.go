@@ -21,11 +21,12 @@ import (
 func printLog(ctx context.Context, path string, lines uint, follow bool, owner int, s *screen) error {
 	var err error
 	last := strconv.FormatUint(uint64(lines), 10)
+	whose := "who says that it is there"
 	if owner <= 0 {
-		owner = moverOf(path)
+		owner, whose = moverOf(path), "who could put another file there"
 	}
 	if os.Geteuid() == 0 && owner > 0 {
-		err = printOwners(ctx, path, last, follow, owner, s)
+		err = printOwners(ctx, path, last, follow, owner, whose, s)
 	} else if _, err = safepath.Stat(path); err == nil { // tail would wait for it
 		args := []string{"-n", last, "--", path}
 		if follow {
@@ -42,15 +43,15 @@ func printLog(ctx context.Context, path string, lines uint, follow bool, owner i
 // moveTick is how often it is looked whether another file stands at the path of another user's log.
 const moveTick = time.Second
 
-// printOwners prints a log that its user has named. tail gets the file, and never the path.
-func printOwners(ctx context.Context, path, last string, follow bool, owner int, s *screen) error {
+// printOwners prints a log that another user has named, or could exchange, with that user's rights. tail gets the file, and never the path.
+func printOwners(ctx context.Context, path, last string, follow bool, owner int, whose string, s *screen) error {
 	gid, err := groupOf(owner)
 	if err != nil {
 		return err
 	}
 	f, err := openAs(ctx, path, owner, gid)
 	if err != nil {
-		return fmt.Errorf("user %s, who says that it is there, cannot read it: %v", userName(owner), err) //nolint:errorlint // whoever calls has all rights
+		return fmt.Errorf("user %s, %s, cannot read it: %v", userName(owner), whose, err) //nolint:errorlint // whoever calls has all rights
 	}
 	if !follow {
 		defer func() { _ = f.Close() }()

@@ -20,8 +20,8 @@ func isActiveCommand(a *app) *cobra.Command {
 		Use:   "is-active " + aboutTarget,
 		Short: "say in a word, and by the exit status, whether the daemon serves",
 		Long: `Prints "active", with exit status 0, if a generation of the daemon serves, and "inactive", with exit
-status 3, if none does. It does not wait for an answer: a daemon that hangs is active. Where it cannot
-tell, it prints no word, and the exit status is another one.`,
+status 3, if none does. A daemon that does not answer within half a second holds its
+lock, and is active. Where gozdctl cannot tell, it prints no word, and the exit status is another one.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			err := a.isActive(cmd.Context(), args)
 			word := "active"

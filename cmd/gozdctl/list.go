@@ -132,12 +132,13 @@ func pidfilesIn(dir string, top bool) (found []daemonEntry) {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		found = append(found, failedEntry(dir, err))
 	}
+	listed := 0
 	for _, e := range entries {
 		name, isState := strings.CutSuffix(e.Name(), process.StatePath(".pid"))
 		if !isState || !e.Type().IsRegular() || (top || os.Geteuid() != 0) && !isOursOrRoots(e) {
 			continue
 		}
-		if len(found) == maxListed && !top {
+		if listed++; listed > maxListed && !top {
 			return append(found, failedEntry(dir, fmt.Errorf("%s has more than %d PID files: the others are left out", dir, maxListed)))
 		}
 		found = append(found, daemonEntry{PIDFile: filepath.Join(dir, name+".pid")})
@@ -156,7 +157,7 @@ func namesIn(dir string) ([]fs.DirEntry, error) {
 		err = nil
 	}
 	if len(entries) == maxNames {
-		err = fmt.Errorf("%s has more than %d files: there may be daemons that are not listed", dir, maxNames)
+		err = fmt.Errorf("%s has %d files or more: there may be daemons that are not listed", dir, maxNames)
 	}
 	slices.SortFunc(entries, func(a, b fs.DirEntry) int { // others cannot crowd out this user's and root's
 		if a, b := isOursOrRoots(a), isOursOrRoots(b); a != b {
