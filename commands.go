@@ -50,7 +50,7 @@ func (a *arguments) run(arg0 string) (*Daemon, int, error) {
 		return nil, statusOK, a.control()
 	case a.foreground || process.IsDetached() || upgrade.IsSuccessor() || supervise.IsSupervised():
 		conf, yes := a.wantsSupervisor()
-		if conf != nil && conf.Daemon.Log != "" && a.foreground && isTerminal(os.Stderr) { // who types -f wants to see something
+		if conf != nil && conf.Daemon.Log != "" && a.foreground && process.InForeground() { // who types -f wants to see something
 			a.say("its output goes to %s; without log in the configuration it comes here", conf.Daemon.Log)
 		}
 		if yes {

@@ -164,7 +164,7 @@ func TestRefusedConnectionEndsWithItsNextAnswer(t *testing.T) {
 	c := g.client(t)
 	c.send(request(1, true, "/", nil))
 	c.want(t, 1, "0: ")
-	heir := refusing(make(chan struct{}, 100))
+	heir := refusing(make(chan struct{}, 1))
 	g.MoveIdle(heir)
 	g.StopAccepting()
 	<-heir
@@ -183,13 +183,16 @@ func TestRefusedConnectionEndsWithItsNextAnswer(t *testing.T) {
 	t.Error("no answer has ended the connection")
 }
 
-// refusing is a successor that has a value when it has refused a connection.
+// refusing is a successor that has a value when it has refused a connection. It waits for nobody to take the value.
 type refusing chan struct{}
 
 func (refusing) Takes(string) bool { return true }
 
 func (r refusing) Move(string, []byte, syscall.Conn) error {
-	r <- struct{}{}
+	select {
+	case r <- struct{}{}:
+	default:
+	}
 	return syscall.EMFILE
 }
 

@@ -167,7 +167,7 @@ func TestRefusedConnectionAfterAResume(t *testing.T) {
 	old, next := twoGenerations(t, "tcp", &http.Server{Handler: by("old")})
 	c := old.client(t)
 	c.wantAnswer(t, "old: x")
-	heir := refusing(make(chan struct{}, 100))
+	heir := refusing(make(chan struct{}, 1))
 	old.MoveIdle(heir)
 	old.StopAccepting()
 	<-heir
@@ -180,13 +180,16 @@ func TestRefusedConnectionAfterAResume(t *testing.T) {
 	c.wantAnswer(t, "new: x")
 }
 
-// refusing is a successor that has a value when it has refused a connection.
+// refusing is a successor that has a value when it has refused a connection. It waits for nobody to take the value.
 type refusing chan struct{}
 
 func (refusing) Takes(string) bool { return true }
 
 func (r refusing) Move(string, []byte, syscall.Conn) error {
-	r <- struct{}{}
+	select {
+	case r <- struct{}{}:
+	default:
+	}
 	return syscall.EMFILE
 }
 

@@ -13,9 +13,10 @@ import (
 // MayWrite returns nil: nothing is known here.
 func MayWrite(string, *Identity) error { return nil }
 
-// MayBecome returns nil: there is no such identity here.
+// gives reports false: there is no such identity here.
 func (*Identity) gives() bool { return false }
 
+// MayBecome returns nil, likewise.
 func (*Identity) MayBecome() error { return nil }
 
 // MaySetMaxFiles is SetMaxFiles, which does nothing here but fail.
@@ -40,6 +41,9 @@ func Readable(string) error { return nil }
 
 // Writable returns nil.
 func Writable(string) error { return nil }
+
+// InForeground reports false.
+func InForeground() bool { return false }
 
 // SetUmask does nothing.
 func SetUmask(fs.FileMode) {}

@@ -45,3 +45,10 @@ func isPipe(fd int) bool {
 	var st unix.Stat_t
 	return unix.Fstat(fd, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFIFO
 }
+
+// InForeground reports whether this process sits in the foreground of the terminal that is standard error. In the background, writing to a terminal
+// with "tostop" stops a process (termios(3), TOSTOP).
+func InForeground() bool {
+	group, err := unix.IoctlGetInt(2, unix.TIOCGPGRP) // ENOTTY if that is no terminal, or not this session's
+	return err == nil && group == unix.Getpgrp()
+}

@@ -120,6 +120,7 @@ func (term *terminal) wantOver(status string) {
 
 func TestTerminalUpgradesAndEndsByControlC(t *testing.T) {
 	term := onTerminal(t, "watched")
+	await(t, "where its output goes", func() bool { return term.shows("its output goes to " + term.Log) })
 	for n := 2; n <= 4; n++ { // people send signals to the PID that they know
 		must(t, signal(term.first, "HUP"))
 		await(t, "upgraded", func() bool { return generation(term.Daemon) == n })
