@@ -92,9 +92,9 @@ var unseen = map[string]string{
 	"try again":                           "keeps Accept in its loop",
 	"usage":                               "gives an error its exit status, and is not shown",
 
-	"… fields":                   "is said of a line in /proc that no kernel writes",
-	"/proc/…/status: … user IDs": "is said of a line in /proc that no kernel writes",
-	"supervise: it needs Linux":  "is for a system where nothing calls it",
+	"only … fields after the name": "is said of a line in /proc that no kernel writes",
+	"/proc/…/status: … user IDs":   "is said of a line in /proc that no kernel writes",
+	"supervise: it needs Linux":    "is for a system where nothing calls it",
 }
 
 var (

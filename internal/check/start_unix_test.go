@@ -98,7 +98,7 @@ listen  %[1]s/file
 		"[gozd]: log: " + dir + ": is a directory",
 		":4: [one]: listen: stat " + dir + "/missing: no such file or directory",
 		":7: [two]: listen: " + dir + "/file: not a directory",
-		":10: [three]: listen unix " + dir + "/file: the file is no socket",
+		":10: [three]: listen unix " + dir + "/file: a file is there that is no socket",
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("it says\n%v\nwant %q in it", err, want)

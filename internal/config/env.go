@@ -64,7 +64,7 @@ func (o *overrides) resolve(variable, value string) (string, any) {
 	switch setBy, again := o.loader.variables[keyPath{section, key}]; {
 	case len(match) > 1:
 		e.Section = ""
-		e.Msg = fmt.Sprintf("could be for [%s]", strings.Join(match, "] or ["))
+		e.Msg = fmt.Sprintf("fits several groups: [%s]", strings.Join(match, "] and ["))
 	case !slices.Contains(keysOf(section), key):
 		e.Msg, e.Suggestion = unknownKey(section, key)
 		o.loader.excuse(section, e.Suggestion)

@@ -123,7 +123,7 @@ func TestEnvironmentErrors(t *testing.T) {
 		{"no key", ok, environ("GOZD_OK_=81"), `$GOZD_OK_: [ok]: unknown key ""`},
 		{"key of the daemon in a group", ok, environ("GOZD_OK_PIDFILE=/a"), `$GOZD_OK_PIDFILE: [ok]: unknown key "pidfile": it belongs in [gozd]`},
 		{"unknown key of the longest group", "[a]\nmode tcp\nlisten 1\n[a_b]\nmode tcp\nlisten 2", environ("GOZD_A_B_C=1"), `$GOZD_A_B_C: [a_b]: unknown key "c"`},
-		{"two groups of that name", twins, environ("GOZD_A_B_LISTEN=3"), "$GOZD_A_B_LISTEN: could be for [A-b] or [a.b]"},
+		{"two groups of that name", twins, environ("GOZD_A_B_LISTEN=3"), "$GOZD_A_B_LISTEN: fits several groups: [A-b] and [a.b]"},
 		{"two variables", ok, environ("GOZD_OK_LISTEN=81", "GOZD_ok_LISTEN=82"), "$GOZD_ok_LISTEN: [ok]: listen is already set by $GOZD_OK_LISTEN"},
 		{"bad value", ok, environ("GOZD_OK_MODE=htpp"), `$GOZD_OK_MODE: [ok]: unknown mode "htpp" (did you mean "http"?)`},
 		{"empty value", ok, environ("GOZD_OK_LISTEN="), "$GOZD_OK_LISTEN: [ok]: listen needs a value"},

@@ -28,7 +28,7 @@ func AwaitEnd(ctx context.Context, pidfile string, asked int, older ...Process) 
 			select {
 			case <-tick.C:
 			case <-ctx.Done():
-				return fmt.Errorf("pid %d has not ended yet: %w", p.PID, ctx.Err())
+				return fmt.Errorf("it serves no longer, and pid %d still drains: %w", p.PID, ctx.Err())
 			}
 		}
 	}

@@ -46,7 +46,7 @@ func waitEnd(ctx context.Context, pidfile string, asked int) error {
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return fmt.Errorf("it has not ended yet: %w", ctx.Err())
+			return fmt.Errorf("it has been asked to stop, and still runs: %w", ctx.Err())
 		}
 	}
 }

@@ -115,7 +115,7 @@ func (r *Receiver) accept(f frame, file *os.File) error {
 	case kindChannel:
 		return r.acceptChannel(file)
 	}
-	return fmt.Errorf("a frame of kind %d has nothing to take", f.kind)
+	return fmt.Errorf("a frame of kind %d carries no connection", f.kind)
 }
 
 func (r *Receiver) acceptConn(payload []byte, file *os.File) error {

@@ -62,7 +62,7 @@ func NewSender(f *os.File) (*Sender, error) {
 
 func (s *Sender) takeKeys(f frame) error {
 	if f.kind != kindKeys {
-		return fmt.Errorf("frame of kind %d instead", f.kind)
+		return fmt.Errorf("it began with a frame of kind %d", f.kind)
 	}
 	var keys []string
 	if err := json.Unmarshal(f.payload, &keys); err != nil {

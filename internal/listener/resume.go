@@ -7,7 +7,7 @@ import (
 
 // ErrNotDraining is returned by [Listener.Resume] for a listener that does not drain, that the program has
 // closed, or that lets out what waits in its queue.
-var ErrNotDraining = errors.New("listen: the listener does not drain")
+var ErrNotDraining = errors.New("listen: nothing to resume: the listener does not drain, or is closed")
 
 // Resume has a listener that drains accept again, on inner, which it takes over as New does: the successor that had its socket has
 // died. An Accept that waits goes on. Connections that were open stay, and those who were told that they

@@ -51,7 +51,7 @@ func parseStat(data []byte) (s stat, err error) {
 	fields := bytes.Fields(data[bytes.LastIndexByte(data, ')')+1:])
 	const startTime = 22 - 3 // the first of fields is the third of the line
 	if len(fields) <= startTime {
-		return stat{}, fmt.Errorf("%d fields", len(fields))
+		return stat{}, fmt.Errorf("only %d fields after the name", len(fields))
 	}
 	s.state = string(fields[0])
 	if s.parent, err = strconv.Atoi(string(fields[1])); err != nil {

@@ -224,7 +224,7 @@ func TestOtherFilesAreKept(t *testing.T) {
 		}
 		before, _ := stat(t, path)
 		_, err := socket.Listen("unix", path, own)
-		if !errors.Is(err, syscall.EADDRINUSE) || !strings.Contains(err.Error(), path+": the file is no socket ("+mode) {
+		if !errors.Is(err, syscall.EADDRINUSE) || !strings.Contains(err.Error(), path+": a file is there that is no socket ("+mode) {
 			t.Errorf("Listen with %s in the way: %v", mode, err)
 		}
 		if err := socket.Remove(path); err != nil {

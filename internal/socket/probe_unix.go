@@ -45,7 +45,7 @@ func probePath(path string) error {
 // probeFile returns nil where the file at path is a socket that nobody answers on.
 func probeFile(path string, info fs.FileInfo) error {
 	if info.Mode().Type() != fs.ModeSocket {
-		return fmt.Errorf("the file is no socket (%v): %w", info.Mode(), syscall.EADDRINUSE)
+		return fmt.Errorf("a file is there that is no socket (%v), and gozd does not remove it: %w", info.Mode(), syscall.EADDRINUSE)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), probeTimeout)
 	defer cancel()

@@ -68,7 +68,7 @@ func (s *supervisor) ended(pid int, ws *syscall.WaitStatus) {
 func describe(ws *syscall.WaitStatus) string {
 	switch {
 	case ws == nil:
-		return "not known"
+		return "unknown"
 	case ws.Signaled():
 		return ws.Signal().String()
 	}

@@ -385,9 +385,9 @@ func TestReceiveClosesWhatItCannotUse(t *testing.T) {
 		{"more files than names", `{"manifest":` + good + `}`, "names 0 files and sent 1"},
 		{"more names than files", `{"manifest":` + good + `,"files":["a","b"]}`, "names 2 files and sent 1"},
 		{"no manifest", `{"files":["a"]}`, "unexpected end of JSON input"},
-		{"a manifest that is null", `{"manifest":null,"files":["a"]}`, "has version 0"},
+		{"a manifest that is null", `{"manifest":null,"files":["a"]}`, "sends version 0 "},
 		{"a number of more that is none", `{"manifest":` + good + `,"files":["a"],"more":{}}`, "cannot unmarshal object"},
-		{"another version", `{"manifest":{"version":9},"files":["a"]}`, "has version 9"},
+		{"another version", `{"manifest":{"version":9},"files":["a"]}`, "sends version 9 "},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -422,7 +422,7 @@ func TestReceiveFromAnotherVersion(t *testing.T) {
 	ours.Close()
 	locks.Close()
 	l, err := m.receive()
-	if err == nil || !strings.HasSuffix(err.Error(), "has version 1, this binary reads 2") || l == nil || len(l.files) != 1 {
+	if err == nil || !strings.HasSuffix(err.Error(), "version 1 of the manifest, and this binary reads version 2: restart instead of upgrading") || l == nil || len(l.files) != 1 {
 		t.Fatalf("receive = %+v, %v", l, err)
 	}
 	if !isAtEnd(t, lock) {
@@ -431,7 +431,7 @@ func TestReceiveFromAnotherVersion(t *testing.T) {
 	p := &parent{}
 	p.take(l)
 	p.report.Fail(StageStart, err)
-	if reports, err := io.ReadAll(report); err != nil || !strings.Contains(string(reports), "this binary reads 2") {
+	if reports, err := io.ReadAll(report); err != nil || !strings.Contains(string(reports), "this binary reads version 2") {
 		t.Errorf("the parent hears %q, %v", reports, err)
 	}
 }

@@ -22,7 +22,7 @@ func (a *attempt) explain(ended error, out report.Outcome, wrote string, late bo
 	}
 	switch {
 	case out.Probation && late:
-		e.Err = fmt.Errorf("no verdict after %v: %w", a.opts.limit(), ended)
+		e.Err = fmt.Errorf("its probation was not over after %v: %w", a.opts.limit(), ended)
 	case late:
 		e.Stage, e.Err = StageReady, fmt.Errorf("not ready after %v: %w", a.opts.timeout(), ended)
 	case out.Ready:

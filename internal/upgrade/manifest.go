@@ -58,7 +58,7 @@ func decodeManifest(data []byte) (Manifest, error) {
 		m.Version = manifestVersion
 	}
 	if m.Version != manifestVersion {
-		return Manifest{}, fmt.Errorf("upgrade: manifest from the previous generation has version %d, this binary reads %d",
+		return Manifest{}, fmt.Errorf("upgrade: the previous generation sends version %d of the manifest, and this binary reads version %d: restart instead of upgrading",
 			m.Version, manifestVersion)
 	}
 	if m.Generation < 2 {

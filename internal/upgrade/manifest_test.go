@@ -76,10 +76,10 @@ func TestManifestIgnoresUnknownFields(t *testing.T) {
 func TestDecodeManifestFails(t *testing.T) {
 	tests := []struct{ data, says string }{
 		{"", "unexpected end of JSON input"},
-		{"null", "has version 0"},
+		{"null", "sends version 0 "},
 		{"7", "cannot unmarshal number"},
-		{"{}", "has version 0, this binary reads 2"},
-		{`{"version":3,"generation":2}`, "has version 3, this binary reads 2"},
+		{"{}", "version 0 of the manifest, and this binary reads version 2: restart instead of upgrading"},
+		{`{"version":3,"generation":2}`, "version 3 of the manifest, and this binary reads version 2: restart instead of upgrading"},
 		{`{"version":2}`, "generation 0 is out of range"},
 		{`{"version":2,"generation":1}`, "generation 1 is out of range"},
 		{`{"version":2,"generation":-2}`, "generation -2 is out of range"},
@@ -106,7 +106,7 @@ func TestDecodeManifestFails(t *testing.T) {
 func TestManifestBeforeThePayload(t *testing.T) {
 	before := `{"version":1,"generation":3,"timeout_ns":90000000000,"pidfile":"/run/app.pid","sockets":[{"id":"1.1","group":"web"}],` +
 		`"ancestors":[{"generation":1,"pid":7}],"managed":true}`
-	if _, err := decodeManifest([]byte(before)); err == nil || !strings.HasSuffix(err.Error(), "has version 1, this binary reads 2") {
+	if _, err := decodeManifest([]byte(before)); err == nil || !strings.HasSuffix(err.Error(), "version 1 of the manifest, and this binary reads version 2: restart instead of upgrading") {
 		t.Errorf("decodeManifest of version 1: %v", err)
 	}
 	var now struct {

@@ -27,7 +27,7 @@ type outgoing struct {
 func (o *outgoing) inherit(from *held, old, now Socket) (net.Listener, error) {
 	ln, err := from.open(old.ID)
 	if errors.Is(err, errNotHeld) {
-		return nil, fmt.Errorf("upgrade: group %s: socket %s was not inherited", now.Group, old.ID)
+		return nil, fmt.Errorf("upgrade: group %s: the previous generation names socket %s, and has not passed it on", now.Group, old.ID)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("upgrade: group %s: %w", now.Group, err)

@@ -95,7 +95,7 @@ func TestOutgoingInherit(t *testing.T) {
 	if kept := p.kept(o.all()); !slices.Equal(kept, []string{old.ID}) {
 		t.Errorf("kept %q, want %q", kept, old.ID)
 	}
-	if _, err := o.inherit(&from.held, old, old); err == nil || err.Error() != "upgrade: group api: socket 2.2 was not inherited" {
+	if _, err := o.inherit(&from.held, old, old); err == nil || err.Error() != "upgrade: group api: the previous generation names socket 2.2, and has not passed it on" {
 		t.Errorf("inherited twice: %v", err)
 	}
 	from.held.close() // as Ready does with the rest

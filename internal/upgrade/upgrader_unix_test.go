@@ -213,7 +213,7 @@ func TestOneUpgraderAProcess(t *testing.T) {
 	want := []string{
 		"upgrade failed at " + upgrade.StageStart + ": process is not ready yet",
 		"upgrade: tableflip: only a single Upgrader allowed",
-		"upgrade: group web: socket 1.1 was not inherited",
+		"upgrade: group web: the previous generation names socket 1.1, and has not passed it on",
 	}
 	if got := strings.Split(strings.TrimSpace(out), "\n"); !slices.Equal(got, want) {
 		t.Errorf("it says %q, want %q", got, want)

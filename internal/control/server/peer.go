@@ -27,7 +27,7 @@ func peerFrom(ctx context.Context) *peer {
 	if p, ok := ctx.Value(peerKey{}).(*peer); ok {
 		return p
 	}
-	return &peer{err: errors.New("not known")}
+	return &peer{err: errors.New("the kernel does not say who asks")}
 }
 
 func peerOf(c net.Conn) *peer {

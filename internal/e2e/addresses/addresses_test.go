@@ -288,7 +288,7 @@ func TestAddressThatCannotBeHad(t *testing.T) {
 		{"a live daemon's socket", socket, `listen: .*\[plain\]: listen unix ` + socket + `: another process answers on it: address already in use`},
 		{"a live daemon's port", port, `listen: .*\[plain\]: listen tcp ` + port + `: bind: address already in use`},
 		{"an abstract name that is taken", name, `listen: .*\[plain\]: listen unix ` + name + `: bind: address already in use`},
-		{"a file that is no socket", file, `listen: .*\[plain\]: listen unix ` + file + `: the file is no socket \(-rw-r--r--\): address already in use`},
+		{"a file that is no socket", file, `listen: .*\[plain\]: listen unix ` + file + `: a file is there that is no socket \(-rw-r--r--\), and gozd does not remove it: address already in use`},
 		{"a directory that is missing", d.Dir + "/no/x.sock", `listen: .*\[plain\]: listen unix .*/no/x\.sock: (bind|open .*/no/x\.sock): no such file or directory`},
 		{"another machine's address", "192.0.2.1:8080", `listen: .*\[plain\]: listen tcp 192\.0\.2\.1:8080: bind: cannot assign requested address`},
 		{"a path that is too long", long, `configuration: .*\[plain\]: .*: a socket's path has at most 107 bytes on linux, this one has 108`},
