@@ -24,6 +24,8 @@ func (a *app) advice(cmd *cobra.Command, err error) string {
 		return fmt.Sprintf("it may still succeed: look with gozdctl status %s", file)
 	case status == statusPermission:
 		return permissionAdvice(file)
+	case status == statusNotRunning && cmd.Name() == "logs":
+		return "the log of a daemon that has ended is found by its configuration: gozdctl logs -c CONFIG"
 	case status == statusNotRunning:
 		return notRunningAdvice(file)
 	case a.config != "" && cmd.GroupID != groupShow && errors.As(err, new(cfg.Errors)):

@@ -83,6 +83,17 @@ func TestUsage(t *testing.T) {
 	}
 }
 
+// Whoever looks for why a daemon has ended is told how to find what it wrote.
+func TestLogsOfOneThatHasEnded(t *testing.T) {
+	pidfile := filepath.Join(t.TempDir(), "app.pid")
+	status, stdout, stderr := ctl(t, "logs", pidfile)
+	want := "gozdctl: logs: " + pidfile + ": not running (no PID file)\n" +
+		"gozdctl: the log of a daemon that has ended is found by its configuration: gozdctl logs -c CONFIG\n"
+	if status != statusNotRunning || stdout != "" || stderr != want {
+		t.Errorf("status %d, %q, %q, want %d and %q", status, stdout, stderr, statusNotRunning, want)
+	}
+}
+
 func TestHelp(t *testing.T) {
 	for _, args := range [][]string{{"help"}, {"-h"}, {"--help"}} {
 		status, stdout, stderr := ctl(t, args...)

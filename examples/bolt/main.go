@@ -3,7 +3,7 @@
 //
 //	go run ./examples/bolt -f -v -c examples/bolt/app.conf
 //	curl -d "" http://127.0.0.1:8085/count/apples
-//	kill -HUP $(cat /run/bolt.pid)
+//	kill -HUP $(cat /run/bolt.pid) # root's; another user's is in $XDG_RUNTIME_DIR
 package main
 
 import (

@@ -3,7 +3,7 @@
 //
 //	go run ./examples/chat -f -v -c examples/chat/app.conf
 //	nc 127.0.0.1 2135
-//	kill -HUP $(cat /run/chat.pid)
+//	kill -HUP $(cat /run/chat.pid) # root's; another user's is in $XDG_RUNTIME_DIR
 //
 // When a generation drains, all of its users stop at a line's boundary before the
 // first of them leaves (hall.hush): what was said here has reached everyone, and

@@ -2,7 +2,7 @@
 //
 //	go run ./examples/fcgi -f -v -c examples/fcgi/app.conf
 //	nginx: location / { fastcgi_pass 127.0.0.1:9000; include fastcgi_params; }
-//	kill -HUP $(cat /run/fcgi.pid)
+//	kill -HUP $(cat /run/fcgi.pid) # root's; another user's is in $XDG_RUNTIME_DIR
 package main
 
 import (

@@ -3,7 +3,7 @@
 //
 //	go run ./examples/http -f -v -c examples/http/app.conf
 //	curl http://127.0.0.1:8080/hello/you
-//	kill -HUP $(cat /run/http.pid)
+//	kill -HUP $(cat /run/http.pid) # root's; another user's is in $XDG_RUNTIME_DIR
 package main
 
 import (

@@ -2,7 +2,7 @@
 //
 //	go run ./examples/https -f -v -c examples/https/app.conf
 //	curl --cacert examples/https/cert.pem https://localhost:8443/
-//	kill -HUP $(cat /run/https.pid)
+//	kill -HUP $(cat /run/https.pid) # root's; another user's is in $XDG_RUNTIME_DIR
 package main
 
 import (

@@ -2,7 +2,7 @@
 //
 //	go run ./examples/minimal -f -v -c examples/minimal/app.conf
 //	echo hello | nc 127.0.0.1 2133
-//	kill -HUP $(cat /run/minimal.pid)
+//	kill -HUP $(cat /run/minimal.pid) # root's; another user's is in $XDG_RUNTIME_DIR
 package main
 
 import (

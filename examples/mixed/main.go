@@ -3,7 +3,7 @@
 //
 //	go run ./examples/mixed -f -v -c examples/mixed/app.conf
 //	curl http://127.0.0.1:8080/
-//	kill -HUP $(cat /run/mixed.pid)
+//	kill -HUP $(cat /run/mixed.pid) # root's; another user's is in $XDG_RUNTIME_DIR
 package main
 
 import (

@@ -3,7 +3,7 @@
 //
 //	go run ./examples/tcp -f -v -c examples/tcp/app.conf
 //	nc 127.0.0.1 2134
-//	kill -HUP $(cat /run/tcp.pid)
+//	kill -HUP $(cat /run/tcp.pid) # root's; another user's is in $XDG_RUNTIME_DIR
 package main
 
 import (
