@@ -17,6 +17,9 @@ import (
 // patience bounds every wait for something that ought to happen.
 const patience = 30 * time.Second
 
+// pollInterval is long, since each look starts five programs.
+const pollInterval = 200 * time.Millisecond
+
 // unit is an installed app.service in a machine of its own.
 type unit struct {
 	*sysd.Machine
@@ -176,7 +179,7 @@ func (u *unit) await(what string, so func() bool) {
 		if time.Now().After(deadline) {
 			u.tb.Fatalf("after %v: not %s", patience, what)
 		}
-		time.Sleep(50 * time.Millisecond)
+		time.Sleep(pollInterval)
 	}
 }
 
