@@ -151,6 +151,6 @@ func (a *arguments) testConfig() error {
 	if err := check.Config(conf); err != nil {
 		return err
 	}
-	fmt.Printf("%s: the configuration is good\n", conf.File)
+	fmt.Printf("%s: the configuration is good\n", printable.Line(conf.File))
 	return nil
 }

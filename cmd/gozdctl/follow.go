@@ -16,23 +16,15 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/safepath"
 )
 
+// opener opens a log, which nobody can exchange any more then.
+type opener func(ctx context.Context) (*os.File, error)
+
 // printLog has tail(1) print the last lines of the file at path and, with follow, what is added, also by another file at this path, until
 // ctx ends: that is no error. owner is the number of the user who says that the file is the log.
 func printLog(ctx context.Context, path string, lines uint, follow bool, owner int, s *screen) error {
-	var err error
-	last := strconv.FormatUint(uint64(lines), 10)
-	whose := "who says that it is there"
-	if owner <= 0 {
-		owner, whose = moverOf(path), "who could put another file there"
-	}
-	if os.Geteuid() == 0 && owner > 0 {
-		err = printOwners(ctx, path, last, follow, owner, whose, s)
-	} else if _, err = safepath.Stat(path); err == nil { // tail would wait for it
-		args := []string{"-n", last, "--", path}
-		if follow {
-			args = append([]string{"-F"}, args...)
-		}
-		err = tail(ctx, s, nil, args...)
+	open, err := openerOf(path, owner)
+	if err == nil {
+		err = printOpened(ctx, open, strconv.FormatUint(uint64(lines), 10), follow, s)
 	}
 	if err != nil {
 		return fmt.Errorf("log: %w", err)
@@ -40,18 +32,36 @@ func printLog(ctx context.Context, path string, lines uint, follow bool, owner i
 	return nil
 }
 
-// moveTick is how often it is looked whether another file stands at the path of another user's log.
-const moveTick = time.Second
-
-// printOwners prints a log that another user has named, or could exchange, with that user's rights. tail gets the file, and never the path.
-func printOwners(ctx context.Context, path, last string, follow bool, owner int, whose string, s *screen) error {
+// openerOf opens a log that another user has named, or could exchange, with that user's rights.
+func openerOf(path string, owner int) (opener, error) {
+	whose := "who says that it is there"
+	if owner <= 0 {
+		owner, whose = moverOf(path), "who could put another file there"
+	}
+	if os.Geteuid() != 0 || owner <= 0 {
+		return func(context.Context) (*os.File, error) { return safepath.OpenRegular(path) }, nil
+	}
 	gid, err := groupOf(owner)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	f, err := openAs(ctx, path, owner, gid)
+	return func(ctx context.Context) (*os.File, error) {
+		f, err := openAs(ctx, path, owner, gid)
+		if err != nil {
+			return nil, fmt.Errorf("user %s, %s, cannot read it: %v", userName(owner), whose, err) //nolint:errorlint // whoever calls has all rights
+		}
+		return f, nil
+	}, nil
+}
+
+// moveTick is how often it is looked whether another file stands at the path of a log that is followed.
+const moveTick = time.Second
+
+// printOpened gives tail the file, and never the path.
+func printOpened(ctx context.Context, open opener, last string, follow bool, s *screen) error {
+	f, err := open(ctx)
 	if err != nil {
-		return fmt.Errorf("user %s, %s, cannot read it: %v", userName(owner), whose, err) //nolint:errorlint // whoever calls has all rights
+		return err
 	}
 	if !follow {
 		defer func() { _ = f.Close() }()
@@ -63,7 +73,7 @@ func printOwners(ctx context.Context, path, last string, follow bool, owner int,
 		go func() { ended <- tail(read, s, f, "-n", from, "-f") }()
 		var next *os.File
 		select {
-		case next = <-awaitMove(read, f, path, owner, gid):
+		case next = <-awaitMove(read, f, open):
 			end()
 			err = <-ended
 		case err = <-ended:
@@ -76,7 +86,7 @@ func printOwners(ctx context.Context, path, last string, follow bool, owner int,
 }
 
 // awaitMove sends the file that stands at the path instead of f, when all has been read of that; nil when ctx ends.
-func awaitMove(ctx context.Context, f *os.File, path string, owner, gid int) <-chan *os.File {
+func awaitMove(ctx context.Context, f *os.File, open opener) <-chan *os.File {
 	moved := make(chan *os.File, 1)
 	go func() {
 		defer close(moved)
@@ -100,7 +110,7 @@ func awaitMove(ctx context.Context, f *os.File, path string, owner, gid int) <-c
 				moved <- next
 				return
 			}
-			now, err := openAs(ctx, path, owner, gid)
+			now, err := open(ctx)
 			if err != nil {
 				continue // it has been moved, and there is no other yet
 			}
@@ -117,9 +127,7 @@ func awaitMove(ctx context.Context, f *os.File, path string, owner, gid int) <-c
 // tail shows what tail(1) prints until it ends, or ctx does.
 func tail(ctx context.Context, s *screen, in *os.File, args ...string) error {
 	cmd := exec.CommandContext(ctx, "tail", args...)
-	if in != nil {
-		cmd.Stdin = in
-	}
+	cmd.Stdin = in
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return err

@@ -154,6 +154,18 @@ func TestCompletion(t *testing.T) {
 
 func TestManPages(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "new", "man")
+	// Another user's directory may have links to files of whoever writes.
+	victim := filepath.Join(t.TempDir(), "victim")
+	for _, err := range []error{os.WriteFile(victim, []byte("his"), 0o600), os.MkdirAll(dir, 0o755), os.Symlink(victim, filepath.Join(dir, "gozdctl.1")), os.Link(victim, filepath.Join(dir, "gozdctl-list.1"))} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	defer func() {
+		if text, err := os.ReadFile(victim); string(text) != "his" {
+			t.Errorf("what a link led to is %q, %v", text, err)
+		}
+	}()
 	if status, _, stderr := ctl(t, "man", dir, "../../docs/configuration.md"); status != statusOK {
 		t.Fatalf("status %d, %q", status, stderr)
 	}

@@ -2,9 +2,10 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
 
@@ -43,20 +44,16 @@ func writeManPages(root *cobra.Command, dir, configuration string) error {
 		return err
 	}
 	header := doc.GenManHeader{Section: "1", Source: "gozd", Manual: "gozd"}
-	if err := doc.GenManTree(root, &header, dir); err != nil {
-		return err
-	}
 	pages := map[string][]byte{}
-	for _, topic := range root.Commands() { // pages of the help that are no commands, which GenManTree leaves out
-		if topic.IsAdditionalHelpTopicCommand() {
+	for _, cmd := range root.Commands() {
+		if cmd.IsAvailableCommand() || cmd.IsAdditionalHelpTopicCommand() { // the latter are pages of the help that are no commands
 			var page bytes.Buffer
 			h := header
-			err = doc.GenMan(topic, &h, &page)
-			pages["gozdctl-"+topic.Name()+".1"] = page.Bytes()
+			if err := doc.GenMan(cmd, &h, &page); err != nil {
+				return err
+			}
+			pages["gozdctl-"+cmd.Name()+".1"] = page.Bytes()
 		}
-	}
-	if err != nil {
-		return err
 	}
 	var page bytes.Buffer
 	if err := doc.GenMan(root, &header, &page); err != nil {
@@ -65,8 +62,26 @@ func writeManPages(root *cobra.Command, dir, configuration string) error {
 	const last = "\n.SH SEE ALSO"
 	pages["gozdctl.1"] = bytes.Replace(page.Bytes(), []byte(last), append(md2man.Render([]byte(rootSections(root))), last...), 1)
 	pages["app.conf.5"] = md2man.Render([]byte(configSource(string(about), header.Date.Format("Jan 2006"))))
-	for name, page := range pages {
-		if err := os.WriteFile(filepath.Join(dir, name), page, 0o644); err != nil { //nolint:gosec // see above
+	return writeAnew(dir, pages)
+}
+
+// writeAnew makes files in a directory, in the place of those that are there: in another user's directory these may be links.
+func writeAnew(dir string, files map[string][]byte) error {
+	in, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = in.Close() }()
+	for name, text := range files {
+		if err := in.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		f, err := in.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+		if err != nil {
+			return err
+		}
+		_, err = f.Write(text)
+		if err := errors.Join(err, f.Close()); err != nil {
 			return err
 		}
 	}

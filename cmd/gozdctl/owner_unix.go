@@ -50,14 +50,10 @@ func authorOf(conf *config.Config) (uid int, err error) {
 	if os.Geteuid() != 0 {
 		return os.Geteuid(), nil
 	}
-	others := process.OnlyRootWrites(conf.File)
-	if others == nil {
-		return 0, nil
-	}
-	if st, ok := conf.Source.Sys().(*syscall.Stat_t); ok && st.Uid != 0 {
+	if st, ok := conf.Source.Sys().(*syscall.Stat_t); ok && st.Uid != 0 { // the path may lead to another file by now
 		return int(st.Uid), nil
 	}
-	return 0, others
+	return 0, process.OnlyRootWrites(conf.File)
 }
 
 // noGroup is the group of a user who has no account: nobody's.

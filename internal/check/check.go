@@ -7,6 +7,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"os"
 	"runtime"
 	"strings"
 
@@ -103,6 +104,18 @@ func Identity(conf *config.Config) (*process.Identity, error) {
 		return nil, inDaemon(conf, err)
 	}
 	return id, nil
+}
+
+// SameUser refuses a configuration by which this process, a later generation, would become another user than the one before it is. Both
+// would have the daemon's files then: while the upgrade goes on, and after one that fails, those of a root daemon would be in another
+// user's hands.
+func SameUser(conf *config.Config) error {
+	id, err := Identity(conf)
+	if err != nil || id == nil || id.IsCurrent() {
+		return err
+	}
+	return inDaemon(conf, fmt.Errorf("user %d, group %d: the daemon runs as user %d, group %d, and no upgrade changes that: restart it",
+		id.UID, id.GID, os.Geteuid(), os.Getegid()))
 }
 
 // EnvFile reads the variables that the configuration has for the program; nil

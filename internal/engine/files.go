@@ -35,9 +35,6 @@ func (f *files) take(conf *config.Config, parentsPIDFile string) error {
 	if err != nil {
 		return err
 	}
-	if f.up.Manifest().DryRun {
-		id = nil // the lock is the parent's, and stays so
-	}
 	parent := runfiles.Parent{PIDFile: parentsPIDFile, Lock: f.up.File(fileLock)}
 	if f.Files, err = runfiles.Take(f.pidfile, parent, id); err != nil {
 		return err
@@ -84,7 +81,7 @@ func (f *files) restore() bool {
 }
 
 func (f *files) restoreQuietly() error {
-	return errors.Join(f.Reclaim(), f.RestorePID(), f.writeState())
+	return errors.Join(f.RestorePID(), f.writeState())
 }
 
 // keepWriting writes PID file and state file as soon as that is possible again: the disk

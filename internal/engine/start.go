@@ -192,6 +192,11 @@ func (s *start) configure() (err error) {
 	if err := check.Available(s.conf); err != nil {
 		return err
 	}
+	if s.Generation() > 1 {
+		if err := check.SameUser(s.conf); err != nil {
+			return err
+		}
+	}
 	if err := s.super.check(s.conf); err != nil {
 		return err
 	}

@@ -113,21 +113,6 @@ func (l *Lock) GiveTo(id *Identity) error {
 	return nil
 }
 
-// Reclaim makes the lock root's again, if this process is root.
-func (l *Lock) Reclaim() error {
-	if unix.Geteuid() != 0 {
-		return nil
-	}
-	info, err := l.file.Stat()
-	if uid, ok := owner(info); err == nil && ok && uid != 0 {
-		err = l.file.Chown(0, unix.Getegid())
-	}
-	if err != nil {
-		return fmt.Errorf("lock file: %w", err)
-	}
-	return nil
-}
-
 func isDir(path string) bool {
 	info, err := safepath.Stat(path)
 	return err == nil && info.IsDir()

@@ -135,10 +135,15 @@ func LookupGroup(name string) (int, error) {
 	return gid, nil
 }
 
+// IsCurrent reports whether this process is id already.
+func (id *Identity) IsCurrent() bool {
+	return unix.Getuid() == id.UID && unix.Geteuid() == id.UID && unix.Getgid() == id.GID && unix.Getegid() == id.GID
+}
+
 // Become gives up this process's privileges for id, in all threads, and checks
 // that there is no way back. A process that is id already is left alone.
 func (id *Identity) Become() error {
-	if unix.Getuid() == id.UID && unix.Geteuid() == id.UID && unix.Getgid() == id.GID && unix.Getegid() == id.GID {
+	if id.IsCurrent() {
 		return nil
 	}
 	// The order matters: after setuid nothing else is allowed. The calls of
@@ -159,7 +164,7 @@ func (id *Identity) Become() error {
 }
 
 func (id *Identity) check() error {
-	if unix.Getuid() != id.UID || unix.Geteuid() != id.UID || unix.Getgid() != id.GID || unix.Getegid() != id.GID {
+	if !id.IsCurrent() {
 		return fmt.Errorf("privileges: is user %d group %d after becoming user %d group %d",
 			unix.Geteuid(), unix.Getegid(), id.UID, id.GID)
 	}

@@ -63,13 +63,6 @@ func Take(pidfile string, parent Parent, owner *process.Identity) (*Files, error
 	return f, nil
 }
 
-// Reclaim makes the lock root's again in a daemon that is root: a successor that was to become another user has given it to that one.
-func (f *Files) Reclaim() error {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.lock.Reclaim()
-}
-
 // Lock is the lock's file, to be passed to the next generation, or nil where the platform has none. It stays the Files'.
 func (f *Files) Lock() *os.File {
 	f.mu.Lock()

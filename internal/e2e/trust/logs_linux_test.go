@@ -126,6 +126,48 @@ func childOf(t *testing.T, pid int) int {
 	return all[0]
 }
 
+// TestLogWhereEverybodyWrites has a third user put what he likes at the path of a log of root's: nothing keeps gozdctl, or has it print what only
+// root can read.
+func TestLogWhereEverybodyWrites(t *testing.T) {
+	t.Parallel()
+	require.Root(t)
+	dir := openDir(t)
+	file, conf := filepath.Join(dir, "secret"), filepath.Join(dir, "app.conf")
+	must(t, os.WriteFile(file, []byte(secret+"\n"), 0o600))
+	shared := filepath.Join(dir, "shared")
+	must(t, os.Mkdir(shared, 0o777))
+	must(t, os.Chmod(shared, os.ModeSticky|0o777))
+	log, other := filepath.Join(shared, "app.log"), filepath.Join(shared, "other")
+	must(t, os.WriteFile(conf, []byte("[gozd]\npidfile "+filepath.Join(dir, "app.pid")+"\nlog "+log+"\n"+onlyWeb), 0o600))
+	wantRefused := func(why string) {
+		t.Helper()
+		for _, flag := range []string{"-f", "-n=10"} {
+			cmd := exec.Command(binaries.Gozdctl(t), "logs", flag, "-c", conf)
+			hangs := time.AfterFunc(followLimit, func() { _ = cmd.Process.Kill() })
+			o := run(cmd)
+			if !hangs.Stop() || o.status == 0 || !strings.Contains(o.output, why) || strings.Contains(o.output, secret) {
+				t.Errorf("%s: status %d, %q, want %q", flag, o.status, o.output, why)
+			}
+		}
+	}
+	must(t, unix.Mkfifo(log, 0o600))
+	must(t, os.Chown(log, stranger, stranger))
+	wantRefused("a FIFO")
+	must(t, os.Remove(log))
+	must(t, os.Symlink(file, log))
+	must(t, os.Lchown(log, stranger, stranger))
+	wantRefused("link")
+	must(t, os.WriteFile(other, []byte("a line\n"), 0o644))
+	must(t, os.Chown(other, stranger, stranger))
+	a := begin(t, stranger, nil, "swap", log, other)
+	for range 60 {
+		if o := run(exec.Command(binaries.Gozdctl(t), "logs", "-c", conf)); strings.Contains(o.output, secret) {
+			t.Fatalf("status %d, %q", o.status, o.output)
+		}
+	}
+	a.end()
+}
+
 // TestConfigurationOfAnother has a configuration in another user's directory be a link to what only root can read, and a device.
 func TestConfigurationOfAnother(t *testing.T) {
 	t.Parallel()
