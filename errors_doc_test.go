@@ -68,7 +68,7 @@ var errorAreas = []struct {
 		"internal/process/record.go", "internal/process/runtimedir.go", "internal/process/trust_unix.go", "internal/process/user_linux.go",
 	}},
 	{"Upgrade", []string{"internal/engine", "internal/upgrade", "reload.go"}},
-	{"Serving and connections", []string{"errors.go", "handlers.go", "listen", "httpx", "fcgix", "tcpx", "internal/listener", "internal/groups/drain.go", "internal/handover", "internal/fdpass"}},
+	{"Serving and connections", []string{"errors.go", "handlers.go", "listen", "httpx", "fcgix", "tcpx", "internal/listener", "internal/groups/drain.go", "internal/handover", "internal/fdpass", "internal/tlsrec", "internal/tlswatch"}},
 	{"Control socket and gozdctl", []string{"cmd/gozdctl", "internal/control"}},
 	{"systemd and the supervisor", []string{"internal/supervise", "internal/activation", "internal/engine/supervisor.go"}},
 }
@@ -95,6 +95,14 @@ var unseen = map[string]string{
 	"only … fields after the name": "is said of a line in /proc that no kernel writes",
 	"/proc/…/status: … user IDs":   "is said of a line in /proc that no kernel writes",
 	"supervise: it needs Linux":    "is for a system where nothing calls it",
+
+	"tls: failed to send closeNotify alert (but connection was closed anyway): …": "is what crypto/tls says",
+	"tls: handshake buffer not empty before setting read traffic secret":          "is what crypto/tls says",
+	"tls: handshake message of length … bytes exceeds maximum":                    "is what crypto/tls says",
+	"tls: protocol is shutdown":                            "is what crypto/tls says",
+	"tls: received unexpected handshake message of type …": "is what crypto/tls says",
+	"tlsrec: a state is not for JSON":                      "is for the author of this package's callers",
+	"tlswatch: audit of a connection that has not moved":   "is for the author of this package's callers",
 }
 
 var (

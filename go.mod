@@ -23,6 +23,8 @@ require (
 	golang.org/x/term v0.45.0
 )
 
+require golang.org/x/crypto v0.55.0
+
 require (
 	github.com/cpuguy83/go-md2man/v2 v2.0.6
 	github.com/go-viper/mapstructure/v2 v2.4.0 // indirect

@@ -66,6 +66,8 @@ var mayImport = map[string][]string{
 	"internal/runfiles":  {"internal/process"},
 	"internal/supervise": {"internal/activation", "internal/early", "internal/fdpass", "internal/process", "internal/safepath"},
 	"internal/tickets":   {},
+	"internal/tlsrec":    {},
+	"internal/tlswatch":  {"internal/tlsrec"},
 	"internal/upgrade":   {"internal/early", "internal/fault", "internal/fdpass", "internal/process", "internal/report"},
 }
 
@@ -86,6 +88,7 @@ var onlyIn = []struct {
 	{"go.etcd.io/bbolt", []string{"examples"}, "a database is the program's choice"},
 	{"github.com/coreos/go-systemd", []string{"internal/supervise"}, "the supervisor alone speaks to systemd"},
 	{"github.com/hashicorp/go-envparse", []string{"internal/envfile"}, "one package reads env_file"},
+	{"golang.org/x/crypto", []string{"internal/tlsrec"}, "one package has keys; the standard library has no ChaCha20-Poly1305 to call"},
 }
 
 // goPackage is a package as go list describes it.

@@ -1,0 +1,169 @@
+package tlswatch
+
+import (
+	"net"
+	"os"
+	"sync"
+	"time"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/tlsrec"
+)
+
+// Conn is a connection below a [tls.Conn]. It changes nothing of what goes through it. Its methods may be called by any number of
+// goroutines, as far as crypto/tls does so: Reads that overlap, and Writes that overlap, end the tracking.
+type Conn struct {
+	conn net.Conn
+
+	mu      sync.Mutex // guards what follows
+	in, out flow
+	state   tlsrec.State  // what VerifyConnection was told, without halves
+	keys    *keys         // of the handshake, while it goes on
+	watch   *watch        // nil until there is a ClientHello, and if nobody asks for the connection's secrets
+	why     tlsrec.Reason // why the connection never moves; "" if it may
+
+	reading, writing bool // there is a call below
+	asked            bool // tls.Conn has called Read since the last byte: it has used up all of them
+	complete         bool // both sides have sent their Finished
+	frozen           bool
+	moved            bool // Audit was called
+	closed           bool
+	touched          bool // since rest was called
+	listed           bool // in watch
+	audit            audit
+}
+
+// audit is what is known of the first thing that was written after the state had been taken.
+type audit byte
+
+const (
+	auditNone  audit = iota // nothing was written
+	auditGood               // the record that was due
+	auditClose              // that, and a close_notify
+	auditBad                // something else
+)
+
+var _ net.Conn = (*Conn)(nil)
+
+// New returns a Conn over conn, for tls.Server together with a [Config].
+func New(conn net.Conn) *Conn { return &Conn{conn: conn} }
+
+// Read reads from the connection below, unless c is frozen: then it fails as at a deadline, which tls.Conn does not take for final.
+func (c *Conn) Read(p []byte) (int, error) {
+	if err := c.beginRead(); err != nil {
+		return 0, err
+	}
+	n, err := c.conn.Read(p)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.reading = false
+	if n > 0 {
+		c.asked = false
+		c.follow(&c.in, p[:n])
+	}
+	return n, err
+}
+
+func (c *Conn) beginRead() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.frozen {
+		return os.ErrDeadlineExceeded
+	}
+	if c.reading {
+		c.lose(tlsrec.Lost)
+	}
+	c.reading, c.asked = true, true
+	return nil
+}
+
+// Write writes to the connection below, unless c is frozen.
+func (c *Conn) Write(p []byte) (int, error) {
+	if n, err, done := c.beginWrite(p); done {
+		return n, err
+	}
+	n, err := c.conn.Write(p)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.writing = false
+	if n != len(p) || err != nil {
+		c.lose(tlsrec.Closed) // tls.Conn writes no more
+		return n, err
+	}
+	c.follow(&c.out, p)
+	return n, nil
+}
+
+// beginWrite also does what becomes of a write while c is frozen: then done is true.
+func (c *Conn) beginWrite(p []byte) (n int, err error, done bool) { //nolint:revive // the error goes together with n
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.frozen {
+		c.check(p)
+		if c.moved {
+			return len(p), nil, true // nobody is left who could be told
+		}
+		return 0, tlsrec.Frozen, true
+	}
+	if c.writing {
+		c.lose(tlsrec.Lost)
+	}
+	c.writing = true
+	return 0, nil, false
+}
+
+// lose has the connection stay for good. The first reason counts. mu is held.
+func (c *Conn) lose(why tlsrec.Reason) {
+	if c.why == "" {
+		c.why = why
+	}
+	c.forget()
+}
+
+// forget clears the secrets and gives back what the proof needs. mu is held.
+func (c *Conn) forget() {
+	c.in.forget()
+	c.out.forget()
+	c.keys.clear()
+	c.keys = nil
+}
+
+// Close closes the connection below.
+func (c *Conn) Close() error {
+	c.mu.Lock()
+	c.closed = true
+	if !c.frozen || c.moved { // else the audit may be still to come
+		c.lose(tlsrec.Closed)
+	}
+	c.unlist()
+	c.mu.Unlock()
+	return c.conn.Close()
+}
+
+// NetConn returns the connection below.
+func (c *Conn) NetConn() net.Conn { return c.conn }
+
+// LocalAddr returns the local address.
+func (c *Conn) LocalAddr() net.Addr { return c.conn.LocalAddr() }
+
+// RemoteAddr returns the peer's address.
+func (c *Conn) RemoteAddr() net.Addr { return c.conn.RemoteAddr() }
+
+// SetDeadline sets both deadlines of the connection below, unless that has moved.
+func (c *Conn) SetDeadline(t time.Time) error { return c.set(c.conn.SetDeadline, t) }
+
+// SetReadDeadline sets the deadline for reading.
+func (c *Conn) SetReadDeadline(t time.Time) error { return c.set(c.conn.SetReadDeadline, t) }
+
+// SetWriteDeadline sets the deadline for writing.
+func (c *Conn) SetWriteDeadline(t time.Time) error { return c.set(c.conn.SetWriteDeadline, t) }
+
+// set spares a connection that has moved the deadlines of tls.Conn.CloseWrite: whoever has it may use the same net.Conn.
+func (c *Conn) set(deadline func(time.Time) error, t time.Time) error {
+	c.mu.Lock()
+	moved := c.moved
+	c.mu.Unlock()
+	if moved {
+		return nil
+	}
+	return deadline(t)
+}

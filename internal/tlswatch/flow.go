@@ -1,0 +1,161 @@
+package tlswatch
+
+import (
+	"encoding/binary"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/tlsrec"
+)
+
+// flow follows the records of one direction.
+type flow struct {
+	half      *tlsrec.Half // of the handshake, and of the data once that is complete; nil before the ServerHello
+	last      []byte       // the present record as far as it has come, or the last one; empty if that is not kept
+	have      int32        // bytes of the present record, 0 between two
+	header    [tlsrec.HeaderLen]byte
+	keep      bool // the present record goes into last
+	handshake bool // half is of the handshake
+	proved    bool // the last record has opened as the one before half.Seq
+}
+
+// smallest is the length, after the header, of a record that is a KeyUpdate: 5 bytes, the type and the tag. One with padding, or
+// in pieces, is not recognized; the proof fails then.
+const smallest = 5 + 1 + 16
+
+// bulk is the length of a record that is full of data.
+const bulk = 16384 + 1 + 16
+
+// follow goes over what was read or written. mu is held.
+func (c *Conn) follow(f *flow, p []byte) {
+	for len(p) > 0 && c.why == "" && !c.closed {
+		p = p[c.take(f, p):]
+		if f.have >= tlsrec.HeaderLen && f.missing() == 0 {
+			f.have = 0
+			c.record(f)
+		}
+	}
+}
+
+// take takes bytes of the present record, up to the end of its header or of itself, and returns how many.
+func (c *Conn) take(f *flow, p []byte) int {
+	if f.have < tlsrec.HeaderLen {
+		n := copy(f.header[f.have:], p)
+		f.have += int32(n)
+		if f.have == tlsrec.HeaderLen {
+			c.begin(f)
+		}
+		return n
+	}
+	n := min(len(p), f.missing())
+	if f.keep {
+		f.last = append(f.last, p[:n]...)
+	}
+	f.have += int32(n)
+	return n
+}
+
+// length is that of the present record after its header, which is there.
+func (f *flow) length() int { return int(binary.BigEndian.Uint16(f.header[3:])) }
+
+// missing is how many bytes of the present record are to come.
+func (f *flow) missing() int { return tlsrec.HeaderLen + f.length() - int(f.have) }
+
+// begin is called when the header is there. A change_cipher_spec leaves what is known of the record before it: it has no number.
+func (c *Conn) begin(f *flow) {
+	f.keep = false
+	if f.header[0] == tlsrec.TypeChangeCipherSpec {
+		return
+	}
+	c.touch()
+	f.proved = false
+	f.last = f.last[:0]
+	switch {
+	case f.half == nil: // the ServerHello is among these
+		f.keep = f == &c.out
+	case f.handshake || f.length() < bulk || draining.Load():
+		f.keep = true
+	}
+	if f.keep {
+		f.last = append(f.last, f.header[:]...)
+	}
+}
+
+// record is called at the end of each record.
+func (c *Conn) record(f *flow) {
+	switch {
+	case f.length() > tlsrec.MaxCiphertext:
+		c.lose(tlsrec.Lost) // crypto/tls refuses it
+	case f.header[0] == tlsrec.TypeChangeCipherSpec:
+	case f.half == nil && f == &c.out:
+		c.beforeKeys(f.last)
+	case f.half == nil:
+	case f.header[0] != tlsrec.TypeApplicationData:
+		c.lose(tlsrec.Lost)
+	case f.handshake:
+		c.handshakeRecord(f)
+	default:
+		c.dataRecord(f)
+	}
+}
+
+// handshakeRecord opens a record under the handshake's secret. After Finished the next secret counts from 0.
+func (c *Conn) handshakeRecord(f *flow) {
+	kind, content, err := f.half.OpenAt(nil, f.half.Seq, f.last)
+	if err != nil {
+		c.lose(tlsrec.Lost)
+		return
+	}
+	f.half.Seq++
+	if tlsrec.EndsHandshake(kind, content) {
+		f.proved = true
+		f.last = f.last[:0]
+		c.useDataKeys(f)
+	}
+}
+
+// dataRecord counts a record, and finds the KeyUpdates. These are not told by the KeyLogWriter (conn.go:1334 of Go 1.26).
+func (c *Conn) dataRecord(f *flow) {
+	if f.length() != smallest {
+		f.half.Seq++
+		return
+	}
+	kind, content, err := f.half.OpenAt(nil, f.half.Seq, f.last)
+	if err != nil {
+		c.lose(tlsrec.Lost)
+		return
+	}
+	f.half.Seq++
+	if tlsrec.IsKeyUpdate(kind, content) {
+		f.half.Update()
+		f.proved = true
+		f.last = f.last[:0]
+	}
+}
+
+// prove returns nil if the last record is the one before half.Seq, and nothing of a message can be left of it in tls.Conn.
+func (c *Conn) prove(f *flow) error {
+	switch {
+	case f.proved:
+		return nil
+	case len(f.last) == 0 || f.half.Seq == 0:
+		return tlsrec.NoProof
+	}
+	kind, _, err := f.half.OpenAt(nil, f.half.Seq-1, f.last)
+	switch {
+	case err != nil:
+		c.lose(tlsrec.Lost)
+		return tlsrec.Lost
+	case kind == tlsrec.TypeAlert:
+		return tlsrec.Closed
+	case kind == tlsrec.TypeHandshake && f == &c.out: // a ticket: crypto/tls writes whole messages
+	case kind != tlsrec.TypeApplicationData: // a KeyUpdate that was not recognized, or a part of one
+		return tlsrec.NoProof
+	}
+	f.proved = true
+	return nil
+}
+
+// forget clears the secrets and gives back the memory. mu is held.
+func (f *flow) forget() {
+	f.half.Clear()
+	f.half, f.last = nil, nil
+}
