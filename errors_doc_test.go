@@ -98,7 +98,7 @@ var unseen = map[string]string{
 
 	"tls: failed to send closeNotify alert (but connection was closed anyway): …": "is what crypto/tls says",
 	"tls: handshake buffer not empty before setting read traffic secret":          "is what crypto/tls says",
-	"tls: handshake message of length … bytes exceeds maximum":                    "is what crypto/tls says",
+	"tls: handshake message of length … bytes exceeds maximum of … bytes":         "is what crypto/tls says",
 	"tls: protocol is shutdown":                            "is what crypto/tls says",
 	"tls: received unexpected handshake message of type …": "is what crypto/tls says",
 	"tlsrec: a state is not for JSON":                      "is for the author of this package's callers",

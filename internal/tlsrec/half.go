@@ -100,10 +100,16 @@ func (s *suite) expand(secret []byte, label string, length int) []byte {
 type Half struct {
 	Seq uint64 // the number of the next record
 
-	suite  *suite
+	suite *suite
+	aead  cipher.AEAD // of the secret, once it was needed
+	key   *key
+}
+
+// key is what nobody may see. It is behind a pointer, since fmt prints what a pointer points to in some places where it does not ask the
+// type's methods, unexported fields for instance, but never what the next pointer there points to.
+type key struct {
 	secret [maxSecret]byte // the first suite.hashLen bytes
-	aead   cipher.AEAD     // of secret, once it was needed
-	iv     [nonceLen]byte  // with it
+	iv     [nonceLen]byte  // with the cipher
 	nonce  [nonceLen]byte  // here since what interfaces are given is allocated
 }
 
@@ -114,8 +120,8 @@ func NewHalf(suite uint16, secret []byte) (*Half, error) {
 	if s == nil || len(secret) != s.hashLen {
 		return nil, errSecret
 	}
-	h := &Half{suite: s}
-	copy(h.secret[:], secret)
+	h := &Half{suite: s, key: new(key)}
+	copy(h.key.secret[:], secret)
 	return h, nil
 }
 
@@ -124,15 +130,15 @@ func (h *Half) cipher() cipher.AEAD {
 	if h.aead != nil {
 		return h.aead
 	}
-	secret := h.secret[:h.suite.hashLen]
-	key := h.suite.expand(secret, "key", h.suite.keyLen)
+	secret := h.key.secret[:h.suite.hashLen]
+	text := h.suite.expand(secret, "key", h.suite.keyLen)
 	iv := h.suite.expand(secret, "iv", nonceLen)
-	aead, err := h.suite.aead(key)
+	aead, err := h.suite.aead(text)
 	if err != nil { // only for keys of another length
 		panic(err)
 	}
-	copy(h.iv[:], iv)
-	clear(key)
+	copy(h.key.iv[:], iv)
+	clear(text)
 	clear(iv)
 	h.aead = aead
 	return aead
@@ -140,10 +146,11 @@ func (h *Half) cipher() cipher.AEAD {
 
 // nonceOf is RFC 8446, 5.3.
 func (h *Half) nonceOf(seq uint64) []byte {
-	h.nonce = h.iv
-	number := h.nonce[nonceLen-8:]
+	k := h.key
+	k.nonce = k.iv
+	number := k.nonce[nonceLen-8:]
 	binary.BigEndian.PutUint64(number, binary.BigEndian.Uint64(number)^seq)
-	return h.nonce[:]
+	return k.nonce[:]
 }
 
 // Rest gives back the memory of the cipher, some 1 KB, of a half that is not used for a while.
@@ -151,8 +158,8 @@ func (h *Half) Rest() { h.aead = nil }
 
 // Update goes on to the next secret, as after a KeyUpdate (RFC 8446, 7.2).
 func (h *Half) Update() {
-	next := h.suite.expand(h.secret[:h.suite.hashLen], "traffic upd", h.suite.hashLen)
-	copy(h.secret[:], next)
+	next := h.suite.expand(h.key.secret[:h.suite.hashLen], "traffic upd", h.suite.hashLen)
+	copy(h.key.secret[:], next)
 	clear(next)
 	h.Seq, h.aead = 0, nil
 }
@@ -163,14 +170,19 @@ func (h *Half) Clear() {
 	if h == nil {
 		return
 	}
-	clear(h.secret[:])
-	clear(h.iv[:])
+	if h.key != nil {
+		*h.key = key{}
+	}
 	h.aead, h.suite = nil, nil
 }
 
-// clone returns a copy of h without its cipher.
-func (h *Half) clone() *Half {
-	return &Half{Seq: h.Seq, suite: h.suite, secret: h.secret}
+// Clone returns a copy of h.
+func (h *Half) Clone() *Half {
+	c := &Half{Seq: h.Seq, suite: h.suite, key: new(key)}
+	if h.key != nil {
+		c.key.secret = h.key.secret
+	}
+	return c
 }
 
 // OpenAt opens record, a whole one with its header, as number seq under the secret. The content is in dst, which may be

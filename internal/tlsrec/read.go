@@ -76,6 +76,8 @@ func (c *Conn) readRecord() error {
 		return c.takeMessages(content)
 	case TypeAlert:
 		return c.takeAlert(content)
+	case TypeChangeCipherSpec: // RFC 8446, 5, wants it refused; crypto/tls takes it for one without protection
+		return c.ignore(content)
 	}
 	return c.refuse(alertUnexpectedMessage)
 }
@@ -201,8 +203,12 @@ func (c *Conn) takeMessages(content []byte) error {
 		return nil
 	}
 	kind, length := in.message[0], int(in.message[1])<<16|int(in.message[2])<<8|int(in.message[3])
-	if length > maxMessage && (kind != messageCertificate || length > maxCertificateMessage) {
-		return c.refuseWith(alertInternalError, fmt.Errorf("tls: handshake message of length %d bytes exceeds maximum", length))
+	most := maxMessage
+	if kind == messageCertificate {
+		most = maxCertificateMessage
+	}
+	if length > most {
+		return c.refuseWith(alertInternalError, fmt.Errorf("tls: handshake message of length %d bytes exceeds maximum of %d bytes", length, most))
 	}
 	if kind != messageKeyUpdate {
 		return c.refuseWith(alertUnexpectedMessage, fmt.Errorf("tls: received unexpected handshake message of type %d", kind))

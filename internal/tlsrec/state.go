@@ -26,7 +26,7 @@ type State struct {
 
 // NewState returns the state whose halves are copies of in, what the client sends, and out.
 func NewState(s State, in, out *Half) (*State, error) {
-	s.in, s.out = in.clone(), out.clone()
+	s.in, s.out = in.Clone(), out.Clone()
 	if err := s.check(); err != nil {
 		s.Clear()
 		return nil, err
@@ -64,9 +64,9 @@ func (s *State) check() error {
 		return errUsed
 	case s.in.suite.id != s.Suite || s.out.suite.id != s.Suite:
 		return errState
-	case s.in.secret == s.out.secret: // one key and number for two records
+	case s.in.key.secret == s.out.key.secret: // one key and number for two records
 		return errState
-	case s.in.secret == [maxSecret]byte{} || s.out.secret == [maxSecret]byte{}:
+	case s.in.key.secret == [maxSecret]byte{} || s.out.key.secret == [maxSecret]byte{}:
 		return errState
 	case s.in.Seq >= MaxRecords || s.out.Seq >= MaxRecords:
 		return KeyLimit
@@ -98,7 +98,7 @@ func (s *State) Append(b []byte) ([]byte, error) {
 	b = append(b, s.Leaf[:]...)
 	for _, h := range []*Half{s.in, s.out} {
 		b = binary.BigEndian.AppendUint64(b, h.Seq)
-		b = append(b, h.secret[:h.suite.hashLen]...)
+		b = append(b, h.key.secret[:h.suite.hashLen]...)
 	}
 	for _, name := range []string{s.ServerName, s.NegotiatedProtocol} {
 		b = append(append(b, byte(len(name))), name...)
@@ -153,8 +153,8 @@ func parseHalf(h **Half, suite uint16, b []byte) []byte {
 	if of == nil || len(b) < 8+of.hashLen {
 		return nil
 	}
-	*h = &Half{Seq: binary.BigEndian.Uint64(b), suite: of}
-	copy((*h).secret[:], b[8:8+of.hashLen])
+	*h = &Half{Seq: binary.BigEndian.Uint64(b), suite: of, key: new(key)}
+	copy((*h).key.secret[:], b[8:8+of.hashLen])
 	return b[8+of.hashLen:]
 }
 

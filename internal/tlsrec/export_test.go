@@ -1,0 +1,4 @@
+package tlsrec
+
+// UpdateAfter is when new keys are made.
+const UpdateAfter = updateAfter

@@ -1,0 +1,60 @@
+package tlswatch
+
+import (
+	"crypto/tls"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/tlsrec"
+)
+
+// Silence is how long a connection keeps its last records.
+const Silence = silence
+
+// Choose is what decides about certificates.
+func Choose(config *tls.Config, hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	return choose(config, hello)
+}
+
+// SwitchOn undoes a failed audit.
+func SwitchOn() { off.Store(nil) }
+
+// Halves returns copies of what is known of both directions.
+func (c *Conn) Halves() (in, out *tlsrec.Half) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.in.half == nil || c.out.half == nil {
+		return nil, nil
+	}
+	return c.in.half.Clone(), c.out.half.Clone()
+}
+
+// Why returns why c never moves.
+func (c *Conn) Why() tlsrec.Reason {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.why
+}
+
+// Kept is how many bytes of records c keeps.
+func (c *Conn) Kept() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return cap(c.in.last) + cap(c.out.last)
+}
+
+// ForgetLast forgets the last record of what the client sends.
+func (c *Conn) ForgetLast() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.in.last, c.in.proved = nil, false
+}
+
+// Miscount has c know a wrong number of the next record to be sent.
+func (c *Conn) Miscount(by int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.out.half.Seq += uint64(by)
+	c.out.proved = true
+}
+
+// TryMove is what SelfTest does.
+func TryMove() error { return tryMove() }
