@@ -1,0 +1,425 @@
+package tlswatch_test
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
+	"net"
+
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/require"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/tlspeer"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/tlsrec"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/tlswatch"
+)
+
+// stays are what a client does, or the server, after which the connection stays, and whether it is served as before.
+var stays = []struct {
+	name   string
+	want   tlsrec.Reason
+	served bool
+	do     func(tb testing.TB, s served)
+}{
+	{"not idle", tlsrec.Unread, true, func(tb testing.TB, s served) {
+		s.raw.Send(data, "a")
+		_, err := io.ReadFull(s.tls, make([]byte, 1))
+		require.NoError(tb, err)
+	}},
+	{"half read", tlsrec.Unread, true, func(tb testing.TB, s served) {
+		s.raw.Send(data, "ab")
+		_, err := io.ReadFull(s.tls, make([]byte, 1))
+		require.NoError(tb, err)
+		s.tls.SetReadDeadline(time.Unix(1, 0))
+		s.tls.SetReadDeadline(time.Time{})
+	}},
+	{"one of two records", tlsrec.Unread, true, func(tb testing.TB, s served) {
+		s.raw.Write(append(s.raw.Seal(data, "a", 0), s.raw.Seal(data, "b", 0)...))
+		_, err := io.ReadFull(s.tls, make([]byte, 1))
+		require.NoError(tb, err)
+	}},
+	{"a piece of a record", tlsrec.Busy, false, func(tb testing.TB, s served) {
+		s.raw.Write(s.raw.Seal(data, "a", 0)[:3])
+		idle(tb, s.tls)
+	}},
+	{"a record but for its last byte", tlsrec.Busy, false, func(tb testing.TB, s served) {
+		b := s.raw.Seal(data, "a", 0)
+		s.raw.Write(b[:len(b)-1])
+		idle(tb, s.tls)
+	}},
+	{"a padded KeyUpdate", tlsrec.NoProof, true, func(tb testing.TB, s served) {
+		s.raw.Write(s.raw.Seal(handshake, tlspeer.KeyUpdate(false), 40))
+		s.raw.Out.Update()
+		idle(tb, s.tls)
+	}},
+	{"a padded KeyUpdate, and data", tlsrec.Lost, true, func(tb testing.TB, s served) {
+		s.raw.Write(s.raw.Seal(handshake, tlspeer.KeyUpdate(true), 40))
+		s.raw.Out.Update()
+		ask(tb, s.raw, s.tls, "hello")
+		idle(tb, s.tls)
+	}},
+	{"a padded KeyUpdate, and data of five bytes", tlsrec.Lost, true, func(tb testing.TB, s served) {
+		s.raw.Write(s.raw.Seal(handshake, tlspeer.KeyUpdate(false), 40))
+		s.raw.Out.Update()
+		ask(tb, s.raw, s.tls, "12345")
+		idle(tb, s.tls)
+	}},
+	{"a piece of a KeyUpdate", tlsrec.NoProof, false, func(tb testing.TB, s served) {
+		s.raw.Send(handshake, "\x18\x00")
+		idle(tb, s.tls)
+	}},
+	{"a piece that looks like one", tlsrec.NoProof, false, func(tb testing.TB, s served) {
+		s.raw.Write(s.raw.Seal(handshake, "\x18\x00", 3))
+		idle(tb, s.tls)
+	}},
+	{"a KeyUpdate in pieces", tlsrec.NoProof, true, func(tb testing.TB, s served) {
+		s.raw.Send(handshake, "\x18\x00")
+		s.raw.Send(handshake, "\x00\x01\x00")
+		s.raw.Out.Update()
+		idle(tb, s.tls)
+	}},
+	{"a large record last", tlsrec.NoProof, true, func(tb testing.TB, s served) {
+		ask(tb, s.raw, s.tls, strings.Repeat("a", 16384))
+		idle(tb, s.tls)
+	}},
+	{"user_canceled", tlsrec.Closed, true, func(tb testing.TB, s served) {
+		s.raw.Send(alert, "\x01\x5a")
+		idle(tb, s.tls)
+	}},
+	{"close_notify", tlsrec.Unread, false, func(tb testing.TB, s served) {
+		s.raw.Send(alert, "\x01\x00")
+		if _, err := s.tls.Read(make([]byte, 1)); err != io.EOF {
+			tb.Error(err)
+		}
+	}},
+	{"a record that does not open", tlsrec.Lost, false, func(_ testing.TB, s served) {
+		b := s.raw.Seal(data, "12345", 0)
+		b[8] ^= 1
+		s.raw.Write(b)
+		s.tls.Read(make([]byte, 1))
+	}},
+	{"a long one that does not open", tlsrec.Unread, false, func(_ testing.TB, s served) {
+		b := s.raw.Seal(data, "1234567890", 0)
+		b[8] ^= 1
+		s.raw.Write(b)
+		s.tls.Read(make([]byte, 1))
+	}},
+	{"a plain alert", tlsrec.Lost, false, func(_ testing.TB, s served) {
+		s.raw.Write([]byte("\x15\x03\x03\x00\x02\x02\x00"))
+		s.tls.Read(make([]byte, 1))
+	}},
+	{"an oversized record", tlsrec.Busy, false, func(_ testing.TB, s served) {
+		s.raw.Write([]byte("\x17\x03\x03\xff\xff"))
+		s.tls.Read(make([]byte, 1))
+	}},
+	{"CloseWrite", tlsrec.Closed, false, func(tb testing.TB, s served) {
+		ask(tb, s.raw, s.tls, "a")
+		idle(tb, s.tls)
+		require.NoError(tb, s.tls.CloseWrite())
+	}},
+	{"Close", tlsrec.Closed, false, func(tb testing.TB, s served) { require.NoError(tb, s.tls.Close()) }},
+}
+
+// TestStays has each reason that a client or a server can make. Where the connection still stands it is served on, with the same keys.
+func TestStays(t *testing.T) {
+	for _, test := range stays {
+		t.Run(test.name, func(t *testing.T) {
+			s := serve(t, tlspeer.ServerConfig(t))
+			test.do(t, s)
+			if state, err := s.watched.State(); err != test.want || state != nil {
+				t.Errorf("State = %v, %v; want %v", state, err, test.want)
+			}
+			if state, err := s.watched.Freeze(); err != test.want || state != nil {
+				t.Errorf("Freeze = %v, %v; want %v", state, err, test.want)
+			}
+			if !test.served {
+				return
+			}
+			for range 2 {
+				s.tls.SetReadDeadline(time.Unix(1, 0))
+				io.ReadAll(s.tls) // what the server had not read
+				s.tls.SetReadDeadline(time.Time{})
+				ask(t, s.raw, s.tls, "after it")
+			}
+		})
+	}
+}
+
+// TestMovesAgain has a connection that had no proof get one.
+func TestMovesAgain(t *testing.T) {
+	s := serve(t, tlspeer.ServerConfig(t))
+	large := strings.Repeat("a", 16384)
+	ask(t, s.raw, s.tls, large)
+	idle(t, s.tls)
+	if _, err := s.watched.State(); err != tlsrec.NoProof {
+		t.Fatalf("after a large record: %v", err)
+	}
+	tlswatch.Draining(true)
+	defer tlswatch.Draining(false)
+	if _, err := s.watched.State(); err != tlsrec.NoProof {
+		t.Fatalf("the record is gone: %v", err)
+	}
+	ask(t, s.raw, s.tls, large)
+	idle(t, s.tls)
+	if _, err := s.watched.State(); err != nil {
+		t.Errorf("while draining: %v", err)
+	}
+	tlswatch.Draining(false)
+	ask(t, s.raw, s.tls, large)
+	ask(t, s.raw, s.tls, "small")
+	idle(t, s.tls)
+	if _, err := s.watched.State(); err != nil {
+		t.Errorf("after a small record: %v", err)
+	}
+}
+
+// TestReadingStays has a Read wait.
+func TestReadingStays(t *testing.T) {
+	s := serve(t, tlspeer.ServerConfig(t))
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		s.tls.Read(make([]byte, 1))
+	}()
+	require.Eventually(t, "reading", func() bool {
+		_, err := s.watched.Freeze()
+		return err == tlsrec.Reading
+	})
+	s.tls.SetReadDeadline(time.Unix(1, 0))
+	<-ended
+	_, err := s.watched.Freeze()
+	require.NoError(t, err)
+}
+
+// TestHandshakeStays freezes a connection at each byte of its handshake.
+func TestHandshakeStays(t *testing.T) {
+	clientEnd, serverEnd := tlspeer.Pipe()
+	watched := tlswatch.New(serverEnd)
+	if _, err := watched.Freeze(); err != tlsrec.Untracked {
+		t.Errorf("before: %v", err)
+	}
+	looked := &looking{Conn: watched, look: func() {
+		if _, err := watched.Freeze(); err == nil {
+			t.Error("frozen in its handshake")
+		}
+	}}
+	tlspeer.Pair(t, clientEnd, looked, tlswatch.Config(tlspeer.ServerConfig(t)))
+	if looked.n < 5 {
+		t.Errorf("looked %d times only", looked.n)
+	}
+}
+
+type looking struct {
+	net.Conn
+	look func()
+	n    int
+}
+
+func (l *looking) NetConn() net.Conn { return l.Conn }
+
+func (l *looking) Read(p []byte) (int, error) {
+	l.look()
+	n, err := l.Conn.Read(p[:min(len(p), 50)])
+	l.look()
+	l.n++
+	return n, err
+}
+
+func (l *looking) Write(p []byte) (int, error) {
+	l.look()
+	defer l.look()
+	return l.Conn.Write(p)
+}
+
+// TestConfigurationsThatStay has connections of other kinds.
+func TestConfigurationsThatStay(t *testing.T) {
+	mine, err := tlspeer.NewCertificate("client")
+	require.NoError(t, err)
+	leaf, err := x509.ParseCertificate(mine.Certificate[0])
+	require.NoError(t, err)
+	pool := x509.NewCertPool()
+	pool.AddCert(leaf)
+	for _, test := range []struct {
+		name           string
+		want           tlsrec.Reason
+		server, client func(c *tls.Config)
+	}{
+		{"TLS 1.2", tlsrec.Version, func(c *tls.Config) { c.MinVersion = tls.VersionTLS12 }, func(c *tls.Config) { c.MaxVersion = tls.VersionTLS12 }},
+		{"a client's certificate", tlsrec.ClientCertificate, func(c *tls.Config) { c.ClientAuth = tls.RequestClientCert }, func(c *tls.Config) { c.Certificates = []tls.Certificate{mine} }},
+		{"a verified one", tlsrec.ClientCertificate, func(c *tls.Config) { c.ClientAuth, c.ClientCAs = tls.RequireAndVerifyClientCert, pool }, func(c *tls.Config) { c.Certificates = []tls.Certificate{mine} }},
+		{"no certificate of the client", "", func(c *tls.Config) { c.ClientAuth = tls.RequestClientCert }, func(*tls.Config) {}},
+		{"a HelloRetryRequest", "", func(c *tls.Config) { c.CurvePreferences = []tls.CurveID{tls.CurveP521} }, func(*tls.Config) {}},
+		{"no ALPN", "", func(c *tls.Config) { c.NextProtos = nil }, func(*tls.Config) {}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			config, log := tlspeer.ServerConfig(t), new(tlspeer.Log)
+			clientConfig := tlspeer.ClientConfig(log)
+			test.server(config)
+			test.client(clientConfig)
+			clientEnd, serverEnd := tlspeer.Pipe()
+			watched := tlswatch.New(serverEnd)
+			client, server := tls.Client(clientEnd, clientConfig), tls.Server(watched, tlswatch.Config(config))
+			tlspeer.Handshake(t, client, server)
+			talk(t, client, server)
+			idle(t, server)
+			if _, err := watched.State(); test.want == "" && err != nil || test.want != "" && err != test.want {
+				t.Errorf("%v, want %q", err, test.want)
+			}
+			talk(t, client, server)
+		})
+	}
+}
+
+// talk sends something there and back.
+func talk(tb testing.TB, client, server net.Conn) {
+	tb.Helper()
+	buf := make([]byte, 5)
+	for _, way := range [][2]net.Conn{{client, server}, {server, client}} {
+		_, err := way[0].Write([]byte("hello"))
+		require.NoError(tb, err)
+		if _, err := io.ReadFull(way[1], buf); err != nil || string(buf) != "hello" {
+			tb.Fatalf("%q, %v", buf, err)
+		}
+	}
+}
+
+// TestThaw goes on after a move that was refused, and once more where tls.Conn was used meanwhile.
+func TestThaw(t *testing.T) {
+	s := serve(t, tlspeer.ServerConfig(t))
+	idle(t, s.tls)
+	_, err := s.watched.Freeze()
+	require.NoError(t, err)
+	idle(t, s.tls) // a Read is as at a deadline
+	if _, err := s.watched.Freeze(); err != tlsrec.Frozen {
+		t.Errorf("frozen twice: %v", err)
+	}
+	s.watched.Thaw()
+	s.watched.Thaw()
+	ask(t, s.raw, s.tls, "after it")
+	idle(t, s.tls)
+	agree(t, s.watched, s.tls)
+
+	_, err = s.watched.Freeze()
+	require.NoError(t, err)
+	before := len(s.wire.Written())
+	if _, err := s.tls.Write([]byte("meanwhile")); !errors.Is(err, tlsrec.Frozen) {
+		t.Errorf("written while frozen: %v", err)
+	}
+	s.watched.Thaw()
+	if _, err := s.watched.Freeze(); err != tlsrec.Closed {
+		t.Errorf("frozen although a write was refused: %v", err)
+	}
+	if _, err := s.tls.Write([]byte("after")); err == nil || len(s.wire.Written()) != before {
+		t.Errorf("written after a write was refused: %v", err)
+	}
+}
+
+// TestFrozenIsSilent closes a frozen connection, before the audit and without.
+func TestFrozenIsSilent(t *testing.T) {
+	for name, do := range map[string]func(s served) error{
+		"Close":              func(s served) error { _ = s.tls.Close(); return nil },
+		"CloseWrite, Close":  func(s served) error { _ = s.tls.CloseWrite(); return s.watched.Audit(s.tls) },
+		"Audit":              func(s served) error { return s.watched.Audit(s.tls) },
+		"Audit twice":        func(s served) error { return errors.Join(s.watched.Audit(s.tls), s.watched.Audit(s.tls)) },
+		"Audit after Close":  func(s served) error { _ = s.tls.Close(); return s.watched.Audit(s.tls) },
+		"Audit after Write":  func(s served) error { _, _ = s.tls.Write([]byte("a")); return s.watched.Audit(s.tls) },
+		"Audit, then Writes": func(s served) error { err := s.watched.Audit(s.tls); _, _ = s.tls.Write([]byte("a")); return err },
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := serve(t, tlspeer.ServerConfig(t))
+			ask(t, s.raw, s.tls, "hello")
+			idle(t, s.tls)
+			_, err := s.watched.Freeze()
+			require.NoError(t, err)
+			before := len(s.wire.Written())
+			require.NoError(t, do(s))
+			_ = s.tls.Close()
+			if len(s.wire.Written()) != before {
+				t.Error("something has got out")
+			}
+			require.NoError(t, tlswatch.Err())
+		})
+	}
+}
+
+// TestAuditSwitchesOff has the tracker know a wrong number: nothing moves any more.
+func TestAuditSwitchesOff(t *testing.T) {
+	for _, by := range []int{-1, 1} {
+		s, other := serve(t, tlspeer.ServerConfig(t)), serve(t, tlspeer.ServerConfig(t))
+		ask(t, s.raw, s.tls, "hello")
+		idle(t, s.tls)
+		idle(t, other.tls)
+		s.watched.Miscount(by)
+		_, err := s.watched.Freeze()
+		require.NoError(t, err)
+		if err := s.watched.Audit(s.tls); !errors.Is(err, tlswatch.ErrAudit) {
+			t.Errorf("by %d: %v", by, err)
+		}
+		if _, err := other.watched.Freeze(); err != tlsrec.Off {
+			t.Errorf("another connection: %v", err)
+		}
+		if err := tlswatch.Err(); !errors.Is(err, tlswatch.ErrAudit) {
+			t.Errorf("Err = %v", err)
+		}
+		config := tlspeer.ServerConfig(t)
+		if tlswatch.Config(config) != config {
+			t.Error("new connections are still tracked")
+		}
+		tlswatch.SwitchOn()
+		_, err = other.watched.Freeze()
+		require.NoError(t, err)
+	}
+	if err := tlswatch.New(nil).Audit(nil); err == nil {
+		t.Error("the audit of a connection that is not frozen")
+	}
+}
+
+// TestProofFindsMiscount has the tracker know a wrong number, and a record to compare with.
+func TestProofFindsMiscount(t *testing.T) {
+	s := serve(t, tlspeer.ServerConfig(t))
+	ask(t, s.raw, s.tls, "hello")
+	s.watched.Miscount(1)
+	ask(t, s.raw, s.tls, "hello again")
+	idle(t, s.tls)
+	if _, err := s.watched.Freeze(); err != tlsrec.Lost {
+		t.Errorf("%v, want Lost", err)
+	}
+	ask(t, s.raw, s.tls, "served all the same")
+	require.NoError(t, tlswatch.Err())
+}
+
+// TestSilentConnectionKeepsProof has a connection wait for long: its records are gone, and it can move all the same.
+func TestSilentConnectionKeepsProof(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		clientEnd, serverEnd := tlspeer.Pipe()
+		watched := tlswatch.New(serverEnd)
+		client, server, _ := tlspeer.Pair(t, clientEnd, watched, tlswatch.Config(tlspeer.ServerConfig(t)))
+		for range 3 {
+			talk(t, client, server)
+			_, err := client.Write(make([]byte, 3000))
+			require.NoError(t, err)
+			_, err = io.ReadFull(server, make([]byte, 3000))
+			require.NoError(t, err)
+			if watched.Kept() < 1000 {
+				t.Errorf("%d bytes kept", watched.Kept())
+			}
+			time.Sleep(2*tlswatch.Silence + time.Second)
+			synctest.Wait()
+			if watched.Kept() != 0 {
+				t.Errorf("%d bytes kept after a silence", watched.Kept())
+			}
+			agree(t, watched, server)
+		}
+		idle(t, server)
+		s, err := watched.Freeze()
+		require.NoError(t, err)
+		there := moveOn(t, s, serverEnd)
+		require.NoError(t, watched.Audit(server))
+		talk(t, client, there)
+		time.Sleep(5 * tlswatch.Silence) // no timer is left in the bubble
+	})
+}
