@@ -14,7 +14,8 @@ type flow struct {
 	header    [tlsrec.HeaderLen]byte
 	keep      bool // the present record goes into last
 	handshake bool // half is of the handshake
-	proved    bool // the last record has opened as the one before half.Seq
+	proved    bool // the last record has opened as the one before half.Seq, and a message ends where it ends
+	clean     bool // so had the one before the present one, which may be a KeyUpdate
 }
 
 // smallest is the length, after the header, of a record that is a KeyUpdate: 5 bytes, the type and the tag. One with padding, or
@@ -66,6 +67,9 @@ func (c *Conn) begin(f *flow) {
 		return
 	}
 	c.touch()
+	if f.half != nil && !f.handshake && f.length() == smallest {
+		f.clean = c.prove(f) == nil
+	}
 	f.proved = false
 	f.last = f.last[:0]
 	switch {
@@ -112,7 +116,8 @@ func (c *Conn) handshakeRecord(f *flow) {
 	}
 }
 
-// dataRecord counts a record, and finds the KeyUpdates. These are not told by the KeyLogWriter (conn.go:1334 of Go 1.26).
+// dataRecord counts a record, and finds the KeyUpdates. These are not told by the KeyLogWriter (conn.go:1334 of Go 1.26). What looks like one
+// may be the rest of another message, whose begin was in the record before: then the keys are wrong, and there is no proof until data opens.
 func (c *Conn) dataRecord(f *flow) {
 	if f.length() != smallest {
 		f.half.Seq++
@@ -124,16 +129,21 @@ func (c *Conn) dataRecord(f *flow) {
 		return
 	}
 	f.half.Seq++
-	if tlsrec.IsKeyUpdate(kind, content) {
+	switch {
+	case tlsrec.IsKeyUpdate(kind, content):
 		f.half.Update()
-		f.proved = true
+		f.proved = f.clean
 		f.last = f.last[:0]
+	case kind == tlsrec.TypeApplicationData:
+		f.proved = true
 	}
 }
 
 // prove returns nil if the last record is the one before half.Seq, and nothing of a message can be left of it in tls.Conn.
 func (c *Conn) prove(f *flow) error {
 	switch {
+	case c.why != "":
+		return c.why
 	case f.proved:
 		return nil
 	case len(f.last) == 0 || f.half.Seq == 0:

@@ -82,6 +82,16 @@ var stays = []struct {
 		s.raw.Out.Update()
 		idle(tb, s.tls)
 	}},
+	{"the rest of a message that looks like one", tlsrec.NoProof, false, func(tb testing.TB, s served) {
+		s.raw.Send(handshake, "\x16\x00")
+		s.raw.Send(handshake, tlspeer.KeyUpdate(false))
+		idle(tb, s.tls)
+	}},
+	{"a KeyUpdate after a large record", tlsrec.NoProof, true, func(tb testing.TB, s served) {
+		ask(tb, s.raw, s.tls, strings.Repeat("a", 16384))
+		s.raw.UpdateKeys(false)
+		idle(tb, s.tls)
+	}},
 	{"a large record last", tlsrec.NoProof, true, func(tb testing.TB, s served) {
 		ask(tb, s.raw, s.tls, strings.Repeat("a", 16384))
 		idle(tb, s.tls)

@@ -9,12 +9,29 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/tlsrec"
 )
 
-// Wire is a connection that records what is written to it. It may be below several ones that follow each other, or that should.
+// Wire is a connection that records what is written to it, and counts what is read. It may be below several ones that follow each other, or that should.
 type Wire struct {
 	net.Conn
 
 	mu      sync.Mutex
 	written bytes.Buffer
+	read    int
+}
+
+// Read reads and counts.
+func (w *Wire) Read(p []byte) (int, error) {
+	n, err := w.Conn.Read(p)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.read += n
+	return n, err
+}
+
+// Bytes returns how many were read.
+func (w *Wire) Bytes() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.read
 }
 
 // Write records and writes.
