@@ -58,3 +58,9 @@ func (c *Conn) Miscount(by int) {
 
 // TryMove is what SelfTest does.
 func TryMove() error { return tryMove() }
+
+// Rest has c rest as after a silence.
+func (c *Conn) Rest() {
+	c.rest() // was in use
+	c.rest()
+}
