@@ -41,7 +41,7 @@ func (e *permanentError) Temporary() bool { return false }
 
 // permanent is err, as what later calls return.
 func permanent(err error) error {
-	if e, ok := err.(net.Error); ok { //nolint:errorlint // as crypto/tls has it: what is wrapped is for its wrapper to say
+	if e, ok := err.(net.Error); ok { // as crypto/tls has it: what is wrapped is for its wrapper to say
 		return &permanentError{err: e}
 	}
 	return err

@@ -48,7 +48,7 @@ func (b *buffer) fill(r io.Reader, n int) error {
 		if b.len() >= n {
 			return nil // an error comes again
 		}
-		if err == io.EOF && b.len() > 0 { //nolint:errorlint // as io.Reader has it
+		if err == io.EOF && b.len() > 0 {
 			return io.ErrUnexpectedEOF
 		}
 		if err != nil {

@@ -248,7 +248,7 @@ func TestReasonsToStay(t *testing.T) {
 		}},
 		{"no writing", tlsrec.Closed, func(_ *tlspeer.Raw, server *tlsrec.Conn) { server.CloseWrite() }},
 		{"closed", tlsrec.Closed, func(_ *tlspeer.Raw, server *tlsrec.Conn) { server.Close() }},
-		{"frozen", tlsrec.Frozen, func(_ *tlspeer.Raw, server *tlsrec.Conn) { server.Freeze() }},
+		{"frozen", tlsrec.Frozen, func(_ *tlspeer.Raw, server *tlsrec.Conn) { _, _ = server.Freeze() }},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			raw, server := withRaw(t)
@@ -259,10 +259,10 @@ func TestReasonsToStay(t *testing.T) {
 				s.Clear()
 				return
 			}
-			if err != test.want {
+			if !errors.Is(err, test.want) {
 				t.Errorf("%v, want %v", err, test.want)
 			}
-			if _, err := server.Freeze(); err != test.want {
+			if _, err := server.Freeze(); !errors.Is(err, test.want) {
 				t.Errorf("Freeze: %v, want %v", err, test.want)
 			}
 		})
@@ -285,7 +285,7 @@ func TestReadingStays(t *testing.T) {
 	}()
 	require.Eventually(t, "reading", func() bool {
 		_, err := server.State()
-		return err == tlsrec.Reading
+		return errors.Is(err, tlsrec.Reading)
 	})
 	server.SetReadDeadline(time.Unix(1, 0))
 	<-ended
@@ -303,7 +303,7 @@ func TestWritingStays(t *testing.T) {
 	}()
 	require.Eventually(t, "busy", func() bool {
 		_, err := server.State()
-		return err == tlsrec.Busy
+		return errors.Is(err, tlsrec.Busy)
 	})
 	server.Close()
 	<-ended

@@ -75,7 +75,7 @@ func (c *Conn) ConnectionState() tls.ConnectionState {
 		CipherSuite:                c.state.Suite,
 		CurveID:                    c.state.CurveID,
 		NegotiatedProtocol:         c.state.NegotiatedProtocol,
-		NegotiatedProtocolIsMutual: true,
+		NegotiatedProtocolIsMutual: true, //nolint:staticcheck // crypto/tls sets it, and old programs ask
 		ServerName:                 c.state.ServerName,
 		ECHAccepted:                c.state.ECHAccepted,
 	}

@@ -170,7 +170,7 @@ func TestByteByByte(t *testing.T) {
 			halts++
 			continue
 		}
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		require.NoError(t, err)
@@ -186,7 +186,7 @@ func TestConnectionState(t *testing.T) {
 		_, shaken, log := tlspeer.Pair(t, clientEnd, serverEnd, tlspeer.ServerConfig(t))
 		want, got := shaken.ConnectionState(), goOn(t, serverEnd, shaken, log).ConnectionState()
 		if got.Version != want.Version || got.HandshakeComplete != want.HandshakeComplete || got.CipherSuite != want.CipherSuite ||
-			got.NegotiatedProtocol != want.NegotiatedProtocol || got.NegotiatedProtocolIsMutual != want.NegotiatedProtocolIsMutual ||
+			got.NegotiatedProtocol != want.NegotiatedProtocol ||
 			got.ServerName != want.ServerName || got.CurveID != want.CurveID || got.DidResume != want.DidResume || got.TLSUnique != nil {
 			t.Errorf("crypto/tls %+v, this package %+v", want, got)
 		}

@@ -200,9 +200,9 @@ func (h *Half) OpenAt(dst []byte, seq uint64, record []byte) (kind byte, content
 	case len(content) == 0: // not even a type; crypto/tls takes that for no data
 		return TypeApplicationData, content, nil
 	}
-	for i := len(content) - 1; i >= 0; i-- { // padding
-		if content[i] != 0 {
-			return content[i], content[:i], nil
+	for i, b := range slices.Backward(content) { // padding
+		if b != 0 {
+			return b, content[:i], nil
 		}
 	}
 	return 0, nil, alertUnexpectedMessage

@@ -1,6 +1,7 @@
 package tlsrec_test
 
 import (
+	"errors"
 	"io"
 	"testing"
 	"time"
@@ -104,7 +105,7 @@ func TestLimitEndsConnection(t *testing.T) {
 	if n, err = server.Read(buf); n != 0 || err == nil {
 		t.Errorf("Read = %d, %v", n, err)
 	}
-	if _, err := server.State(); err != tlsrec.Closed {
+	if _, err := server.State(); !errors.Is(err, tlsrec.Closed) {
 		t.Errorf("the state: %v", err)
 	}
 
@@ -113,7 +114,7 @@ func TestLimitEndsConnection(t *testing.T) {
 	if b, err := half.Seal(nil, data, []byte("a")); err == nil || len(b) != 0 {
 		t.Errorf("sealed %d bytes above the limit, %v", len(b), err)
 	}
-	if _, err := tlsrec.NewState(tlsrec.State{Suite: server.ConnectionState().CipherSuite, HandshakeAt: time.Now()}, raw.In, half); err != tlsrec.KeyLimit {
+	if _, err := tlsrec.NewState(tlsrec.State{Suite: server.ConnectionState().CipherSuite, HandshakeAt: time.Now()}, raw.In, half); !errors.Is(err, tlsrec.KeyLimit) {
 		t.Errorf("a state above the limit: %v", err)
 	}
 }

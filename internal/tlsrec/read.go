@@ -105,7 +105,7 @@ func (c *Conn) nextRecord() ([]byte, error) {
 
 // failed is called with an error of the connection below, and returns it. It is the last one unless it is temporary.
 func (c *Conn) failed(err error) error {
-	if e, ok := err.(net.Error); !ok || !e.Temporary() { //nolint:errorlint,staticcheck // as crypto/tls: timeouts are meant
+	if e, ok := err.(net.Error); !ok || !e.Temporary() { //nolint:staticcheck // as crypto/tls: timeouts are meant
 		c.in.err = permanent(err)
 	}
 	return err
@@ -113,7 +113,7 @@ func (c *Conn) failed(err error) error {
 
 // refuse ends reading with an alert. err is a [tls.AlertError].
 func (c *Conn) refuse(err error) error {
-	alert, ok := err.(tls.AlertError) //nolint:errorlint // nothing wraps it
+	alert, ok := err.(tls.AlertError)
 	if !ok {
 		alert = alertInternalError
 	}

@@ -174,7 +174,7 @@ var refusals = map[string]func(r *tlspeer.Raw){
 // ticket is a NewSessionTicket with a ticket of one byte.
 const ticket = "\x04\x00\x00\x0e\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x01a\x00\x00"
 
-func write(r *tlspeer.Raw, b []byte) { _, _ = r.Conn.Write(b) }
+func write(r *tlspeer.Raw, b []byte) { _, _ = r.Write(b) }
 
 // end is the end of what the client sends.
 func end(r *tlspeer.Raw) { _ = r.Conn.(interface{ CloseWrite() error }).CloseWrite() }

@@ -48,7 +48,7 @@ func (w *watch) configFor(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 		}
 	}
 	c := find(hello.Conn)
-	if c == nil || Err() != nil || !c.begins(w) {
+	if moving := Err() == nil; c == nil || !moving || !c.begins(w) {
 		return config, nil
 	}
 	h := &hooks{conn: c, program: config}

@@ -95,7 +95,7 @@ func (c *Conn) Write(p []byte) (int, error) {
 }
 
 // beginWrite also does what becomes of a write while c is frozen: then done is true.
-func (c *Conn) beginWrite(p []byte) (n int, err error, done bool) { //nolint:revive // the error goes together with n
+func (c *Conn) beginWrite(p []byte) (n int, err error, done bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.frozen {

@@ -56,7 +56,7 @@ func echo(tb testing.TB, wire *tlspeer.Wire, config *tls.Config, after int, move
 			current, frozen = next, next
 			moves.Add(1)
 		case err != nil:
-			if err != io.EOF {
+			if !errors.Is(err, io.EOF) {
 				tb.Errorf("the server: %v after %q", err, line)
 			}
 			return

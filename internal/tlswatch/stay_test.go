@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"net"
-
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -102,7 +101,7 @@ var stays = []struct {
 	}},
 	{"close_notify", tlsrec.Unread, false, func(tb testing.TB, s served) {
 		s.raw.Send(alert, "\x01\x00")
-		if _, err := s.tls.Read(make([]byte, 1)); err != io.EOF {
+		if _, err := s.tls.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
 			tb.Error(err)
 		}
 	}},
@@ -140,10 +139,10 @@ func TestStays(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			s := serve(t, tlspeer.ServerConfig(t))
 			test.do(t, s)
-			if state, err := s.watched.State(); err != test.want || state != nil {
+			if state, err := s.watched.State(); !errors.Is(err, test.want) || state != nil {
 				t.Errorf("State = %v, %v; want %v", state, err, test.want)
 			}
-			if state, err := s.watched.Freeze(); err != test.want || state != nil {
+			if state, err := s.watched.Freeze(); !errors.Is(err, test.want) || state != nil {
 				t.Errorf("Freeze = %v, %v; want %v", state, err, test.want)
 			}
 			if !test.served {
@@ -165,12 +164,12 @@ func TestMovesAgain(t *testing.T) {
 	large := strings.Repeat("a", 16384)
 	ask(t, s.raw, s.tls, large)
 	idle(t, s.tls)
-	if _, err := s.watched.State(); err != tlsrec.NoProof {
+	if _, err := s.watched.State(); !errors.Is(err, tlsrec.NoProof) {
 		t.Fatalf("after a large record: %v", err)
 	}
 	tlswatch.Draining(true)
 	defer tlswatch.Draining(false)
-	if _, err := s.watched.State(); err != tlsrec.NoProof {
+	if _, err := s.watched.State(); !errors.Is(err, tlsrec.NoProof) {
 		t.Fatalf("the record is gone: %v", err)
 	}
 	ask(t, s.raw, s.tls, large)
@@ -197,7 +196,7 @@ func TestReadingStays(t *testing.T) {
 	}()
 	require.Eventually(t, "reading", func() bool {
 		_, err := s.watched.Freeze()
-		return err == tlsrec.Reading
+		return errors.Is(err, tlsrec.Reading)
 	})
 	s.tls.SetReadDeadline(time.Unix(1, 0))
 	<-ended
@@ -209,7 +208,7 @@ func TestReadingStays(t *testing.T) {
 func TestHandshakeStays(t *testing.T) {
 	clientEnd, serverEnd := tlspeer.Pipe()
 	watched := tlswatch.New(serverEnd)
-	if _, err := watched.Freeze(); err != tlsrec.Untracked {
+	if _, err := watched.Freeze(); !errors.Is(err, tlsrec.Untracked) {
 		t.Errorf("before: %v", err)
 	}
 	looked := &looking{Conn: watched, look: func() {
@@ -276,7 +275,7 @@ func TestConfigurationsThatStay(t *testing.T) {
 			tlspeer.Handshake(t, client, server)
 			talk(t, client, server)
 			idle(t, server)
-			if _, err := watched.State(); test.want == "" && err != nil || test.want != "" && err != test.want {
+			if _, err := watched.State(); test.want == "" && err != nil || test.want != "" && !errors.Is(err, test.want) {
 				t.Errorf("%v, want %q", err, test.want)
 			}
 			talk(t, client, server)
@@ -304,7 +303,7 @@ func TestThaw(t *testing.T) {
 	_, err := s.watched.Freeze()
 	require.NoError(t, err)
 	idle(t, s.tls) // a Read is as at a deadline
-	if _, err := s.watched.Freeze(); err != tlsrec.Frozen {
+	if _, err := s.watched.Freeze(); !errors.Is(err, tlsrec.Frozen) {
 		t.Errorf("frozen twice: %v", err)
 	}
 	s.watched.Thaw()
@@ -320,7 +319,7 @@ func TestThaw(t *testing.T) {
 		t.Errorf("written while frozen: %v", err)
 	}
 	s.watched.Thaw()
-	if _, err := s.watched.Freeze(); err != tlsrec.Closed {
+	if _, err := s.watched.Freeze(); !errors.Is(err, tlsrec.Closed) {
 		t.Errorf("frozen although a write was refused: %v", err)
 	}
 	if _, err := s.tls.Write([]byte("after")); err == nil || len(s.wire.Written()) != before {
@@ -369,7 +368,7 @@ func TestAuditSwitchesOff(t *testing.T) {
 		if err := s.watched.Audit(s.tls); !errors.Is(err, tlswatch.ErrAudit) {
 			t.Errorf("by %d: %v", by, err)
 		}
-		if _, err := other.watched.Freeze(); err != tlsrec.Off {
+		if _, err := other.watched.Freeze(); !errors.Is(err, tlsrec.Off) {
 			t.Errorf("another connection: %v", err)
 		}
 		if err := tlswatch.Err(); !errors.Is(err, tlswatch.ErrAudit) {
@@ -395,7 +394,7 @@ func TestProofFindsMiscount(t *testing.T) {
 	s.watched.Miscount(1)
 	ask(t, s.raw, s.tls, "hello again")
 	idle(t, s.tls)
-	if _, err := s.watched.Freeze(); err != tlsrec.Lost {
+	if _, err := s.watched.Freeze(); !errors.Is(err, tlsrec.Lost) {
 		t.Errorf("%v, want Lost", err)
 	}
 	ask(t, s.raw, s.tls, "served all the same")

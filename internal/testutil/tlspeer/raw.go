@@ -3,6 +3,7 @@ package tlspeer
 import (
 	"crypto/tls"
 	"encoding/binary"
+	"errors"
 	"io"
 	"net"
 	"testing"
@@ -31,7 +32,7 @@ type Record struct {
 }
 
 // Send sends content as a record of a kind. Errors are not told: the server may have closed.
-func (r *Raw) Send(kind byte, content string) { _, _ = r.Conn.Write(r.Seal(kind, content, 0)) }
+func (r *Raw) Send(kind byte, content string) { _, _ = r.Write(r.Seal(kind, content, 0)) }
 
 // Seal makes a record, padded by so many zeros. It uses up a number.
 func (r *Raw) Seal(kind byte, content string, padding int) []byte {
@@ -82,7 +83,7 @@ func (r *Raw) Receive() (Record, error) {
 func (r *Raw) ReceiveAll() (all []Record, err error) {
 	for {
 		record, err := r.Receive()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return all, nil
 		}
 		if err != nil {
