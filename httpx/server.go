@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/listener"
 )
@@ -91,6 +92,7 @@ func (s *Server) Serve(l net.Listener) error {
 	switch {
 	case secure != nil:
 		secure.Drop(s.notServed()...)
+		ln.SetSilentTimeout(s.handshakeTimeout())
 		return s.Server.Serve(l)
 	case l == net.Listener(ln):
 		s.addPlain(ln)
@@ -107,6 +109,17 @@ func (s *Server) fill() {
 			s.Server = new(http.Server)
 		}
 	})
+}
+
+// handshakeTimeout is that of net/http (tlsHandshakeTimeout in server.go, go1.26): the shortest of those that are set, or none.
+func (s *Server) handshakeTimeout() time.Duration {
+	var shortest time.Duration
+	for _, d := range []time.Duration{s.ReadHeaderTimeout, s.ReadTimeout, s.WriteTimeout} {
+		if d > 0 && (shortest == 0 || d < shortest) {
+			shortest = d
+		}
+	}
+	return shortest
 }
 
 // hasOwnTLS reports whether the program has set TLSConfig; net/http's HTTP/2 sets it later.

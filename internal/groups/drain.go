@@ -162,19 +162,32 @@ func handoverKey(g *config.Group) string {
 	return string(g.Mode) + " " + g.Name
 }
 
+// silentKey is handoverKey for connections of TLS on which nothing has been said yet: there are no keys.
+func silentKey(g *config.Group) string {
+	if g.Mode != config.HTTPS {
+		return ""
+	}
+	return string(g.Mode) + " " + g.Name
+}
+
 // Taker gives connections from another generation to the groups that have their keys.
 func (set *Set) Taker() (keys []string, take handover.Taker) {
 	groups := make(map[string]*group)
 	for _, g := range set.order {
-		if key := handoverKey(g.conf); key != "" {
-			groups[key] = g
-			keys = append(keys, key)
+		for _, key := range []string{handoverKey(g.conf), silentKey(g.conf)} {
+			if key != "" {
+				groups[key] = g
+				keys = append(keys, key)
+			}
 		}
 	}
 	return keys, func(key string, conn net.Conn, state []byte) error {
 		g := groups[key]
 		if g == nil {
 			return fmt.Errorf("no group %q", key)
+		}
+		if g.tls != nil && len(state) > 0 {
+			return fmt.Errorf("group %q: what has been said by TLS cannot be taken up", g.conf.Name)
 		}
 		return g.ln.Adopt(conn, state)
 	}

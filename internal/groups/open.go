@@ -113,6 +113,7 @@ func (c *claiming) claim(conf *config.Group, match *upgrade.Socket) (*group, err
 	g.ln = listener.New(inner, listener.Options{
 		Group:       conf.Name,
 		HandoverKey: handoverKey(conf),
+		SilentKey:   silentKey(conf),
 		Gate:        c.opts.Gate,
 		Release:     c.opts.Release,
 		Spread:      conf.Spread,

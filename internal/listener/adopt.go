@@ -67,8 +67,16 @@ func (l *Listener) Adopt(c net.Conn, state []byte) error {
 		l.door.setDeadline(true)
 		return nil
 	}
-	l.parking.begin(s)
+	l.parking.begin(s, l.opts.unread())
 	return nil
+}
+
+// unread is the way of an adopted connection that brings no state.
+func (o *Options) unread() way {
+	if o.SilentKey != "" {
+		return silentWay
+	}
+	return openWay
 }
 
 // offer has Accept return c, whose part t is, also one that waits already, and also while the

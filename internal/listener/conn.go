@@ -172,6 +172,7 @@ type socket interface {
 	CloseRead() error
 	listener() *Listener
 	offer(socket)
+	moveOn(way) error
 	setAdopted(state []byte)
 	hasMoved() bool
 	isRefused() bool
@@ -220,7 +221,9 @@ func (c *TCPConn) Close() error {
 }
 
 // Handover implements Conn.
-func (c *TCPConn) Handover(state []byte) error { return c.handOver(c, c.TCPConn, state) }
+func (c *TCPConn) Handover(state []byte) error { return c.handOver(c, c.TCPConn, openWay, state) }
+
+func (c *TCPConn) moveOn(w way) error { return c.handOver(c, c.TCPConn, w, nil) }
 
 // Read is that of the socket.
 func (c *TCPConn) Read(b []byte) (int, error) { return c.readFrom(c.TCPConn, b) }
@@ -248,7 +251,9 @@ func (c *UnixConn) Close() error {
 }
 
 // Handover implements Conn.
-func (c *UnixConn) Handover(state []byte) error { return c.handOver(c, c.UnixConn, state) }
+func (c *UnixConn) Handover(state []byte) error { return c.handOver(c, c.UnixConn, openWay, state) }
+
+func (c *UnixConn) moveOn(w way) error { return c.handOver(c, c.UnixConn, w, nil) }
 
 // Read is that of the socket.
 func (c *UnixConn) Read(b []byte) (int, error) { return c.readFrom(c.UnixConn, b) }
@@ -282,6 +287,8 @@ func (c *foreignConn) Read(b []byte) (int, error) { return c.readFrom(c.Conn, b)
 
 // Handover refuses: this is no socket.
 func (c *foreignConn) Handover([]byte) error { return ErrNoSuccessor }
+
+func (c *foreignConn) moveOn(way) error { return ErrNoSuccessor }
 
 // NetConn returns the connection that the foreign listener accepted.
 func (c *foreignConn) NetConn() net.Conn { return c.Conn }

@@ -2,10 +2,29 @@ package listener
 
 import (
 	"fmt"
+	"slices"
 	"syscall"
 )
 
-// Successor takes connections that a draining generation gives away. key is the HandoverKey of
+// way is how a connection moves. Each has a key of its own, so that no generation takes one for another.
+type way int
+
+const (
+	openWay   way = iota // its bytes are those of the protocol; a state of the program's may go along
+	silentWay            // TLS is spoken on it, and neither side has said anything
+)
+
+var ways = [...]way{openWay, silentWay}
+
+// key is what a successor knows a way by; "" if connections do not move by it.
+func (o *Options) key(w way) string {
+	if w == silentWay {
+		return o.SilentKey
+	}
+	return o.HandoverKey
+}
+
+// Successor takes connections that a draining generation gives away. key is one of the keys of
 // their listener.
 type Successor interface {
 	// Takes reports whether connections can be moved at all, at this moment.
@@ -35,10 +54,10 @@ type idleRule struct {
 
 // MoveIdle has idle connections move to s when the listener drains, and makes
 // [Conn].Handover work. It is called before the drain; without it idle
-// connections stay until they end. It changes nothing where Options have no HandoverKey, or the successor does not take
-// that.
+// connections stay until they end. It changes nothing where Options have no key, or the successor takes none of
+// them.
 func (l *Listener) MoveIdle(s Successor) {
-	if l.opts.HandoverKey == "" || !s.Takes(l.opts.HandoverKey) {
+	if !slices.ContainsFunc(ways[:], func(w way) bool { return l.opts.isTaken(w, s) }) {
 		return
 	}
 	l.mu.Lock()
@@ -57,10 +76,14 @@ func (l *Listener) CloseIdle() {
 
 // Moves reports whether an idle connection of the draining listener moves to the
 // successor. Adapters ask it before they tell a client to close its connection.
-func (l *Listener) Moves() bool {
+func (l *Listener) Moves() bool { return l.moves(openWay) }
+
+func (l *Listener) moves(w way) bool {
 	rule, _ := l.idleRule()
-	return rule.policy == moveIdle && rule.successor.Takes(l.opts.HandoverKey)
+	return rule.policy == moveIdle && l.opts.isTaken(w, rule.successor)
 }
+
+func (o *Options) isTaken(w way, by Successor) bool { return o.key(w) != "" && by.Takes(o.key(w)) }
 
 // idleRule returns the rule, and the round that it holds for.
 func (l *Listener) idleRule() (idleRule, *round) {
@@ -70,12 +93,13 @@ func (l *Listener) idleRule() (idleRule, *round) {
 }
 
 // handOver gives the socket of c, whose part t is, to the successor.
-func (t *tracked) handOver(c socket, s syscall.Conn, state []byte) error {
+func (t *tracked) handOver(c socket, s syscall.Conn, w way, state []byte) error {
 	rule, now := t.ln.idleRule()
-	if rule.policy != moveIdle {
+	key := t.ln.opts.key(w)
+	if rule.policy != moveIdle || key == "" {
 		return ErrNoSuccessor
 	}
-	if err := rule.successor.Move(t.ln.opts.HandoverKey, state, s); err != nil {
+	if err := rule.successor.Move(key, state, s); err != nil {
 		t.stays.Store(now)
 		return fmt.Errorf("%w: %w", ErrNoSuccessor, err)
 	}

@@ -28,6 +28,7 @@ type IdleReader struct {
 	sock net.Conn
 	idle func(n int) bool
 	used atomic.Bool // something has been read
+	way  way         // by which it moves; set before Init
 
 	observe func(b []byte) // sees what is read; nil if nobody does
 
@@ -101,10 +102,10 @@ func (r *IdleReader) leave() bool {
 		return false
 	}
 	rule, now := s.listener().idleRule()
-	if rule.policy == moveIdle && s.Handover(nil) == nil {
+	if rule.policy == moveIdle && s.moveOn(r.way) == nil {
 		return true
 	}
-	forsaken := rule.policy == moveIdle && now.expedited.isSet() && !s.listener().Moves() // its successor takes nothing any more
+	forsaken := rule.policy == moveIdle && now.expedited.isSet() && !s.listener().moves(r.way) // its successor takes nothing any more
 	if (rule.policy == closeIdle || forsaken) && !r.isFresh() {
 		_ = s.CloseRead() // Read returns what has arrived, and then io.EOF
 	}
@@ -144,7 +145,7 @@ func (r *IdleReader) isFresh() bool {
 func (r *IdleReader) Wake() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.retired {
+	if r.retired || r.way == silentWay && r.used.Load() {
 		return
 	}
 	r.woken = true

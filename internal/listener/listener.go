@@ -18,6 +18,10 @@ type Options struct {
 	// over. If empty, they cannot move.
 	HandoverKey string
 
+	// SilentKey is HandoverKey for those connections of a [TLSListener] on which the client has not begun its
+	// handshake. If empty, they cannot move.
+	SilentKey string
+
 	// Gate, if non-nil, holds Accept until the channel is closed: a process
 	// that may still fail must not take connections from its predecessor.
 	Gate <-chan struct{}

@@ -10,8 +10,8 @@ import (
 
 // parking has the adopted connections of which nothing has been read yet.
 type parking struct {
-	limit  time.Duration // how long one waits; 0: for ever. The Listener's lock guards it
-	parked atomic.Int32  // calls of park
+	limits [len(ways)]time.Duration // how long one waits that moves so; 0: for ever. The Listener's lock guards it
+	parked atomic.Int32             // calls of park
 }
 
 func (p *parking) count() int { return int(p.parked.Load()) }
@@ -20,24 +20,29 @@ func (p *parking) count() int { return int(p.parked.Load()) }
 // closed, as its adapter would close an idle one. It counts from the adoption. If
 // d is zero or negative, there is no bound. Connections that are parked already are
 // not affected.
-func (l *Listener) SetIdleTimeout(d time.Duration) {
+func (l *Listener) SetIdleTimeout(d time.Duration) { l.setLimit(openWay, d) }
+
+// SetSilentTimeout is SetIdleTimeout for connections of a [TLSListener] whose client has not begun its handshake.
+func (l *Listener) SetSilentTimeout(d time.Duration) { l.setLimit(silentWay, d) }
+
+func (l *Listener) setLimit(w way, d time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.parking.limit = max(d, 0)
+	l.parking.limits[w] = max(d, 0)
 }
 
-// begin parks s.
-func (p *parking) begin(s socket) {
+// begin parks s, which moves on by w.
+func (p *parking) begin(s socket, w way) {
 	p.parked.Add(1)
-	go p.park(s, p.limit)
+	go p.park(s, w, p.limits[w])
 }
 
 // park waits until s has something to read, and then has Accept return it. A
 // parked connection is idle all the time, and limit, the idle timeout at its adoption, bounds that: when the listener drains, it does what
 // idle connections do.
-func (p *parking) park(s socket, limit time.Duration) {
+func (p *parking) park(s socket, w way, limit time.Duration) {
 	defer p.parked.Add(-1)
-	r := new(IdleReader)
+	r := &IdleReader{way: w}
 	r.Init(s, func(int) bool { return true })
 	r.grace = time.Now().Add(freshGrace) // an older generation may have had it for an instant only
 	if limit > 0 {

@@ -35,5 +35,19 @@ func (l *TLSListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err // as is: net/http asserts err.(net.Error)
 	}
+	moveSilent(c)
 	return tls.Server(c, l.config), nil
+}
+
+// moveSilent lets c move as long as its client has said nothing: the handshake has not begun then, and there is nothing that would have to go
+// along, since a server of TLS never speaks first (RFC 8446, section 2). Whoever waits in that handshake gets io.EOF.
+func moveSilent(c net.Conn) {
+	s, ok := c.(socket)
+	if !ok || s.listener().opts.SilentKey == "" {
+		return
+	}
+	r := &IdleReader{way: silentWay}
+	// Where it cannot move it is none of our business that it is idle: SetActivity says what ends.
+	r.Init(s, func(int) bool { return !r.used.Load() && s.listener().moves(silentWay) })
+	s.setBelow(r)
 }
