@@ -15,6 +15,8 @@ const (
 	Reported          = "reported"           // child, internal/upgrade/upgrader.go: its report says that it is ready, its parent has not been replaced
 	TookOver          = "took-over"          // child, engine/ready.go: its parent has been replaced, the state file is the old one
 	HandingOver       = "handing-over"       // child, internal/handover: it has a connection, and has not answered
+	Taking            = "taking"             // child, internal/handover: it is about to say that it takes a connection
+	Taken             = "taken"              // child, internal/handover: it has said so, and has not used the connection
 	Draining          = "draining"           // parent, engine/drain.go: it accepts nothing any more
 )
 

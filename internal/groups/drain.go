@@ -181,15 +181,15 @@ func (set *Set) Taker() (keys []string, take handover.Taker) {
 			}
 		}
 	}
-	return keys, func(key string, conn net.Conn, state []byte) error {
+	return keys, func(key string, conn net.Conn, state []byte) (answered func(error), err error) {
 		g := groups[key]
 		if g == nil {
-			return fmt.Errorf("no group %q", key)
+			return nil, fmt.Errorf("no group %q", key)
 		}
 		if g.tls != nil && len(state) > 0 {
-			return fmt.Errorf("group %q: what has been said by TLS cannot be taken up", g.conf.Name)
+			return nil, fmt.Errorf("group %q: what has been said by TLS cannot be taken up", g.conf.Name)
 		}
-		return g.ln.Adopt(conn, state)
+		return g.ln.Reserve(conn, state)
 	}
 }
 

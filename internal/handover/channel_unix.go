@@ -64,7 +64,8 @@ func (c *channel) writeWith(f frame, conn syscall.RawConn) (writeErr, err error)
 	if err != nil {
 		return err, nil
 	}
-	data := f.append(nil)
+	data := f.append(make([]byte, 0, headerLen+len(f.payload)))
+	defer clear(data) // it may have secrets in it
 	c.writing.Lock()
 	defer c.writing.Unlock()
 	var n int
@@ -145,12 +146,19 @@ func (c *channel) readFull(b []byte) error {
 		if errors.Is(err, os.ErrDeadlineExceeded) && c.stopping.Load() {
 			err = c.awaitRest()
 		}
+		if isEnd(err) {
+			err = io.ErrUnexpectedEOF // an end is between two frames
+		}
 		if err != nil {
 			return err
 		}
 	}
 	return nil
 }
+
+// isEnd reports whether nobody has the other side any more. Linux calls it a reset where frames were left
+// unread (unix_release_sock in net/unix/af_unix.c), and gives out what had been answered before it (unix_stream_read_generic).
+func isEnd(err error) bool { return errors.Is(err, io.EOF) || errors.Is(err, syscall.ECONNRESET) }
 
 func (c *channel) awaitRest() error {
 	if !time.Now().Before(c.until) {

@@ -122,12 +122,13 @@ func receiveWithFew() error {
 	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: limit, Max: limit}); err != nil {
 		return err
 	}
-	r, err := handover.NewReceiver([]string{"web"}, func(_ string, c net.Conn, _ []byte) error {
-		go func() {
-			defer c.Close()
-			io.Copy(c, c)
-		}()
-		return nil
+	r, err := handover.NewReceiver([]string{"web"}, func(_ string, c net.Conn, _ []byte) (func(error), error) {
+		return func(error) {
+			go func() {
+				defer c.Close()
+				io.Copy(c, c)
+			}()
+		}, nil
 	})
 	if err != nil {
 		return err

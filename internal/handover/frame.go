@@ -66,7 +66,9 @@ func connPayload(key string, state []byte) ([]byte, error) {
 	if len(state) > MaxState {
 		return nil, fmt.Errorf("handover: state of %d bytes, at most %d: %w", len(state), MaxState, errTooLong)
 	}
-	b := append([]byte{byte(len(key))}, key...)
+	b := make([]byte, 0, 1+len(key)+len(state)) // at once, so that append leaves no copy of secrets behind
+	b = append(b, byte(len(key)))
+	b = append(b, key...)
 	return append(b, state...), nil
 }
 

@@ -43,9 +43,9 @@ func playMany() error {
 		return err
 	}
 	release := make(chan struct{})
-	r, err := handover.NewReceiver([]string{"web"}, func(_ string, c net.Conn, _ []byte) error {
+	r, err := handover.NewReceiver([]string{"web"}, func(_ string, c net.Conn, _ []byte) (func(error), error) {
 		<-release
-		return c.Close()
+		return func(error) { c.Close() }, nil
 	})
 	if err != nil {
 		return err

@@ -72,14 +72,22 @@ func channel(tb testing.TB) (ours, theirs *os.File) {
 }
 
 // receiver returns a Receiver of the key "web".
-func receiver(tb testing.TB, take handover.Taker) *handover.Receiver {
+func receiver(tb testing.TB, take taker) *handover.Receiver {
 	tb.Helper()
-	r, err := handover.NewReceiver([]string{"web"}, take)
+	r, err := handover.NewReceiver([]string{"web"}, take.at)
 	if err != nil {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(r.Close)
 	return r
+}
+
+// taker is a handover.Taker that uses a connection when the answer is there, or never.
+type taker func(key string, conn net.Conn, state []byte) error
+
+// at takes at once; that nobody uses it before is TestTakenIsUsedAfterTheAnswer's.
+func (take taker) at(key string, conn net.Conn, state []byte) (func(error), error) {
+	return func(error) {}, take(key, conn, state)
 }
 
 // connect makes a channel to r, and returns its sender.

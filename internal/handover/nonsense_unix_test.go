@@ -169,9 +169,9 @@ func toReceiver(t *testing.T, sent []byte) {
 		return
 	}
 	defer ours.Close()
-	r, err := handover.NewReceiver(nil, func(string, net.Conn, []byte) error {
+	r, err := handover.NewReceiver(nil, func(string, net.Conn, []byte) (func(error), error) {
 		t.Error("a connection came without a descriptor")
-		return errors.New("no")
+		return nil, errors.New("no")
 	})
 	if err != nil {
 		t.Error(err)

@@ -4,16 +4,9 @@ package handover
 
 import (
 	"errors"
-	"net"
 	"os"
 	"syscall"
 )
-
-// ErrRefused is returned by Move when the successor does not take the connection.
-var ErrRefused = errors.New("handover: the successor does not take it")
-
-// ErrGone is returned by Move when there is no successor any more.
-var ErrGone = errors.New("handover: the successor is gone")
 
 // Pair returns an error: connections cannot be moved here.
 func Pair() (ours, theirs *os.File, err error) { return nil, nil, errors.ErrUnsupported }
@@ -32,9 +25,6 @@ func (*Sender) Move(string, []byte, syscall.Conn) error { return ErrGone }
 
 // Close does nothing.
 func (*Sender) Close() {}
-
-// Taker takes a connection that an older generation hands over.
-type Taker func(key string, conn net.Conn, state []byte) error
 
 // Receiver receives nothing here.
 type Receiver struct{}

@@ -102,7 +102,7 @@ func passOnDuringMoves(t *testing.T, n int) [][]taken {
 // What is moved after PassOn goes to the successor, whose keys count now.
 func TestMoveAfterPassOn(t *testing.T) {
 	c := newChain(t, 2)
-	other, err := handover.NewReceiver([]string{"other"}, c.shelves[1].take)
+	other, err := handover.NewReceiver([]string{"other"}, taker(c.shelves[1].take).at)
 	if err != nil {
 		t.Fatal(err)
 	}

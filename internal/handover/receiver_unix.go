@@ -15,10 +15,6 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/fdpass"
 )
 
-// Taker takes a connection that an older generation hands over, for good: after
-// an error conn has been left alone, and the older generation keeps its own.
-type Taker func(key string, conn net.Conn, state []byte) error
-
 // Receiver is the end of the successor. It reads from the channel to its
 // predecessor, and from those that are passed on to it.
 type Receiver struct {
@@ -73,7 +69,7 @@ func (r *Receiver) receive(ch *channel, done chan<- struct{}) {
 		}
 		if err == nil {
 			fault.At(fault.HandingOver)
-			err = ch.write(r.answer(f, fd, lost))
+			err = r.answer(ch, f, fd, lost)
 		}
 		if err != nil {
 			r.drop(ch)
@@ -90,54 +86,60 @@ func (r *Receiver) drop(ch *channel) {
 	ch.close()
 }
 
-// answer takes what a frame brings, or refuses it.
-func (r *Receiver) answer(f frame, fd int, lost bool) frame {
-	err := errors.New("no descriptor came with it")
-	switch {
-	case lost:
-		err = syscall.EMFILE
-	case fd >= 0:
-		file := os.NewFile(uintptr(fd), "handover")
-		err = r.accept(f, file)
-		_ = file.Close()
-	}
+// answer takes what a frame brings, or refuses it. What is taken is used when the answer is in the channel, and not before: after the
+// sudden end of this process the sender goes on with all that it has read no answer for.
+func (r *Receiver) answer(ch *channel, f frame, fd int, lost bool) error {
+	answered, err := r.accept(f, fd, lost)
 	if err != nil {
-		return frame{kind: kindRefused, seq: f.seq, payload: []byte(err.Error())}
+		clear(f.payload)
+		return ch.write(frame{kind: kindRefused, seq: f.seq, payload: []byte(err.Error())})
 	}
-	return frame{kind: kindTaken, seq: f.seq}
+	fault.At(fault.Taking)
+	err = ch.write(frame{kind: kindTaken, seq: f.seq})
+	fault.At(fault.Taken)
+	answered(err)
+	return err
 }
 
-// accept duplicates what it keeps of file.
-func (r *Receiver) accept(f frame, file *os.File) error {
+// accept duplicates what it keeps of the descriptor.
+func (r *Receiver) accept(f frame, fd int, lost bool) (answered func(error), err error) {
+	if lost {
+		return nil, syscall.EMFILE
+	}
+	if fd < 0 {
+		return nil, errors.New("no descriptor came with it")
+	}
+	file := os.NewFile(uintptr(fd), "handover")
+	defer func() { _ = file.Close() }()
 	switch f.kind {
 	case kindConn:
 		return r.acceptConn(f.payload, file)
 	case kindChannel:
-		return r.acceptChannel(file)
+		return func(error) {}, r.acceptChannel(file)
 	}
-	return fmt.Errorf("a frame of kind %d carries no connection", f.kind)
+	return nil, fmt.Errorf("a frame of kind %d carries no connection", f.kind)
 }
 
-func (r *Receiver) acceptConn(payload []byte, file *os.File) error {
+func (r *Receiver) acceptConn(payload []byte, file *os.File) (answered func(error), err error) {
 	key, state, err := parseConn(payload)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	restore := keepOptions(file)
 	conn, err := net.FileConn(file)
 	restore()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if conn.RemoteAddr() == nil { // handlers rely on it, and may crash
 		_ = conn.Close()
-		return errors.New("its client is gone")
+		return nil, errors.New("its client is gone")
 	}
-	if err := r.take(key, conn, state); err != nil {
+	if answered, err = r.take(key, conn, state); err != nil {
 		_ = conn.Close() // our duplicate; the sender's is open
-		return err
+		return nil, err
 	}
-	return nil
+	return answered, nil
 }
 
 func (r *Receiver) acceptChannel(file *os.File) error {

@@ -13,13 +13,6 @@ import (
 	"time"
 )
 
-// ErrRefused is returned by Move when the successor does not take the connection:
-// it stays where it is. The error's text says why.
-var ErrRefused = errors.New("handover: the successor does not take it")
-
-// ErrGone is returned by Move when there is no successor any more.
-var ErrGone = errors.New("handover: the successor is gone")
-
 // Sender is the end of the generation that is replaced. Its methods are safe for
 // concurrent use.
 type Sender struct {
@@ -83,16 +76,17 @@ func (s *Sender) Takes(key string) bool {
 
 // Move gives the socket behind conn to the successor, and returns when it has
 // been taken. The caller then closes its own descriptor, and must not have read
-// or written meanwhile. An error wraps ErrRefused or ErrGone, or says what is wrong
-// with the state; the connection is as before. It may take as long as the
+// or written meanwhile. An error wraps ErrRefused or ErrGone, and the connection is
+// certainly as before, or ErrUncertain, or says what is wrong with the state or the connection. It may take as long as the
 // successor is busy: taking a connection back from one that has not answered
 // could give it two owners. A connection that is closed before the successor has
-// room for it is not sent.
+// room for it is not sent. No copy of state remains in this process.
 func (s *Sender) Move(key string, state []byte, conn syscall.Conn) error {
 	payload, err := connPayload(key, state)
 	if err != nil {
 		return err
 	}
+	defer clear(payload)
 	return s.send(kindConn, payload, conn)
 }
 
@@ -171,26 +165,40 @@ func (s *Sender) forget(seq uint32) {
 
 // readAnswers gives each answer to the Move that waits for it.
 func (s *Sender) readAnswers() {
-	defer s.end()
 	for {
 		f, fd, _, err := s.ch.read()
-		if err != nil {
-			return
-		}
 		closeFD(fd)
-		switch f.kind {
-		case kindTaken:
-			s.answer(f.seq, nil)
-		case kindRefused:
-			s.answer(f.seq, fmt.Errorf("%w: %s", ErrRefused, f.payload))
-		case kindKeys: // the channel has a new owner
-			if s.takeKeys(f) != nil {
-				return
-			}
-		default:
+		if err == nil {
+			err = s.takeAnswer(f)
+		}
+		if err != nil {
+			s.end(lastAnswer(err))
 			return
 		}
 	}
+}
+
+func (s *Sender) takeAnswer(f frame) error {
+	switch f.kind {
+	case kindTaken:
+		s.answer(f.seq, nil)
+	case kindRefused:
+		s.answer(f.seq, fmt.Errorf("%w: %s", ErrRefused, f.payload))
+	case kindKeys: // the channel has a new owner
+		return s.takeKeys(f)
+	default:
+		return fmt.Errorf("handover: frame of kind %d is no answer", f.kind)
+	}
+	return nil
+}
+
+// lastAnswer is that to all who wait when the channel ends by err. An end between two frames says that nobody has it in hand
+// any more, and that whoever had it uses no more than he has said: he says so first.
+func lastAnswer(err error) error {
+	if isEnd(err) {
+		return ErrGone
+	}
+	return fmt.Errorf("%w: %w", ErrUncertain, err)
 }
 
 func (s *Sender) answer(seq uint32, err error) {
@@ -203,7 +211,7 @@ func (s *Sender) answer(seq uint32, err error) {
 }
 
 // end has everyone who waits learn that no answer will come.
-func (s *Sender) end() {
+func (s *Sender) end(last error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ended {
@@ -211,7 +219,7 @@ func (s *Sender) end() {
 	}
 	s.ended = true
 	for seq, answer := range s.waiting {
-		answer <- ErrGone
+		answer <- last
 		delete(s.waiting, seq)
 	}
 	s.ch.close()

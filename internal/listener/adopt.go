@@ -53,22 +53,44 @@ func (b *inbox) clear() []socket {
 // runs. After an error the connection is the caller's, and untouched: the listener
 // is closed, or drains with nobody to pass it on to.
 func (l *Listener) Adopt(c net.Conn, state []byte) error {
+	answered, err := l.Reserve(c, state)
+	if err == nil {
+		answered(nil)
+	}
+	return err
+}
+
+// Reserve is Adopt for a connection that may not be used before the older generation has been answered: answered is called when
+// that is so, or with an error when it could not be, which may mean that there is no older generation any more.
+func (l *Listener) Reserve(c net.Conn, state []byte) (answered func(error), err error) {
+	s, err := l.reserve(c)
+	if err != nil {
+		return nil, err
+	}
+	s.setAdopted(state)
+	if len(state) > 0 {
+		return func(error) { s.offer(s) }, nil
+	}
+	return func(error) { l.park(s, l.opts.unread()) }, nil
+}
+
+// reserve counts c among the listener's.
+func (l *Listener) reserve(c net.Conn) (socket, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	r := l.round
 	if l.closed.isSet() || r.drained.isSet() || r.draining.isSet() && l.idle.policy != moveIdle {
-		return fmt.Errorf("listen: group %s accepts nothing any more: %w", l.opts.Group, net.ErrClosed)
+		return nil, fmt.Errorf("listen: group %s accepts nothing any more: %w", l.opts.Group, net.ErrClosed)
 	}
 	s := wrap(c, l, r)
-	s.setAdopted(state)
 	l.conns.adopt(s)
-	if len(state) > 0 {
-		l.inbox.put(s)
-		l.door.setDeadline(true)
-		return nil
-	}
-	l.parking.begin(s, l.opts.unread())
-	return nil
+	return s, nil
+}
+
+func (l *Listener) park(s socket, w way) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.parking.begin(s, w)
 }
 
 // unread is the way of an adopted connection that brings no state.

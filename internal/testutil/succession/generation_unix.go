@@ -22,8 +22,8 @@ type Generation struct {
 // takes nothing any more, and what the listener has left is closed.
 func New(tb testing.TB, ln *listener.Listener, key string) *Generation {
 	tb.Helper()
-	r, err := handover.NewReceiver([]string{key}, func(_ string, c net.Conn, state []byte) error {
-		return ln.Adopt(c, state)
+	r, err := handover.NewReceiver([]string{key}, func(_ string, c net.Conn, state []byte) (func(error), error) {
+		return ln.Reserve(c, state)
 	})
 	if err != nil {
 		tb.Fatal(err)
