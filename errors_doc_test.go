@@ -90,6 +90,7 @@ var unseen = map[string]string{
 	"the configuration is not good":       "gives the findings of a check their exit status, and is not shown",
 	"the dry run is over: it could serve": "is how the parent learns of a success",
 	"try again":                           "keeps Accept in its loop",
+	"listen: something is under way":      "keeps a connection where it is until it is idle",
 	"usage":                               "gives an error its exit status, and is not shown",
 
 	"only … fields after the name": "is said of a line in /proc that no kernel writes",

@@ -53,6 +53,11 @@ func newLayered(t *testing.T, network string, srv *http.Server, layer func(net.L
 func (g *generation) start(t *testing.T, ln net.Listener) {
 	t.Helper()
 	g.succession = succession.New(t, g.Listener, "http web")
+	g.serve(t, ln)
+}
+
+func (g *generation) serve(t *testing.T, ln net.Listener) {
+	t.Helper()
 	served := make(chan error, 1)
 	go func() { served <- g.http.Serve(ln) }()
 	t.Cleanup(func() {

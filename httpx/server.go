@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/listener"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/tlswatch"
 )
 
 // Serve is http.Serve: it accepts connections on l and serves them with
@@ -93,6 +94,9 @@ func (s *Server) Serve(l net.Listener) error {
 	case secure != nil:
 		secure.Drop(s.notServed()...)
 		ln.SetSilentTimeout(s.handshakeTimeout())
+		if ln.HasSealed() && tlswatch.Err() == nil && s.offered.HTTP1() {
+			return s.serveSecured(secure)
+		}
 		return s.Server.Serve(l)
 	case l == net.Listener(ln):
 		s.addPlain(ln)
@@ -132,11 +136,14 @@ func (s *Server) hasOwnTLS() bool {
 // from the previous generation wait for their first request as long as those of
 // net/http wait for the next.
 func (s *Server) addPlain(ln *listener.Listener) {
-	ln.SetIdleTimeout(cmp.Or(s.IdleTimeout, s.ReadTimeout)) // http.Server.IdleTimeout: "If zero, the value of ReadTimeout is used"
+	ln.SetIdleTimeout(s.idleTimeout())
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.plain = append(s.plain, ln)
 }
+
+// idleTimeout is net/http's: "If zero, the value of ReadTimeout is used" (http.Server.IdleTimeout).
+func (s *Server) idleTimeout() time.Duration { return cmp.Or(s.IdleTimeout, s.ReadTimeout) }
 
 // movableConn is a connection that may move.
 type movableConn interface{ moves() bool }
@@ -148,8 +155,11 @@ type connKey struct{}
 // draining generation or, sooner or later, in the next.
 func (s *Server) keeps(r *http.Request) bool {
 	c, ok := r.Context().Value(connKey{}).(movableConn)
-	if !ok || r.TLS != nil || !c.moves() {
+	if !ok || !c.moves() {
 		return false
+	}
+	if _, isSecure := c.(*secureConn); isSecure {
+		return true
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -65,6 +65,10 @@ type Group struct {
 	// other modes.
 	HTTP2 bool
 
+	// MoveTLS says that idle connections of mode https, with their keys, move to the next generation. It is false
+	// by default, and in other modes.
+	MoveTLS bool
+
 	// SocketMode has the permission bits of a Unix socket. It has its default
 	// of 0660, and no meaning, where Listen is no path.
 	SocketMode fs.FileMode

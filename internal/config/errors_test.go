@@ -69,6 +69,8 @@ func TestGroupErrors(t *testing.T) {
 		{"certificate without https", "mode tcp\nlisten 80\ncert c.pem", "app.conf:4: [web]: cert is for mode https only"},
 		{"HTTP/2 without https", "mode http\nlisten 80\nhttp2 no", "app.conf:4: [web]: http2 is for mode https only"},
 		{"HTTP/2, perhaps", "mode https\nlisten 443\nkey k.pem\ncert c.pem\nhttp2 maybe", `app.conf:6: [web]: unknown http2 "maybe", it is one of yes, no`},
+		{"moving TLS without https", "mode http\nlisten 80\nmove_tls no", "app.conf:4: [web]: move_tls is for mode https only"},
+		{"moving TLS, perhaps", "mode https\nlisten 443\nkey k.pem\ncert c.pem\nmove_tls maybe", `app.conf:6: [web]: unknown move_tls "maybe", it is one of yes, no`},
 		{"socket_mode without a socket", "mode tcp\nlisten 80\nsocket_mode 0600", "app.conf:4: [web]: socket_mode is for the path of a Unix socket only"},
 		{"socket_owner without a socket", "mode tcp\nlisten 80\nsocket_owner www", "app.conf:4: [web]: socket_owner is for the path of a Unix socket only"},
 		{"socket_mode without a path", "mode tcp\nlisten @a\nsocket_mode 0600", "app.conf:4: [web]: socket_mode is for the path of a Unix socket only"},

@@ -47,6 +47,7 @@ key     key.pem
 cert    /etc/app/cert.pem
 spread  30s
 http2   no
+move_tls yes
 `,
 	"app.yaml": `
 gozd:
@@ -70,6 +71,7 @@ web-1:
   cert: /etc/app/cert.pem
   spread: 30s
   http2: no
+  move_tls: yes
 app.socket:
   mode: fcgi
   listen: unix:run/app.sock
@@ -101,6 +103,7 @@ key = "key.pem"
 cert = "/etc/app/cert.pem"
 spread = "30s"
 http2 = false
+move_tls = true
 
 ["app.socket"]
 mode = "fcgi"
@@ -116,7 +119,7 @@ stop_timeout = "1m30s"
 		"user": "app", "group": "1000", "umask": "0007", "max_files": 4096,
 		"upgrade_timeout": "30s", "probation": "5s", "max_generations": 4, "supervise": true, "fdstore": true
 	},
-	"web-1": {"mode": "https", "listen": 443, "key": "key.pem", "cert": "/etc/app/cert.pem", "spread": "30s", "http2": false},
+	"web-1": {"mode": "https", "listen": 443, "key": "key.pem", "cert": "/etc/app/cert.pem", "spread": "30s", "http2": false, "move_tls": true},
 	"app.socket": {
 		"mode": "fcgi", "listen": "unix:run/app.sock", "socket_mode": "0600", "socket_owner": "www:www",
 		"drain_timeout": "0s", "stop_timeout": "1m30s"
@@ -157,6 +160,7 @@ func formatsWant(dir, name string) *config.Config {
 			Listen:       config.Address{Network: "tcp", Address: ":443"},
 			Key:          filepath.Join(dir, "key.pem"),
 			Cert:         "/etc/app/cert.pem",
+			MoveTLS:      true,
 			SocketMode:   0o660,
 			DrainTimeout: 15 * time.Minute,
 			StopTimeout:  10 * time.Second,

@@ -88,10 +88,13 @@ func readTLS(s *section, g *Group) {
 		g.Key, g.Cert = s.path("key"), s.path("cert")
 		value, isSet := s.truth("http2", yesNo)
 		g.HTTP2 = !isSet || value == "yes"
+		value, _ = s.truth("move_tls", yesNo)
+		g.MoveTLS = value == "yes"
 	case TCP, HTTP, FCGI:
 		s.forbid("key", "mode https")
 		s.forbid("cert", "mode https")
 		s.forbid("http2", "mode https")
+		s.forbid("move_tls", "mode https")
 	}
 }
 

@@ -9,7 +9,7 @@ import (
 // are read; a key that only one of the two places knows fails the tests.
 var (
 	groupKeys = []string{
-		"mode", "listen", "key", "cert", "http2",
+		"mode", "listen", "key", "cert", "http2", "move_tls",
 		"socket_mode", "socket_owner", "drain_timeout", "stop_timeout", "spread",
 	}
 	daemonKeys = []string{

@@ -64,7 +64,7 @@ func single(key string, v any) (value, problem string) {
 	case (key == "user" || key == "group" || key == "socket_owner") && !text:
 		// YAML reads 0100 as 64.
 		return value, `has to be in quotes, as in "1000": a number may not be the one that was written`
-	case truth && key != "supervise" && key != "fdstore" && key != "http2":
+	case truth && key != "supervise" && key != "fdstore" && key != "http2" && key != "move_tls":
 		return value, fmt.Sprintf("cannot be %s", value)
 	}
 	return value, ""

@@ -172,6 +172,7 @@ func describeGroups(set *groups.Set) []protocol.Group {
 			MovedIn:  stats.In,
 			MovedOut: stats.Out,
 			Cut:      stats.Cut,
+			Stayed:   ln.Stayed(),
 		})
 	}
 	return described

@@ -2,13 +2,16 @@ package groups
 
 import (
 	"fmt"
+	"maps"
 	"net"
+	"slices"
 	"sync"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/config"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/handover"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/listener"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/socket"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/tlswatch"
 )
 
 // Stats are those of all groups, in the configuration's order.
@@ -35,6 +38,7 @@ func (set *Set) Hold() (resume func()) {
 
 // StopAccepting begins a drain on all groups.
 func (set *Set) StopAccepting(expedite bool) {
+	tlswatch.Draining(true)
 	for _, g := range set.order {
 		if expedite {
 			g.ln.Expedite()
@@ -144,6 +148,7 @@ func Close(sockets []net.Listener) {
 // Resume has all groups accept again, on what Reopen has returned. The error names a group that the program has closed; the
 // others accept.
 func (set *Set) Resume(sockets []net.Listener) (err error) {
+	tlswatch.Draining(false)
 	for i, g := range set.order {
 		if resumeErr := g.ln.Resume(sockets[i]); resumeErr != nil {
 			err = fmt.Errorf("group %s: %w", g.conf.Name, resumeErr)
@@ -170,27 +175,41 @@ func silentKey(g *config.Group) string {
 	return string(g.Mode) + " " + g.Name
 }
 
+// sealedKey is handoverKey for connections of TLS that move with their keys. It says in which form these are: a generation that knows
+// another one must take them for nothing else.
+func sealedKey(g *config.Group) string {
+	if !g.MoveTLS {
+		return ""
+	}
+	return string(g.Mode) + " (TLS 1) " + g.Name
+}
+
 // Taker gives connections from another generation to the groups that have their keys.
 func (set *Set) Taker() (keys []string, take handover.Taker) {
-	groups := make(map[string]*group)
+	takers := make(map[string]takeConn)
 	for _, g := range set.order {
-		for _, key := range []string{handoverKey(g.conf), silentKey(g.conf)} {
-			if key != "" {
-				groups[key] = g
-				keys = append(keys, key)
-			}
-		}
+		takers[handoverKey(g.conf)] = g.ln.Reserve
+		takers[silentKey(g.conf)] = g.takeSilent
+		takers[sealedKey(g.conf)] = g.ln.ReserveSealed
 	}
-	return keys, func(key string, conn net.Conn, state []byte) (answered func(error), err error) {
-		g := groups[key]
-		if g == nil {
+	delete(takers, "")
+	return slices.Sorted(maps.Keys(takers)), func(key string, conn net.Conn, state []byte) (answered func(error), err error) {
+		take := takers[key]
+		if take == nil {
 			return nil, fmt.Errorf("no group %q", key)
 		}
-		if g.tls != nil && len(state) > 0 {
-			return nil, fmt.Errorf("group %q: what has been said by TLS cannot be taken up", g.conf.Name)
-		}
-		return g.ln.Reserve(conn, state)
+		return take(conn, state)
 	}
+}
+
+type takeConn func(conn net.Conn, state []byte) (answered func(error), err error)
+
+// takeSilent takes a connection on which nothing has been said.
+func (g *group) takeSilent(conn net.Conn, state []byte) (answered func(error), err error) {
+	if len(state) > 0 {
+		return nil, fmt.Errorf("group %q: a silent connection has no state", g.conf.Name)
+	}
+	return g.ln.Reserve(conn, nil)
 }
 
 // MoveIdle has idle connections move to another generation.

@@ -20,6 +20,7 @@ func Claim(opts Options) (*Set, error) {
 	set := &Set{opts: opts, byName: make(map[string]*group)}
 	err := (&claiming{opts: &set.opts, set: set}).claimAll()
 	if err == nil {
+		set.testMoves()
 		err = useTickets(set)
 	}
 	if err != nil {
@@ -114,6 +115,7 @@ func (c *claiming) claim(conf *config.Group, match *upgrade.Socket) (*group, err
 		Group:       conf.Name,
 		HandoverKey: handoverKey(conf),
 		SilentKey:   silentKey(conf),
+		SealedKey:   sealedKey(conf),
 		Gate:        c.opts.Gate,
 		Release:     c.opts.Release,
 		Spread:      conf.Spread,
@@ -122,6 +124,13 @@ func (c *claiming) claim(conf *config.Group, match *upgrade.Socket) (*group, err
 			g.open = true
 			c.set.mu.Unlock()
 			c.opts.Accepting()
+		},
+		OnStay: func(reason string, err error) {
+			log := c.opts.Log.Warn
+			if reason == listener.StayWrong {
+				log = c.opts.Log.Error
+			}
+			log("connections of TLS stay", "group", conf.Name, "reason", reason, "error", err)
 		},
 		OnHidden: func(kind string) {
 			c.opts.Log.Warn("connections do not move: their layer does not show what it is over (NetConn, Unwrap)",

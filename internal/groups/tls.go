@@ -7,6 +7,7 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/check"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/config"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/tickets"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/tlswatch"
 )
 
 // tlsConfig is an https group's; it is nil for other modes.
@@ -24,6 +25,16 @@ func tlsConfig(conf *config.Config, g *config.Group) (*tls.Config, error) {
 		config.NextProtos = []string{"h2", "http/1.1"}
 	}
 	return config, nil
+}
+
+// testMoves makes sure that connections of TLS can move before clients rely on it.
+func (set *Set) testMoves() {
+	if !slices.ContainsFunc(set.order, func(g *group) bool { return g.conf.MoveTLS }) {
+		return
+	}
+	if err := tlswatch.SelfTest(); err != nil {
+		set.opts.Log.Error("connections of TLS do not move", "error", err)
+	}
 }
 
 // useTickets has clients of the https groups resume their TLS sessions with this

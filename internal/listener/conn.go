@@ -33,6 +33,9 @@ type tracked struct {
 	read   atomic.Int64               // bytes read from the connection itself, and not by an adapter
 	below  atomic.Pointer[IdleReader] // of an adapter that reads through a layer; see Layer
 	batch  Batch                      // noted while there is an Activity
+	box    box                        // with the state that it came with
+	noted  atomic.Pointer[round]      // in which it was counted as one that stays; see Cargo
+	cannot atomic.Pointer[string]     // why it never moves; see Stays
 }
 
 // Group implements Conn.
@@ -99,6 +102,7 @@ func (t *tracked) setDeadline(sock net.Conn, at time.Time) error {
 // connection twice, so only the first call counts.
 func (t *tracked) ended(c socket) {
 	if t.closed.CompareAndSwap(false, true) {
+		t.box.clear()
 		t.forget(c)
 		t.runAfter()
 	}
@@ -172,7 +176,14 @@ type socket interface {
 	CloseRead() error
 	listener() *Listener
 	offer(socket)
-	moveOn(way) error
+	moveOn(way, Cargo) error
+	keepSealed(state []byte)
+	unseal() []byte
+	cameSealed() bool
+	seal() Cargo
+	setCannot(reason string)
+	countStay(now *round) (reason string, isNew bool)
+	staysIn(*round) bool
 	setAdopted(state []byte)
 	hasMoved() bool
 	isRefused() bool
@@ -223,7 +234,7 @@ func (c *TCPConn) Close() error {
 // Handover implements Conn.
 func (c *TCPConn) Handover(state []byte) error { return c.handOver(c, c.TCPConn, openWay, state) }
 
-func (c *TCPConn) moveOn(w way) error { return c.handOver(c, c.TCPConn, w, nil) }
+func (c *TCPConn) moveOn(w way, with Cargo) error { return c.move(c, c.TCPConn, w, with) }
 
 // Read is that of the socket.
 func (c *TCPConn) Read(b []byte) (int, error) { return c.readFrom(c.TCPConn, b) }
@@ -253,7 +264,7 @@ func (c *UnixConn) Close() error {
 // Handover implements Conn.
 func (c *UnixConn) Handover(state []byte) error { return c.handOver(c, c.UnixConn, openWay, state) }
 
-func (c *UnixConn) moveOn(w way) error { return c.handOver(c, c.UnixConn, w, nil) }
+func (c *UnixConn) moveOn(w way, with Cargo) error { return c.move(c, c.UnixConn, w, with) }
 
 // Read is that of the socket.
 func (c *UnixConn) Read(b []byte) (int, error) { return c.readFrom(c.UnixConn, b) }
@@ -288,7 +299,7 @@ func (c *foreignConn) Read(b []byte) (int, error) { return c.readFrom(c.Conn, b)
 // Handover refuses: this is no socket.
 func (c *foreignConn) Handover([]byte) error { return ErrNoSuccessor }
 
-func (c *foreignConn) moveOn(way) error { return ErrNoSuccessor }
+func (c *foreignConn) moveOn(way, Cargo) error { return ErrNoSuccessor }
 
 // NetConn returns the connection that the foreign listener accepted.
 func (c *foreignConn) NetConn() net.Conn { return c.Conn }

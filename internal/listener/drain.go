@@ -37,6 +37,7 @@ func (l *Listener) StopAccepting() {
 	if first {
 		wakeAll(l.open())
 		closeQuiet(l)
+		l.countStays()
 	}
 }
 

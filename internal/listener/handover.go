@@ -12,14 +12,18 @@ type way int
 const (
 	openWay   way = iota // its bytes are those of the protocol; a state of the program's may go along
 	silentWay            // TLS is spoken on it, and neither side has said anything
+	sealedWay            // with the state of a layer over it, such as TLS: see Cargo
 )
 
-var ways = [...]way{openWay, silentWay}
+var ways = [...]way{openWay, silentWay, sealedWay}
 
 // key is what a successor knows a way by; "" if connections do not move by it.
 func (o *Options) key(w way) string {
-	if w == silentWay {
+	switch w {
+	case silentWay:
 		return o.SilentKey
+	case sealedWay:
+		return o.SealedKey
 	}
 	return o.HandoverKey
 }
@@ -32,7 +36,8 @@ type Successor interface {
 
 	// Move gives away the socket of a connection. After nil it is the
 	// successor's, and the caller closes its own descriptor; after an error
-	// it is as before.
+	// it is as before. An error that knows for certain that the successor has not taken it has a method Untaken() bool that
+	// returns true: after any other, a connection with keys is closed.
 	Move(key string, state []byte, socket syscall.Conn) error
 }
 
@@ -77,6 +82,9 @@ func (l *Listener) CloseIdle() {
 // Moves reports whether an idle connection of the draining listener moves to the
 // successor. Adapters ask it before they tell a client to close its connection.
 func (l *Listener) Moves() bool { return l.moves(openWay) }
+
+// MovesSealed is Moves for connections with a [Cargo].
+func (l *Listener) MovesSealed() bool { return l.moves(sealedWay) }
 
 func (l *Listener) moves(w way) bool {
 	rule, _ := l.idleRule()

@@ -29,6 +29,7 @@ type IdleReader struct {
 	idle func(n int) bool
 	used atomic.Bool // something has been read
 	way  way         // by which it moves; set before Init
+	with Cargo       // nil if the way is another than sealedWay
 
 	observe func(b []byte) // sees what is read; nil if nobody does
 
@@ -44,8 +45,17 @@ type IdleReader struct {
 // in the goroutine that reads and only while the listener drains. It reports
 // whether nothing of the protocol is under way, neither on the wire nor in a
 // buffer, when the program asks for n bytes.
-func (r *IdleReader) Init(conn Conn, idle func(n int) bool) {
-	r.conn, r.sock, r.idle = conn, conn.NetConn(), idle
+func (r *IdleReader) Init(conn Conn, idle func(n int) bool) { r.initOver(conn, conn.NetConn(), idle) }
+
+// InitSealed is Init for an adapter that reads through layer, in which [FromConn] has found conn: the connection moves with what cargo packs. A Read of
+// layer's that a deadline has ended must leave the layer as it was.
+func (r *IdleReader) InitSealed(layer net.Conn, conn Conn, cargo Cargo, idle func(n int) bool) {
+	r.way, r.with = sealedWay, cargo
+	r.initOver(conn, layer, idle)
+}
+
+func (r *IdleReader) initOver(conn Conn, sock net.Conn, idle func(n int) bool) {
+	r.conn, r.sock, r.idle = conn, sock, idle
 	if s, ok := conn.(socket); ok {
 		s.setIdleReader(r)
 	}
@@ -54,9 +64,15 @@ func (r *IdleReader) Init(conn Conn, idle func(n int) bool) {
 // Read reads from the connection. Once that has been handed over, the error is
 // io.EOF. Errors are the socket's own: net/http asserts *net.OpError.
 func (r *IdleReader) Read(b []byte) (int, error) {
+	asked := r.way != sealedWay
 	for {
-		if r.isDraining() && r.idle(len(b)) && r.leave() {
-			return 0, errEOF
+		if r.isDraining() && r.idle(len(b)) {
+			if !asked { // the layer may have read ahead: it is to give what it has, and no more
+				asked = true
+				r.Wake()
+			} else if r.leave() {
+				return 0, errEOF
+			}
 		}
 		n, err := r.sock.Read(b)
 		if n > 0 && !r.used.Load() {
@@ -102,7 +118,7 @@ func (r *IdleReader) leave() bool {
 		return false
 	}
 	rule, now := s.listener().idleRule()
-	if rule.policy == moveIdle && s.moveOn(r.way) == nil {
+	if rule.policy == moveIdle && s.moveOn(r.way, r.with) == nil {
 		return true
 	}
 	forsaken := rule.policy == moveIdle && now.expedited.isSet() && !s.listener().moves(r.way) // its successor takes nothing any more
@@ -113,11 +129,11 @@ func (r *IdleReader) leave() bool {
 }
 
 // IsRefused reports whether the successor has refused the connection, as one does that has no descriptors left, and half of the drain's time
-// is over. The connection is offered again each time that it is idle; but from now on its client is told by the next answer that it ends, or
+// is over; one with a [Cargo] at once, as what stands against that seldom changes. The connection is offered again each time that it is idle; but from now on its client is told by the next answer that it ends, or
 // it would be cut at the deadline between two requests.
 func (r *IdleReader) IsRefused() bool {
 	s, ok := r.conn.(socket)
-	return ok && s.isRefused()
+	return ok && (s.isRefused() || r.way == sealedWay && s.staysIn(s.listener().current()))
 }
 
 // isFresh reports whether nothing has ever been read and the client may still be about to

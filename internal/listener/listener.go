@@ -22,6 +22,12 @@ type Options struct {
 	// handshake. If empty, they cannot move.
 	SilentKey string
 
+	// SealedKey is HandoverKey for connections that move with a [Cargo]. If empty, they cannot move.
+	SealedKey string
+
+	// OnStay, if non-nil, is called when a connection that could have moved with a [Cargo] stays, once for each reason; err says more.
+	OnStay func(reason string, err error)
+
 	// Gate, if non-nil, holds Accept until the channel is closed: a process
 	// that may still fail must not take connections from its predecessor.
 	Gate <-chan struct{}
@@ -63,6 +69,7 @@ type Listener struct {
 	conns   register   // those that are open, and counts
 	inbox   inbox      // adopted connections that wait for Accept
 	parking parking    // those of which nothing has been read yet
+	sealed  sealed     // what is known of those with a Cargo
 	idle    idleRule   // what becomes of idle ones
 }
 

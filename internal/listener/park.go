@@ -20,7 +20,10 @@ func (p *parking) count() int { return int(p.parked.Load()) }
 // closed, as its adapter would close an idle one. It counts from the adoption. If
 // d is zero or negative, there is no bound. Connections that are parked already are
 // not affected.
-func (l *Listener) SetIdleTimeout(d time.Duration) { l.setLimit(openWay, d) }
+func (l *Listener) SetIdleTimeout(d time.Duration) {
+	l.setLimit(openWay, d)
+	l.setLimit(sealedWay, d)
+}
 
 // SetSilentTimeout is SetIdleTimeout for connections of a [TLSListener] whose client has not begun its handshake.
 func (l *Listener) SetSilentTimeout(d time.Duration) { l.setLimit(silentWay, d) }
@@ -43,6 +46,9 @@ func (p *parking) begin(s socket, w way) {
 func (p *parking) park(s socket, w way, limit time.Duration) {
 	defer p.parked.Add(-1)
 	r := &IdleReader{way: w}
+	if w == sealedWay {
+		r.with = s.seal()
+	}
 	r.Init(s, func(int) bool { return true })
 	r.grace = time.Now().Add(freshGrace) // an older generation may have had it for an instant only
 	if limit > 0 {

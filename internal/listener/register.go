@@ -12,6 +12,7 @@ type register struct {
 	total   uint64          // accepted
 	in, out uint64          // adopted, and handed over
 	cut     int
+	stayed  map[string]uint64 // by reasons
 }
 
 func (r *register) isEmpty() bool { return r.coming == 0 && len(r.open) == 0 }
@@ -72,6 +73,14 @@ func (l *Listener) Stats() Stats {
 		Out:      l.conns.out,
 		Cut:      l.conns.cut,
 	}
+}
+
+// Stayed counts, by reasons, the connections that were to move with a [Cargo] and have stayed, when an upgrade began to drain the
+// listener or when it was their turn. It has those reasons that there were.
+func (l *Listener) Stayed() map[string]uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return maps.Clone(l.conns.stayed)
 }
 
 // Since tells what has become of the connections that were open at an earlier moment,

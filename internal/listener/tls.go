@@ -29,21 +29,41 @@ func (l *TLSListener) Drop(protocols ...string) {
 	})
 }
 
+// Config returns the listener's configuration, which is not to be changed. It is called after Drop.
+func (l *TLSListener) Config() *tls.Config { return l.config }
+
 // Accept is [Listener.Accept], with TLS around the connection.
 func (l *TLSListener) Accept() (net.Conn, error) {
+	for {
+		c, err := l.AcceptBelow()
+		if err != nil {
+			return nil, err // as is: net/http asserts err.(net.Error)
+		}
+		if state := Unseal(c); state != nil { // for an adapter that does not serve any more
+			clear(state)
+			_ = c.Close()
+			continue
+		}
+		return tls.Server(c, l.config), nil
+	}
+}
+
+// AcceptBelow is [Listener.Accept] for an adapter that speaks TLS itself. [Unseal] says whether it is to go on where another
+// generation has stopped.
+func (l *TLSListener) AcceptBelow() (net.Conn, error) {
 	c, err := l.Listener.Accept()
 	if err != nil {
 		return nil, err // as is: net/http asserts err.(net.Error)
 	}
 	moveSilent(c)
-	return tls.Server(c, l.config), nil
+	return c, nil
 }
 
-// moveSilent lets c move as long as its client has said nothing: the handshake has not begun then, and there is nothing that would have to go
+// moveSilent lets c move as long as its client has said nothing, neither here nor to an older generation: the handshake has not begun then, and there is nothing that would have to go
 // along, since a server of TLS never speaks first (RFC 8446, section 2). Whoever waits in that handshake gets io.EOF.
 func moveSilent(c net.Conn) {
 	s, ok := c.(socket)
-	if !ok || s.listener().opts.SilentKey == "" {
+	if !ok || s.listener().opts.SilentKey == "" || s.cameSealed() {
 		return
 	}
 	r := &IdleReader{way: silentWay}

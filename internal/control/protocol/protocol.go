@@ -110,6 +110,9 @@ type Group struct {
 	MovedIn  uint64 `json:"moved_in"`
 	MovedOut uint64 `json:"moved_out"`
 	Cut      int    `json:"cut"` // closed at a deadline
+
+	// Stayed counts, by reasons, the connections that were to move with their keys (move_tls) and could not.
+	Stayed map[string]uint64 `json:"stayed,omitempty"`
 }
 
 // Answer is what an action that needs no stream is answered with, and every error.

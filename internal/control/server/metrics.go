@@ -3,6 +3,8 @@ package server
 import (
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -76,7 +78,18 @@ func (m metrics) groups(groups []protocol.Group) {
 	m.counter(groups, "gozd_accepted_total", "Connections accepted.", func(g *protocol.Group) uint64 { return g.Accepted })
 	m.counter(groups, "gozd_moved_in_total", "Connections taken over from an older generation.", func(g *protocol.Group) uint64 { return g.MovedIn })
 	m.counter(groups, "gozd_moved_out_total", "Connections given to the next generation.", func(g *protocol.Group) uint64 { return g.MovedOut })
+	m.stayed(groups)
 	m.counter(groups, "gozd_cut_total", "Connections closed at a deadline.", func(g *protocol.Group) uint64 { return uint64(max(g.Cut, 0)) })
+}
+
+// stayed has those reasons that there were.
+func (m metrics) stayed(groups []protocol.Group) {
+	m.family("gozd_stayed_total", "counter", "Connections that were to move with their keys and could not.")
+	for _, g := range groups {
+		for _, reason := range slices.Sorted(maps.Keys(g.Stayed)) {
+			m.sample("gozd_stayed_total", float64(g.Stayed[reason]), "group", g.Name, "reason", reason)
+		}
+	}
 }
 
 func (m metrics) counter(groups []protocol.Group, name, help string, value func(*protocol.Group) uint64) {

@@ -74,7 +74,7 @@ func TestMetrics(t *testing.T) {
 		Generations: []protocol.Generation{
 			{Generation: 3, Groups: []protocol.Group{{Name: "old"}}},
 			{Generation: 4, State: protocol.Serving, Build: protocol.Build{Module: "example.org/a", Version: "v1.2.3", Go: "go1.25"}, Groups: []protocol.Group{
-				{Name: "web", Open: 5, Parked: 2, Accepted: 1 << 60, MovedIn: 3, MovedOut: 4, Cut: 1},
+				{Name: "web", Open: 5, Parked: 2, Accepted: 1 << 60, MovedIn: 3, MovedOut: 4, Cut: 1, Stayed: map[string]uint64{"version": 6, "no proof": 1}},
 				{Name: "a\"b\\c\nd"},
 			}},
 		},
@@ -95,6 +95,8 @@ func TestMetrics(t *testing.T) {
 		`gozd_accepted_total{group="web"}`:                    1 << 60,
 		`gozd_moved_in_total{group="web"}`:                    3,
 		`gozd_moved_out_total{group="web"}`:                   4,
+		`gozd_stayed_total{group="web",reason="version"}`:     6,
+		`gozd_stayed_total{group="web",reason="no proof"}`:    1,
 		`gozd_cut_total{group="web"}`:                         1,
 		`gozd_upgrades_total{outcome="succeeded"}`:            3,
 		`gozd_upgrades_total{outcome="failed"}`:               2,

@@ -22,7 +22,21 @@ type Generation struct {
 // takes nothing any more, and what the listener has left is closed.
 func New(tb testing.TB, ln *listener.Listener, key string) *Generation {
 	tb.Helper()
-	r, err := handover.NewReceiver([]string{key}, func(_ string, c net.Conn, state []byte) (func(error), error) {
+	return newGeneration(tb, ln, []string{key}, "")
+}
+
+// NewSealed is New for a listener with a SilentKey and a SealedKey.
+func NewSealed(tb testing.TB, ln *listener.Listener, silentKey, sealedKey string) *Generation {
+	tb.Helper()
+	return newGeneration(tb, ln, []string{silentKey, sealedKey}, sealedKey)
+}
+
+func newGeneration(tb testing.TB, ln *listener.Listener, keys []string, sealedKey string) *Generation {
+	tb.Helper()
+	r, err := handover.NewReceiver(keys, func(key string, c net.Conn, state []byte) (func(error), error) {
+		if key == sealedKey {
+			return ln.ReserveSealed(c, state)
+		}
 		return ln.Reserve(c, state)
 	})
 	if err != nil {

@@ -1,0 +1,104 @@
+package listener
+
+import (
+	"errors"
+	"sync"
+	"syscall"
+)
+
+// Cargo is what goes along with a connection of which the bytes alone are of no use to a successor: the state of a layer that an adapter has
+// over it, such as the keys of TLS. Two processes that use it at the same time would give it away to whoever looks on. So
+// at any time one process uses it at most, and where nobody can tell which one that is, none does. Its methods are called by one goroutine at a time.
+type Cargo interface {
+	// Pack returns the state, of which the caller clears what is returned. From then on, and until Stay, nothing may be read or written
+	// through the layer, by nobody. After an error all goes on as it was: [ErrBusy], a [StayError], or any other.
+	Pack() ([]byte, error)
+
+	// Stay undoes Pack. The successor has not taken the connection.
+	Stay()
+
+	// Left is called after Pack when the connection is the successor's, and the own descriptor is closed. An error says that what
+	// was packed may have been wrong.
+	Left() error
+}
+
+// ErrBusy is returned by a [Cargo] that cannot be packed at the moment.
+var ErrBusy = errors.New("listen: something is under way")
+
+// StayError is why a connection cannot be packed.
+type StayError struct {
+	Reason string // one of a small number: it is counted by it
+	Passes bool   // the reason may be gone after the next request
+}
+
+func (e *StayError) Error() string { return "listen: the connection stays: " + e.Reason }
+
+// The reasons to stay that are the listener's.
+const (
+	stayUnknown   = "unknown"   // the Cargo's error has no reason
+	stayRefused   = "refused"   // the successor does not take it, or is gone
+	stayUncertain = "uncertain" // nobody knows whether it has taken it: the connection is closed
+)
+
+// StayWrong is the reason of a connection that has moved with a state that may be wrong.
+const StayWrong = "wrong"
+
+// move moves the connection by w, with its cargo if there is any. After nil this process has nothing to do with it any more.
+func (t *tracked) move(c socket, s syscall.Conn, w way, with Cargo) error {
+	if with == nil {
+		return t.handOver(c, s, w, nil)
+	}
+	rule, now := t.ln.idleRule()
+	if rule.policy != moveIdle || !t.ln.opts.isTaken(w, rule.successor) {
+		return ErrNoSuccessor
+	}
+	state, err := with.Pack()
+	if err != nil {
+		return t.cannotPack(now, err)
+	}
+	err = rule.successor.Move(t.ln.opts.key(w), state, s)
+	clear(state)
+	switch {
+	case err == nil:
+		t.setMoved()
+		_ = c.Close() // only our descriptor: the successor has its own
+		if err := with.Left(); err != nil {
+			_ = t.stay(now, StayWrong, err)
+		}
+		return nil
+	case isUntaken(err):
+		with.Stay()
+		return t.stay(now, stayRefused, err)
+	}
+	_ = t.stay(now, stayUncertain, err)
+	_ = c.Close() // nobody has it any more, or the successor alone
+	return nil
+}
+
+func isUntaken(err error) bool {
+	var knows interface{ Untaken() bool }
+	return errors.As(err, &knows) && knows.Untaken()
+}
+
+// sealed is what a Listener knows of connections with a [Cargo].
+type sealed struct {
+	mu    sync.Mutex      // guards what follows
+	check *sealCheck      // nil if nobody takes them
+	told  map[string]bool // reasons that OnStay has been called with
+}
+
+func (s *sealed) tell(opts *Options, reason string, err error) {
+	if opts.OnStay == nil {
+		return
+	}
+	s.mu.Lock()
+	first := !s.told[reason]
+	if s.told == nil {
+		s.told = make(map[string]bool)
+	}
+	s.told[reason] = true
+	s.mu.Unlock()
+	if first {
+		opts.OnStay(reason, err)
+	}
+}
