@@ -1,0 +1,148 @@
+package load
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemontest"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/load"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/loadtest"
+)
+
+// moving is a group whose connections move with their keys.
+const moving = "[secure]\nmode https\nkey key.pem\ncert cert.pem\nmove_tls yes\nlisten "
+
+// tlsUpgrades is how often those are upgraded.
+func tlsUpgrades() int {
+	if testing.Short() {
+		return 4
+	}
+	return 20
+}
+
+// TestKeepAliveClientsKeepTheirTLSConnection upgrades often under keep-alive clients of TLS of every pace: each uses exactly one
+// connection from first to last, whatever generation serves it.
+func TestKeepAliveClientsKeepTheirTLSConnection(t *testing.T) {
+	upgrades := tlsUpgrades()
+	for _, listen := range []string{"127.0.0.1:0", "unix:secure.sock"} {
+		t.Run(listen, func(t *testing.T) {
+			d := daemontest.Start(t, moving+listen+"\n")
+			to := daemontest.Target(t, d, "secure")
+			l := load.New(nil)
+			for _, think := range []time.Duration{0, 5 * time.Millisecond, 100 * time.Millisecond} {
+				for _, split := range []time.Duration{0, time.Millisecond} {
+					l.Add(fmt.Sprintf("think %v, split %v", think, split), 3, func() (load.Client, error) {
+						return load.NewKeepAlive(to, load.KeepAliveOptions{BodySize: 500, Think: think, Split: split})
+					})
+				}
+			}
+			l.Add("large", 2, func() (load.Client, error) {
+				return load.NewKeepAlive(to, load.KeepAliveOptions{BodySize: 100_000, Think: 10 * time.Millisecond})
+			})
+			loadtest.UpgradeUnderLoad(t, d, l, upgrades)
+			for _, s := range l.Recorder().Snapshot().Kinds {
+				want := 3
+				if s.Kind == "large" {
+					want = 2
+				}
+				if s.Connections != want || s.Reconnects != 0 {
+					t.Errorf("%s: %d clients used %d connections, %d of them planned", s.Kind, want, s.Connections, s.Reconnects)
+				}
+				loadtest.WantServed(t, s, 1, upgrades+1)
+			}
+			if err := d.WaitAlive(t.Context(), 1); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// onceBody is a body that cannot be rewound: the client that loses its connection with it reports that, and does not try again.
+type onceBody struct{ io.Reader }
+
+// TestTransportKeepsItsTLSConnection has Go's own client post bodies that it cannot send twice.
+func TestTransportKeepsItsTLSConnection(t *testing.T) {
+	d := daemontest.Start(t, moving+"127.0.0.1:0\n")
+	to := daemontest.Target(t, d, "secure")
+	const clients = 8
+	var dials, posts atomic.Int32
+	var failed sync.Map
+	stop := make(chan struct{})
+	var all sync.WaitGroup
+	for i := range clients {
+		conf := to.TLS.Clone()
+		conf.NextProtos = []string{"http/1.1"}
+		conf.ServerName = "localhost"
+		transport := &http.Transport{
+			TLSClientConfig: conf,
+			DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+				dials.Add(1)
+				return new(net.Dialer).DialContext(ctx, network, address)
+			},
+		}
+		defer transport.CloseIdleConnections()
+		client := &http.Client{Transport: transport, Timeout: 30 * time.Second}
+		all.Go(func() {
+			for n := 0; ; n++ {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				if err := postOnce(client, "https://"+to.Address+"/echo", strings.Repeat("x", 1+n%3000)); err != nil {
+					failed.Store(fmt.Sprintf("client %d, post %d", i, n), err)
+					return
+				}
+				posts.Add(1)
+				// http.Transport dials once more where its writer has not said yet that it is done when the next request comes.
+				time.Sleep(time.Duration(i+1) * time.Millisecond)
+			}
+		})
+	}
+	for range tlsUpgrades() {
+		before := posts.Load()
+		daemontest.Await(t, "answers", func() bool { return posts.Load() > before+5*clients || hasAny(&failed) })
+		daemontest.Upgrade(t, d)
+	}
+	close(stop)
+	all.Wait()
+	failed.Range(func(who, err any) bool {
+		t.Errorf("%v: %v", who, err)
+		return true
+	})
+	if got := dials.Load(); got != clients {
+		t.Errorf("%d clients have dialled %d times", clients, got)
+	}
+	t.Logf("%d posts", posts.Load())
+}
+
+func hasAny(m *sync.Map) (found bool) {
+	m.Range(func(any, any) bool { found = true; return false })
+	return found
+}
+
+func postOnce(c *http.Client, url, body string) error {
+	req, err := http.NewRequest(http.MethodPost, url, onceBody{strings.NewReader(body)})
+	if err != nil {
+		return err
+	}
+	req.ContentLength = int64(len(body))
+	resp, err := c.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	got, err := io.ReadAll(resp.Body)
+	if err == nil && string(got) != body {
+		err = fmt.Errorf("status %s, %d bytes of %d", resp.Status, len(got), len(body))
+	}
+	return err
+}
