@@ -18,12 +18,11 @@ require (
 	github.com/spf13/cobra v1.10.2
 	go.etcd.io/bbolt v1.4.3
 	go.uber.org/goleak v1.3.0
+	golang.org/x/crypto v0.55.0
 	golang.org/x/net v0.58.0
 	golang.org/x/sys v0.47.0
 	golang.org/x/term v0.45.0
 )
-
-require golang.org/x/crypto v0.55.0
 
 require (
 	github.com/cpuguy83/go-md2man/v2 v2.0.6

@@ -61,6 +61,9 @@ func (c *Conn) Read(p []byte) (int, error) {
 		c.asked = false
 		c.follow(&c.in, p[:n])
 	}
+	if e, ok := err.(net.Error); err != nil && (!ok || !e.Timeout()) {
+		c.lose(tlsrec.Closed) // tls.Conn reads no more
+	}
 	return n, err
 }
 

@@ -125,6 +125,13 @@ var stays = []struct {
 		s.raw.Write([]byte("\x17\x03\x03\xff\xff"))
 		s.tls.Read(make([]byte, 1))
 	}},
+	{"the end without a close_notify", tlsrec.Closed, false, func(tb testing.TB, s served) {
+		ask(tb, s.raw, s.tls, "a")
+		_ = s.raw.Conn.(interface{ CloseWrite() error }).CloseWrite()
+		if _, err := s.tls.Read(make([]byte, 1)); err == nil {
+			tb.Error("read beyond the end")
+		}
+	}},
 	{"CloseWrite", tlsrec.Closed, false, func(tb testing.TB, s served) {
 		ask(tb, s.raw, s.tls, "a")
 		idle(tb, s.tls)
