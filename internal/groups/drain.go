@@ -2,7 +2,9 @@ package groups
 
 import (
 	"fmt"
+	"maps"
 	"net"
+	"slices"
 	"sync"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/config"
@@ -164,19 +166,21 @@ func handoverKey(g *config.Group) string {
 
 // Taker gives connections from another generation to the groups that have their keys.
 func (set *Set) Taker() (keys []string, take handover.Taker) {
-	groups := make(map[string]*group)
+	adopts := make(map[string]func(net.Conn, []byte) error)
 	for _, g := range set.order {
-		if key := handoverKey(g.conf); key != "" {
-			groups[key] = g
-			keys = append(keys, key)
+		key := handoverKey(g.conf)
+		if key == "" {
+			continue
 		}
+		adopts[key] = g.ln.Adopt
+		adopts[listener.HTTP2Key(key)] = g.ln.AdoptHTTP2 // which refuses, unless the program serves that
 	}
-	return keys, func(key string, conn net.Conn, state []byte) error {
-		g := groups[key]
-		if g == nil {
+	return slices.Sorted(maps.Keys(adopts)), func(key string, conn net.Conn, state []byte) error {
+		adopt := adopts[key]
+		if adopt == nil {
 			return fmt.Errorf("no group %q", key)
 		}
-		return g.ln.Adopt(conn, state)
+		return adopt(conn, state)
 	}
 }
 

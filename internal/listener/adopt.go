@@ -53,6 +53,18 @@ func (b *inbox) clear() []socket {
 // runs. After an error the connection is the caller's, and untouched: the listener
 // is closed, or drains with nobody to pass it on to.
 func (l *Listener) Adopt(c net.Conn, state []byte) error {
+	return l.adopt(c, func(s socket) {
+		s.setAdopted(state)
+		if len(state) > 0 {
+			l.putLocked(s)
+			return
+		}
+		l.parking.begin(s)
+	})
+}
+
+// adopt adopts c, and has begin say what becomes of it, under the lock.
+func (l *Listener) adopt(c net.Conn, begin func(socket)) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	r := l.round
@@ -60,14 +72,8 @@ func (l *Listener) Adopt(c net.Conn, state []byte) error {
 		return fmt.Errorf("listen: group %s accepts nothing any more: %w", l.opts.Group, net.ErrClosed)
 	}
 	s := wrap(c, l, r)
-	s.setAdopted(state)
 	l.conns.adopt(s)
-	if len(state) > 0 {
-		l.inbox.put(s)
-		l.door.setDeadline(true)
-		return nil
-	}
-	l.parking.begin(s)
+	begin(s)
 	return nil
 }
 
@@ -86,7 +92,12 @@ func (t *tracked) offered(c socket) bool {
 	if l.closed.isSet() {
 		return false
 	}
-	l.inbox.put(c)
-	l.door.setDeadline(true)
+	l.putLocked(c)
 	return true
+}
+
+// putLocked has Accept return s.
+func (l *Listener) putLocked(s socket) {
+	l.inbox.put(s)
+	l.door.setDeadline(true)
 }

@@ -33,6 +33,7 @@ type tracked struct {
 	read   atomic.Int64               // bytes read from the connection itself, and not by an adapter
 	below  atomic.Pointer[IdleReader] // of an adapter that reads through a layer; see Layer
 	batch  Batch                      // noted while there is an Activity
+	h2     http2State                 // set before Accept has returned it
 }
 
 // Group implements Conn.
@@ -50,6 +51,8 @@ func (t *tracked) State() []byte { return t.state }
 func (t *tracked) listener() *Listener         { return t.ln }
 func (t *tracked) setAdopted(state []byte)     { t.came, t.state = true, state }
 func (t *tracked) setMoved()                   { t.moved.Store(true) }
+func (t *tracked) setHTTP2(state []byte)       { t.came, t.h2.state = true, state }
+func (t *tracked) http2() *http2State          { return &t.h2 }
 func (t *tracked) hasMoved() bool              { return t.moved.Load() }
 func (t *tracked) bytesRead() int64            { return t.read.Load() }
 func (t *tracked) setBelow(r *IdleReader)      { t.below.Store(r) }
@@ -173,6 +176,9 @@ type socket interface {
 	listener() *Listener
 	offer(socket)
 	setAdopted(state []byte)
+	setHTTP2(state []byte)
+	http2() *http2State
+	handOverHTTP2(state []byte) error
 	hasMoved() bool
 	isRefused() bool
 	setIdleReader(*IdleReader)
@@ -222,6 +228,10 @@ func (c *TCPConn) Close() error {
 // Handover implements Conn.
 func (c *TCPConn) Handover(state []byte) error { return c.handOver(c, c.TCPConn, state) }
 
+func (c *TCPConn) handOverHTTP2(state []byte) error {
+	return c.handOverBy(HTTP2Key(c.ln.opts.HandoverKey), c, c.TCPConn, state)
+}
+
 // Read is that of the socket.
 func (c *TCPConn) Read(b []byte) (int, error) { return c.readFrom(c.TCPConn, b) }
 
@@ -249,6 +259,10 @@ func (c *UnixConn) Close() error {
 
 // Handover implements Conn.
 func (c *UnixConn) Handover(state []byte) error { return c.handOver(c, c.UnixConn, state) }
+
+func (c *UnixConn) handOverHTTP2(state []byte) error {
+	return c.handOverBy(HTTP2Key(c.ln.opts.HandoverKey), c, c.UnixConn, state)
+}
 
 // Read is that of the socket.
 func (c *UnixConn) Read(b []byte) (int, error) { return c.readFrom(c.UnixConn, b) }
@@ -282,6 +296,8 @@ func (c *foreignConn) Read(b []byte) (int, error) { return c.readFrom(c.Conn, b)
 
 // Handover refuses: this is no socket.
 func (c *foreignConn) Handover([]byte) error { return ErrNoSuccessor }
+
+func (c *foreignConn) handOverHTTP2([]byte) error { return ErrNoSuccessor }
 
 // NetConn returns the connection that the foreign listener accepted.
 func (c *foreignConn) NetConn() net.Conn { return c.Conn }

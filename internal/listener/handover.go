@@ -69,13 +69,20 @@ func (l *Listener) idleRule() (idleRule, *round) {
 	return l.idle, l.round
 }
 
-// handOver gives the socket of c, whose part t is, to the successor.
+// handOver gives the socket of c, whose part t is, to the successor. One of HTTP/2 that has not been read from goes on as it came.
 func (t *tracked) handOver(c socket, s syscall.Conn, state []byte) error {
+	if t.h2.state != nil {
+		return t.handOverBy(HTTP2Key(t.ln.opts.HandoverKey), c, s, t.h2.state)
+	}
+	return t.handOverBy(t.ln.opts.HandoverKey, c, s, state)
+}
+
+func (t *tracked) handOverBy(key string, c socket, s syscall.Conn, state []byte) error {
 	rule, now := t.ln.idleRule()
 	if rule.policy != moveIdle {
 		return ErrNoSuccessor
 	}
-	if err := rule.successor.Move(t.ln.opts.HandoverKey, state, s); err != nil {
+	if err := rule.successor.Move(key, state, s); err != nil {
 		t.stays.Store(now)
 		return fmt.Errorf("%w: %w", ErrNoSuccessor, err)
 	}

@@ -60,6 +60,7 @@ type Listener struct {
 	inbox   inbox      // adopted connections that wait for Accept
 	parking parking    // those of which nothing has been read yet
 	idle    idleRule   // what becomes of idle ones
+	admit   Admission  // see AdmitHTTP2
 }
 
 // New returns a Listener over inner, which it takes over: it closes inner when

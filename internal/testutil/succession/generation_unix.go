@@ -22,7 +22,11 @@ type Generation struct {
 // takes nothing any more, and what the listener has left is closed.
 func New(tb testing.TB, ln *listener.Listener, key string) *Generation {
 	tb.Helper()
-	r, err := handover.NewReceiver([]string{key}, func(_ string, c net.Conn, state []byte) error {
+	http2 := listener.HTTP2Key(key)
+	r, err := handover.NewReceiver([]string{key, http2}, func(by string, c net.Conn, state []byte) error {
+		if by == http2 {
+			return ln.AdoptHTTP2(c, state)
+		}
 		return ln.Adopt(c, state)
 	})
 	if err != nil {
