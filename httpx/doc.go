@@ -1,7 +1,7 @@
 // Package httpx serves HTTP on a gozd listener so that an upgrade loses no
 // request. On any other listener it is net/http.
 //
-// When the listener drains, connections of HTTP/1.1 without TLS move to the
+// When the listener drains, connections without TLS move to the
 // successor between two requests, and their clients notice nothing. Where they
 // cannot move, responses say "Connection: close"; HTTP/2 connections are sent away
 // in two steps (RFC 9113, section 6.8). No connection is closed while it is idle:

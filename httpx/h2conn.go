@@ -109,9 +109,19 @@ func (c *h2Conn) sendAway() {
 		c.away = announced
 	}
 	c.mu.Unlock()
-	if first {
-		c.say(goAwayAndPing)
+	if !first {
+		return
 	}
+	if c.mover != nil {
+		c.mover.look() // it gives up
+	}
+	c.say(goAwayAndPing)
+}
+
+func (c *h2Conn) isAway() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.away != staying
 }
 
 // sendAwayNow is called at the deadline of the drain, when the connection has a second left: streams that have begun are served on, and

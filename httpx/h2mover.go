@@ -136,7 +136,9 @@ func (m *h2Mover) decide() bool {
 }
 
 // isLeaving reports whether the connection is to move, or to try.
-func (m *h2Mover) isLeaving() bool { return !m.hasStayed() && listener.MovesHTTP2(m.sock) }
+func (m *h2Mover) isLeaving() bool {
+	return !m.hasStayed() && !m.conn.isAway() && listener.MovesHTTP2(m.sock)
+}
 
 // try goes on with the move as far as it can.
 func (m *h2Mover) try() {

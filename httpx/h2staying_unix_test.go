@@ -119,9 +119,9 @@ func TestHTTP2InALayerStays(t *testing.T) {
 func TestHTTP2WithPushesStays(t *testing.T) {
 	g := newGeneration(t, "tcp", unencryptedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if p, ok := w.(http.Pusher); ok && r.URL.Path == "/push" {
-			p.Push("/pushed", nil)
+			_ = p.Push("/pushed", nil) // the client waits for it
 		}
-		w.WriteHeader(201)
+		w.WriteHeader(http.StatusCreated)
 	})))
 	c := newClient2(t, g.client(t).Conn)
 	c.get(t, 1, "/push")
@@ -143,6 +143,7 @@ func TestHTTP2WithPushesStays(t *testing.T) {
 
 // waiting returns what pausing wants, and what has it go on.
 func waiting(t *testing.T) (inHandler chan string, wait <-chan struct{}, release func()) {
+	t.Helper()
 	w := make(chan struct{})
 	release = sync.OnceFunc(func() { close(w) })
 	t.Cleanup(release)
@@ -337,8 +338,15 @@ func TestHTTP2AtTheDeadline(t *testing.T) {
 	defer cancel()
 	go old.Drain(ctx)
 	c.want(t, goAway, ping)
-	release()
+	release() // it is idle now, and must not move any more
 	c.wantStatus(t, 1, 201)
+	c.ackPing(t, pingData)
+	c.want(t, ping)
+	c.ackPing(t, pingData)
+	c.want(t, ended)
+	if s := old.Stats(); s.Out != 0 {
+		t.Errorf("%d connections have moved, want none", s.Out)
+	}
 }
 
 // The program learns of a connection that has come what it learns of others, and of nothing that the client has not done.

@@ -3,6 +3,7 @@ package httpx
 import (
 	"context"
 	"crypto/tls"
+	"log"
 	"maps"
 	"net"
 	"net/http"
@@ -28,7 +29,13 @@ func (s *Server) configureHTTP2() {
 		return
 	}
 	conf := new(http2.Server)
-	s.h2.limits = sync.OnceValues(func() (h2move.Limits, error) { return probe(conf, s.Server) })
+	s.h2.limits = sync.OnceValues(func() (h2move.Limits, error) {
+		limits, err := probe(conf, s.Server)
+		if err != nil {
+			s.logf("%v", err)
+		}
+		return limits, err
+	})
 	if err := http2.ConfigureServer(s.Server, conf); err != nil {
 		return // a TLSConfig that forbids HTTP/2's cipher: net/http reports it when it serves
 	}
@@ -53,6 +60,15 @@ func (s *Server) configureHTTP2() {
 			Context: baseContext(h), BaseConfig: hs, Handler: hc.handler(h), SawClientPreface: true,
 		})
 	}
+}
+
+// logf is http.Server's own.
+func (s *Server) logf(format string, args ...any) {
+	if s.ErrorLog != nil {
+		s.ErrorLog.Printf(format, args...)
+		return
+	}
+	log.Printf(format, args...)
 }
 
 const unencryptedHTTP2 = "unencrypted_http2"

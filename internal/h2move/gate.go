@@ -1,6 +1,10 @@
 package h2move
 
-import "golang.org/x/net/http2"
+import (
+	"slices"
+
+	"golang.org/x/net/http2"
+)
 
 // maxHeld is how much a Gate holds, in bytes. It is less than a state may be long in all.
 const maxHeld = 3 << 18
@@ -66,4 +70,4 @@ func (g *Gate) takes(h *Header) bool {
 func (g *Gate) IsFull() bool { return g.full }
 
 // Held returns what is held back, in the order in which it came.
-func (g *Gate) Held() []byte { return append(g.held[:len(g.held):len(g.held)], g.sieve.begun...) }
+func (g *Gate) Held() []byte { return append(slices.Clip(g.held), g.sieve.begun...) }

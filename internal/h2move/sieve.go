@@ -11,7 +11,7 @@ type Sieve struct {
 // reports whether such a frame goes on after all; it must not keep it.
 func (s *Sieve) Push(b, out []byte, take func(h *Header) bool, whole func(frame []byte) bool) []byte {
 	for len(b) > 0 {
-		n := 0
+		var n int
 		switch {
 		case s.left > 0 && !s.taking:
 			n = min(s.left, len(b))

@@ -15,16 +15,16 @@ import (
 )
 
 // settled returns what follows a connection on which both sides have said hello.
-func settled(t testing.TB, sizes []byte) (in *h2move.In, out *h2move.Out, client, server *wire) {
-	t.Helper()
+func settled(tb testing.TB, sizes []byte) (in *h2move.In, out *h2move.Out, client, server *wire) {
+	tb.Helper()
 	in, out = new(h2move.In), new(h2move.Out)
 	in.Track(4096)
 	client, server = newWire(), newWire()
-	must(t, client.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1 << 20}, http2.Setting{ID: 0x99, Val: 7}))
-	must(t, server.WriteSettings(http2.Setting{ID: http2.SettingMaxFrameSize, Val: 1 << 20}))
-	must(t, server.WriteSettingsAck())
-	must(t, server.WriteWindowUpdate(0, 1000))
-	must(t, client.WriteSettingsAck())
+	must(tb, client.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1 << 20}, http2.Setting{ID: 0x99, Val: 7}))
+	must(tb, server.WriteSettings(http2.Setting{ID: http2.SettingMaxFrameSize, Val: 1 << 20}))
+	must(tb, server.WriteSettingsAck())
+	must(tb, server.WriteWindowUpdate(0, 1000))
+	must(tb, client.WriteSettingsAck())
 	say(in, out, client, server, sizes)
 	return in, out, client, server
 }

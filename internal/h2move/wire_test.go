@@ -25,10 +25,10 @@ func newWire() *wire {
 }
 
 // must is for what a Framer writes into memory.
-func must(t testing.TB, err error) {
-	t.Helper()
+func must(tb testing.TB, err error) {
+	tb.Helper()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 }
 
@@ -50,9 +50,9 @@ func (w *wire) fields(fields ...string) []byte {
 }
 
 // get begins a stream, and ends it.
-func (w *wire) get(t testing.TB, stream uint32, fields ...string) {
-	t.Helper()
-	must(t, w.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: w.fields(fields...), EndHeaders: true, EndStream: true}))
+func (w *wire) get(tb testing.TB, stream uint32, fields ...string) {
+	tb.Helper()
+	must(tb, w.WriteHeaders(http2.HeadersFrameParam{StreamID: stream, BlockFragment: w.fields(fields...), EndHeaders: true, EndStream: true}))
 }
 
 // pieces calls do with b in pieces of the sizes, plus one each, over and over; all at once without sizes.
