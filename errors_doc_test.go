@@ -68,7 +68,7 @@ var errorAreas = []struct {
 		"internal/process/record.go", "internal/process/runtimedir.go", "internal/process/trust_unix.go", "internal/process/user_linux.go",
 	}},
 	{"Upgrade", []string{"internal/engine", "internal/upgrade", "reload.go"}},
-	{"Serving and connections", []string{"errors.go", "handlers.go", "listen", "httpx", "fcgix", "tcpx", "internal/listener", "internal/groups/drain.go", "internal/handover", "internal/fdpass", "internal/tlsrec", "internal/tlswatch"}},
+	{"Serving and connections", []string{"errors.go", "handlers.go", "listen", "httpx", "fcgix", "tcpx", "internal/listener", "internal/h2move", "internal/groups/drain.go", "internal/handover", "internal/fdpass", "internal/tlsrec", "internal/tlswatch"}},
 	{"Control socket and gozdctl", []string{"cmd/gozdctl", "internal/control"}},
 	{"systemd and the supervisor", []string{"internal/supervise", "internal/activation", "internal/engine/supervisor.go"}},
 }
@@ -84,6 +84,7 @@ var unseen = map[string]string{
 	"pid …: …":                        "names the process in front of its own words",
 	"… after …":                       "is put together of two that have a row",
 
+	"listen: woken":                       "has an adapter look whether its connection moves",
 	"locked":                              "becomes `already running`",
 	"printed":                             "stands for an error that has been printed",
 	"socket: held":                        "has the net package give up a socket, and is matched",

@@ -16,6 +16,9 @@ type stateful interface {
 	visible() net.Conn
 }
 
+// quiet is a connection of which the program need not know all: a server is brought into a state on it.
+type quiet interface{ isQuiet() bool }
+
 // activities are what net/http's states of HTTP/1.1 over TLS mean.
 var activities = map[http.ConnState]listener.Activity{
 	http.StateNew:    listener.Fresh,
@@ -52,6 +55,10 @@ func (s *Server) hookConnState() {
 	follows := s.ownHTTP2() // else it could be HTTP/2 behind our back, of which net/http says nothing
 	s.ConnState = func(c net.Conn, state http.ConnState) {
 		s.hijacked.saw(c, state)
+		program := program
+		if q, ok := c.(quiet); ok && q.isQuiet() {
+			program = nil
+		}
 		switch ours := c.(type) {
 		case stateful:
 			if state == http.StateIdle { // after the program's hook: a deadline that it sets is not net/http's

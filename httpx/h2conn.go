@@ -8,6 +8,9 @@ import (
 	"time"
 
 	"golang.org/x/net/http2"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/h2move"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/listener"
 )
 
 // h2Conn follows the HTTP/2 frames on a connection in both directions, so that
@@ -27,10 +30,13 @@ type h2Conn struct {
 	net.Conn
 	born time.Time
 
-	in frames // touched by Read only, and the server reads in one goroutine
+	in h2move.In // touched by Read only, and the server reads in one goroutine
+
+	mover  *h2Mover // nil if it cannot move; set before the server has it
+	isOver bool     // its idle timeout, before it has come here
 
 	writing sync.Mutex // held during a write; guards out
-	out     frames
+	out     h2move.Out
 
 	mu       sync.Mutex // guards what follows; never held during a write
 	ours     []byte     // frames that wait for the end of one of the server's
@@ -60,7 +66,9 @@ type tlsH2Conn struct {
 }
 
 func newTLSH2Conn(c *tls.Conn) *tlsH2Conn {
-	return &tlsH2Conn{&h2Conn{Conn: c, born: time.Now(), in: frames{skip: len(http2.ClientPreface)}}, c}
+	hc := newPlainH2Conn(c)
+	hc.in.Skip = len(http2.ClientPreface)
+	return &tlsH2Conn{hc, c}
 }
 
 // ConnectionState is that of the *tls.Conn.
@@ -70,10 +78,17 @@ func (c *tlsH2Conn) ConnectionState() tls.ConnectionState { return c.tls.Connect
 func (c *tlsH2Conn) NetConn() net.Conn { return c.tls.NetConn() }
 
 // newPlainH2Conn follows a connection of which the client's preface has been read.
-func newPlainH2Conn(c net.Conn) *h2Conn { return &h2Conn{Conn: c, born: time.Now()} }
+func newPlainH2Conn(c net.Conn) *h2Conn {
+	hc := &h2Conn{Conn: c, born: time.Now()}
+	hc.in.Saw = hc.sawFrame
+	return hc
+}
 
-// sendAwaySoon is sendAway, but later for a connection that is quite new.
+// sendAwaySoon is sendAway, but later for a connection that is quite new, and for one that may move only when it does not.
 func (c *h2Conn) sendAwaySoon() {
+	if c.mover != nil && c.mover.tries() {
+		return
+	}
 	wait := time.Until(c.born.Add(freshTime))
 	if wait <= 0 {
 		c.sendAway()
@@ -94,9 +109,19 @@ func (c *h2Conn) sendAway() {
 		c.away = announced
 	}
 	c.mu.Unlock()
-	if first {
-		c.say(goAwayAndPing)
+	if !first {
+		return
 	}
+	if c.mover != nil {
+		c.mover.look() // it gives up
+	}
+	c.say(goAwayAndPing)
+}
+
+func (c *h2Conn) isAway() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.away != staying
 }
 
 // sendAwayNow is called at the deadline of the drain, when the connection has a second left: streams that have begun are served on, and
@@ -115,12 +140,10 @@ func (c *h2Conn) sendAwayNow() {
 // begun. Before the server's first, which must be its SETTINGS, nothing is
 // written.
 func (c *h2Conn) say(frames []byte) {
-	c.mu.Lock()
-	c.ours = append(c.ours, frames...)
-	c.mu.Unlock()
+	c.queueOurs(frames)
 	c.writing.Lock()
 	defer c.writing.Unlock()
-	if c.out.atBoundary() {
+	if c.out.AtBoundary() && !c.mover.isGone() {
 		_ = c.writeOurs() // the server's own next write meets the same error
 	}
 }
@@ -139,6 +162,13 @@ func (c *h2Conn) writeOurs() error {
 	return err
 }
 
+// queueOurs has writeOurs write frames.
+func (c *h2Conn) queueOurs(frames []byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ours = append(c.ours, frames...)
+}
+
 func (c *h2Conn) haveOurs() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -148,14 +178,22 @@ func (c *h2Conn) haveOurs() bool {
 // Write writes frames of the server, or parts of them, and puts ours behind the
 // first that is complete.
 func (c *h2Conn) Write(b []byte) (int, error) {
+	if c.mover != nil {
+		return c.mover.Write(b)
+	}
 	c.writing.Lock()
 	defer c.writing.Unlock()
+	return c.put(b)
+}
+
+// put is Write while writing is held.
+func (c *h2Conn) put(b []byte) (int, error) {
 	end := len(b)
 	if c.haveOurs() {
-		end = c.out.untilBoundary(b)
+		end = c.out.UntilBoundary(b)
 	}
 	n, err := c.write(b[:end])
-	if err != nil || !c.out.atBoundary() {
+	if err != nil || !c.out.AtBoundary() {
 		return n, err
 	}
 	if err := c.writeOurs(); err != nil || end == len(b) {
@@ -167,22 +205,33 @@ func (c *h2Conn) Write(b []byte) (int, error) {
 
 func (c *h2Conn) write(b []byte) (int, error) {
 	n, err := c.Conn.Write(b)
-	c.out.follow(b[:n], nil)
+	c.out.Follow(b[:n])
 	return n, err
 }
 
 // Read follows the client's frames and looks for the answers to our PINGs.
 func (c *h2Conn) Read(b []byte) (int, error) {
+	if c.mover != nil {
+		return c.mover.Read(b)
+	}
 	n, err := c.Conn.Read(b)
-	c.in.follow(b[:n], c.sawFrame)
+	c.in.Follow(b[:n])
 	return n, err
+}
+
+// Close closes the connection. One that has moved is closed already.
+func (c *h2Conn) Close() error {
+	if c.mover != nil {
+		c.mover.close()
+	}
+	return c.Conn.Close()
 }
 
 // sawFrame is called for every frame of the client that is short enough to be
 // an answer to a PING. The server has dealt with the frames before it: it reads
 // one at a time.
-func (c *h2Conn) sawFrame(header [frameHeaderLen]byte, payload []byte) {
-	if !isPingAck(header, payload) {
+func (c *h2Conn) sawFrame(h *h2move.Header, payload []byte) {
+	if !isPingAck(h, payload) {
 		return
 	}
 	c.mu.Lock()
@@ -201,6 +250,9 @@ func (c *h2Conn) visible() net.Conn { return c.Conn }
 
 // setState is told by the server whether streams are open.
 func (c *h2Conn) setState(s http.ConnState) {
+	if c.mover != nil {
+		defer c.mover.look()
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.idle = s == http.StateIdle
@@ -208,6 +260,12 @@ func (c *h2Conn) setState(s http.ConnState) {
 		c.away = known // and all of step 3 once more
 	}
 	c.lingerLocked()
+}
+
+func (c *h2Conn) isIdle() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.idle
 }
 
 // lingerLocked begins step 3, or ends it when a stream has come after all.
@@ -241,17 +299,18 @@ func (c *h2Conn) ask() {
 
 // endRead has the server read the end of the connection, and close it.
 func (c *h2Conn) endRead() {
-	below := c.Conn
-	if t, ok := below.(*tls.Conn); ok {
-		below = t.NetConn()
-	}
-	if r, ok := below.(interface{ CloseRead() error }); ok {
-		_ = r.CloseRead()
+	if conn, ok := listener.FromConn(c.Conn); ok {
+		if r, ok := conn.(interface{ CloseRead() error }); ok {
+			_ = r.CloseRead()
+		}
 	}
 }
 
 // stopTimers is called when the server has ended.
 func (c *h2Conn) stopTimers() {
+	if c.mover != nil {
+		c.mover.stop()
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.over = true

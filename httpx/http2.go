@@ -3,6 +3,7 @@ package httpx
 import (
 	"context"
 	"crypto/tls"
+	"log"
 	"maps"
 	"net"
 	"net/http"
@@ -12,6 +13,7 @@ import (
 
 	"golang.org/x/net/http2"
 
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/h2move"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/listener"
 )
 
@@ -27,6 +29,13 @@ func (s *Server) configureHTTP2() {
 		return
 	}
 	conf := new(http2.Server)
+	s.h2.limits = sync.OnceValues(func() (h2move.Limits, error) {
+		limits, err := probe(conf, s.Server)
+		if err != nil {
+			s.logf("%v", err)
+		}
+		return limits, err
+	})
 	if err := http2.ConfigureServer(s.Server, conf); err != nil {
 		return // a TLSConfig that forbids HTTP/2's cipher: net/http reports it when it serves
 	}
@@ -45,16 +54,21 @@ func (s *Server) configureHTTP2() {
 			_ = c.Close()
 			return
 		}
-		conn := below.UnencryptedNetConn()
-		if m, ok := conn.(interface{ retire() }); ok {
-			m.retire() // it is HTTP/1.1 that moves
-		}
-		hc := newPlainH2Conn(conn)
+		hc := s.h2.plain(below.UnencryptedNetConn())
 		defer s.h2.follow(hc)()
 		conf.ServeConn(hc, &http2.ServeConnOpts{
-			Context: baseContext(h), BaseConfig: hs, Handler: h, SawClientPreface: true,
+			Context: baseContext(h), BaseConfig: hs, Handler: hc.handler(h), SawClientPreface: true,
 		})
 	}
+}
+
+// logf is http.Server's own.
+func (s *Server) logf(format string, args ...any) {
+	if s.ErrorLog != nil {
+		s.ErrorLog.Printf(format, args...)
+		return
+	}
+	log.Printf(format, args...)
 }
 
 const unencryptedHTTP2 = "unencrypted_http2"
@@ -103,6 +117,8 @@ func baseContext(h http.Handler) context.Context {
 
 // h2Conns are a server's HTTP/2 connections.
 type h2Conns struct {
+	limits func() (h2move.Limits, error) // of the server; nil if HTTP/2 is not ours
+
 	mu    sync.Mutex // guards what follows
 	conns map[*h2Conn]struct{}
 	away  bool // sendAway was called
@@ -113,6 +129,9 @@ func (h *h2Conns) follow(c *h2Conn) (stop func()) {
 	listener.AtDeadline(c.Conn, c.sendAwayNow)
 	if !h.add(c) {
 		c.sendAwaySoon()
+	}
+	if c.isOver {
+		go c.sendAway()
 	}
 	return func() { h.remove(c) }
 }
@@ -152,6 +171,11 @@ func (h *h2Conns) stay() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.away = false
+	for c := range h.conns {
+		if c.mover != nil {
+			c.mover.stay()
+		}
+	}
 }
 
 // freshTime is how long a new connection may be used before its client is sent

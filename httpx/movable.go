@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/net/http2"
+
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/listener"
 )
 
@@ -51,6 +53,7 @@ func (c *tcpConn) setState(s http.ConnState)         { c.reader.setState(s) }
 func (c *tcpConn) visible() net.Conn                 { return c }
 func (c *tcpConn) retire()                           { c.reader.Retire() }
 func (c *tcpConn) moves() bool                       { return !c.reader.IsRefused() }
+func (c *tcpConn) h2() (*reader, listener.Conn)      { return &c.reader, c.TCPConn }
 func (c *tcpConn) batch() *listener.Batch            { return &c.reader.batch }
 
 // unixConn is tcpConn for Unix sockets.
@@ -66,6 +69,7 @@ func (c *unixConn) setState(s http.ConnState)         { c.reader.setState(s) }
 func (c *unixConn) visible() net.Conn                 { return c }
 func (c *unixConn) retire()                           { c.reader.Retire() }
 func (c *unixConn) moves() bool                       { return !c.reader.IsRefused() }
+func (c *unixConn) h2() (*reader, listener.Conn)      { return &c.reader, c.UnixConn }
 func (c *unixConn) batch() *listener.Batch            { return &c.reader.batch }
 
 // reader knows when a connection of net/http is idle: when net/http waits for the first byte of a request, and has
@@ -83,6 +87,8 @@ type reader struct {
 	phase atomic.Int32 // see below
 	blank bool         // empty lines may come first; touched by the goroutine that reads only
 	batch listener.Batch
+	came  *h2Came      // it goes on in HTTP/2
+	begin string       // what net/http is to read first; touched by the goroutine that reads only
 	full  atomic.Int64 // the size of net/http's buffer; 0 until it is known
 }
 
@@ -97,6 +103,9 @@ const (
 func (r *reader) init(conn listener.Conn, s *Server) {
 	r.prepare(conn, s)
 	r.Init(conn, r.isIdle)
+	if state, isOver := listener.TakeHTTP2(conn); state != nil {
+		r.came, r.begin = &h2Came{state, isOver}, http2.ClientPreface
+	}
 }
 
 func (r *reader) prepare(conn listener.Conn, s *Server) {
@@ -172,6 +181,12 @@ func (r *reader) followDeadline() {
 
 // Read is that of net.Conn.
 func (r *reader) Read(b []byte) (int, error) {
+	if r.begin != "" {
+		n := copy(b, r.begin)
+		r.begin = r.begin[n:]
+		r.phase.Store(busy)
+		return n, nil
+	}
 	if r.isIdle(len(b)) {
 		r.batch.Wait(false)
 	}

@@ -100,6 +100,7 @@ func (s *Server) Serve(l net.Listener) error {
 		return s.Server.Serve(l)
 	case l == net.Listener(ln):
 		s.addPlain(ln)
+		ln.AdmitHTTP2(s.admission())
 		return s.Server.Serve(&movable{ln, s})
 	}
 	s.addPlain(ln)

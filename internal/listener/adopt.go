@@ -116,7 +116,12 @@ func (t *tracked) offered(c socket) bool {
 	if l.closed.isSet() {
 		return false
 	}
-	l.inbox.put(c)
-	l.door.setDeadline(true)
+	l.putLocked(c)
 	return true
+}
+
+// putLocked has Accept return s.
+func (l *Listener) putLocked(s socket) {
+	l.inbox.put(s)
+	l.door.setDeadline(true)
 }

@@ -36,6 +36,7 @@ type tracked struct {
 	box    box                        // with the state that it came with
 	noted  atomic.Pointer[round]      // in which it was counted as one that stays; see Cargo
 	cannot atomic.Pointer[string]     // why it never moves; see Stays
+	h2     http2State                 // set before Accept has returned it
 }
 
 // Group implements Conn.
@@ -53,6 +54,8 @@ func (t *tracked) State() []byte { return t.state }
 func (t *tracked) listener() *Listener         { return t.ln }
 func (t *tracked) setAdopted(state []byte)     { t.came, t.state = true, state }
 func (t *tracked) setMoved()                   { t.moved.Store(true) }
+func (t *tracked) setHTTP2(state []byte)       { t.came, t.h2.state = true, state }
+func (t *tracked) http2() *http2State          { return &t.h2 }
 func (t *tracked) hasMoved() bool              { return t.moved.Load() }
 func (t *tracked) bytesRead() int64            { return t.read.Load() }
 func (t *tracked) setBelow(r *IdleReader)      { t.below.Store(r) }
@@ -185,6 +188,9 @@ type socket interface {
 	countStay(now *round) (reason string, isNew bool)
 	staysIn(*round) bool
 	setAdopted(state []byte)
+	setHTTP2(state []byte)
+	http2() *http2State
+	handOverHTTP2(state []byte) error
 	hasMoved() bool
 	isRefused() bool
 	setIdleReader(*IdleReader)
@@ -236,6 +242,10 @@ func (c *TCPConn) Handover(state []byte) error { return c.handOver(c, c.TCPConn,
 
 func (c *TCPConn) moveOn(w way, with Cargo) error { return c.move(c, c.TCPConn, w, with) }
 
+func (c *TCPConn) handOverHTTP2(state []byte) error {
+	return c.handOver(c, c.TCPConn, http2Way, state)
+}
+
 // Read is that of the socket.
 func (c *TCPConn) Read(b []byte) (int, error) { return c.readFrom(c.TCPConn, b) }
 
@@ -265,6 +275,10 @@ func (c *UnixConn) Close() error {
 func (c *UnixConn) Handover(state []byte) error { return c.handOver(c, c.UnixConn, openWay, state) }
 
 func (c *UnixConn) moveOn(w way, with Cargo) error { return c.move(c, c.UnixConn, w, with) }
+
+func (c *UnixConn) handOverHTTP2(state []byte) error {
+	return c.handOver(c, c.UnixConn, http2Way, state)
+}
 
 // Read is that of the socket.
 func (c *UnixConn) Read(b []byte) (int, error) { return c.readFrom(c.UnixConn, b) }
@@ -300,6 +314,8 @@ func (c *foreignConn) Read(b []byte) (int, error) { return c.readFrom(c.Conn, b)
 func (c *foreignConn) Handover([]byte) error { return ErrNoSuccessor }
 
 func (c *foreignConn) moveOn(way, Cargo) error { return ErrNoSuccessor }
+
+func (c *foreignConn) handOverHTTP2([]byte) error { return ErrNoSuccessor }
 
 // NetConn returns the connection that the foreign listener accepted.
 func (c *foreignConn) NetConn() net.Conn { return c.Conn }

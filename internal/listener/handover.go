@@ -13,9 +13,10 @@ const (
 	openWay   way = iota // its bytes are those of the protocol; a state of the program's may go along
 	silentWay            // TLS is spoken on it, and neither side has said anything
 	sealedWay            // with the state of a layer over it, such as TLS: see Cargo
+	http2Way             // with the state of HTTP/2: see TakeHTTP2
 )
 
-var ways = [...]way{openWay, silentWay, sealedWay}
+var ways = [...]way{openWay, silentWay, sealedWay, http2Way}
 
 // key is what a successor knows a way by; "" if connections do not move by it.
 func (o *Options) key(w way) string {
@@ -24,6 +25,8 @@ func (o *Options) key(w way) string {
 		return o.SilentKey
 	case sealedWay:
 		return o.SealedKey
+	case http2Way:
+		return HTTP2Key(o.HandoverKey)
 	}
 	return o.HandoverKey
 }
@@ -100,8 +103,11 @@ func (l *Listener) idleRule() (idleRule, *round) {
 	return l.idle, l.round
 }
 
-// handOver gives the socket of c, whose part t is, to the successor.
+// handOver gives the socket of c, whose part t is, to the successor. One of HTTP/2 that has not been read from goes on as it came.
 func (t *tracked) handOver(c socket, s syscall.Conn, w way, state []byte) error {
+	if w == openWay && t.h2.state != nil {
+		w, state = http2Way, t.h2.state
+	}
 	rule, now := t.ln.idleRule()
 	key := t.ln.opts.key(w)
 	if rule.policy != moveIdle || key == "" {

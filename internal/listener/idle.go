@@ -87,6 +87,22 @@ func (r *IdleReader) Read(b []byte) (int, error) {
 	}
 }
 
+// ErrWoken is returned by ReadWoken after a Wake.
+var ErrWoken = errors.New("listen: woken")
+
+// ReadWoken is Read for an adapter that sees to itself when the connection moves, by [MovesHTTP2] and [HandOverHTTP2]: it returns ErrWoken after a Wake, and
+// nothing has been read.
+func (r *IdleReader) ReadWoken(b []byte) (int, error) {
+	n, err := r.sock.Read(b)
+	if n > 0 && !r.used.Load() {
+		r.used.Store(true)
+	}
+	if n == 0 && err != nil && r.wasWoken(err) {
+		return 0, ErrWoken
+	}
+	return n, err
+}
+
 // waitReadable is Read without reading: it returns nil when there is something
 // to read, and io.EOF also when the client has closed the connection.
 func (r *IdleReader) waitReadable() error {

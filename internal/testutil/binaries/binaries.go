@@ -51,6 +51,12 @@ func OwnServer(tb testing.TB) string {
 	return build(tb, "ownserver", "internal/testutil/ownserver", "")
 }
 
+// Unencrypted returns the path of a program that serves HTTP/2 without TLS.
+func Unencrypted(tb testing.TB) string {
+	tb.Helper()
+	return build(tb, "unencrypted", "internal/testutil/unencrypted", "")
+}
+
 // OwnCommands returns the path of a program with a command line of its own, which it changes before gozd sees it.
 func OwnCommands(tb testing.TB) string {
 	tb.Helper()

@@ -5,6 +5,7 @@ package succession
 import (
 	"context"
 	"net"
+	"strings"
 	"testing"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/handover"
@@ -22,7 +23,7 @@ type Generation struct {
 // takes nothing any more, and what the listener has left is closed.
 func New(tb testing.TB, ln *listener.Listener, key string) *Generation {
 	tb.Helper()
-	return newGeneration(tb, ln, []string{key}, "")
+	return newGeneration(tb, ln, []string{key, listener.HTTP2Key(key)}, "")
 }
 
 // NewSealed is New for a listener with a SilentKey and a SealedKey.
@@ -34,8 +35,11 @@ func NewSealed(tb testing.TB, ln *listener.Listener, silentKey, sealedKey string
 func newGeneration(tb testing.TB, ln *listener.Listener, keys []string, sealedKey string) *Generation {
 	tb.Helper()
 	r, err := handover.NewReceiver(keys, func(key string, c net.Conn, state []byte) (func(error), error) {
-		if key == sealedKey {
+		switch {
+		case key == sealedKey:
 			return ln.ReserveSealed(c, state)
+		case strings.HasPrefix(key, "h2 "):
+			return ln.ReserveHTTP2(c, state)
 		}
 		return ln.Reserve(c, state)
 	})

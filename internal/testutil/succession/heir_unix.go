@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"os"
+	"strings"
 	"syscall"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/listener"
@@ -22,7 +23,7 @@ type Heir struct {
 func (h *Heir) Takes(string) bool { return h.Next != nil || h.Refuse != nil }
 
 // Move implements [listener.Successor].
-func (h *Heir) Move(_ string, state []byte, s syscall.Conn) error {
+func (h *Heir) Move(key string, state []byte, s syscall.Conn) error {
 	if h.Refuse != nil {
 		return h.Refuse
 	}
@@ -30,10 +31,16 @@ func (h *Heir) Move(_ string, state []byte, s syscall.Conn) error {
 	if err != nil {
 		return err
 	}
-	if err := h.Next.Adopt(c, state); err != nil {
+	reserve := h.Next.Reserve
+	if strings.HasPrefix(key, "h2 ") {
+		reserve = h.Next.ReserveHTTP2
+	}
+	answered, err := reserve(c, state)
+	if err != nil {
 		_ = c.Close()
 		return err
 	}
+	answered(nil)
 	return nil
 }
 

@@ -1,4 +1,4 @@
-package httpx_test
+package h2move_test
 
 import (
 	"bytes"
@@ -9,24 +9,33 @@ import (
 
 	"golang.org/x/net/http2"
 
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/httpx"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/h2move"
 )
+
+// short is a Watcher that writes down the frames of up to 8 bytes.
+type short []string
+
+func (*short) Part(*h2move.Header, []byte) {}
+
+func (s *short) Frame(h *h2move.Header, payload []byte) {
+	if h.Len() <= 8 {
+		*s = append(*s, fmt.Sprintf("%x %x", *h, payload))
+	}
+}
 
 // followed returns the frames of up to 8 bytes in wire, given to a follower in
 // chunks of the sizes given, over and over, and whether it ends at a boundary.
-func followed(skip int, wire, sizes []byte) (short []string, atBoundary bool) {
-	f := httpx.NewFrames(skip)
+func followed(skip int, wire, sizes []byte) (saw short, atBoundary bool) {
+	f := h2move.Frames{Skip: skip}
 	for i := 0; len(wire) > 0; i++ {
 		n := len(wire)
 		if len(sizes) > 0 {
 			n = min(n, 1+int(sizes[i%len(sizes)]))
 		}
-		f.Follow(wire[:n], func(header [httpx.FrameHeaderLen]byte, payload []byte) {
-			short = append(short, fmt.Sprintf("%x %x", header, payload))
-		})
+		f.Follow(wire[:n], &saw)
 		wire = wire[n:]
 	}
-	return short, f.AtBoundary()
+	return saw, f.AtBoundary()
 }
 
 // parsed is followed, written down from RFC 9113, and also returns the place of
@@ -78,7 +87,7 @@ func FuzzFrames(f *testing.F) {
 		wantEnd := len(wire) > 0 && slices.Contains(boundaries, len(wire))
 		for _, sizes := range [][]byte{nil, {0}, sizes} {
 			got, end := followed(int(skip), wire, sizes)
-			if !slices.Equal(got, want) || end != wantEnd {
+			if !slices.Equal([]string(got), want) || end != wantEnd {
 				t.Errorf("in chunks of %v+1: %v, at boundary %v, want %v, %v", sizes, got, end, want, wantEnd)
 			}
 		}
@@ -87,7 +96,7 @@ func FuzzFrames(f *testing.F) {
 		}
 		// After any number of bytes, the next boundary is where it is parsed.
 		at := min(int(sizes[0]), len(wire))
-		fl := httpx.NewFrames(int(skip))
+		fl := h2move.Frames{Skip: int(skip)}
 		fl.Follow(wire[:at], nil)
 		next := len(wire)
 		if i := slices.IndexFunc(boundaries, func(b int) bool { return b > at }); i >= 0 {

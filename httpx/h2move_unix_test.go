@@ -1,0 +1,205 @@
+//go:build unix
+
+package httpx_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// unencryptedServer serves HTTP/2 without TLS, and HTTP/1.1.
+func unencryptedServer(h http.Handler) *http.Server {
+	return &http.Server{Handler: h, Protocols: unencrypted(true)}
+}
+
+// h2Transport is Go's client of HTTP/2 on one connection, which counts its dials.
+type h2Transport struct {
+	*http.Transport
+	dials atomic.Int32
+}
+
+func newH2Transport(t *testing.T, to net.Addr) *h2Transport {
+	t.Helper()
+	h := new(h2Transport)
+	p := new(http.Protocols)
+	p.SetUnencryptedHTTP2(true)
+	h.Transport = &http.Transport{
+		Protocols: p,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			h.dials.Add(1)
+			return new(net.Dialer).DialContext(ctx, to.Network(), to.String())
+		},
+	}
+	t.Cleanup(h.CloseIdleConnections)
+	return h
+}
+
+// post sends body with a header that fills the tables, and returns the answer. The request cannot be sent twice.
+func (h *h2Transport) post(ctx context.Context, path string, body []byte) (string, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://x"+path, struct{ io.Reader }{bytes.NewReader(body)})
+	if err != nil {
+		return "", err
+	}
+	req.ContentLength = int64(len(body))
+	req.Header.Set(fmt.Sprintf("X-Field-%d", rand.IntN(1000)), strings.Repeat("v", rand.IntN(200)))
+	resp, err := h.RoundTrip(req)
+	if err != nil {
+		return "", err
+	}
+	defer resp.Body.Close()
+	b, err := io.ReadAll(resp.Body)
+	if err == nil && resp.StatusCode != http.StatusOK {
+		err = fmt.Errorf("status %d: %s", resp.StatusCode, b)
+	}
+	return string(b), err
+}
+
+// fields is by(name) with an answer whose header fills the client's table.
+func fields(name string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set(fmt.Sprintf("X-Answer-%d", rand.IntN(1000)), strings.Repeat("a", rand.IntN(200)))
+		by(name).ServeHTTP(w, r)
+	})
+}
+
+func TestHTTP2PostsOverMoves(t *testing.T) {
+	for _, network := range []string{"tcp", "unix"} {
+		t.Run(network, func(t *testing.T) {
+			const moves, clients, workers = 30, 4, 3
+			g := newGeneration(t, network, unencryptedServer(fields("0")))
+			stop := make(chan struct{})
+			var requests [clients * workers]int
+			var seen [clients]sync.Map
+			transports := make([]*h2Transport, clients)
+			var posting sync.WaitGroup
+			for i := range clients {
+				c := newH2Transport(t, g.Addr())
+				transports[i] = c
+				if _, err := c.post(t.Context(), "/", []byte("first")); err != nil { // the sockets are not shared: it must be accepted
+					t.Fatal(err)
+				}
+				for w := range workers {
+					posting.Go(func() {
+						for n := 0; ; n++ {
+							select {
+							case <-stop:
+								requests[i*workers+w] = n
+								return
+							default:
+							}
+							body := bytes.Repeat([]byte{'b'}, rand.IntN(1<<rand.IntN(18)))
+							got, err := c.post(t.Context(), "/", body)
+							name, answer, _ := strings.Cut(got, ": ")
+							if err != nil || answer != string(body) {
+								t.Errorf("client %d worker %d request %d: %d bytes, %v", i, w, n, len(got), err)
+								return
+							}
+							seen[i].Store(name, true)
+						}
+					})
+				}
+			}
+			for move := range moves {
+				next := newGeneration(t, network, unencryptedServer(fields(fmt.Sprint(move+1))))
+				g.replaceBy(t, next)
+				if r := g.Drain(deadline(t, 20*time.Second)); r.Cut != 0 || r.Ended != 0 {
+					t.Errorf("move %d: Drain = %+v, want all moved", move, r)
+				}
+				g = next
+			}
+			close(stop)
+			posting.Wait()
+			for i, c := range transports {
+				if n := c.dials.Load(); n != 1 {
+					t.Errorf("client %d has dialled %d times, want once", i, n)
+				}
+				generations := 0
+				seen[i].Range(func(_, _ any) bool { generations++; return true })
+				if generations < 2 {
+					t.Errorf("client %d saw %d generations, want several", i, generations)
+				}
+			}
+			t.Logf("requests: %d", requests)
+		})
+	}
+}
+
+// status answers with a status.
+func status(code int) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		io.Copy(io.Discard, r.Body)
+		w.WriteHeader(code)
+	})
+}
+
+// wantStatus wants an answer with a status.
+func (c *client2) wantStatus(t *testing.T, stream uint32, code int) {
+	t.Helper()
+	c.want(t, fmt.Sprintf("HEADERS %d %d", stream, code))
+}
+
+// chain is generations of HTTP/2 without TLS that answer with 201, 202, ...
+type chain struct {
+	*generation
+	network string
+	n       int
+}
+
+func newChain(t *testing.T, network string) *chain {
+	t.Helper()
+	return &chain{newGeneration(t, network, unencryptedServer(status(201))), network, 201}
+}
+
+// dial returns a client of HTTP/2.
+func (c *chain) dial(t *testing.T) *client2 {
+	t.Helper()
+	return newClient2(t, c.client(t).Conn)
+}
+
+// next has the next generation take over, and waits until n connections have moved.
+func (c *chain) next(t *testing.T, n uint64) {
+	t.Helper()
+	c.n++
+	next := newGeneration(t, c.network, unencryptedServer(status(c.n)))
+	c.replaceBy(t, next)
+	c.wantMoved(t, n)
+	c.generation = next
+}
+
+func TestHTTP2MovesFromGenerationToGeneration(t *testing.T) {
+	for _, network := range []string{"tcp", "unix"} {
+		g := newChain(t, network)
+		c := g.dial(t)
+		stream := uint32(1)
+		for range 5 {
+			for range 3 {
+				c.get(t, stream, "/")
+				c.wantStatus(t, stream, g.n)
+				stream += 2
+			}
+			g.next(t, 1)
+			g.next(t, 1) // and nothing was said in between
+		}
+		c.get(t, stream, "/")
+		c.wantStatus(t, stream, g.n)
+	}
+}
+
+func TestUnusedHTTP2ConnectionMoves(t *testing.T) {
+	g := newChain(t, "tcp")
+	c := g.dial(t) // it has said its preface and its settings
+	eventually(t, "accepted", func() bool { return g.Stats().Accepted == 1 })
+	g.next(t, 1)
+	c.get(t, 1, "/")
+	c.wantStatus(t, 1, g.n)
+}

@@ -1,0 +1,366 @@
+package httpx
+
+import (
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/h2move"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/listener"
+)
+
+// holdLimit is how long new streams are held back while the open ones may end.
+const holdLimit = time.Second
+
+// h2Mover has an HTTP/2 connection without TLS move to the successor while no stream is open on it, and takes it up there.
+//
+// While the listener drains, new streams are held back, and those that are open go on. When the server has none any more it gets a PING of ours. When
+// it has answered that, and nothing of the client's has reached it in between, all that it has to say has been said, and the
+// connection moves, with what has been held back. Where that does not come to pass within holdLimit, or the connection cannot move, what has been held
+// back goes to the server, and the client is sent away.
+//
+// All of this happens in the goroutine of the server that reads. Others wake it, by look.
+type h2Mover struct {
+	conn *h2Conn
+	sock listener.Conn
+	from *listener.IdleReader
+
+	came     *h2move.Restore // what the server learns of what was before; nil of a new connection
+	ready    atomic.Bool     // it has learned that
+	handlers atomic.Int32    // that run
+
+	// Touched by Read only.
+	gate  *h2move.Gate // nil unless new streams are held back
+	queue []byte       // of the client's, what the server is to read next
+	ping  []byte       // the same, of ours
+	clean bool         // nothing of the client's has reached the server since the PING
+	err   error        // of the connection
+
+	// Guarded by conn.writing.
+	barrier h2move.Barrier
+	gone    bool // to the successor
+
+	mu     sync.Mutex  // guards what follows
+	timer  *time.Timer // runs while new streams are held back
+	late   bool        // it has
+	stays  bool        // in this drain
+	due    bool        // its client is to be sent away if it stays
+	trying atomic.Bool // new streams are held back
+}
+
+// Read gives the server what it may have of the client's, and frames of ours.
+func (m *h2Mover) Read(b []byte) (int, error) {
+	if n := m.takeUp(b); n > 0 {
+		return n, nil
+	}
+	for {
+		if n := m.next(b); n > 0 {
+			return n, nil
+		}
+		if m.err != nil {
+			return 0, m.err
+		}
+		if m.hasDrained() && m.decide() {
+			continue
+		}
+		n, err := m.from.ReadWoken(b)
+		switch {
+		case err == listener.ErrWoken: //nolint:errorlint // it is this very error
+		case m.gate == nil:
+			m.pass(b[:n])
+			return n, err
+		default:
+			m.queue = m.gate.Push(&m.conn.in, b[:n], m.queue)
+			if err != nil {
+				m.open()
+				m.err = err
+			}
+		}
+	}
+}
+
+// takeUp has the server learn what was before, on a connection that has come.
+func (m *h2Mover) takeUp(b []byte) int {
+	if m.ready.Load() {
+		return 0
+	}
+	if n := m.came.Read(b); n > 0 {
+		return n
+	}
+	m.ready.Store(true)
+	return 0
+}
+
+// next gives the server what waits for it.
+func (m *h2Mover) next(b []byte) int {
+	if len(m.ping) > 0 {
+		n := copy(b, m.ping)
+		m.ping = m.ping[n:]
+		return n
+	}
+	n := copy(b, m.queue)
+	m.pass(b[:n])
+	m.queue = m.queue[n:]
+	return n
+}
+
+// pass follows what the server gets of the client's.
+func (m *h2Mover) pass(b []byte) {
+	if len(b) > 0 {
+		m.clean = false
+		m.conn.in.Follow(b)
+	}
+}
+
+// hasDrained reports whether the connection's listener drains or, after it has resumed, once did.
+func (m *h2Mover) hasDrained() bool {
+	select {
+	case <-m.sock.Draining():
+		return true
+	default:
+		return false
+	}
+}
+
+// decide goes on with the move, or gives it up, and reports whether Read has something new to give.
+func (m *h2Mover) decide() bool {
+	if m.isLeaving() {
+		m.try()
+	} else {
+		m.settle()
+	}
+	return len(m.queue)+len(m.ping) > 0 || m.err != nil
+}
+
+// isLeaving reports whether the connection is to move, or to try.
+func (m *h2Mover) isLeaving() bool {
+	return !m.hasStayed() && !m.conn.isAway() && listener.MovesHTTP2(m.sock)
+}
+
+// try goes on with the move as far as it can.
+func (m *h2Mover) try() {
+	if m.gate == nil {
+		m.gate = h2move.NewGate(&m.conn.in)
+		m.begin()
+	}
+	idle := m.handlers.Load() == 0 && m.conn.isIdle()
+	switch {
+	case m.isLate(), m.gate.IsFull() && !idle:
+		m.giveUp()
+	case !idle || !m.conn.writing.TryLock(): // a write may wait for the client, and looks afterwards
+	default:
+		defer m.conn.writing.Unlock()
+		m.tryIdle()
+	}
+}
+
+// tryIdle is try where the server has no stream open. The caller holds writing.
+func (m *h2Mover) tryIdle() {
+	c := m.conn
+	switch {
+	case h2move.Never(&c.in, &c.out) != "":
+		m.giveUp()
+	case !h2move.IsSettled(&c.in, &c.out) || m.barrier.IsAsked() || !m.barrier.IsBetween() || c.haveOurs():
+	case !m.clean:
+		m.clean, m.ping = true, m.barrier.Ask()
+	default:
+		m.leave()
+	}
+}
+
+// leave moves the connection. The caller holds writing, and the server does not read: from here on nobody says anything.
+func (m *h2Mover) leave() {
+	state, err := h2move.NewState(&m.conn.in, &m.conn.out, m.gate.Held())
+	if err == nil {
+		err = listener.HandOverHTTP2(m.sock, state.Append(nil))
+	}
+	if err != nil {
+		m.giveUp() // it is as before
+		return
+	}
+	m.gone, m.err = true, io.EOF
+	m.stop()
+}
+
+// isGone reports whether the connection has moved. The caller holds writing.
+func (m *h2Mover) isGone() bool { return m != nil && m.gone }
+
+// giveUp has the connection stay in this drain.
+func (m *h2Mover) giveUp() {
+	m.mu.Lock()
+	m.stays = true
+	m.mu.Unlock()
+	m.settle()
+}
+
+// settle is for a connection that does not move, or not any more.
+func (m *h2Mover) settle() {
+	m.open()
+	m.mu.Lock()
+	due := m.due
+	m.due = false
+	m.mu.Unlock()
+	if due && isDraining(m.sock) {
+		go m.conn.sendAwaySoon() // it may block as long as the client does not read
+	}
+}
+
+// isDraining reports whether the listener of c drains, and has not resumed.
+func isDraining(c listener.Conn) bool {
+	draining, _ := listener.Rounds(c)
+	select {
+	case <-draining:
+		return true
+	default:
+		return false
+	}
+}
+
+// open lets the server have what has been held back.
+func (m *h2Mover) open() {
+	if m.gate != nil {
+		m.queue = append(m.queue, m.gate.Held()...)
+		m.gate = nil
+		m.stop()
+	}
+}
+
+// begin bounds how long new streams are held back.
+func (m *h2Mover) begin() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.trying.Store(true)
+	m.timer = time.AfterFunc(holdLimit, m.timeUp)
+}
+
+func (m *h2Mover) timeUp() {
+	m.mu.Lock()
+	m.late = m.trying.Load()
+	m.mu.Unlock()
+	m.look()
+}
+
+// stop undoes begin. It may be called again.
+func (m *h2Mover) stop() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.trying.Store(false)
+	m.late = false
+	if m.timer != nil {
+		m.timer.Stop()
+	}
+}
+
+func (m *h2Mover) isLate() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.late
+}
+
+func (m *h2Mover) hasStayed() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.stays
+}
+
+// look has a Read that waits look whether the connection can move now.
+func (m *h2Mover) look() {
+	if m.trying.Load() {
+		m.from.Wake()
+	}
+}
+
+// tries reports whether the connection may still move. If it does not, its client is sent away then.
+func (m *h2Mover) tries() bool {
+	if !m.isLeaving() {
+		return false
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.stays {
+		return false
+	}
+	m.due = true
+	m.from.Wake()
+	return true
+}
+
+// stay is called when the drain is called off. In the next one the connection may move.
+func (m *h2Mover) stay() {
+	m.mu.Lock()
+	m.stays, m.due = false, false
+	m.mu.Unlock()
+	m.look()
+}
+
+// close is called when the server has ended.
+func (m *h2Mover) close() {
+	if m.came != nil {
+		m.came.Close()
+	}
+}
+
+// Write lets pass what of the server's is for the client.
+func (m *h2Mover) Write(b []byte) (int, error) {
+	defer m.look()
+	m.conn.writing.Lock()
+	defer m.conn.writing.Unlock()
+	if m.gone {
+		return 0, net.ErrClosed
+	}
+	rest, err := m.filter(b)
+	if err != nil {
+		return 0, err
+	}
+	if len(rest) == 0 {
+		if m.conn.out.AtBoundary() {
+			err = m.conn.writeOurs()
+		}
+	} else if n, putErr := m.conn.put(rest); len(rest) == len(b) {
+		return n, putErr
+	} else {
+		err = putErr
+	}
+	if err != nil {
+		return 0, err
+	}
+	return len(b), nil
+}
+
+// filter takes the answers to frames of ours out of what the server says.
+func (m *h2Mover) filter(b []byte) (rest []byte, err error) {
+	rest = b
+	if m.came != nil && !m.came.IsOver() {
+		if rest, err = m.came.Write(rest); err != nil {
+			return nil, err
+		}
+		if m.came.IsOver() {
+			m.conn.queueOurs(m.came.Grant())
+		}
+	}
+	if m.barrier.IsAsked() || !m.barrier.IsBetween() {
+		rest, _ = m.barrier.Push(&m.conn.out, rest)
+	}
+	return rest, nil
+}
+
+// h2Handler answers requests of clients, and that of the mover.
+type h2Handler struct {
+	next  http.Handler
+	mover *h2Mover
+}
+
+// ServeHTTP implements http.Handler.
+func (h *h2Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if !h.mover.ready.Load() {
+		h.mover.came.ServeHTTP(w, r)
+		return
+	}
+	h.mover.handlers.Add(1)
+	defer h.mover.look()
+	defer h.mover.handlers.Add(-1)
+	h.next.ServeHTTP(w, r)
+}
