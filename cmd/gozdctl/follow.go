@@ -36,7 +36,11 @@ func printLog(ctx context.Context, path string, lines uint, follow bool, owner i
 func openerOf(path string, owner int) (opener, error) {
 	whose := "who says that it is there"
 	if owner <= 0 {
-		owner, whose = moverOf(path), "who could put another file there"
+		var err error
+		if owner, err = moverOf(path); err != nil {
+			return nil, err
+		}
+		whose = "who could put another file there"
 	}
 	if os.Geteuid() != 0 || owner <= 0 {
 		return func(context.Context) (*os.File, error) { return safepath.OpenRegular(path) }, nil

@@ -76,11 +76,11 @@ func groupOf(uid int) (int, error) {
 }
 
 // moverOf is the user who could put another file at a path, or lead from there to one of root's; -1 for nobody.
-func moverOf(path string) int {
+func moverOf(path string) (int, error) {
 	p, err := safepath.Walk(path, true)
 	if err != nil {
-		return -1
+		return 0, err
 	}
 	defer p.Close()
-	return p.Mover
+	return p.Mover, nil
 }

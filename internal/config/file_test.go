@@ -78,7 +78,7 @@ func TestFileSizeIsBounded(t *testing.T) {
 	}
 	writeFile(t, filepath.Dir(file), "app.conf", full+"#")
 	_, err := config.Load(file, noEnviron)
-	if want := file + ": file is larger than 1048576 bytes"; err == nil || err.Error() != want {
+	if want := file + ": file is larger than 131072 bytes"; err == nil || err.Error() != want {
 		t.Errorf("Load = %v\nwant %s", err, want)
 	}
 }

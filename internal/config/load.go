@@ -20,8 +20,8 @@ import (
 )
 
 // MaxSize is how many bytes a configuration may have. Who gives more has named
-// the wrong file.
-const MaxSize = 1 << 20
+// the wrong file. It also bounds what another user's file costs whoever reads it: TOML's parser goes one call deeper for each bracket.
+const MaxSize = 128 << 10
 
 // delim separates section and key in koanf's paths. No name holds it, so that
 // a full stop in the name of a group means nothing.

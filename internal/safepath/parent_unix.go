@@ -97,6 +97,16 @@ func Mkdir(path string, mode fs.FileMode) (uid int, err error) {
 	return uid, err
 }
 
+// AsMover calls do with the rights of the one user who could exchange the directory, if there is one: whatever that leads to, it is no file of
+// root's that is made there.
+func (p *Parent) AsMover(do func() error) error {
+	if p.Mover < 0 || unix.Geteuid() != 0 {
+		return do()
+	}
+	_, err := asUser(p.Mover, do)
+	return err
+}
+
 // Unlink is os.Remove, which would remove an empty directory too.
 func Unlink(path string) error {
 	return do("remove", path, (*Parent).Unlink)

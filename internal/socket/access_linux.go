@@ -14,11 +14,14 @@ import (
 // setAccess changes what is to be changed only: a daemon that has given up its privileges
 // may not even set the mode that a file of another owner has.
 func setAccess(bound int, path string, opts Options) error {
-	file, err := openBoundFile(bound, path, opts.UID)
+	file, err := openBoundFile(bound, path, opts)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = unix.Close(file) }()
+	if err := removeACL(file); err != nil {
+		return &fs.PathError{Op: "remove access control list", Path: path, Err: err}
+	}
 	var now unix.Stat_t
 	if err := unix.Fstat(file, &now); err != nil {
 		return &fs.PathError{Op: "stat", Path: path, Err: err}
@@ -40,6 +43,16 @@ func setAccess(bound int, path string, opts Options) error {
 	return nil
 }
 
+// removeACL removes the access control list that a file has from its directory's default one: a user who is named there could connect
+// whatever the mode says, of which the list makes a mask. The file is open by O_PATH, and without /proc it cannot be seen to.
+func removeACL(file int) error {
+	path, name := fmt.Sprintf("/proc/self/fd/%d", file), "system.posix_acl_access"
+	if _, err := unix.Getxattr(path, name, nil); err != nil {
+		return nil //nolint:nilerr // it has none
+	}
+	return unix.Removexattr(path, name)
+}
+
 // siocUnixFile is SIOCUNIXFILE of linux/un.h.
 const siocUnixFile = unix.SIOCPROTOPRIVATE
 
@@ -47,7 +60,7 @@ const siocUnixFile = unix.SIOCPROTOPRIVATE
 // administer the network, as root may. For others it is the socket at the path: they can change only what is theirs.
 // A root who may not administer the network takes only a file that he has just made, or that need not change: whoever owns
 // the directory could have put another socket there.
-func openBoundFile(bound int, path string, uid int) (int, error) {
+func openBoundFile(bound int, path string, opts Options) (int, error) {
 	file, err := unix.IoctlRetInt(bound, siocUnixFile)
 	if err == nil {
 		return file, nil
@@ -57,7 +70,7 @@ func openBoundFile(bound int, path string, uid int) (int, error) {
 		return file, err
 	}
 	var st unix.Stat_t
-	if err = unix.Fstat(file, &st); err == nil && (st.Nlink != 1 || st.Uid != 0 && int(st.Uid) != uid) {
+	if err = unix.Fstat(file, &st); err == nil && (st.Nlink != 1 || st.Uid != 0 && int(st.Uid) != opts.UID && int(st.Uid) != opts.madeBy) {
 		err = fmt.Errorf("it is user %d's, with %d names: %w", st.Uid, st.Nlink, fs.ErrPermission)
 	}
 	if err != nil {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io/fs"
 	"net"
+	"os"
 	"strings"
 	"syscall"
 
@@ -31,6 +32,20 @@ type Options struct {
 	// this port on another host (127.0.0.1 becomes 0.0.0.0, say) and has
 	// called AllowSharing. Both share the port until the older one lets go.
 	SharePort bool
+
+	madeBy int // whose a Unix socket's file is before it is given to its owner, if this process is root; see bindUnix
+}
+
+// madeByOther is for a file that is another user's at first, and is to be as if this process had made it.
+func (o Options) madeByOther(uid int) Options {
+	o.madeBy = uid
+	if o.UID < 0 {
+		o.UID = os.Geteuid()
+	}
+	if o.GID < 0 {
+		o.GID = os.Getegid()
+	}
+	return o
 }
 
 // Listen opens a listening socket on network "tcp", "tcp4" or "unix". A Unix socket

@@ -53,8 +53,15 @@ func bindUnix(path string, opts Options) (Listener, error) {
 	defer func() { _ = f.Close() }() // net.FileListener duplicates it
 	// On Linux the file's mode is the socket's, less the umask: never more than it is to be. Elsewhere this fails.
 	_ = unix.Fchmod(fd, uint32(opts.Mode.Perm()))
-	if err := unix.Bind(fd, &unix.SockaddrUnix{Name: path}); err != nil {
-		return nil, listenError(path, os.NewSyscallError("bind", err))
+	bind := func() error { return os.NewSyscallError("bind", unix.Bind(fd, &unix.SockaddrUnix{Name: path})) }
+	if dir != nil && dir.Mover >= 0 && unix.Geteuid() == 0 {
+		opts = opts.madeByOther(dir.Mover)
+		err = dir.AsMover(bind)
+	} else {
+		err = bind()
+	}
+	if err != nil {
+		return nil, listenError(path, err)
 	}
 	if dir != nil && unix.Geteuid() == 0 && !isBoundIn(fd, dir) {
 		// The kernel knows no bind in a directory but by a path of /proc, which would be the socket's address ever after.

@@ -76,6 +76,7 @@ func Run(opts Options) (status int, err error) {
 	log, lines := unwaiting(opts.Log.With("supervisor", os.Getpid()))
 	defer lines.end()
 	s := newSupervisor(opts, log)
+	reserveThreads()
 	signal.Notify(s.signals, passedOn...)
 	signal.Notify(s.children, unix.SIGCHLD)
 	// The generations share stderr, and may shut it down where it is a socket: then a line of the log must not end this process.
