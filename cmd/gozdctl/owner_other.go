@@ -23,4 +23,4 @@ func authorOf(*config.Config) (int, error) { return -1, nil }
 // groupOf is not known here.
 func groupOf(int) (int, error) { return -1, nil }
 
-func moverOf(string) int { return -1 }
+func moverOf(string) (int, error) { return -1, nil }
