@@ -27,3 +27,13 @@ var goAwayAndPing = func() []byte {
 func isPingAck(h *h2move.Header, payload []byte) bool {
 	return h.Type() == http2.FramePing && h.Has(http2.FlagPingAck) && string(payload) == string(pingData[:])
 }
+
+// awayState is how far the client has been sent away.
+type awayState int
+
+const (
+	staying   awayState = iota
+	announced           // GOAWAY and PING are written, or wait to be
+	known               // the client has answered the PING
+	asked               // the second PING is written, or waits to be
+)

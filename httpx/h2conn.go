@@ -1,13 +1,10 @@
 package httpx
 
 import (
-	"crypto/tls"
 	"net"
 	"net/http"
 	"sync"
 	"time"
-
-	"golang.org/x/net/http2"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/h2move"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/listener"
@@ -47,35 +44,6 @@ type h2Conn struct {
 	over     bool        // the server has ended
 	expedite bool        // the drain's deadline has come: nobody lingers as long
 }
-
-// awayState is how far the client has been sent away.
-type awayState int
-
-const (
-	staying   awayState = iota
-	announced           // GOAWAY and PING are written, or wait to be
-	known               // the client has answered the PING
-	asked               // the second PING is written, or waits to be
-)
-
-// tlsH2Conn is an h2Conn with TLS, as the HTTP/2 server recognises one: by its
-// method ConnectionState.
-type tlsH2Conn struct {
-	*h2Conn
-	tls *tls.Conn
-}
-
-func newTLSH2Conn(c *tls.Conn) *tlsH2Conn {
-	hc := newPlainH2Conn(c)
-	hc.in.Skip = len(http2.ClientPreface)
-	return &tlsH2Conn{hc, c}
-}
-
-// ConnectionState is that of the *tls.Conn.
-func (c *tlsH2Conn) ConnectionState() tls.ConnectionState { return c.tls.ConnectionState() }
-
-// NetConn is that of the *tls.Conn.
-func (c *tlsH2Conn) NetConn() net.Conn { return c.tls.NetConn() }
 
 // newPlainH2Conn follows a connection of which the client's preface has been read.
 func newPlainH2Conn(c net.Conn) *h2Conn {
@@ -321,5 +289,3 @@ func (c *h2Conn) stopTimers() {
 		c.fresh.Stop()
 	}
 }
-
-var _ stateful = (*tlsH2Conn)(nil)

@@ -1,0 +1,112 @@
+package listener
+
+import (
+	"net"
+	"time"
+)
+
+// TCPConn is a connection of a [Listener] on TCP. It is a type of its own, so that
+// adapters can embed it and keep what it keeps.
+//
+// It embeds *net.TCPConn, and never the interface net.Conn: only then do
+// io.ReaderFrom, io.WriterTo, CloseWrite, SyscallConn and the writev of
+// net.Buffers remain those of the socket. It must not have a ConnectionState
+// method, or net/http would take plaintext for TLS.
+type TCPConn struct {
+	*net.TCPConn
+	tracked
+}
+
+// Close closes the socket and then forgets the connection, so that a listener
+// without connections has no socket left either.
+func (c *TCPConn) Close() error {
+	err := c.TCPConn.Close()
+	c.ended(c)
+	return err
+}
+
+// Handover implements Conn.
+func (c *TCPConn) Handover(state []byte) error { return c.handOver(c, c.TCPConn, openWay, state) }
+
+func (c *TCPConn) moveOn(w way, with Cargo) error { return c.move(c, c.TCPConn, w, with) }
+
+func (c *TCPConn) handOverHTTP2(state []byte) error {
+	return c.handOver(c, c.TCPConn, http2Way, state)
+}
+
+// Read is that of the socket.
+func (c *TCPConn) Read(b []byte) (int, error) { return c.readFrom(c.TCPConn, b) }
+
+// SetReadDeadline is that of the socket.
+func (c *TCPConn) SetReadDeadline(t time.Time) error { return c.setReadDeadline(c.TCPConn, t) }
+
+// SetDeadline is that of the socket.
+func (c *TCPConn) SetDeadline(t time.Time) error { return c.setDeadline(c.TCPConn, t) }
+
+// NetConn returns the *net.TCPConn.
+func (c *TCPConn) NetConn() net.Conn { return c.TCPConn }
+
+// UnixConn is [TCPConn] for Unix sockets.
+type UnixConn struct {
+	*net.UnixConn
+	tracked
+}
+
+// Close closes the socket and then forgets the connection.
+func (c *UnixConn) Close() error {
+	err := c.UnixConn.Close()
+	c.ended(c)
+	return err
+}
+
+// Handover implements Conn.
+func (c *UnixConn) Handover(state []byte) error { return c.handOver(c, c.UnixConn, openWay, state) }
+
+func (c *UnixConn) moveOn(w way, with Cargo) error { return c.move(c, c.UnixConn, w, with) }
+
+func (c *UnixConn) handOverHTTP2(state []byte) error {
+	return c.handOver(c, c.UnixConn, http2Way, state)
+}
+
+// Read is that of the socket.
+func (c *UnixConn) Read(b []byte) (int, error) { return c.readFrom(c.UnixConn, b) }
+
+// SetReadDeadline is that of the socket.
+func (c *UnixConn) SetReadDeadline(t time.Time) error { return c.setReadDeadline(c.UnixConn, t) }
+
+// SetDeadline is that of the socket.
+func (c *UnixConn) SetDeadline(t time.Time) error { return c.setDeadline(c.UnixConn, t) }
+
+// NetConn returns the *net.UnixConn.
+func (c *UnixConn) NetConn() net.Conn { return c.UnixConn }
+
+// foreignConn holds what neither of the two is: in-memory connections of tests,
+// and listeners that a program brought along. It has the methods of net.Conn
+// only.
+type foreignConn struct {
+	net.Conn
+	tracked
+}
+
+// Close closes the connection and then forgets it.
+func (c *foreignConn) Close() error {
+	err := c.Conn.Close()
+	c.ended(c)
+	return err
+}
+
+// Read is that of the connection.
+func (c *foreignConn) Read(b []byte) (int, error) { return c.readFrom(c.Conn, b) }
+
+// Handover refuses: this is no socket.
+func (c *foreignConn) Handover([]byte) error { return ErrNoSuccessor }
+
+func (c *foreignConn) moveOn(way, Cargo) error { return ErrNoSuccessor }
+
+func (c *foreignConn) handOverHTTP2([]byte) error { return ErrNoSuccessor }
+
+// NetConn returns the connection that the foreign listener accepted.
+func (c *foreignConn) NetConn() net.Conn { return c.Conn }
+
+// CloseRead closes the whole connection: half a close is not to be had here.
+func (c *foreignConn) CloseRead() error { return c.Close() }
