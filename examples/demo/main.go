@@ -29,10 +29,11 @@ mode    http
 listen  127.0.0.1:0
 
 [secure]
-mode    https
-listen  127.0.0.1:0
-key     key.pem
-cert    cert.pem
+mode      https
+listen    127.0.0.1:0
+key       key.pem
+cert      cert.pem
+move_tls  yes
 
 [app]
 mode    fcgi
