@@ -126,7 +126,7 @@ func (c *h2Conn) writeOurs() error {
 	if len(b) == 0 {
 		return nil
 	}
-	_, err := c.Conn.Write(b)
+	_, err := c.write(b)
 	return err
 }
 

@@ -101,7 +101,9 @@ func (m *h2Mover) next(b []byte) int {
 	}
 	n := copy(b, m.queue)
 	m.pass(b[:n])
-	m.queue = m.queue[n:]
+	if m.queue = m.queue[n:]; len(m.queue) == 0 {
+		m.queue = nil
+	}
 	return n
 }
 
@@ -146,7 +148,7 @@ func (m *h2Mover) try() {
 	}
 	idle := m.handlers.Load() == 0 && m.conn.isIdle()
 	switch {
-	case m.isLate(), m.gate.IsFull() && !idle:
+	case m.isLate(), m.gate.IsFull():
 		m.giveUp()
 	case !idle || !m.conn.writing.TryLock(): // a write may wait for the client, and looks afterwards
 	default:

@@ -397,3 +397,19 @@ func TestMovedHTTP2ConnectionIsIdle(t *testing.T) {
 	c.get(t, 3, "/") // it was on its way
 	c.wantStatus(t, 3, 202)
 }
+
+// A connection on which nothing has been said since it came cannot move on, and its client is sent away.
+func TestParkedHTTP2IsSentAway(t *testing.T) {
+	first := newGeneration(t, "tcp", unencryptedServer(status(201)))
+	second := newGeneration(t, "tcp", unencryptedServer(status(202)))
+	third := newGeneration(t, "tcp", limited(203, http.HTTP2Config{MaxConcurrentStreams: 7}))
+	c := newClient2(t, first.client(t).Conn)
+	c.get(t, 1, "/")
+	c.wantStatus(t, 1, 201)
+	first.replaceBy(t, second)
+	first.wantMoved(t, 1)
+	second.replaceBy(t, third)
+	if f := c.next(t); f != goAway {
+		t.Errorf("the client sees %q, want %q", f, goAway)
+	}
+}

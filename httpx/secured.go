@@ -174,6 +174,7 @@ func (l *secured) shake(c net.Conn) net.Conn {
 		_ = tc.SetDeadline(time.Time{})
 	}
 	if why := stays(tc.ConnectionState()); why != "" {
+		tracker.Stay(tlsrec.Reason(why))
 		listener.Stays(c, why)
 		return tc
 	}

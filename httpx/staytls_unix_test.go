@@ -4,12 +4,16 @@ package httpx_test
 
 import (
 	"crypto/tls"
+	"errors"
+	"net"
 	"net/http"
 	"testing"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/listener"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/loopback"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/succession"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/tlsrec"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/tlswatch"
 )
 
 // What cannot move stays, is counted with its reason, and is told to go with an answer, as always.
@@ -109,4 +113,28 @@ func TestTLSToAnOlderGeneration(t *testing.T) {
 	}
 	newClient1(tc).wantTold(t)
 	old.wantStayed(t, nil)
+}
+
+// A connection of HTTP/2 over TLS does not move: its keys are not kept for that.
+func TestHTTP2OverTLSIsNotFollowed(t *testing.T) {
+	followed := make(chan *tlswatch.Conn, 1)
+	conf := serverTLS.Clone()
+	conf.NextProtos = []string{"h2", "http/1.1"}
+	g := secureGeneration(t, "tcp", &http.Server{Handler: by("it"), ConnState: func(c net.Conn, s http.ConnState) {
+		if tc, ok := c.(*tls.Conn); ok && s == http.StateNew {
+			if w, ok := tc.NetConn().(*tlswatch.Conn); ok {
+				followed <- w
+			}
+		}
+	}}, conf)
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: clientTLS.Clone(), ForceAttemptHTTP2: true}}
+	defer client.CloseIdleConnections()
+	resp, err := client.Get("https://" + g.Addr().String() + "/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = resp.Body.Close()
+	if _, err := (<-followed).State(); resp.ProtoMajor != 2 || !errors.Is(err, tlsrec.Reason("h2")) {
+		t.Errorf("%s, and the state is kept: %v", resp.Proto, err)
+	}
 }

@@ -45,7 +45,9 @@ var ErrNotRestored = errors.New("h2move: the server cannot take the connection u
 
 // NewRestore begins the conversation that ends in s.
 func NewRestore(s *State) *Restore {
-	r := &Restore{state: s, ping: newPing()}
+	own := *s
+	own.Pending = nil // it is as long as the connection lives
+	r := &Restore{state: &own, ping: newPing()}
 	r.changed.L = &r.mu
 	r.script = r.begin()
 	if s.Last == 0 {

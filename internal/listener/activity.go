@@ -63,7 +63,7 @@ func closeQuiet(l *Listener) {
 
 func closeThose(conns []socket, a Activity) {
 	for _, c := range conns {
-		if c.activity() == a {
+		if c.activity() == a && !c.isMoving() {
 			_ = c.CloseRead()
 		}
 	}

@@ -23,6 +23,7 @@ type tracked struct {
 	round  *round // in which it came
 	closed atomic.Bool
 	moved  atomic.Bool           // the successor has it
+	moving atomic.Bool           // it may have it already
 	stays  atomic.Pointer[round] // in which the successor has refused it
 	state  []byte
 	came   bool                       // from an older generation
@@ -57,6 +58,7 @@ func (t *tracked) setMoved()                   { t.moved.Store(true) }
 func (t *tracked) setHTTP2(state []byte)       { t.came, t.h2.state = true, state }
 func (t *tracked) http2() *http2State          { return &t.h2 }
 func (t *tracked) hasMoved() bool              { return t.moved.Load() }
+func (t *tracked) isMoving() bool              { return t.moving.Load() }
 func (t *tracked) bytesRead() int64            { return t.read.Load() }
 func (t *tracked) setBelow(r *IdleReader)      { t.below.Store(r) }
 func (t *tracked) setIdleReader(r *IdleReader) { t.idle.Store(r) }
@@ -192,6 +194,7 @@ type socket interface {
 	http2() *http2State
 	handOverHTTP2(state []byte) error
 	hasMoved() bool
+	isMoving() bool
 	isRefused() bool
 	setIdleReader(*IdleReader)
 	idleReader() *IdleReader

@@ -132,6 +132,9 @@ func (d *drain) cut() {
 			go f() // it may write, and the client need not read
 			continue
 		}
+		if c.isMoving() {
+			continue // the socket may be the successor's
+		}
 		_ = c.CloseRead() // an error means that it has just ended
 	}
 	timer := time.NewTimer(cutGrace)

@@ -113,7 +113,10 @@ func (t *tracked) handOver(c socket, s syscall.Conn, w way, state []byte) error 
 	if rule.policy != moveIdle || key == "" {
 		return ErrNoSuccessor
 	}
-	if err := rule.successor.Move(key, state, s); err != nil {
+	t.moving.Store(true)
+	err := rule.successor.Move(key, state, s)
+	t.moving.Store(false)
+	if err != nil {
 		t.stays.Store(now)
 		return fmt.Errorf("%w: %w", ErrNoSuccessor, err)
 	}

@@ -13,6 +13,9 @@ import (
 // errEOF is what the reader of a connection gets that has been handed over.
 var errEOF = io.EOF
 
+// errStays is for a parked connection that cannot move on, and whose client has to be told.
+var errStays = errors.New("listen: it stays")
+
 // IdleReader is the reading side of a connection for an adapter that knows when
 // the connection is idle. While the listener drains, an idle connection moves to
 // the successor, or ends, or stays, as [Listener.MoveIdle] and
@@ -107,8 +110,13 @@ func (r *IdleReader) ReadWoken(b []byte) (int, error) {
 // to read, and io.EOF also when the client has closed the connection.
 func (r *IdleReader) waitReadable() error {
 	for {
-		if r.isDraining() && r.idle(0) && r.leave() {
-			return errEOF
+		if r.isDraining() && r.idle(0) {
+			if r.leave() {
+				return errEOF
+			}
+			if s, ok := r.conn.(socket); ok && s.http2().state != nil {
+				return errStays // its client can be sent away, but not by us
+			}
 		}
 		err := waitReadable(r.sock)
 		if err == nil || !r.wasWoken(err) {

@@ -55,7 +55,7 @@ func (p *parking) park(s socket, w way, limit time.Duration) {
 		_ = r.SetReadDeadline(time.Now().Add(limit))
 	}
 	switch err := r.waitReadable(); {
-	case err == nil:
+	case err == nil, errors.Is(err, errStays):
 		r.Retire()
 		s.offer(s)
 	case errors.Is(err, errEOF), errors.Is(err, net.ErrClosed):

@@ -56,7 +56,9 @@ func (t *tracked) move(c socket, s syscall.Conn, w way, with Cargo) error {
 	if err != nil {
 		return t.cannotPack(now, err)
 	}
+	t.moving.Store(true)
 	err = rule.successor.Move(t.ln.opts.key(w), state, s)
+	t.moving.Store(false)
 	clear(state)
 	switch {
 	case err == nil:

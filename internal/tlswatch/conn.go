@@ -123,6 +123,13 @@ func (c *Conn) lose(why tlsrec.Reason) {
 	c.forget()
 }
 
+// Stay has the connection stay for good, and forgets its secrets.
+func (c *Conn) Stay(why tlsrec.Reason) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.lose(why)
+}
+
 // forget clears the secrets and gives back what the proof needs. mu is held.
 func (c *Conn) forget() {
 	c.in.forget()

@@ -55,7 +55,7 @@ func (w *watch) rest() {
 func (c *Conn) rest() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.touched || c.writing || c.in.have != 0 || c.out.have != 0 || (c.why == "" && !c.complete) {
+	if c.why == "" && (c.touched || c.writing || c.in.have != 0 || c.out.have != 0 || !c.complete) {
 		c.touched = false
 		return
 	}
