@@ -90,6 +90,7 @@ var unseen = map[string]string{
 	"socket: held":                        "has the net package give up a socket, and is matched",
 	"the configuration is not good":       "gives the findings of a check their exit status, and is not shown",
 	"the dry run is over: it could serve": "is how the parent learns of a success",
+	"listen: it stays":                    "has a parked connection be accepted",
 	"try again":                           "keeps Accept in its loop",
 	"listen: something is under way":      "keeps a connection where it is until it is idle",
 	"usage":                               "gives an error its exit status, and is not shown",
