@@ -92,7 +92,7 @@ func TestStoreStop(t *testing.T) {
 		u := installStore(t, root, "")
 		u.run("systemctl", "start", "app.service")
 		u.wantStored("1")
-		slow := u.get(t, "/slow?d=2s")
+		slow := u.get(t, "/slow?d=8s") // long enough for the late one to come meanwhile
 		u.run("systemctl", "stop", "--no-block", "app.service")
 		u.await("stopping", func() bool { return strings.HasPrefix(u.show("StatusText"), "stopping") })
 		late := u.get(t, "/")
