@@ -10,6 +10,7 @@ import (
 	"maps"
 	"net"
 	"sync/atomic"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -68,13 +69,18 @@ func vault(t *testing.T) (ln *listener.Listener, said chan string) {
 type sealedHeir struct {
 	next *listener.Listener
 	say  error // instead of taking it
-	got  []byte
+
+	mu  sync.Mutex // guards got: several connections may move at a time
+	got []byte     // the last state
 }
 
 func (h *sealedHeir) Takes(key string) bool { return key == "sealed" }
 
 func (h *sealedHeir) Move(_ string, state []byte, s syscall.Conn) error {
-	h.got = bytes.Clone(state)
+	state = bytes.Clone(state)
+	h.mu.Lock()
+	h.got = state
+	h.mu.Unlock()
 	if h.say != nil {
 		return h.say
 	}
@@ -82,7 +88,7 @@ func (h *sealedHeir) Move(_ string, state []byte, s syscall.Conn) error {
 	if err != nil {
 		return err
 	}
-	answered, err := h.next.ReserveSealed(c, h.got)
+	answered, err := h.next.ReserveSealed(c, state)
 	if err == nil {
 		answered(nil)
 	}
