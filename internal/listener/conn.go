@@ -23,7 +23,7 @@ type tracked struct {
 	round  *round // in which it came
 	closed atomic.Bool
 	moved  atomic.Bool           // the successor has it
-	moving atomic.Bool           // it may have it already
+	moving atomic.Bool           // it may have it already: nobody shuts the socket down
 	stays  atomic.Pointer[round] // in which the successor has refused it
 	state  []byte
 	came   bool                       // from an older generation

@@ -39,8 +39,8 @@ type Successor interface {
 
 	// Move gives away the socket of a connection. After nil it is the
 	// successor's, and the caller closes its own descriptor; after an error
-	// it is as before. An error that knows for certain that the successor has not taken it has a method Untaken() bool that
-	// returns true: after any other, a connection with keys is closed.
+	// it stays the caller's. An error that knows for certain that the successor has not taken it has a method Untaken() bool that
+	// returns true. After any other both may have it: the caller closes a connection with keys.
 	Move(key string, state []byte, socket syscall.Conn) error
 }
 
@@ -113,10 +113,9 @@ func (t *tracked) handOver(c socket, s syscall.Conn, w way, state []byte) error 
 	if rule.policy != moveIdle || key == "" {
 		return ErrNoSuccessor
 	}
-	t.moving.Store(true)
-	err := rule.successor.Move(key, state, s)
-	t.moving.Store(false)
-	if err != nil {
+	t.moving.Store(true) // until it certainly has not
+	if err := rule.successor.Move(key, state, s); err != nil {
+		t.moving.Store(false)
 		t.stays.Store(now)
 		return fmt.Errorf("%w: %w", ErrNoSuccessor, err)
 	}

@@ -58,7 +58,6 @@ func (t *tracked) move(c socket, s syscall.Conn, w way, with Cargo) error {
 	}
 	t.moving.Store(true)
 	err = rule.successor.Move(t.ln.opts.key(w), state, s)
-	t.moving.Store(false)
 	clear(state)
 	switch {
 	case err == nil:
@@ -69,6 +68,7 @@ func (t *tracked) move(c socket, s syscall.Conn, w way, with Cargo) error {
 		}
 		return nil
 	case isUntaken(err):
+		t.moving.Store(false)
 		with.Stay()
 		return t.stay(now, stayRefused, err)
 	}

@@ -54,11 +54,11 @@ func bindUnix(path string, opts Options) (Listener, error) {
 	// On Linux the file's mode is the socket's, less the umask: never more than it is to be. Elsewhere this fails.
 	_ = unix.Fchmod(fd, uint32(opts.Mode.Perm()))
 	bind := func() error { return os.NewSyscallError("bind", unix.Bind(fd, &unix.SockaddrUnix{Name: path})) }
-	if dir != nil && dir.Mover >= 0 && unix.Geteuid() == 0 {
+	if dir == nil || dir.Mover < 0 {
+		err = bind()
+	} else {
 		opts = opts.madeByOther(dir.Mover)
 		err = dir.AsMover(bind)
-	} else {
-		err = bind()
 	}
 	if err != nil {
 		return nil, listenError(path, err)
