@@ -116,14 +116,7 @@ func (m *h2Mover) pass(b []byte) {
 }
 
 // hasDrained reports whether the connection's listener drains or, after it has resumed, once did.
-func (m *h2Mover) hasDrained() bool {
-	select {
-	case <-m.sock.Draining():
-		return true
-	default:
-		return false
-	}
-}
+func (m *h2Mover) hasDrained() bool { return isClosed(m.sock.Draining()) }
 
 // decide goes on with the move, or gives it up, and reports whether Read has something new to give.
 func (m *h2Mover) decide() bool {
@@ -211,8 +204,12 @@ func (m *h2Mover) settle() {
 // isDraining reports whether the listener of c drains, and has not resumed.
 func isDraining(c listener.Conn) bool {
 	draining, _ := listener.Rounds(c)
+	return isClosed(draining)
+}
+
+func isClosed(c <-chan struct{}) bool {
 	select {
-	case <-draining:
+	case <-c:
 		return true
 	default:
 		return false

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -172,6 +173,13 @@ func (s *Server) keeps(r *http.Request) bool {
 	return len(s.plain) > 0
 }
 
+// drains reports whether a listener drains, and has not resumed. The pace's end comes a moment after that.
+func (s *Server) drains() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.ContainsFunc(s.all, func(ln *listener.Listener) bool { return isClosed(ln.Draining()) })
+}
+
 // ServeTLS is [http.Server.ServeTLS] on l.
 func (s *Server) ServeTLS(l net.Listener, certFile, keyFile string) error {
 	s.fill()
@@ -224,7 +232,7 @@ type closing struct {
 func (c *closing) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// In HTTP/2 this header would have net/http send a single GOAWAY, which
 	// refuses requests already on their way; see http2.go.
-	if p := c.server.pace.Load(); p != nil && r.ProtoMajor == 1 && !c.server.keeps(r) && p.isDue(r) && isLast(r) {
+	if p := c.server.pace.Load(); p != nil && r.ProtoMajor == 1 && c.server.drains() && !c.server.keeps(r) && p.isDue(r) && isLast(r) {
 		w.Header().Set("Connection", "close")
 	}
 	defer c.server.hijacked.begin(r)()
