@@ -30,7 +30,7 @@ type h2Conn struct {
 	in h2move.In // touched by Read only, and the server reads in one goroutine
 
 	mover  *h2Mover // nil if it cannot move; set before the server has it
-	isOver bool     // its idle timeout, before it has come here
+	isOver bool     // its idle timeout, when it came
 
 	writing sync.Mutex // held during a write; guards out
 	out     h2move.Out

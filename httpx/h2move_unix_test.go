@@ -17,6 +17,56 @@ import (
 	"time"
 )
 
+// h2Kind is a way to have connections of HTTP/2 that move.
+type h2Kind struct {
+	name, network string
+	secure        bool
+}
+
+var (
+	clear2  = h2Kind{"tcp", "tcp", false}
+	secure2 = h2Kind{"TLS", "tcp", true}
+	h2Kinds = []h2Kind{clear2, {"unix", "unix", false}, secure2, {"TLS, unix", "unix", true}}
+)
+
+// eachH2 runs a test without and with TLS.
+func eachH2(t *testing.T, test func(t *testing.T, k h2Kind)) {
+	for _, k := range []h2Kind{clear2, secure2} {
+		t.Run(k.name, func(t *testing.T) { test(t, k) })
+	}
+}
+
+func (k h2Kind) server(h http.Handler) *http.Server {
+	if k.secure {
+		return &http.Server{Handler: h}
+	}
+	return unencryptedServer(h)
+}
+
+// limited is a server with limits of its own.
+func (k h2Kind) limited(code int, conf http.HTTP2Config) *http.Server {
+	srv := k.server(status(code))
+	srv.HTTP2 = &conf
+	return srv
+}
+
+func (k h2Kind) generation(t *testing.T, srv *http.Server) *generation {
+	t.Helper()
+	if k.secure {
+		return secureGeneration(t, k.network, srv, serverTLS)
+	}
+	return newGeneration(t, k.network, srv)
+}
+
+// dial returns a connection on which the client may begin with its preface.
+func (k h2Kind) dial(t *testing.T, g *generation) net.Conn {
+	t.Helper()
+	if k.secure {
+		return secure(t, g.client(t).Conn, "h2")
+	}
+	return g.client(t).Conn
+}
+
 // unencryptedServer serves HTTP/2 without TLS, and HTTP/1.1.
 func unencryptedServer(h http.Handler) *http.Server {
 	return &http.Server{Handler: h, Protocols: unencrypted(true)}
@@ -25,14 +75,16 @@ func unencryptedServer(h http.Handler) *http.Server {
 // h2Transport is Go's client of HTTP/2 on one connection, which counts its dials.
 type h2Transport struct {
 	*http.Transport
-	dials atomic.Int32
+	scheme string
+	dials  atomic.Int32
 }
 
-func newH2Transport(t *testing.T, to net.Addr) *h2Transport {
+func newH2Transport(t *testing.T, k h2Kind, to net.Addr) *h2Transport {
 	t.Helper()
-	h := new(h2Transport)
+	h := &h2Transport{scheme: "http"}
 	p := new(http.Protocols)
-	p.SetUnencryptedHTTP2(true)
+	p.SetUnencryptedHTTP2(!k.secure)
+	p.SetHTTP2(k.secure)
 	h.Transport = &http.Transport{
 		Protocols: p,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -40,13 +92,16 @@ func newH2Transport(t *testing.T, to net.Addr) *h2Transport {
 			return new(net.Dialer).DialContext(ctx, to.Network(), to.String())
 		},
 	}
+	if k.secure {
+		h.scheme, h.TLSClientConfig = "https", clientTLS.Clone()
+	}
 	t.Cleanup(h.CloseIdleConnections)
 	return h
 }
 
 // post sends body with a header that fills the tables, and returns the answer. The request cannot be sent twice.
 func (h *h2Transport) post(ctx context.Context, path string, body []byte) (string, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://x"+path, struct{ io.Reader }{bytes.NewReader(body)})
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, h.scheme+"://example.com"+path, struct{ io.Reader }{bytes.NewReader(body)})
 	if err != nil {
 		return "", err
 	}
@@ -73,17 +128,17 @@ func fields(name string) http.Handler {
 }
 
 func TestHTTP2PostsOverMoves(t *testing.T) {
-	for _, network := range []string{"tcp", "unix"} {
-		t.Run(network, func(t *testing.T) {
+	for _, k := range h2Kinds {
+		t.Run(k.name, func(t *testing.T) {
 			const moves, clients, workers = 30, 4, 3
-			g := newGeneration(t, network, unencryptedServer(fields("0")))
+			g := k.generation(t, k.server(fields("0")))
 			stop := make(chan struct{})
 			var requests [clients * workers]int
 			var seen [clients]sync.Map
 			transports := make([]*h2Transport, clients)
 			var posting sync.WaitGroup
 			for i := range clients {
-				c := newH2Transport(t, g.Addr())
+				c := newH2Transport(t, k, g.Addr())
 				transports[i] = c
 				if _, err := c.post(t.Context(), "/", []byte("first")); err != nil { // the sockets are not shared: it must be accepted
 					t.Fatal(err)
@@ -110,7 +165,7 @@ func TestHTTP2PostsOverMoves(t *testing.T) {
 				}
 			}
 			for move := range moves {
-				next := newGeneration(t, network, unencryptedServer(fields(fmt.Sprint(move+1))))
+				next := k.generation(t, k.server(fields(fmt.Sprint(move+1))))
 				g.replaceBy(t, next)
 				if r := g.Drain(deadline(t, 20*time.Second)); r.Cut != 0 || r.Ended != 0 {
 					t.Errorf("move %d: Drain = %+v, want all moved", move, r)
@@ -148,37 +203,37 @@ func (c *client2) wantStatus(t *testing.T, stream uint32, code int) {
 	c.want(t, fmt.Sprintf("HEADERS %d %d", stream, code))
 }
 
-// chain is generations of HTTP/2 without TLS that answer with 201, 202, ...
+// chain is generations of HTTP/2 that answer with 201, 202, ...
 type chain struct {
 	*generation
-	network string
-	n       int
+	kind h2Kind
+	n    int
 }
 
-func newChain(t *testing.T, network string) *chain {
+func newChain(t *testing.T, k h2Kind) *chain {
 	t.Helper()
-	return &chain{newGeneration(t, network, unencryptedServer(status(201))), network, 201}
+	return &chain{k.generation(t, k.server(status(201))), k, 201}
 }
 
 // dial returns a client of HTTP/2.
 func (c *chain) dial(t *testing.T) *client2 {
 	t.Helper()
-	return newClient2(t, c.client(t).Conn)
+	return newClient2(t, c.kind.dial(t, c.generation))
 }
 
 // next has the next generation take over, and waits until n connections have moved.
 func (c *chain) next(t *testing.T, n uint64) {
 	t.Helper()
 	c.n++
-	next := newGeneration(t, c.network, unencryptedServer(status(c.n)))
+	next := c.kind.generation(t, c.kind.server(status(c.n)))
 	c.replaceBy(t, next)
 	c.wantMoved(t, n)
 	c.generation = next
 }
 
 func TestHTTP2MovesFromGenerationToGeneration(t *testing.T) {
-	for _, network := range []string{"tcp", "unix"} {
-		g := newChain(t, network)
+	for _, k := range h2Kinds {
+		g := newChain(t, k)
 		c := g.dial(t)
 		stream := uint32(1)
 		for range 5 {
@@ -196,10 +251,12 @@ func TestHTTP2MovesFromGenerationToGeneration(t *testing.T) {
 }
 
 func TestUnusedHTTP2ConnectionMoves(t *testing.T) {
-	g := newChain(t, "tcp")
-	c := g.dial(t) // it has said its preface and its settings
-	eventually(t, "accepted", func() bool { return g.Stats().Accepted == 1 })
-	g.next(t, 1)
-	c.get(t, 1, "/")
-	c.wantStatus(t, 1, g.n)
+	eachH2(t, func(t *testing.T, k h2Kind) {
+		g := newChain(t, k)
+		c := g.dial(t) // it has said its preface and its settings
+		eventually(t, "accepted", func() bool { return g.Stats().Accepted == 1 })
+		g.next(t, 1)
+		c.get(t, 1, "/")
+		c.wantStatus(t, 1, g.n)
+	})
 }

@@ -1,6 +1,7 @@
 package httpx
 
 import (
+	"errors"
 	"io"
 	"sync"
 	"sync/atomic"
@@ -13,7 +14,7 @@ import (
 // holdLimit is how long new streams are held back while the open ones may end.
 const holdLimit = time.Second
 
-// h2Mover has an HTTP/2 connection without TLS move to the successor while no stream is open on it, and takes it up there.
+// h2Mover has an HTTP/2 connection move to the successor while no stream is open on it, and takes it up there.
 //
 // While the listener drains, new streams are held back, and those that are open go on. When the server has none any more it gets a PING of ours. When
 // it has answered that, and nothing of the client's has reached it in between, all that it has to say has been said, and the
@@ -35,6 +36,7 @@ type h2Mover struct {
 	queue []byte       // of the client's, what the server is to read next
 	ping  []byte       // the same, of ours
 	clean bool         // nothing of the client's has reached the server since the PING
+	spent bool         // what was read from the layer below has been used up: it has been woken since
 	err   error        // of the connection
 
 	// Guarded by conn.writing.
@@ -65,8 +67,10 @@ func (m *h2Mover) Read(b []byte) (int, error) {
 			continue
 		}
 		n, err := m.from.ReadWoken(b)
+		if m.spent = err == listener.ErrWoken; m.spent { //nolint:errorlint // it is this very error
+			continue
+		}
 		switch {
-		case err == listener.ErrWoken: //nolint:errorlint // it is this very error
 		case m.gate == nil:
 			m.pass(b[:n])
 			return n, err
@@ -130,11 +134,14 @@ func (m *h2Mover) decide() bool {
 
 // isLeaving reports whether the connection is to move, or to try.
 func (m *h2Mover) isLeaving() bool {
-	return !m.hasStayed() && !m.conn.isAway() && listener.MovesHTTP2(m.sock)
+	return !m.hasStayed() && !m.conn.isAway() && m.from.MovesHTTP2()
 }
 
 // try goes on with the move as far as it can.
 func (m *h2Mover) try() {
+	if m.conn.in.Skip > 0 { // the client has not begun
+		return
+	}
 	if m.gate == nil {
 		m.gate = h2move.NewGate(&m.conn.in)
 		m.begin()
@@ -159,6 +166,8 @@ func (m *h2Mover) tryIdle() {
 	case !h2move.IsSettled(&c.in, &c.out) || m.barrier.IsAsked() || !m.barrier.IsBetween() || c.haveOurs():
 	case !m.clean:
 		m.clean, m.ping = true, m.barrier.Ask()
+	case !m.spent: // TLS may have read ahead: it is to give what it has, and no more
+		m.from.Wake()
 	default:
 		m.leave()
 	}
@@ -168,14 +177,15 @@ func (m *h2Mover) tryIdle() {
 func (m *h2Mover) leave() {
 	state, err := h2move.NewState(&m.conn.in, &m.conn.out, m.gate.Held())
 	if err == nil {
-		err = listener.HandOverHTTP2(m.sock, state.Append(nil))
+		err = m.from.HandOverHTTP2(state.Append(nil))
 	}
-	if err != nil {
+	switch {
+	case err == nil:
+		m.gone, m.err = true, io.EOF
+		m.stop()
+	case !errors.Is(err, listener.ErrBusy): // then a part of a record has come, and the rest is to follow
 		m.giveUp() // it is as before
-		return
 	}
-	m.gone, m.err = true, io.EOF
-	m.stop()
 }
 
 // isGone reports whether the connection has moved. The caller holds writing.

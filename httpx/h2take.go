@@ -1,6 +1,7 @@
 package httpx
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -13,63 +14,67 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/listener"
 )
 
-// h2Came is what a connection of HTTP/2 goes on from.
-type h2Came struct {
-	state  []byte
-	isOver bool // its idle timeout
+// admit says what becomes of a connection with that state: it is an older generation's, which is no reason to believe it.
+func (h *h2Conns) admit(b []byte) (listener.Arrival, error) {
+	if h.limits == nil {
+		return listener.Arrival{}, errNoHTTP2
+	}
+	state, err := h2move.Parse(b)
+	if err != nil {
+		return listener.Arrival{}, err
+	}
+	limits, err := h.limits()
+	if err != nil {
+		return listener.Arrival{}, err
+	}
+	return listener.Arrival{Speaks: len(state.Pending) > 0, HTTP2: true}, limits.Admit(state)
 }
 
-// admission says which connections of HTTP/2 the server takes from an older generation; nil for none.
-func (s *Server) admission() listener.Admission {
-	if s.h2.limits == nil || !s.offered.UnencryptedHTTP2() {
-		return nil
-	}
-	return func(b []byte) (speaks bool, err error) {
-		state, err := h2move.Parse(b) // an older generation's, which is no reason to believe it
-		if err != nil {
-			return false, err
-		}
-		limits, err := s.h2.limits()
-		if err != nil {
-			return false, err
-		}
-		return len(state.Pending) > 0, limits.Admit(state)
-	}
-}
+var errNoHTTP2 = errors.New("httpx: this generation does not serve HTTP/2 by httpx")
 
 // plain follows a connection without TLS, of which the client's preface has been read. It can move if it is one of ours, with no layer in
 // between, and the server can be brought into a state.
 func (h *h2Conns) plain(c net.Conn) *h2Conn {
 	hc := newPlainH2Conn(c)
-	ours, ok := c.(interface {
-		h2() (*reader, listener.Conn)
-	})
-	limits, err := h.limits()
-	if !ok || err != nil {
-		if m, ok := c.(interface{ retire() }); ok {
-			m.retire() // it is HTTP/1.1 that moves
-		}
-		return hc
+	ours, ok := c.(interface{ h2() *reader })
+	if ok && h.canMove() {
+		hc.mayMove(ours.h2(), h)
+	} else if m, ok := c.(interface{ retire() }); ok {
+		m.retire() // it is HTTP/1.1 that moves
 	}
-	r, sock := ours.h2()
-	hc.mover = &h2Mover{conn: hc, sock: sock, from: &r.IdleReader}
-	if r.came == nil || !hc.resume(r.came) {
-		hc.mover.ready.Store(true)
-		hc.in.Track(limits.Settings.Get(http2.SettingHeaderTableSize))
-	}
-	r.came = nil
 	return hc
 }
 
+// canMove reports whether the server can be brought into a state.
+func (h *h2Conns) canMove() bool {
+	if h.limits == nil {
+		return false
+	}
+	_, err := h.limits()
+	return err == nil
+}
+
+// mayMove has the connection, which is read by r, move when it can, and go on from what has come.
+func (c *h2Conn) mayMove(r *reader, h *h2Conns) {
+	limits, _ := h.limits()
+	sock, _ := listener.FromConn(c.Conn)
+	c.mover = &h2Mover{conn: c, sock: sock, from: &r.IdleReader}
+	if r.came == nil || !c.resume(r.came) {
+		c.mover.ready.Store(true)
+		c.in.Track(limits.Settings.Get(http2.SettingHeaderTableSize))
+	}
+	r.came = nil
+}
+
 // resume has the connection go on from what has come, and reports false where that is nonsense.
-func (c *h2Conn) resume(came *h2Came) bool {
-	state, err := h2move.Parse(came.state)
+func (c *h2Conn) resume(came []byte) bool {
+	state, err := h2move.Parse(came)
 	if err != nil {
 		return false // it was admitted: this cannot be
 	}
 	state.Resume(&c.in, &c.out)
 	c.mover.came, c.mover.queue = h2move.NewRestore(state), state.Pending
-	c.isOver = came.isOver
+	c.isOver = listener.IsOver(c.Conn)
 	return true
 }
 

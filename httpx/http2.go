@@ -41,9 +41,11 @@ func (s *Server) configureHTTP2() {
 	}
 	s.TLSNextProto[http2.NextProtoTLS] = func(hs *http.Server, c *tls.Conn, h http.Handler) {
 		listener.SetActivity(c, listener.Unknown) // it has its own way to end
-		hc := newTLSH2Conn(c)
+		hc := s.h2.secure(c)
 		defer s.h2.follow(hc.h2Conn)()
-		conf.ServeConn(hc, &http2.ServeConnOpts{Context: baseContext(h), BaseConfig: hs, Handler: h})
+		conf.ServeConn(hc, &http2.ServeConnOpts{
+			Context: baseContext(h), BaseConfig: hs, Handler: hc.handler(h), SawClientPreface: hc.in.Skip == 0,
+		})
 	}
 	// net/http looks here for Protocols.UnencryptedHTTP2, and hands over the
 	// connection, whose preface it has read, in a *tls.Conn that is none

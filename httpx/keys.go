@@ -1,12 +1,16 @@
 package httpx
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"crypto/tls"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
 	"time"
+
+	"golang.org/x/net/http2"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/listener"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/tlsrec"
@@ -31,7 +35,7 @@ type keys struct {
 }
 
 // Pack implements [listener.Cargo].
-func (k *keys) Pack() ([]byte, error) {
+func (k *keys) Pack(above []byte) ([]byte, error) {
 	if tlswatch.Err() != nil {
 		return nil, whyStays(tlsrec.Off)
 	}
@@ -40,7 +44,7 @@ func (k *keys) Pack() ([]byte, error) {
 		return nil, whyStays(err)
 	}
 	defer state.Clear()
-	packed, err := k.pack(state)
+	packed, err := k.pack(state, above)
 	if err != nil {
 		clear(packed)
 		k.mover.Thaw()
@@ -49,14 +53,29 @@ func (k *keys) Pack() ([]byte, error) {
 	return packed, nil
 }
 
-func (k *keys) pack(state *tlsrec.State) ([]byte, error) {
+// pack returns the length of the state of TLS, in two bytes, that, and above.
+func (k *keys) pack(state *tlsrec.State, above []byte) ([]byte, error) {
 	if time.Since(state.HandshakeAt) > maxAge {
 		return nil, errTooOld
 	}
 	if state.Leaf == [32]byte{} { // a session was resumed, by a ticket that depends on the certificate (internal/tickets)
 		state.Leaf = k.leaf
 	}
-	return state.Append(make([]byte, 0, tlsrec.MaxStateLen))
+	b, err := state.Append(make([]byte, lengthLen, lengthLen+tlsrec.MaxStateLen+len(above)))
+	binary.BigEndian.PutUint16(b, uint16(len(b)-lengthLen))
+	return append(b, above...), err
+}
+
+// lengthLen is the length of a state's length.
+const lengthLen = 2
+
+// unpack undoes pack. What it returns are parts of packed; both are nil where packed is nonsense.
+func unpack(packed []byte) (state, above []byte) {
+	if len(packed) < lengthLen || len(packed)-lengthLen < int(binary.BigEndian.Uint16(packed)) {
+		return nil, nil
+	}
+	end := lengthLen + int(binary.BigEndian.Uint16(packed))
+	return packed[lengthLen:end], packed[end:]
 }
 
 // Stay implements [listener.Cargo].
@@ -84,17 +103,32 @@ func whyStays(err error) error {
 	return &listener.StayError{Reason: string(reason), Passes: reason == tlsrec.NoProof}
 }
 
-// takes says why this generation does not go on with a connection that another one would hand over, or returns nil: it goes on with none that
+// admit says what becomes of a connection that another generation would hand over: this one goes on with none that
 // it would not have made itself. The bytes are another process's, and whoever can send them has the connection.
-func (l *secured) takes(packed []byte) error {
+func (l *secured) admit(packed []byte) (listener.Arrival, error) {
 	if err := tlswatch.Err(); err != nil {
-		return err
+		return listener.Arrival{}, err
 	}
-	state, err := tlsrec.ParseState(packed)
+	b, above := unpack(packed)
+	state, err := tlsrec.ParseState(b)
 	if err != nil {
-		return err
+		return listener.Arrival{}, err
 	}
 	defer state.Clear()
+	if err := l.allows(state); err != nil {
+		return listener.Arrival{}, err
+	}
+	switch {
+	case state.NegotiatedProtocol == http2.NextProtoTLS:
+		return l.server.h2.admit(above)
+	case len(above) > 0:
+		return listener.Arrival{}, errors.New("httpx: HTTP/1.1 comes with a state")
+	}
+	return listener.Arrival{}, nil
+}
+
+// allows says why this generation would not have made the connection, or returns nil.
+func (l *secured) allows(state *tlsrec.State) error {
 	conf := l.Config()
 	switch age := time.Since(state.HandshakeAt); {
 	case state.Leaf != l.leaf:
@@ -103,7 +137,7 @@ func (l *secured) takes(packed []byte) error {
 		return errors.New("httpx: this generation does not speak TLS 1.3")
 	case conf.ClientAuth != tls.NoClientCert:
 		return errors.New("httpx: this generation asks for a certificate of the client")
-	case !slices.Contains(conf.NextProtos, "http/1.1") || state.NegotiatedProtocol != "" && state.NegotiatedProtocol != "http/1.1":
+	case !slices.Contains(conf.NextProtos, cmp.Or(state.NegotiatedProtocol, "http/1.1")):
 		return fmt.Errorf("httpx: this generation does not go on with the protocol %q", state.NegotiatedProtocol)
 	case age > maxAge:
 		return errTooOld

@@ -53,7 +53,7 @@ func (c *tcpConn) setState(s http.ConnState)         { c.reader.setState(s) }
 func (c *tcpConn) visible() net.Conn                 { return c }
 func (c *tcpConn) retire()                           { c.reader.Retire() }
 func (c *tcpConn) moves() bool                       { return !c.reader.IsRefused() }
-func (c *tcpConn) h2() (*reader, listener.Conn)      { return &c.reader, c.TCPConn }
+func (c *tcpConn) h2() *reader                       { return &c.reader }
 func (c *tcpConn) batch() *listener.Batch            { return &c.reader.batch }
 
 // unixConn is tcpConn for Unix sockets.
@@ -69,7 +69,7 @@ func (c *unixConn) setState(s http.ConnState)         { c.reader.setState(s) }
 func (c *unixConn) visible() net.Conn                 { return c }
 func (c *unixConn) retire()                           { c.reader.Retire() }
 func (c *unixConn) moves() bool                       { return !c.reader.IsRefused() }
-func (c *unixConn) h2() (*reader, listener.Conn)      { return &c.reader, c.UnixConn }
+func (c *unixConn) h2() *reader                       { return &c.reader }
 func (c *unixConn) batch() *listener.Batch            { return &c.reader.batch }
 
 // reader knows when a connection of net/http is idle: when net/http waits for the first byte of a request, and has
@@ -87,7 +87,7 @@ type reader struct {
 	phase atomic.Int32 // see below
 	blank bool         // empty lines may come first; touched by the goroutine that reads only
 	batch listener.Batch
-	came  *h2Came      // it goes on in HTTP/2
+	came  []byte       // the state of HTTP/2 from which it goes on; nil for none
 	begin string       // what net/http is to read first; touched by the goroutine that reads only
 	full  atomic.Int64 // the size of net/http's buffer; 0 until it is known
 }
@@ -103,8 +103,8 @@ const (
 func (r *reader) init(conn listener.Conn, s *Server) {
 	r.prepare(conn, s)
 	r.Init(conn, r.isIdle)
-	if state, isOver := listener.TakeHTTP2(conn); state != nil {
-		r.came, r.begin = &h2Came{state, isOver}, http2.ClientPreface
+	if r.came = listener.TakeHTTP2(conn); r.came != nil {
+		r.begin = http2.ClientPreface
 	}
 }
 

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/net/http2"
+
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/listener"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/tlsrec"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/tlswatch"
@@ -15,7 +17,7 @@ import (
 
 // secured is the listener of an https group of which connections move with their keys. It makes the handshakes, each in a goroutine of its
 // own, before net/http has the connection: only then it is known whether that is HTTP/1.1, which gets a type that knows when it is idle, or
-// HTTP/2, which net/http knows by its *tls.Conn. So net/http says StateNew of a connection when its handshake is over.
+// HTTP/2, which net/http knows by its *tls.Conn, see h2tls.go. So net/http says StateNew of a connection when its handshake is over.
 type secured struct {
 	*listener.TLSListener
 	server *Server
@@ -55,7 +57,8 @@ func (s *Server) serveSecured(ln *listener.TLSListener) error {
 		pending:     make(map[net.Conn]struct{}),
 	}
 	ln.SetIdleTimeout(s.idleTimeout())
-	defer ln.TakeSealed(l.takes)()
+	s.h2.canMove() // now, and not when somebody waits for it
+	defer ln.TakeSealed(l.admit)()
 	defer close(l.ended)
 	return s.Server.Serve(l)
 }
@@ -83,7 +86,7 @@ func (l *secured) acceptAll() {
 		c, err := l.AcceptBelow()
 		switch {
 		case err == nil:
-			l.handshakes.Go(func() { l.admit(c) })
+			l.handshakes.Go(func() { l.bring(c) })
 		case errors.Is(err, net.ErrClosed):
 			l.finish(err)
 			return
@@ -125,8 +128,8 @@ func (l *secured) deliver(in incoming) {
 	}
 }
 
-// admit brings a connection to where net/http can have it.
-func (l *secured) admit(c net.Conn) {
+// bring brings a connection to where net/http can have it.
+func (l *secured) bring(c net.Conn) {
 	if state := listener.Unseal(c); state != nil {
 		l.goOn(c, state)
 		return
@@ -158,6 +161,7 @@ func (l *secured) closePending(which func(net.Conn) bool) {
 func (l *secured) shake(c net.Conn) net.Conn {
 	listener.SetActivity(c, listener.Fresh)
 	tracker := tlswatch.New(c)
+	tracker.Owner = l
 	tc := tls.Server(tracker, l.config)
 	timeout := l.server.handshakeTimeout()
 	if timeout > 0 {
@@ -173,18 +177,28 @@ func (l *secured) shake(c net.Conn) net.Conn {
 	if timeout > 0 {
 		_ = tc.SetDeadline(time.Time{})
 	}
-	if why := stays(tc.ConnectionState()); why != "" {
+	cs := tc.ConnectionState()
+	if why := l.stays(cs); why != "" {
 		tracker.Stay(tlsrec.Reason(why))
 		listener.Stays(c, why)
 		return tc
 	}
-	return l.wrap(tc, &keys{mover: tracker, leaf: l.leaf, audit: func() error { return tracker.Audit(tc) }})
+	if cs.NegotiatedProtocol == http2.NextProtoTLS {
+		return tc // net/http gives it back; see h2Conns.secure
+	}
+	return l.wrap(tc, l.keysOf(tc, tracker))
+}
+
+func (l *secured) keysOf(tc *tls.Conn, tracker *tlswatch.Conn) *keys {
+	return &keys{mover: tracker, leaf: l.leaf, audit: func() error { return tracker.Audit(tc) }}
 }
 
 // stays returns why a connection never moves, or "".
-func stays(cs tls.ConnectionState) string {
+func (l *secured) stays(cs tls.ConnectionState) string {
 	switch {
-	case cs.NegotiatedProtocol != "" && cs.NegotiatedProtocol != "http/1.1":
+	case cs.NegotiatedProtocol == http2.NextProtoTLS && !l.server.h2.canMove():
+		return cs.NegotiatedProtocol
+	case cs.NegotiatedProtocol != "" && cs.NegotiatedProtocol != "http/1.1" && cs.NegotiatedProtocol != http2.NextProtoTLS:
 		return cs.NegotiatedProtocol
 	case cs.Version < tls.VersionTLS13:
 		return string(tlsrec.Version)
@@ -194,17 +208,31 @@ func stays(cs tls.ConnectionState) string {
 	return ""
 }
 
-// goOn takes up a connection where an older generation has left it, with the state that takes has allowed.
-func (l *secured) goOn(c net.Conn, state []byte) {
-	s, err := tlsrec.ParseState(state)
-	clear(state)
-	var rc *tlsrec.Conn
-	if err == nil {
-		rc, err = tlsrec.Server(c, s)
-	}
+// goOn takes up a connection where an older generation has left it, with the state that admit has allowed.
+func (l *secured) goOn(c net.Conn, packed []byte) {
+	conn, err := l.takeUp(c, packed)
 	if err != nil {
 		_ = c.Close()
 		return
 	}
-	l.deliver(incoming{conn: l.wrap(rc, &keys{mover: rc, leaf: l.leaf})})
+	l.deliver(incoming{conn: conn})
+}
+
+func (l *secured) takeUp(c net.Conn, packed []byte) (net.Conn, error) {
+	b, above := unpack(packed)
+	s, err := tlsrec.ParseState(b)
+	clear(b)
+	if err != nil {
+		return nil, err
+	}
+	rc, err := tlsrec.Server(c, s)
+	if err != nil {
+		return nil, err
+	}
+	sc := l.wrap(rc, &keys{mover: rc, leaf: l.leaf})
+	if rc.ConnectionState().NegotiatedProtocol != http2.NextProtoTLS {
+		return sc, nil
+	}
+	sc.reader.came = above
+	return disguise(sc)
 }

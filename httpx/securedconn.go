@@ -9,8 +9,8 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/listener"
 )
 
-// secureConn is a connection of HTTP/1.1 over TLS 1.3, for net/http, which takes the state of TLS from it (connectionStater in server.go,
-// go1.25). It lies above TLS: only there it can be seen whether net/http has something in its buffer.
+// secureConn is a connection over TLS 1.3 that moves. In HTTP/1.1 it is for net/http, which takes the state of TLS from it (connectionStater in server.go,
+// go1.25), and lies above TLS: only there it can be seen whether net/http has something in its buffer. In HTTP/2 it is for the server of that.
 type secureConn struct {
 	secureLayer
 	ln     *listener.Listener
@@ -25,12 +25,9 @@ type secureLayer interface {
 	NetConn() net.Conn
 }
 
-// wrap returns a connection for net/http that moves with its keys. c is a layer over one of the listener's.
-func (l *secured) wrap(c secureLayer, cargo listener.Cargo) net.Conn {
-	below, ok := listener.FromConn(c)
-	if !ok {
-		return c // it cannot be
-	}
+// wrap returns a connection that moves with its keys. c is a layer over one of the listener's.
+func (l *secured) wrap(c secureLayer, cargo listener.Cargo) *secureConn {
+	below, _ := listener.FromConn(c)
 	sc := &secureConn{secureLayer: c, ln: l.Listener}
 	sc.reader.prepare(below, l.server)
 	sc.reader.InitSealed(c, below, cargo, sc.reader.isIdle)

@@ -95,13 +95,15 @@ func (s *Server) Serve(l net.Listener) error {
 	case secure != nil:
 		secure.Drop(s.notServed()...)
 		ln.SetSilentTimeout(s.handshakeTimeout())
-		if ln.HasSealed() && tlswatch.Err() == nil && s.offered.HTTP1() {
+		if ln.HasSealed() && tlswatch.Err() == nil && (s.offered.HTTP1() || s.h2.canMove()) {
 			return s.serveSecured(secure)
 		}
 		return s.Server.Serve(l)
 	case l == net.Listener(ln):
 		s.addPlain(ln)
-		ln.AdmitHTTP2(s.admission())
+		if s.offered.UnencryptedHTTP2() && s.h2.canMove() {
+			ln.AdmitHTTP2(s.h2.admit)
+		}
 		return s.Server.Serve(&movable{ln, s})
 	}
 	s.addPlain(ln)

@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"testing"
 
+	"golang.org/x/net/http2"
+
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/listener"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/loopback"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/succession"
@@ -115,18 +117,23 @@ func TestTLSToAnOlderGeneration(t *testing.T) {
 	old.wantStayed(t, nil)
 }
 
-// A connection of HTTP/2 over TLS does not move: its keys are not kept for that.
-func TestHTTP2OverTLSIsNotFollowed(t *testing.T) {
+// A connection of the program's own HTTP/2 does not move: its keys are not kept for that.
+func TestOwnHTTP2OverTLSIsNotFollowed(t *testing.T) {
 	followed := make(chan *tlswatch.Conn, 1)
 	conf := serverTLS.Clone()
 	conf.NextProtos = []string{"h2", "http/1.1"}
-	g := secureGeneration(t, "tcp", &http.Server{Handler: by("it"), ConnState: func(c net.Conn, s http.ConnState) {
+	srv := &http.Server{Handler: by("it"), ConnState: func(c net.Conn, s http.ConnState) {
 		if tc, ok := c.(*tls.Conn); ok && s == http.StateNew {
 			if w, ok := tc.NetConn().(*tlswatch.Conn); ok {
 				followed <- w
 			}
 		}
-	}}, conf)
+	}}
+	if err := http2.ConfigureServer(srv, nil); err != nil {
+		t.Fatal(err)
+	}
+	srv.TLSConfig = nil // the group has one
+	g := secureGeneration(t, "tcp", srv, conf)
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: clientTLS.Clone(), ForceAttemptHTTP2: true}}
 	defer client.CloseIdleConnections()
 	resp, err := client.Get("https://" + g.Addr().String() + "/")

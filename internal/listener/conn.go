@@ -181,7 +181,7 @@ type socket interface {
 	CloseRead() error
 	listener() *Listener
 	offer(socket)
-	moveOn(way, Cargo) error
+	moveOn(w way, with Cargo, above []byte) error
 	keepSealed(state []byte)
 	unseal() []byte
 	cameSealed() bool
@@ -192,7 +192,6 @@ type socket interface {
 	setAdopted(state []byte)
 	setHTTP2(state []byte)
 	http2() *http2State
-	handOverHTTP2(state []byte) error
 	hasMoved() bool
 	isMoving() bool
 	isRefused() bool

@@ -28,10 +28,8 @@ func (c *TCPConn) Close() error {
 // Handover implements Conn.
 func (c *TCPConn) Handover(state []byte) error { return c.handOver(c, c.TCPConn, openWay, state) }
 
-func (c *TCPConn) moveOn(w way, with Cargo) error { return c.move(c, c.TCPConn, w, with) }
-
-func (c *TCPConn) handOverHTTP2(state []byte) error {
-	return c.handOver(c, c.TCPConn, http2Way, state)
+func (c *TCPConn) moveOn(w way, with Cargo, above []byte) error {
+	return c.move(c, c.TCPConn, w, with, above)
 }
 
 // Read is that of the socket.
@@ -62,10 +60,8 @@ func (c *UnixConn) Close() error {
 // Handover implements Conn.
 func (c *UnixConn) Handover(state []byte) error { return c.handOver(c, c.UnixConn, openWay, state) }
 
-func (c *UnixConn) moveOn(w way, with Cargo) error { return c.move(c, c.UnixConn, w, with) }
-
-func (c *UnixConn) handOverHTTP2(state []byte) error {
-	return c.handOver(c, c.UnixConn, http2Way, state)
+func (c *UnixConn) moveOn(w way, with Cargo, above []byte) error {
+	return c.move(c, c.UnixConn, w, with, above)
 }
 
 // Read is that of the socket.
@@ -101,9 +97,7 @@ func (c *foreignConn) Read(b []byte) (int, error) { return c.readFrom(c.Conn, b)
 // Handover refuses: this is no socket.
 func (c *foreignConn) Handover([]byte) error { return ErrNoSuccessor }
 
-func (c *foreignConn) moveOn(way, Cargo) error { return ErrNoSuccessor }
-
-func (c *foreignConn) handOverHTTP2([]byte) error { return ErrNoSuccessor }
+func (c *foreignConn) moveOn(way, Cargo, []byte) error { return ErrNoSuccessor }
 
 // NetConn returns the connection that the foreign listener accepted.
 func (c *foreignConn) NetConn() net.Conn { return c.Conn }

@@ -18,9 +18,15 @@ func HTTP2Key(key string) string {
 // errNoHTTP2 is for connections of HTTP/2 where nobody has called AdmitHTTP2.
 var errNoHTTP2 = errors.New("it takes no connections of HTTP/2")
 
-// Admission says what becomes of a connection of HTTP/2 with that state. After an error it stays where it is. speaks reports that its client
-// waits for an answer; otherwise the connection is parked. It is called from any goroutine.
-type Admission func(state []byte) (speaks bool, err error)
+// Admission says what becomes of a connection that an older generation would hand over with that state. After an error it stays where it is. It is called
+// from any goroutine, and keeps nothing of state.
+type Admission func(state []byte) (Arrival, error)
+
+// Arrival is how a connection comes. The zero value is parked until there is something to read, and closed at the end of the idle timeout.
+type Arrival struct {
+	Speaks bool // its client waits for an answer: Accept returns it at once
+	HTTP2  bool // at the end of the idle timeout Accept returns it, for its client to be sent away
+}
 
 // AdmitHTTP2 has connections of HTTP/2 adopted, as admit says.
 func (l *Listener) AdmitHTTP2(admit Admission) {
@@ -35,14 +41,13 @@ func (l *Listener) admission() Admission {
 	return l.admit
 }
 
-// ReserveHTTP2 is [Listener.Reserve] for a connection of HTTP/2, which goes on from state: an adapter gets that by [TakeHTTP2]. One that is parked is as
-// others are, but at the end of the idle timeout Accept returns it, for its client to be sent away.
+// ReserveHTTP2 is [Listener.Reserve] for a connection of HTTP/2, which goes on from state: an adapter gets that by [TakeHTTP2].
 func (l *Listener) ReserveHTTP2(c net.Conn, state []byte) (answered func(error), err error) {
 	admit := l.admission()
 	if admit == nil {
 		return nil, fmt.Errorf("listen: group %s: %w", l.opts.Group, errNoHTTP2)
 	}
-	speaks, err := admit(state)
+	arrival, err := admit(state)
 	if err != nil {
 		return nil, fmt.Errorf("listen: group %s: %w", l.opts.Group, err)
 	}
@@ -51,46 +56,71 @@ func (l *Listener) ReserveHTTP2(c net.Conn, state []byte) (answered func(error),
 		return nil, err
 	}
 	s.setHTTP2(state)
-	if speaks {
-		return func(error) { s.offer(s) }, nil
+	return func(error) { l.arrive(s, arrival, openWay) }, nil
+}
+
+// arrive parks s, which moves on by w, or has Accept return it.
+func (l *Listener) arrive(s socket, a Arrival, w way) {
+	s.http2().is = a.HTTP2
+	if a.Speaks {
+		s.offer(s)
+		return
 	}
-	return func(error) { l.park(s, openWay) }, nil
+	l.park(s, w)
 }
 
 // http2State is what a connection of HTTP/2 goes on from.
 type http2State struct {
-	state []byte // nil: nothing
+	state []byte // nil: nothing, or it is in the box
+	is    bool   // it has come, and its client is to be sent away before it ends
 	over  bool   // its idle timeout
 }
 
-// TakeHTTP2 returns what c, as Accept has returned it, goes on from, once; nil unless it is an adopted connection of HTTP/2. isOver reports that its idle
-// timeout is over.
-func TakeHTTP2(c net.Conn) (state []byte, isOver bool) {
+// TakeHTTP2 returns what c, as Accept has returned it, goes on from, once; nil unless it is an adopted connection of HTTP/2 without a [Cargo].
+func TakeHTTP2(c net.Conn) (state []byte) {
 	s, ok := c.(socket)
 	if !ok {
-		return nil, false
+		return nil
 	}
 	h := s.http2()
 	state, h.state = h.state, nil
-	return state, h.over
+	return state
 }
 
-// MovesHTTP2 is [Listener.Moves] for HTTP/2, and for the listener of c.
-func MovesHTTP2(c Conn) bool {
-	s, ok := c.(socket)
+// IsOver reports whether the idle timeout of the connection below c, see [FromConn], was over when Accept returned it: its client is to be sent away.
+func IsOver(c net.Conn) bool {
+	conn, ok := FromConn(c)
+	if !ok {
+		return false
+	}
+	s, ok := conn.(socket)
+	return ok && s.http2().over
+}
+
+// MovesHTTP2 is [Listener.Moves] for a connection of HTTP/2, and says no where the listener does not drain.
+func (r *IdleReader) MovesHTTP2() bool {
+	s, ok := r.conn.(socket)
 	if !ok {
 		return false
 	}
 	l := s.listener()
 	rule, now := l.idleRule()
-	return rule.policy == moveIdle && now.draining.isSet() && l.opts.isTaken(http2Way, rule.successor)
+	return rule.policy == moveIdle && now.draining.isSet() && l.opts.isTaken(r.http2Way(), rule.successor)
 }
 
-// HandOverHTTP2 is [Conn].Handover of a connection of HTTP/2 with its state. The caller has kept everybody from reading and writing.
-func HandOverHTTP2(c Conn, state []byte) error {
-	s, ok := c.(socket)
+// HandOverHTTP2 is [Conn].Handover of a connection of HTTP/2 with its state, to which the [Cargo] adds, if there is one. The caller has kept everybody from
+// reading and writing. An error that is [ErrBusy] says that the layer has begun something: there is more to read.
+func (r *IdleReader) HandOverHTTP2(state []byte) error {
+	s, ok := r.conn.(socket)
 	if !ok {
 		return ErrNoSuccessor
 	}
-	return s.handOverHTTP2(state)
+	return s.moveOn(r.http2Way(), r.with, state)
+}
+
+func (r *IdleReader) http2Way() way {
+	if r.with != nil {
+		return sealedWay
+	}
+	return http2Way
 }

@@ -93,7 +93,7 @@ func (r *IdleReader) Read(b []byte) (int, error) {
 // ErrWoken is returned by ReadWoken after a Wake.
 var ErrWoken = errors.New("listen: woken")
 
-// ReadWoken is Read for an adapter that sees to itself when the connection moves, by [MovesHTTP2] and [HandOverHTTP2]: it returns ErrWoken after a Wake, and
+// ReadWoken is Read for an adapter that sees to itself when the connection moves, by MovesHTTP2 and HandOverHTTP2: it returns ErrWoken after a Wake, and
 // nothing has been read.
 func (r *IdleReader) ReadWoken(b []byte) (int, error) {
 	n, err := r.sock.Read(b)
@@ -114,7 +114,7 @@ func (r *IdleReader) waitReadable() error {
 			if r.leave() {
 				return errEOF
 			}
-			if s, ok := r.conn.(socket); ok && s.http2().state != nil {
+			if s, ok := r.conn.(socket); ok && s.http2().is {
 				return errStays // its client can be sent away, but not by us
 			}
 		}
@@ -142,7 +142,7 @@ func (r *IdleReader) leave() bool {
 		return false
 	}
 	rule, now := s.listener().idleRule()
-	if rule.policy == moveIdle && s.moveOn(r.way, r.with) == nil {
+	if rule.policy == moveIdle && s.moveOn(r.way, r.with, nil) == nil {
 		return true
 	}
 	forsaken := rule.policy == moveIdle && now.expedited.isSet() && !s.listener().moves(r.way) // its successor takes nothing any more

@@ -10,14 +10,14 @@ import (
 // over it, such as the keys of TLS. Two processes that use it at the same time would give it away to whoever looks on. So
 // at any time one process uses it at most, and where nobody can tell which one that is, none does. Its methods are called by one goroutine at a time.
 type Cargo interface {
-	// Pack returns the state, of which the caller clears what is returned. From then on, and until Stay, nothing may be read or written
-	// through the layer, by nobody. After an error all goes on as it was: [ErrBusy], a [StayError], or any other.
-	Pack() ([]byte, error)
+	// Pack returns the state, with above, that of a protocol over the layer, or nil; the caller clears what is returned. From then on, and until Stay,
+	// nothing may be read or written through the layer, by nobody. After an error all goes on as it was: [ErrBusy], a [StayError], or any other.
+	Pack(above []byte) ([]byte, error)
 
 	// Stay undoes Pack. The successor has not taken the connection.
 	Stay()
 
-	// Left is called after Pack when the connection is the successor's, and the own descriptor is closed. An error says that what
+	// Left is called after Pack when the connection is the successor's, or may be, and the own descriptor is closed. An error says that what
 	// was packed may have been wrong.
 	Left() error
 }
@@ -43,37 +43,36 @@ const (
 // StayWrong is the reason of a connection that has moved with a state that may be wrong.
 const StayWrong = "wrong"
 
-// move moves the connection by w, with its cargo if there is any. After nil this process has nothing to do with it any more.
-func (t *tracked) move(c socket, s syscall.Conn, w way, with Cargo) error {
+// move moves the connection by w, with the state of its protocol, and its cargo if there is any. After nil this process has nothing to do with it any more.
+func (t *tracked) move(c socket, s syscall.Conn, w way, with Cargo, above []byte) error {
 	if with == nil {
-		return t.handOver(c, s, w, nil)
+		return t.handOver(c, s, w, above)
 	}
 	rule, now := t.ln.idleRule()
 	if rule.policy != moveIdle || !t.ln.opts.isTaken(w, rule.successor) {
 		return ErrNoSuccessor
 	}
-	state, err := with.Pack()
+	state, err := with.Pack(above)
 	if err != nil {
 		return t.cannotPack(now, err)
 	}
 	t.moving.Store(true)
 	err = rule.successor.Move(t.ln.opts.key(w), state, s)
 	clear(state)
-	switch {
-	case err == nil:
-		t.setMoved()
-		_ = c.Close() // only our descriptor: the successor has its own
-		if err := with.Left(); err != nil {
-			_ = t.stay(now, StayWrong, err)
-		}
-		return nil
-	case isUntaken(err):
+	if isUntaken(err) {
 		t.moving.Store(false)
 		with.Stay()
 		return t.stay(now, stayRefused, err)
 	}
-	_ = t.stay(now, stayUncertain, err)
-	_ = c.Close() // nobody has it any more, or the successor alone
+	if err == nil {
+		t.setMoved()
+	} else { // nobody has it any more, or the successor alone
+		_ = t.stay(now, stayUncertain, err)
+	}
+	_ = c.Close() // only our descriptor: the successor has its own
+	if err := with.Left(); err != nil {
+		_ = t.stay(now, StayWrong, err)
+	}
 	return nil
 }
 

@@ -34,7 +34,7 @@ type parcel struct {
 	last         []byte // what Pack has returned
 }
 
-func (p *parcel) Pack() ([]byte, error) {
+func (p *parcel) Pack([]byte) ([]byte, error) {
 	p.packed.Add(1)
 	if p.err != nil {
 		return nil, p.err
@@ -57,7 +57,7 @@ func vault(t *testing.T) (ln *listener.Listener, said chan string) {
 	ln = listener.New(raw(t, "tcp"), listener.Options{
 		Group: "web", SealedKey: "sealed", OnStay: func(reason string, err error) { said <- fmt.Sprintf("%s: %v", reason, err) },
 	})
-	ln.TakeSealed(func([]byte) error { return nil })
+	ln.TakeSealed(func([]byte) (listener.Arrival, error) { return listener.Arrival{}, nil })
 	t.Cleanup(func() {
 		ln.Close()
 		ln.Drain(expired())
@@ -139,7 +139,7 @@ func TestOneOwnerAtMost(t *testing.T) {
 			if got := cargo.stayed.Load() > 0; got != tt.thaws {
 				t.Errorf("Stay was called: %v, want %v", got, tt.thaws)
 			}
-			if got, want := cargo.gone.Load() > 0, tt.say == nil && tt.pack == nil; got != want {
+			if got, want := cargo.gone.Load() > 0, !tt.stays; got != want {
 				t.Errorf("Left was called: %v, want %v", got, want)
 			}
 			if tt.pack == nil && (string(heir.got) != "secret" && tt.say != nil || !bytes.Equal(cargo.last, make([]byte, 6))) {
@@ -247,12 +247,12 @@ func TestUnseal(t *testing.T) {
 func TestSealedThatNobodyTakes(t *testing.T) {
 	ln, _ := vault(t)
 	no := errors.New("no")
-	stop := ln.TakeSealed(func([]byte) error { return no })
+	stop := ln.TakeSealed(func([]byte) (listener.Arrival, error) { return listener.Arrival{}, no })
 	if _, err := ln.ReserveSealed(nil, []byte("s")); !errors.Is(err, no) {
 		t.Errorf("ReserveSealed = %v, want what the check says", err)
 	}
 	other := errors.New("other")
-	ln.TakeSealed(func([]byte) error { return other })
+	ln.TakeSealed(func([]byte) (listener.Arrival, error) { return listener.Arrival{}, other })
 	stop() // is not the one that counts
 	if _, err := ln.ReserveSealed(nil, []byte("s")); !errors.Is(err, other) {
 		t.Errorf("ReserveSealed = %v, want what the second check says", err)

@@ -7,9 +7,8 @@ import (
 	"sync/atomic"
 )
 
-// TakeSealed has the listener adopt connections with the state of a [Cargo] for which check returns nil. It must be safe for concurrent use, and
-// keeps nothing of state. Who calls it gets them from Accept, and asks [Unseal] of each, until it calls stop or somebody else calls TakeSealed.
-func (l *Listener) TakeSealed(check func(state []byte) error) (stop func()) {
+// TakeSealed has the listener adopt connections with the state of a [Cargo] that check admits. Who calls it gets them from Accept, and asks [Unseal] of each, until it calls stop or somebody else calls TakeSealed.
+func (l *Listener) TakeSealed(check Admission) (stop func()) {
 	own := &sealCheck{check}
 	l.sealed.mu.Lock()
 	defer l.sealed.mu.Unlock()
@@ -24,10 +23,9 @@ func (l *Listener) TakeSealed(check func(state []byte) error) (stop func()) {
 }
 
 // sealCheck is that of one call of TakeSealed.
-type sealCheck struct{ allows func(state []byte) error }
+type sealCheck struct{ admit Admission }
 
-// ReserveSealed is [Listener.Reserve] with the state of a [Cargo], which is the listener's if there is no error. The connection is parked until there is something
-// to read. Where the older generation could not be answered it is closed: it may have it still.
+// ReserveSealed is [Listener.Reserve] with the state of a [Cargo], which is the listener's if there is no error. Where the older generation could not be answered it is closed: it may have it still.
 func (l *Listener) ReserveSealed(c net.Conn, state []byte) (answered func(error), err error) {
 	l.sealed.mu.Lock()
 	check := l.sealed.check
@@ -35,7 +33,8 @@ func (l *Listener) ReserveSealed(c net.Conn, state []byte) (answered func(error)
 	if check == nil {
 		return nil, fmt.Errorf("listen: nobody serves such connections of group %s", l.opts.Group)
 	}
-	if err := check.allows(state); err != nil {
+	arrival, err := check.admit(state)
+	if err != nil {
 		return nil, err
 	}
 	s, err := l.reserve(c)
@@ -49,7 +48,7 @@ func (l *Listener) ReserveSealed(c net.Conn, state []byte) (answered func(error)
 			_ = s.Close()
 			return
 		}
-		l.park(s, sealedWay)
+		l.arrive(s, arrival, sealedWay)
 	}, nil
 }
 
@@ -119,7 +118,7 @@ func (b *box) take() []byte {
 func (b *box) clear() { clear(b.take()) }
 
 // Pack implements [Cargo].
-func (b *box) Pack() ([]byte, error) {
+func (b *box) Pack([]byte) ([]byte, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.state == nil {

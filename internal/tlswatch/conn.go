@@ -13,6 +13,9 @@ import (
 // Conn is a connection below a [tls.Conn]. It changes nothing of what goes through it. Its methods may be called by any number of
 // goroutines, as far as crypto/tls does so: Reads that overlap, and Writes that overlap, end the tracking.
 type Conn struct {
+	// Owner is whose the connection is, for somebody who has the [tls.Conn] only. It is set before that, and not changed.
+	Owner any
+
 	conn net.Conn
 
 	mu      sync.Mutex // guards what follows

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -25,24 +26,34 @@ func (h *Heir) Takes(string) bool { return h.Next != nil || h.Refuse != nil }
 // Move implements [listener.Successor].
 func (h *Heir) Move(key string, state []byte, s syscall.Conn) error {
 	if h.Refuse != nil {
-		return h.Refuse
+		return untaken{h.Refuse}
 	}
 	c, err := Duplicate(s)
 	if err != nil {
 		return err
 	}
 	reserve := h.Next.Reserve
-	if strings.HasPrefix(key, "h2 ") {
+	switch {
+	case strings.HasPrefix(key, "h2 "):
 		reserve = h.Next.ReserveHTTP2
+	case strings.Contains(key, "(TLS "):
+		reserve = h.Next.ReserveSealed
+		state = slices.Clone(state) // which the listener keeps
 	}
 	answered, err := reserve(c, state)
 	if err != nil {
 		_ = c.Close()
-		return err
+		return untaken{err}
 	}
 	answered(nil)
 	return nil
 }
+
+// untaken is a refusal: the connection is its owner's still.
+type untaken struct{ error }
+
+func (u untaken) Unwrap() error { return u.error }
+func (untaken) Untaken() bool   { return true }
 
 // Duplicate returns another connection for a socket, as a successor has it.
 func Duplicate(s syscall.Conn) (net.Conn, error) {

@@ -1,0 +1,98 @@
+package httpx
+
+import (
+	"crypto/ed25519"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"math/big"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/net/http2"
+)
+
+// guise is a connection of HTTP/2 that has come from an older generation, below a *tls.Conn as net/http wants one: it serves HTTP/2 on nothing else, and
+// does all that belongs to a connection, from its place in Shutdown to the program's hooks. Nothing goes through that *tls.Conn but a
+// handshake within this process, by which it knows the protocol. The HTTP/2 server speaks by conn.
+type guise struct {
+	net.Conn // a pipe, for the handshake
+	conn     *secureConn
+	worn     atomic.Bool // the handshake is over
+}
+
+// disguise returns c in a guise. It closes nothing, also after an error.
+func disguise(c *secureConn) (*tls.Conn, error) {
+	conf, err := guiseConfig()
+	if err != nil {
+		return nil, err
+	}
+	client, server := net.Pipe()
+	defer func() { _ = client.Close() }()
+	g := &guise{Conn: server, conn: c}
+	tc := tls.Server(g, conf)
+	failed := make(chan error, 1)
+	go func() {
+		failed <- tls.Client(client, &tls.Config{
+			NextProtos: conf.NextProtos, ServerName: c.ConnectionState().ServerName, MinVersion: tls.VersionTLS13,
+			InsecureSkipVerify: true, //nolint:gosec // the other end is ours, a line above
+		}).Handshake()
+	}()
+	err = tc.Handshake()
+	if err != nil {
+		_ = client.Close()
+	}
+	if clientErr := <-failed; err == nil {
+		err = clientErr
+	}
+	if err != nil {
+		return nil, fmt.Errorf("httpx: going on with HTTP/2: %w", err)
+	}
+	g.worn.Store(true)
+	return tc, nil
+}
+
+// guiseConfig returns the server's, of which the certificate is seen by nobody.
+var guiseConfig = sync.OnceValues(func() (*tls.Config, error) {
+	public, private, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().AddDate(100, 0, 0)}
+	cert, err := x509.CreateCertificate(rand.Reader, template, template, public, private)
+	if err != nil {
+		return nil, err
+	}
+	return &tls.Config{
+		Certificates:           []tls.Certificate{{Certificate: [][]byte{cert}, PrivateKey: private}},
+		NextProtos:             []string{http2.NextProtoTLS},
+		MinVersion:             tls.VersionTLS13,
+		SessionTicketsDisabled: true,
+	}, nil
+})
+
+// Write says nothing to anybody once the handshake is over: the *tls.Conn writes a close_notify, which is conn's to write.
+func (g *guise) Write(b []byte) (int, error) {
+	if g.worn.Load() {
+		return len(b), nil
+	}
+	return g.Conn.Write(b)
+}
+
+// Close closes conn.
+func (g *guise) Close() error {
+	_ = g.Conn.Close()
+	return g.conn.Close()
+}
+
+// NetConn returns conn.
+func (g *guise) NetConn() net.Conn { return g.conn }
+
+// LocalAddr is that of conn.
+func (g *guise) LocalAddr() net.Addr { return g.conn.LocalAddr() }
+
+// RemoteAddr is that of conn.
+func (g *guise) RemoteAddr() net.Addr { return g.conn.RemoteAddr() }
