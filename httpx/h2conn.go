@@ -69,6 +69,19 @@ func (c *h2Conn) sendAwaySoon() {
 	}
 }
 
+// stay is called when the drain is called off: a client that has not been told stays.
+func (c *h2Conn) stay() {
+	c.mu.Lock()
+	if c.fresh != nil {
+		c.fresh.Stop()
+		c.fresh = nil
+	}
+	c.mu.Unlock()
+	if c.mover != nil {
+		c.mover.stay()
+	}
+}
+
 // sendAway starts step 1. It may block as long as the client does not read.
 func (c *h2Conn) sendAway() {
 	c.mu.Lock()

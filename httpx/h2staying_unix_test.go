@@ -311,6 +311,27 @@ func TestHTTP2AfterAResume(t *testing.T) {
 	})
 }
 
+// A client that is too new to be sent away stays if the generation serves again meanwhile.
+func TestNewHTTP2ConnectionStaysAfterAResume(t *testing.T) {
+	eachH2(t, func(t *testing.T, k h2Kind) {
+		g := k.generation(t, k.server(status(201)))
+		c := newClient2(t, k.dial(t, g))
+		c.get(t, 1, "/")
+		c.wantStatus(t, 1, 201)
+		refused := refusing(make(chan struct{}, 1))
+		g.MoveIdle(refused)
+		g.StopAccepting()
+		<-refused
+		time.Sleep(100 * time.Millisecond) // it is to be sent away, and has most of a second
+		if err := g.Resume(loopback.Listen(t, "tcp")); err != nil {
+			t.Fatal(err)
+		}
+		c.wantNothing(t, 1500*time.Millisecond)
+		c.get(t, 3, "/")
+		c.wantStatus(t, 3, 201)
+	})
+}
+
 // A connection comes back to a generation that serves again, as after a rollback.
 func TestHTTP2ComesBack(t *testing.T) {
 	eachH2(t, func(t *testing.T, k h2Kind) {

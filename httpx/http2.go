@@ -174,9 +174,7 @@ func (h *h2Conns) stay() {
 	defer h.mu.Unlock()
 	h.away = false
 	for c := range h.conns {
-		if c.mover != nil {
-			c.mover.stay()
-		}
+		c.stay()
 	}
 }
 

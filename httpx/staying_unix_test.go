@@ -189,12 +189,17 @@ type refusing chan struct{}
 
 func (refusing) Takes(string) bool { return true }
 
+// untaken is an error that says that the connection is not taken.
+type untaken struct{ syscall.Errno }
+
+func (untaken) Untaken() bool { return true }
+
 func (r refusing) Move(string, []byte, syscall.Conn) error {
 	select {
 	case r <- struct{}{}:
 	default:
 	}
-	return syscall.EMFILE
+	return untaken{syscall.EMFILE}
 }
 
 // wantAnswer sends x, and wants an answer that does not end the connection.

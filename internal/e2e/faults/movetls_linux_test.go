@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/net/http2"
+
 	points "bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/fault"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemon"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemontest"
@@ -28,6 +30,7 @@ const movingSecure = daemontest.SecureGroup + "move_tls yes\n"
 type loyal struct {
 	*tls.Conn
 	br *bufio.Reader
+	h2 *http2.ClientConn // nil for HTTP/1.1
 }
 
 func dialLoyal(t *testing.T, to load.Target) *loyal {
@@ -40,7 +43,23 @@ func dialLoyal(t *testing.T, to load.Target) *loyal {
 	conf.ServerName = "localhost"
 	conn := tls.Client(raw, conf)
 	t.Cleanup(func() { conn.Close() })
-	return &loyal{conn, bufio.NewReader(conn)}
+	return &loyal{Conn: conn, br: bufio.NewReader(conn)}
+}
+
+// dialLoyal2 is dialLoyal for HTTP/2.
+func dialLoyal2(t *testing.T, to load.Target) *loyal {
+	t.Helper()
+	to.TLS = to.TLS.Clone()
+	to.TLS.NextProtos = []string{"h2"}
+	l := dialLoyal(t, to)
+	if err := l.HandshakeContext(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	var err error
+	if l.h2, err = new(http2.Transport).NewClientConn(l.Conn); err != nil {
+		t.Fatal(err)
+	}
+	return l
 }
 
 // errLast is returned with an answer that says that it is the last.
@@ -50,10 +69,16 @@ var errLast = errors.New("the answer says Connection: close")
 func (l *loyal) post() (generation string, err error) {
 	l.SetDeadline(time.Now().Add(30 * time.Second))
 	const body = "some words"
-	if _, err := fmt.Fprintf(l, "POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s", len(body), body); err != nil {
+	req, err := http.NewRequest(http.MethodPost, "https://localhost/echo", strings.NewReader(body))
+	if err != nil {
 		return "", err
 	}
-	resp, err := http.ReadResponse(l.br, nil)
+	var resp *http.Response
+	if l.h2 != nil {
+		resp, err = l.h2.RoundTrip(req)
+	} else if err = req.Write(l); err == nil {
+		resp, err = http.ReadResponse(l.br, req)
+	}
 	if err != nil {
 		return "", err
 	}
@@ -86,67 +111,71 @@ func TestOneOwnerOfKeys(t *testing.T) {
 		{points.Taking, true},
 		{points.Taken, false},
 	} {
-		t.Run(tt.point, func(t *testing.T) {
-			d := daemontest.Prepare(t, program, movingSecure)
-			faults := filepath.Join(d.Dir, "faults")
-			if err := os.Mkdir(faults, 0o755); err != nil {
-				t.Fatal(err)
-			}
-			d.Env = []string{points.Dir + "=" + faults}
-			if err := d.Start(t.Context()); err != nil {
-				t.Fatal(err)
-			}
-			c := dialLoyal(t, daemontest.Target(t, d, "secure"))
-			c.wantBy(t, "1")
-			if err := os.WriteFile(filepath.Join(faults, tt.point), nil, 0o600); err != nil {
-				t.Fatal(err)
-			}
-			go func() { _, _ = d.Upgrade(t.Context()) }() // it may be told either
-			var mark string
-			daemontest.Await(t, "child at "+tt.point, func() bool {
-				marks, _ := filepath.Glob(filepath.Join(faults, tt.point+".*"))
-				if len(marks) == 1 {
-					mark = marks[0]
-				}
-				return mark != ""
-			})
-			var child int
-			if _, err := fmt.Sscan(strings.TrimPrefix(filepath.Ext(mark), "."), &child); err != nil {
-				t.Fatal(err)
-			}
-			if !tt.alive { // what was said is read, and the connection is the child's
-				daemontest.Await(t, "move", func() bool { return moved(t, d) == 1 })
-			}
-			signalTo(t, child, syscall.SIGKILL)
-			awaitGone(t, child)
-			_ = os.Remove(filepath.Join(faults, tt.point))
-			if !tt.alive {
-				if got, err := c.post(); err == nil || !isGone(err) {
-					t.Errorf("answer of generation %q, %v, want the end", got, err)
-				}
-			}
-			daemontest.AwaitLog(t, d, `msg="serving again"`)
-			daemontest.Await(t, "answer that keeps its connection", func() bool {
-				_, err := dialLoyal(t, daemontest.Target(t, d, "secure")).post()
-				if err != nil && !errors.Is(err, errLast) {
+		for name, dial := range map[string]func(*testing.T, load.Target) *loyal{"HTTP/1.1": dialLoyal, "HTTP/2": dialLoyal2} {
+			t.Run(tt.point+", "+name, func(t *testing.T) {
+				d := daemontest.Prepare(t, program, movingSecure)
+				faults := filepath.Join(d.Dir, "faults")
+				if err := os.Mkdir(faults, 0o755); err != nil {
 					t.Fatal(err)
 				}
-				return err == nil
+				d.Env = []string{points.Dir + "=" + faults}
+				if err := d.Start(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				c := dial(t, daemontest.Target(t, d, "secure"))
+				c.wantBy(t, "1")
+				if err := os.WriteFile(filepath.Join(faults, tt.point), nil, 0o600); err != nil {
+					t.Fatal(err)
+				}
+				go func() { _, _ = d.Upgrade(t.Context()) }() // it may be told either
+				var mark string
+				daemontest.Await(t, "child at "+tt.point, func() bool {
+					marks, _ := filepath.Glob(filepath.Join(faults, tt.point+".*"))
+					if len(marks) == 1 {
+						mark = marks[0]
+					}
+					return mark != ""
+				})
+				var child int
+				if _, err := fmt.Sscan(strings.TrimPrefix(filepath.Ext(mark), "."), &child); err != nil {
+					t.Fatal(err)
+				}
+				if !tt.alive { // what was said is read, and the connection is the child's
+					daemontest.Await(t, "move", func() bool { return moved(t, d) == 1 })
+				}
+				signalTo(t, child, syscall.SIGKILL)
+				awaitGone(t, child)
+				_ = os.Remove(filepath.Join(faults, tt.point))
+				if !tt.alive {
+					if got, err := c.post(); err == nil || !isGone(err) {
+						t.Errorf("answer of generation %q, %v, want the end", got, err)
+					}
+				}
+				daemontest.AwaitLog(t, d, `msg="serving again"`)
+				daemontest.Await(t, "answer that keeps its connection", func() bool {
+					_, err := dialLoyal(t, daemontest.Target(t, d, "secure")).post()
+					if err != nil && !errors.Is(err, errLast) {
+						t.Fatal(err)
+					}
+					return err == nil
+				})
+				// Before, it would have been told to go. A client of HTTP/2 is told at once, and may have begun another request then.
+				alive := tt.alive && (c.h2 == nil || c.h2.CanTakeNewRequest())
+				if alive {
+					c.wantBy(t, "1")
+					c.wantBy(t, "1")
+				}
+				other := dial(t, daemontest.Target(t, d, "secure"))
+				other.wantBy(t, "1")
+				if _, err := d.Upgrade(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				other.wantNewest(t, d)
+				if alive {
+					c.wantNewest(t, d)
+				}
 			})
-			if tt.alive { // before, it would have been told to go
-				c.wantBy(t, "1")
-				c.wantBy(t, "1")
-			}
-			other := dialLoyal(t, daemontest.Target(t, d, "secure"))
-			other.wantBy(t, "1")
-			if _, err := d.Upgrade(t.Context()); err != nil {
-				t.Fatal(err)
-			}
-			other.wantNewest(t, d)
-			if tt.alive {
-				c.wantNewest(t, d)
-			}
-		})
+		}
 	}
 }
 

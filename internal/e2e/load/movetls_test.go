@@ -15,6 +15,7 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemontest"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/load"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/loadtest"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/require"
 )
 
 // moving is a group whose connections move with their keys.
@@ -47,11 +48,23 @@ func TestKeepAliveClientsKeepTheirTLSConnection(t *testing.T) {
 			l.Add("large", 2, func() (load.Client, error) {
 				return load.NewKeepAlive(to, load.KeepAliveOptions{BodySize: 100_000, Think: 10 * time.Millisecond})
 			})
+			l.Add("HTTP/2", 3, func() (load.Client, error) {
+				return load.NewHTTP2(to, load.HTTP2Options{BodySize: 1000})
+			})
+			pool, err := load.NewHTTP2Pool(to)
+			require.NoError(t, err)
+			defer pool.Close()
+			l.Add("HTTP/2 streams", 3, func() (load.Client, error) {
+				return load.NewHTTP2(to, load.HTTP2Options{BodySize: 1000, Pool: pool})
+			})
 			loadtest.UpgradeUnderLoad(t, d, l, upgrades)
 			for _, s := range l.Recorder().Snapshot().Kinds {
 				want := 3
-				if s.Kind == "large" {
+				switch s.Kind {
+				case "large":
 					want = 2
+				case "HTTP/2 streams":
+					want = 1
 				}
 				if s.Connections != want || s.Reconnects != 0 {
 					t.Errorf("%s: %d clients used %d connections, %d of them planned", s.Kind, want, s.Connections, s.Reconnects)
@@ -70,6 +83,12 @@ type onceBody struct{ io.Reader }
 
 // TestTransportKeepsItsTLSConnection has Go's own client post bodies that it cannot send twice.
 func TestTransportKeepsItsTLSConnection(t *testing.T) {
+	for _, proto := range []string{"http/1.1", "h2"} {
+		t.Run(proto, func(t *testing.T) { postOverUpgrades(t, proto) })
+	}
+}
+
+func postOverUpgrades(t *testing.T, proto string) {
 	d := daemontest.Start(t, moving+"127.0.0.1:0\n")
 	to := daemontest.Target(t, d, "secure")
 	const clients = 8
@@ -79,10 +98,10 @@ func TestTransportKeepsItsTLSConnection(t *testing.T) {
 	var all sync.WaitGroup
 	for i := range clients {
 		conf := to.TLS.Clone()
-		conf.NextProtos = []string{"http/1.1"}
+		conf.NextProtos = []string{proto}
 		conf.ServerName = "localhost"
 		transport := &http.Transport{
-			TLSClientConfig: conf,
+			TLSClientConfig: conf, ForceAttemptHTTP2: proto == "h2",
 			DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
 				dials.Add(1)
 				return new(net.Dialer).DialContext(ctx, network, address)

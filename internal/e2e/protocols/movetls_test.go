@@ -21,6 +21,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/net/http2"
+
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemon"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemontest"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/lockedbuf"
@@ -34,15 +36,41 @@ const movingGroup = daemontest.SecureGroup + "move_tls yes\n"
 type asker struct {
 	*tls.Conn
 	br *bufio.Reader
+	h2 *http2.ClientConn // nil for HTTP/1.1
+}
+
+func newAsker(t *testing.T, conn *tls.Conn) *asker {
+	t.Helper()
+	require.NoError(t, conn.HandshakeContext(t.Context()))
+	a := &asker{Conn: conn, br: bufio.NewReader(conn)}
+	if conn.ConnectionState().NegotiatedProtocol == "h2" {
+		var err error
+		a.h2, err = new(http2.Transport).NewClientConn(conn)
+		require.NoError(t, err)
+	}
+	return a
+}
+
+// ask has the answer to a request, and reads it.
+func (a *asker) ask(t *testing.T, req *http.Request) *http.Response {
+	t.Helper()
+	var resp *http.Response
+	var err error
+	if a.h2 != nil {
+		resp, err = a.h2.RoundTrip(req)
+	} else if err = req.Write(a); err == nil {
+		resp, err = http.ReadResponse(a.br, req)
+	}
+	require.NoError(t, err)
+	return resp
 }
 
 func (a *asker) post(t *testing.T, body string) (generation string) {
 	t.Helper()
 	a.SetDeadline(time.Now().Add(30 * time.Second))
-	_, err := fmt.Fprintf(a, "POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "https://localhost/echo", strings.NewReader(body))
 	require.NoError(t, err)
-	resp, err := http.ReadResponse(a.br, nil)
-	require.NoError(t, err)
+	resp := a.ask(t, req)
 	got, err := io.ReadAll(resp.Body)
 	if err != nil || string(got) != body || resp.Close {
 		t.Fatalf("%s, %d bytes of %d, %v, close %v", resp.Status, len(got), len(body), err, resp.Close)
@@ -53,17 +81,23 @@ func (a *asker) post(t *testing.T, body string) (generation string) {
 // TestNoNumberIsUsedTwice listens to a connection that moves many times: the servers, whichever they are, number their records from
 // first to last without a number twice, and nothing that any of them writes elsewhere has the secrets.
 func TestNoNumberIsUsedTwice(t *testing.T) {
+	for _, proto := range []string{"http/1.1", "h2"} {
+		t.Run(proto, func(t *testing.T) { countNumbers(t, proto) })
+	}
+}
+
+func countNumbers(t *testing.T, proto string) {
 	d := daemontest.Start(t, movingGroup)
 	to := daemontest.Target(t, d, "secure")
 	ear := eavesdrop(t, to.Address)
 	log := new(keylog)
 	conf := to.TLS.Clone()
-	conf.ServerName, conf.KeyLogWriter = "localhost", log
+	conf.ServerName, conf.KeyLogWriter, conf.NextProtos = "localhost", log, []string{proto}
 	raw, err := net.Dial("tcp", ear.Addr().String())
 	require.NoError(t, err)
 	conn := tls.Client(raw, conf)
 	defer conn.Close()
-	a := &asker{conn, bufio.NewReader(conn)}
+	a := newAsker(t, conn)
 	var all []*daemonMemory
 	for u := range 20 {
 		if u%3 != 1 { // else it moves without having said anything
@@ -164,6 +198,12 @@ func wantSecret(t *testing.T, d *daemon.Daemon, secrets map[string][]byte, proce
 
 // TestKeptConnectionsByCurl has curl, with a TLS of its own, do all its requests on one connection through upgrades.
 func TestKeptConnectionsByCurl(t *testing.T) {
+	for _, proto := range []string{"--http1.1", "--http2"} {
+		t.Run(proto, func(t *testing.T) { askByCurl(t, proto) })
+	}
+}
+
+func askByCurl(t *testing.T, proto string) {
 	curl := require.Tool(t, "curl", "package curl")
 	d := daemontest.Start(t, movingGroup)
 	url := "https://" + daemontest.Target(t, d, "secure").Address + "/echo"
@@ -171,7 +211,7 @@ func TestKeptConnectionsByCurl(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	body := strings.Repeat("x", 500)
-	cmd := exec.CommandContext(ctx, curl, "--http1.1", "--insecure", "--silent", "--show-error", "--no-progress-meter", "--fail",
+	cmd := exec.CommandContext(ctx, curl, proto, "--insecure", "--silent", "--show-error", "--no-progress-meter", "--fail",
 		"--rate", "50/s", "--data", body, "--write-out", "\n%{http_code} %{num_connects} %header{x-gozd-generation}\n", fmt.Sprintf("%s?[1-%d]", url, requests))
 	var out, failed lockedbuf.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &failed

@@ -145,17 +145,28 @@ func TestUnencryptedHTTP2ComesBack(t *testing.T) {
 	}
 }
 
-// TestH2loadWithoutTLSKeepsItsConnections has h2load speak HTTP/2 without TLS, with its windows of 64 KB. It opens no second connection for a client.
-func TestH2loadWithoutTLSKeepsItsConnections(t *testing.T) {
+// TestH2loadKeepsItsConnectionsOfHTTP2 has h2load speak HTTP/2, with its windows of 64 KB. It opens no second connection for a client.
+func TestH2loadKeepsItsConnectionsOfHTTP2(t *testing.T) {
+	t.Run("without TLS", func(t *testing.T) {
+		d, to := startUnencrypted(t, "127.0.0.1:0")
+		keepH2load(t, d, "http://"+to.Address+"/")
+	})
+	t.Run("TLS", func(t *testing.T) {
+		d := daemontest.Start(t, movingGroup)
+		keepH2load(t, d, "https://"+daemontest.Target(t, d, "secure").Address+"/")
+	})
+}
+
+func keepH2load(t *testing.T, d *daemon.Daemon, url string) {
+	t.Helper()
 	const requests, clients = 20_000, 6
 	want := map[string]int{
 		"total": requests, "started": requests, "done": requests, "succeeded": requests, "2xx": requests,
 		"failed": 0, "errored": 0, "timeout": 0, "3xx": 0, "4xx": 0, "5xx": 0,
 	}
-	d, to := startUnencrypted(t, "127.0.0.1:0")
 	upgrades := 0
 	for upgrades < 10 {
-		h := runH2load(t, requests, clients, "-m", "5", "http://"+to.Address+"/")
+		h := runH2load(t, requests, clients, "-m", "5", url)
 		for h.awaitAnswers() {
 			daemontest.Upgrade(t, d)
 			upgrades++
