@@ -80,5 +80,8 @@ func in(now, t time.Time) string {
 	return "in " + brief(t.Sub(now).Round(time.Second))
 }
 
-// seconds is a duration that JSON has as a number of seconds.
-func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
+// seconds is a duration that JSON has as a number of seconds, at most a century: the daemon's user may have said it.
+func seconds(s float64) time.Duration {
+	const century = 100 * 365 * 24 * 60 * 60
+	return time.Duration(min(max(s, 0), century) * float64(time.Second))
+}

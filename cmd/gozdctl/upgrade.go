@@ -10,6 +10,7 @@ import (
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/client"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/protocol"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 )
 
 const longUpgrade = `Starts the newest binary with the newest configuration as the next generation, and waits until
@@ -170,7 +171,7 @@ func (t *upgradeReporter) show(e protocol.Event) {
 		p.step(fmt.Sprintf("starting generation %d (pid %d)", e.Generation, e.PID), "…")
 	case protocol.OnProbation:
 		t.probation = true
-		t.patience.renew(seconds(e.Seconds) + client.UpgradeWait(t.pidfile))
+		t.patience.renew(min(seconds(e.Seconds), process.MaxWait) + client.UpgradeWait(t.pidfile))
 		p.step("ready in "+span(t.app.now().Sub(t.began)), "…")
 		p.step("probation "+span(seconds(e.Seconds)), "…")
 	case protocol.Served:

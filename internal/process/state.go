@@ -21,13 +21,19 @@ type State struct {
 	Binary      string            `json:"binary"`
 	Listen      map[string]string `json:"listen"` // group to address: "tcp 127.0.0.1:8080", "unix /run/x.sock"
 	Config      string            `json:"config,omitempty"`
-	UpgradeWait Duration          `json:"upgrade_wait"` // the longest that an upgrade may take until its outcome is known
-	StopWait    Duration          `json:"stop_wait"`    // the longest that the daemon may take to end when asked to stop
+	UpgradeWait Duration          `json:"upgrade_wait"` // the longest that an upgrade may take until its outcome is known; from 0 to MaxWait when read
+	StopWait    Duration          `json:"stop_wait"`    // the longest that the daemon may take to end when asked to stop; the same
 
 	// Control says that the generation has a control socket, or is about to open it. Where the platform
 	// has none, it does not say so.
 	Control bool `json:"control,omitempty"`
 }
+
+// MaxWait bounds what a state file says of times: the daemon's user can write it, and whoever waits may be root.
+const MaxWait = 24 * time.Hour
+
+// bounded is d within what a state file may say; 0 where it says nonsense.
+func (d Duration) bounded() Duration { return min(max(d, 0), Duration(MaxWait)) }
 
 // Duration is a time.Duration that JSON holds as "1m0s".
 type Duration time.Duration
@@ -109,5 +115,6 @@ func readState(pidfile string) (*State, fs.FileInfo, error) {
 	if err := json.Unmarshal(data, s); err != nil {
 		return nil, nil, fmt.Errorf("state file %s: %w", StatePath(pidfile), err)
 	}
+	s.UpgradeWait, s.StopWait = s.UpgradeWait.bounded(), s.StopWait.bounded()
 	return s, info, nil
 }

@@ -2,6 +2,7 @@ package process_test
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"maps"
 	"os"
@@ -37,6 +38,23 @@ func TestStateRoundTrip(t *testing.T) {
 	for _, want := range []string{`"upgrade_wait": "1m10s"`, `"stop_wait": "1.5s"`, `"generation": 3`} {
 		if !strings.Contains(string(text), want) {
 			t.Errorf("the file lacks %s:\n%s", want, text)
+		}
+	}
+}
+
+// Whoever waits, as root's gozdctl does, does not wait for ever because the daemon's user has written so.
+func TestTimesOfAStateAreBounded(t *testing.T) {
+	path := pidfileIn(t)
+	for said, want := range map[string]time.Duration{"2562047h": process.MaxWait, "24h0m1s": process.MaxWait, "24h": process.MaxWait, "1m": time.Minute, "0s": 0, "-1h": 0} {
+		if err := os.WriteFile(process.StatePath(path), fmt.Appendf(nil, `{"stop_wait":%q,"upgrade_wait":%q}`, said, said), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s, err := process.ReadState(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if time.Duration(s.StopWait) != want || time.Duration(s.UpgradeWait) != want {
+			t.Errorf("%s is read as %v and %v, want %v", said, time.Duration(s.StopWait), time.Duration(s.UpgradeWait), want)
 		}
 	}
 }

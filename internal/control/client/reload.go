@@ -6,15 +6,11 @@ import (
 	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/protocol"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 )
 
-const (
-	// reloadTurns is how many times the wait for one upgrade Reload takes at most: others may have asked before.
-	reloadTurns = 10
-
-	// longestReload bounds Reload whatever the state file says, which the daemon's user can write.
-	longestReload = 24 * time.Hour
-)
+// reloadTurns is how many times the wait for one upgrade Reload takes at most: others may have asked before.
+const reloadTurns = 10
 
 // Reload asks the daemon that runs by a PID file for an upgrade, as [Client.Upgrade] does, and returns when the next
 // generation serves. It does not wait for the old one to drain. onEvent, if non-nil, is called with each event.
@@ -23,8 +19,8 @@ const (
 // renews that patience. The daemon's user could send events for ever: so the whole takes no longer than ten times as
 // long, and never longer than a day. The error wraps [ErrUnknownOutcome] then, unless no generation was asked.
 func Reload(ctx context.Context, pidfile string, onEvent func(protocol.Event)) (up *Upgraded, err error) {
-	wait := min(UpgradeWait(pidfile), longestReload)
-	whole := min(reloadTurns*wait, longestReload)
+	wait := UpgradeWait(pidfile)
+	whole := min(reloadTurns*wait, process.MaxWait)
 	ctx, giveUp := context.WithCancelCause(ctx)
 	defer giveUp(nil)
 	after := func(d time.Duration, what string) *time.Timer {
