@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -41,7 +42,8 @@ func (c *claiming) nameStored(g *config.Group) string {
 }
 
 // storedSockets are those of an earlier life of the daemon that this process may take, as a successor knows
-// inherited ones: ID is the name. One that a socket unit passes, too, is not among them, nor one whose file is gone: nobody
+// inherited ones: ID is the place among those that systemd has passed, since several may have one name, and what is taken has to be what was
+// looked at. One that a socket unit passes, too, is not among them, nor one whose file is gone: nobody
 // would find it. The service's user can have systemd keep any descriptor of his under any name: of a Unix socket the
 // name is believed only where the kernel says that it is bound to that very file.
 func storedSockets() []upgrade.Socket {
@@ -50,15 +52,15 @@ func storedSockets() []upgrade.Socket {
 		return nil // has been reported with the configuration
 	}
 	var stored []upgrade.Socket
-	for _, s := range sockets {
+	for i, s := range sockets {
 		group, address, ok := s.Stored()
 		if !ok || s.Listener == nil || fromSystemd(group) != nil {
 			continue
 		}
 		bound := addressOf(s.Listener)
-		isNew := !slices.ContainsFunc(stored, func(o upgrade.Socket) bool { return o.ID == s.Name })
+		isNew := !slices.ContainsFunc(stored, func(o upgrade.Socket) bool { return o.Group == group && o.Address == address })
 		if isNew && (bound.Network != "unix" || isBound(s.Listener, address)) {
-			stored = append(stored, upgrade.Socket{ID: s.Name, Group: group, Network: bound.Network, Address: address, Bound: bound.Address})
+			stored = append(stored, upgrade.Socket{ID: strconv.Itoa(i), Group: group, Network: bound.Network, Address: address, Bound: bound.Address})
 		}
 	}
 	return stored
@@ -90,7 +92,7 @@ func (c *claiming) refuseStored(matches []*upgrade.Socket) error {
 			}
 		}
 		if fromSystemd(g.Name) != nil || !mine {
-			c.opts.Log.Warn("a stored socket is not the group's", "group", g.Name, "name", m.ID)
+			c.opts.Log.Warn("a stored socket is not the group's", "group", g.Name, "address", m.Address)
 			matches[i] = nil
 		}
 	}
@@ -129,18 +131,19 @@ func (c *claiming) takeStored(match, now upgrade.Socket, opts socket.Options) (s
 	return ln, nil
 }
 
-func ownStored(name string) (socket.Listener, error) {
+// ownStored returns the socket with an ID of storedSockets.
+func ownStored(id string) (socket.Listener, error) {
 	sockets, err := activation.Inherited()
 	if err != nil {
 		return nil, err
 	}
-	i := slices.IndexFunc(sockets, func(s activation.Socket) bool { return s.Name == name && s.Listener != nil })
-	if i < 0 {
-		return nil, fmt.Errorf("systemd has not passed %s", name)
+	i, err := strconv.Atoi(id)
+	if err != nil {
+		return nil, err
 	}
 	ln, ok := sockets[i].Own().(socket.Listener)
 	if !ok {
-		return nil, fmt.Errorf("%s is no socket", name)
+		return nil, fmt.Errorf("%s is no socket", sockets[i].Name)
 	}
 	return ln, nil
 }
@@ -155,12 +158,8 @@ func (c *claiming) discardStored(matches []*upgrade.Socket) {
 			taken[m.ID] = true
 		}
 	}
-	for _, s := range sockets {
-		switch {
-		case !s.IsStored():
-		case taken[s.Name] && s.Listener != nil:
-			taken[s.Name] = false // another of the name is not
-		default:
+	for i, s := range sockets {
+		if s.IsStored() && !taken[strconv.Itoa(i)] {
 			c.discard(s)
 		}
 	}

@@ -34,6 +34,9 @@ func (u *unit) keepSockets(names []string, files []int) error {
 		if !isSocketName(name) {
 			return fmt.Errorf("systemd takes no name such as %q", name)
 		}
+		if slices.Contains(names[:i], name) { // the next generation 1 would have to choose
+			return fmt.Errorf("%q is the name of two sockets", name)
+		}
 		if !(activation.Socket{Name: name}).IsStored() {
 			return fmt.Errorf("%q is no name of a stored socket", name)
 		}

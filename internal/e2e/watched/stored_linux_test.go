@@ -52,6 +52,37 @@ func TestStoredNamesLie(t *testing.T) {
 	}
 }
 
+// Of two sockets under one name the one that was looked at is taken: root gives no other socket's file away.
+func TestStoredNameOfTwo(t *testing.T) {
+	require.Root(t)
+	dir := shortdir.Make(t)
+	must(t, os.Chmod(dir, 0o755))
+	web, roots := filepath.Join(dir, "app", "web.sock"), filepath.Join(dir, "root.sock")
+	must(t, os.Mkdir(filepath.Dir(web), 0o755))
+	d, err := daemon.New(filepath.Dir(web), runnable["watched"](t), "[web]\nmode http\nlisten unix:"+web+"\n", "user nobody", "fdstore yes")
+	must(t, err)
+	var files []*os.File
+	for _, path := range []string{roots, web} {
+		f, err := listenAt(t, path).File()
+		must(t, err)
+		defer f.Close()
+		files = append(files, f)
+	}
+	daemontest.GiveAway(t, d)
+	name := "gozd-web@" + web
+	cmd := exec.Command("sh", "-c", `LISTEN_PID=$$ LISTEN_FDS=2 exec "$0" -f -v -c "$1"`, d.Binary, d.Conf)
+	cmd.Dir, cmd.Env, cmd.ExtraFiles = d.Dir, append(os.Environ(), "LISTEN_FDNAMES="+name+":"+name), files
+	watch(t, d, cmd)
+	info, err := os.Lstat(roots)
+	must(t, err)
+	if st, ok := info.Sys().(*syscall.Stat_t); !ok || st.Uid != 0 || info.Mode().Perm() != 0o600 {
+		t.Errorf("root's socket has become %v of user %d", info.Mode(), st.Uid)
+	}
+	conn, err := net.Dial("unix", web)
+	must(t, err)
+	conn.Close()
+}
+
 // listenAt listens on a socket that only root may use.
 func listenAt(t *testing.T, path string) *net.UnixListener {
 	t.Helper()
