@@ -26,15 +26,9 @@ type h2Kind struct {
 var (
 	clear2  = h2Kind{"tcp", "tcp", false}
 	secure2 = h2Kind{"TLS", "tcp", true}
+	bothH2  = []h2Kind{clear2, secure2}
 	h2Kinds = []h2Kind{clear2, {"unix", "unix", false}, secure2, {"TLS, unix", "unix", true}}
 )
-
-// eachH2 runs a test without and with TLS.
-func eachH2(t *testing.T, test func(t *testing.T, k h2Kind)) {
-	for _, k := range []h2Kind{clear2, secure2} {
-		t.Run(k.name, func(t *testing.T) { test(t, k) })
-	}
-}
 
 func (k h2Kind) server(h http.Handler) *http.Server {
 	if k.secure {
@@ -251,12 +245,14 @@ func TestHTTP2MovesFromGenerationToGeneration(t *testing.T) {
 }
 
 func TestUnusedHTTP2ConnectionMoves(t *testing.T) {
-	eachH2(t, func(t *testing.T, k h2Kind) {
-		g := newChain(t, k)
-		c := g.dial(t) // it has said its preface and its settings
-		eventually(t, "accepted", func() bool { return g.Stats().Accepted == 1 })
-		g.next(t, 1)
-		c.get(t, 1, "/")
-		c.wantStatus(t, 1, g.n)
-	})
+	for _, k := range bothH2 {
+		t.Run(k.name, func(t *testing.T) {
+			g := newChain(t, k)
+			c := g.dial(t) // it has said its preface and its settings
+			eventually(t, "accepted", func() bool { return g.Stats().Accepted == 1 })
+			g.next(t, 1)
+			c.get(t, 1, "/")
+			c.wantStatus(t, 1, g.n)
+		})
+	}
 }

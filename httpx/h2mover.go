@@ -70,16 +70,14 @@ func (m *h2Mover) Read(b []byte) (int, error) {
 		if m.spent = err == listener.ErrWoken; m.spent { //nolint:errorlint // it is this very error
 			continue
 		}
-		switch {
-		case m.gate == nil:
+		if m.gate == nil {
 			m.pass(b[:n])
 			return n, err
-		default:
-			m.queue = m.gate.Push(&m.conn.in, b[:n], m.queue)
-			if err != nil {
-				m.open()
-				m.err = err
-			}
+		}
+		m.queue = m.gate.Push(&m.conn.in, b[:n], m.queue)
+		if err != nil {
+			m.open()
+			m.err = err
 		}
 	}
 }

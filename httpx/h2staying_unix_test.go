@@ -92,15 +92,17 @@ func TestHTTP2IsNotOfferedToAnOlderSuccessor(t *testing.T) {
 }
 
 func TestHTTP2IsRefused(t *testing.T) {
-	eachH2(t, func(t *testing.T, k h2Kind) {
-		g := k.generation(t, k.server(status(201)))
-		c := newClient2(t, k.dial(t, g))
-		c.get(t, 1, "/")
-		c.wantStatus(t, 1, 201)
-		g.MoveIdle(&succession.Heir{Refuse: syscall.EMFILE})
-		g.StopAccepting()
-		c.wantSentAway(t, g, 3)
-	})
+	for _, k := range bothH2 {
+		t.Run(k.name, func(t *testing.T) {
+			g := k.generation(t, k.server(status(201)))
+			c := newClient2(t, k.dial(t, g))
+			c.get(t, 1, "/")
+			c.wantStatus(t, 1, 201)
+			g.MoveIdle(&succession.Heir{Refuse: syscall.EMFILE})
+			g.StopAccepting()
+			c.wantSentAway(t, g, 3)
+		})
+	}
 }
 
 // In a listener that wraps gozd's, bytes may be under way that nobody sees.
@@ -115,30 +117,32 @@ func TestHTTP2InALayerStays(t *testing.T) {
 
 // What the server has pushed has numbers that would come again.
 func TestHTTP2WithPushesStays(t *testing.T) {
-	eachH2(t, func(t *testing.T, k h2Kind) {
-		g := k.generation(t, k.server(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if p, ok := w.(http.Pusher); ok && r.URL.Path == "/push" {
-				_ = p.Push("/pushed", nil) // the client waits for it
+	for _, k := range bothH2 {
+		t.Run(k.name, func(t *testing.T) {
+			g := k.generation(t, k.server(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if p, ok := w.(http.Pusher); ok && r.URL.Path == "/push" {
+					_ = p.Push("/pushed", nil) // the client waits for it
+				}
+				w.WriteHeader(http.StatusCreated)
+			})))
+			c := newClient2(t, k.dial(t, g))
+			c.get(t, 1, "/push")
+			for got := ""; got != "HEADERS 2 201"; got = c.next(t) {
+				if got == ended {
+					t.Fatal(got)
+				}
 			}
-			w.WriteHeader(http.StatusCreated)
-		})))
-		c := newClient2(t, k.dial(t, g))
-		c.get(t, 1, "/push")
-		for got := ""; got != "HEADERS 2 201"; got = c.next(t) {
-			if got == ended {
-				t.Fatal(got)
+			g.replaceBy(t, k.generation(t, k.server(status(202))))
+			for got := ""; got != goAway; got = c.next(t) {
+				if got == ended {
+					t.Fatal(got)
+				}
 			}
-		}
-		g.replaceBy(t, k.generation(t, k.server(status(202))))
-		for got := ""; got != goAway; got = c.next(t) {
-			if got == ended {
-				t.Fatal(got)
+			if s := g.Stats(); s.Out != 0 {
+				t.Errorf("%d connections have moved, want none", s.Out)
 			}
-		}
-		if s := g.Stats(); s.Out != 0 {
-			t.Errorf("%d connections have moved, want none", s.Out)
-		}
-	})
+		})
+	}
 }
 
 // waiting returns what pausing wants, and what has it go on.
@@ -171,290 +175,312 @@ func pausing(code int, inHandler chan<- string, release <-chan struct{}) http.Ha
 
 // A stream that ends soon lets the connection move. What was asked meanwhile is answered by the successor.
 func TestNewStreamIsHeldBack(t *testing.T) {
-	eachH2(t, func(t *testing.T, k h2Kind) {
-		inHandler, wait, release := waiting(t)
-		old := k.generation(t, k.server(pausing(201, inHandler, wait)))
-		next := k.generation(t, k.server(status(202)))
-		c := newClient2(t, k.dial(t, old))
-		c.get(t, 1, "/wait")
-		<-inHandler
-		old.replaceBy(t, next)
-		c.ping(t)
-		c.get(t, 3, "/")
-		c.ping(t) // it goes on
-		release()
-		c.wantStatus(t, 1, 201)
-		c.wantStatus(t, 3, 202)
-		old.wantMoved(t, 1)
-	})
+	for _, k := range bothH2 {
+		t.Run(k.name, func(t *testing.T) {
+			inHandler, wait, release := waiting(t)
+			old := k.generation(t, k.server(pausing(201, inHandler, wait)))
+			next := k.generation(t, k.server(status(202)))
+			c := newClient2(t, k.dial(t, old))
+			c.get(t, 1, "/wait")
+			<-inHandler
+			old.replaceBy(t, next)
+			c.ping(t)
+			c.get(t, 3, "/")
+			c.ping(t) // it goes on
+			release()
+			c.wantStatus(t, 1, 201)
+			c.wantStatus(t, 3, 202)
+			old.wantMoved(t, 1)
+		})
+	}
 }
 
 // The body of an open stream goes on while another one is held back.
 func TestBodyOfAnOpenStreamGoesOn(t *testing.T) {
-	eachH2(t, func(t *testing.T, k h2Kind) {
-		inHandler, wait, release := waiting(t)
-		release()
-		old := k.generation(t, k.server(pausing(201, inHandler, wait)))
-		next := k.generation(t, k.server(status(202)))
-		c := newClient2(t, k.dial(t, old))
-		open := func(stream uint32) {
-			c.do(t, func() error {
-				h := c.headers(stream, "/wait")
-				h.EndStream = false
-				return c.fr.WriteHeaders(h)
-			})
-		}
-		data := func(stream uint32, end bool) {
-			c.do(t, func() error { return c.fr.WriteData(stream, end, make([]byte, 1000)) })
-		}
-		open(1)
-		<-inHandler
-		old.replaceBy(t, next)
-		c.ping(t)
-		open(3)
-		data(3, false)
-		data(1, false)
-		data(3, true)
-		data(1, true)
-		c.wantStatus(t, 1, 201)
-		c.wantStatus(t, 3, 202)
-		old.wantMoved(t, 1)
-	})
+	for _, k := range bothH2 {
+		t.Run(k.name, func(t *testing.T) {
+			inHandler, wait, release := waiting(t)
+			release()
+			old := k.generation(t, k.server(pausing(201, inHandler, wait)))
+			next := k.generation(t, k.server(status(202)))
+			c := newClient2(t, k.dial(t, old))
+			open := func(stream uint32) {
+				c.do(t, func() error {
+					h := c.headers(stream, "/wait")
+					h.EndStream = false
+					return c.fr.WriteHeaders(h)
+				})
+			}
+			data := func(stream uint32, end bool) {
+				c.do(t, func() error { return c.fr.WriteData(stream, end, make([]byte, 1000)) })
+			}
+			open(1)
+			<-inHandler
+			old.replaceBy(t, next)
+			c.ping(t)
+			open(3)
+			data(3, false)
+			data(1, false)
+			data(3, true)
+			data(1, true)
+			c.wantStatus(t, 1, 201)
+			c.wantStatus(t, 3, 202)
+			old.wantMoved(t, 1)
+		})
+	}
 }
 
 // A stream that does not end keeps the connection. What has been held back is answered here, and the client is sent away.
 func TestHTTP2StaysWithALongStream(t *testing.T) {
-	eachH2(t, func(t *testing.T, k h2Kind) {
-		inHandler, wait, release := waiting(t)
-		old := k.generation(t, k.server(pausing(201, inHandler, wait)))
-		next := k.generation(t, k.server(status(202)))
-		c := newClient2(t, k.dial(t, old))
-		c.get(t, 1, "/wait")
-		<-inHandler
-		begin := time.Now()
-		old.replaceBy(t, next)
-		c.ping(t)
-		c.get(t, 3, "/")
-		got := []string{c.next(t), c.next(t), c.next(t)}
-		slices.Sort(got)
-		if want := []string{goAway, "HEADERS 3 201", ping}; !slices.Equal(got, want) {
-			t.Errorf("the server says %q, want %q", got, want)
-		}
-		if took := time.Since(begin); took < holdLimit/2 {
-			t.Errorf("after %v, want it to be held back for %v", took, holdLimit)
-		}
-		release()
-		c.wantStatus(t, 1, 201)
-		if s := old.Stats(); s.Out != 0 {
-			t.Errorf("%d connections have moved, want none", s.Out)
-		}
-	})
+	for _, k := range bothH2 {
+		t.Run(k.name, func(t *testing.T) {
+			inHandler, wait, release := waiting(t)
+			old := k.generation(t, k.server(pausing(201, inHandler, wait)))
+			next := k.generation(t, k.server(status(202)))
+			c := newClient2(t, k.dial(t, old))
+			c.get(t, 1, "/wait")
+			<-inHandler
+			begin := time.Now()
+			old.replaceBy(t, next)
+			c.ping(t)
+			c.get(t, 3, "/")
+			got := []string{c.next(t), c.next(t), c.next(t)}
+			slices.Sort(got)
+			if want := []string{goAway, "HEADERS 3 201", ping}; !slices.Equal(got, want) {
+				t.Errorf("the server says %q, want %q", got, want)
+			}
+			if took := time.Since(begin); took < holdLimit/2 {
+				t.Errorf("after %v, want it to be held back for %v", took, holdLimit)
+			}
+			release()
+			c.wantStatus(t, 1, 201)
+			if s := old.Stats(); s.Out != 0 {
+				t.Errorf("%d connections have moved, want none", s.Out)
+			}
+		})
+	}
 }
 
 // Trailers of an open stream must not overtake the header of one that is held back: then nothing is.
 func TestHTTP2StaysWithTrailersBehindANewStream(t *testing.T) {
-	eachH2(t, func(t *testing.T, k h2Kind) {
-		inHandler, wait, release := waiting(t)
-		release()
-		old := k.generation(t, k.server(pausing(201, inHandler, wait)))
-		next := k.generation(t, k.server(status(202)))
-		c := newClient2(t, k.dial(t, old))
-		c.do(t, func() error {
-			h := c.headers(1, "/wait")
-			h.EndStream = false
-			return c.fr.WriteHeaders(h)
+	for _, k := range bothH2 {
+		t.Run(k.name, func(t *testing.T) {
+			inHandler, wait, release := waiting(t)
+			release()
+			old := k.generation(t, k.server(pausing(201, inHandler, wait)))
+			next := k.generation(t, k.server(status(202)))
+			c := newClient2(t, k.dial(t, old))
+			c.do(t, func() error {
+				h := c.headers(1, "/wait")
+				h.EndStream = false
+				return c.fr.WriteHeaders(h)
+			})
+			<-inHandler
+			old.replaceBy(t, next)
+			c.ping(t)
+			c.get(t, 3, "/")
+			c.do(t, func() error {
+				return c.fr.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: []byte{0, 1, 'x', 1, 'y'}, EndHeaders: true, EndStream: true})
+			})
+			var got []string
+			for range 4 {
+				got = append(got, c.next(t))
+			}
+			slices.Sort(got)
+			if want := []string{goAway, "HEADERS 1 201", "HEADERS 3 201", ping}; !slices.Equal(got, want) {
+				t.Errorf("the server says %q, want %q", got, want)
+			}
 		})
-		<-inHandler
-		old.replaceBy(t, next)
-		c.ping(t)
-		c.get(t, 3, "/")
-		c.do(t, func() error {
-			return c.fr.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: []byte{0, 1, 'x', 1, 'y'}, EndHeaders: true, EndStream: true})
-		})
-		var got []string
-		for range 4 {
-			got = append(got, c.next(t))
-		}
-		slices.Sort(got)
-		if want := []string{goAway, "HEADERS 1 201", "HEADERS 3 201", ping}; !slices.Equal(got, want) {
-			t.Errorf("the server says %q, want %q", got, want)
-		}
-	})
+	}
 }
 
 // When the generation serves again while streams are held back, they are answered, nobody is sent away, and the next drain moves the
 // connection.
 func TestHTTP2AfterAResume(t *testing.T) {
-	eachH2(t, func(t *testing.T, k h2Kind) {
-		inHandler, wait, release := waiting(t)
-		old := k.generation(t, k.server(pausing(201, inHandler, wait)))
-		next := k.generation(t, k.server(status(202)))
-		c := newClient2(t, k.dial(t, old))
-		c.get(t, 1, "/wait")
-		<-inHandler
-		old.MoveIdle(&succession.Heir{Next: next.Listener})
-		old.StopAccepting()
-		c.ping(t)
-		c.get(t, 3, "/")
-		c.ping(t)
-		if err := old.Resume(loopback.Listen(t, "tcp")); err != nil {
-			t.Fatal(err)
-		}
-		c.wantStatus(t, 3, 201)
-		release()
-		c.wantStatus(t, 1, 201)
-		c.wantNothing(t, 2*holdLimit)
-		old.replaceBy(t, next)
-		old.wantMoved(t, 1)
-		c.get(t, 5, "/")
-		c.wantStatus(t, 5, 202)
-	})
+	for _, k := range bothH2 {
+		t.Run(k.name, func(t *testing.T) {
+			inHandler, wait, release := waiting(t)
+			old := k.generation(t, k.server(pausing(201, inHandler, wait)))
+			next := k.generation(t, k.server(status(202)))
+			c := newClient2(t, k.dial(t, old))
+			c.get(t, 1, "/wait")
+			<-inHandler
+			old.MoveIdle(&succession.Heir{Next: next.Listener})
+			old.StopAccepting()
+			c.ping(t)
+			c.get(t, 3, "/")
+			c.ping(t)
+			if err := old.Resume(loopback.Listen(t, "tcp")); err != nil {
+				t.Fatal(err)
+			}
+			c.wantStatus(t, 3, 201)
+			release()
+			c.wantStatus(t, 1, 201)
+			c.wantNothing(t, 2*holdLimit)
+			old.replaceBy(t, next)
+			old.wantMoved(t, 1)
+			c.get(t, 5, "/")
+			c.wantStatus(t, 5, 202)
+		})
+	}
 }
 
 // A client that is too new to be sent away stays if the generation serves again meanwhile.
 func TestNewHTTP2ConnectionStaysAfterAResume(t *testing.T) {
-	eachH2(t, func(t *testing.T, k h2Kind) {
-		g := k.generation(t, k.server(status(201)))
-		c := newClient2(t, k.dial(t, g))
-		c.get(t, 1, "/")
-		c.wantStatus(t, 1, 201)
-		refused := refusing(make(chan struct{}, 1))
-		g.MoveIdle(refused)
-		g.StopAccepting()
-		<-refused
-		time.Sleep(100 * time.Millisecond) // it is to be sent away, and has most of a second
-		if err := g.Resume(loopback.Listen(t, "tcp")); err != nil {
-			t.Fatal(err)
-		}
-		c.wantNothing(t, 1500*time.Millisecond)
-		c.get(t, 3, "/")
-		c.wantStatus(t, 3, 201)
-	})
+	for _, k := range bothH2 {
+		t.Run(k.name, func(t *testing.T) {
+			g := k.generation(t, k.server(status(201)))
+			c := newClient2(t, k.dial(t, g))
+			c.get(t, 1, "/")
+			c.wantStatus(t, 1, 201)
+			refused := refusing(make(chan struct{}, 1))
+			g.MoveIdle(refused)
+			g.StopAccepting()
+			<-refused
+			time.Sleep(100 * time.Millisecond) // it is to be sent away, and has most of a second
+			if err := g.Resume(loopback.Listen(t, "tcp")); err != nil {
+				t.Fatal(err)
+			}
+			c.wantNothing(t, 1500*time.Millisecond)
+			c.get(t, 3, "/")
+			c.wantStatus(t, 3, 201)
+		})
+	}
 }
 
 // A connection comes back to a generation that serves again, as after a rollback.
 func TestHTTP2ComesBack(t *testing.T) {
-	eachH2(t, func(t *testing.T, k h2Kind) {
-		old := k.generation(t, k.server(status(201)))
-		next := k.generation(t, k.server(status(202)))
-		other := old.client(t)
-		begun := "GET / HT"
-		if k.secure {
-			begun = "\x16\x03\x01" // a handshake
-		}
-		io.WriteString(other, begun) // it keeps the old generation
-		recvq.AwaitEmpty(t, other)
-		c := newClient2(t, k.dial(t, old))
-		c.get(t, 1, "/")
-		c.wantStatus(t, 1, 201)
-		old.replaceBy(t, next)
-		old.wantMoved(t, 1)
-		c.get(t, 3, "/")
-		c.wantStatus(t, 3, 202)
-		if err := old.Resume(loopback.Listen(t, "tcp")); err != nil {
-			t.Fatal(err)
-		}
-		next.MoveIdle(&succession.Heir{Next: old.Listener})
-		next.StopAccepting()
-		next.wantMoved(t, 1)
-		c.get(t, 5, "/")
-		c.wantStatus(t, 5, 201)
-	})
+	for _, k := range bothH2 {
+		t.Run(k.name, func(t *testing.T) {
+			old := k.generation(t, k.server(status(201)))
+			next := k.generation(t, k.server(status(202)))
+			other := old.client(t)
+			begun := "GET / HT"
+			if k.secure {
+				begun = "\x16\x03\x01" // a handshake
+			}
+			io.WriteString(other, begun) // it keeps the old generation
+			recvq.AwaitEmpty(t, other)
+			c := newClient2(t, k.dial(t, old))
+			c.get(t, 1, "/")
+			c.wantStatus(t, 1, 201)
+			old.replaceBy(t, next)
+			old.wantMoved(t, 1)
+			c.get(t, 3, "/")
+			c.wantStatus(t, 3, 202)
+			if err := old.Resume(loopback.Listen(t, "tcp")); err != nil {
+				t.Fatal(err)
+			}
+			next.MoveIdle(&succession.Heir{Next: old.Listener})
+			next.StopAccepting()
+			next.wantMoved(t, 1)
+			c.get(t, 5, "/")
+			c.wantStatus(t, 5, 201)
+		})
+	}
 }
 
 // At the deadline of the drain a client whose streams go on is sent away, too.
 func TestHTTP2AtTheDeadline(t *testing.T) {
-	eachH2(t, func(t *testing.T, k h2Kind) {
-		inHandler, wait, release := waiting(t)
-		old := k.generation(t, k.server(pausing(201, inHandler, wait)))
-		next := k.generation(t, k.server(status(202)))
-		c := newClient2(t, k.dial(t, old))
-		c.get(t, 1, "/wait")
-		<-inHandler
-		old.replaceBy(t, next)
-		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
-		defer cancel()
-		go old.Drain(ctx)
-		c.want(t, goAway, ping)
-		release() // it is idle now, and must not move any more
-		c.wantStatus(t, 1, 201)
-		c.ackPing(t, pingData)
-		c.want(t, ping)
-		c.ackPing(t, pingData)
-		c.want(t, ended)
-		if s := old.Stats(); s.Out != 0 {
-			t.Errorf("%d connections have moved, want none", s.Out)
-		}
-	})
+	for _, k := range bothH2 {
+		t.Run(k.name, func(t *testing.T) {
+			inHandler, wait, release := waiting(t)
+			old := k.generation(t, k.server(pausing(201, inHandler, wait)))
+			next := k.generation(t, k.server(status(202)))
+			c := newClient2(t, k.dial(t, old))
+			c.get(t, 1, "/wait")
+			<-inHandler
+			old.replaceBy(t, next)
+			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+			defer cancel()
+			go old.Drain(ctx)
+			c.want(t, goAway, ping)
+			release() // it is idle now, and must not move any more
+			c.wantStatus(t, 1, 201)
+			c.ackPing(t, pingData)
+			c.want(t, ping)
+			c.ackPing(t, pingData)
+			c.want(t, ended)
+			if s := old.Stats(); s.Out != 0 {
+				t.Errorf("%d connections have moved, want none", s.Out)
+			}
+		})
+	}
 }
 
 // The program learns of a connection that has come what it learns of others, and of nothing that the client has not done.
 func TestProgramSeesAMovedHTTP2Connection(t *testing.T) {
-	eachH2(t, func(t *testing.T, k h2Kind) {
-		var mu sync.Mutex
-		var states []http.ConnState
-		var remotes []string
-		srv := k.server(status(202))
-		srv.ConnState = func(c net.Conn, s http.ConnState) {
+	for _, k := range bothH2 {
+		t.Run(k.name, func(t *testing.T) {
+			var mu sync.Mutex
+			var states []http.ConnState
+			var remotes []string
+			srv := k.server(status(202))
+			srv.ConnState = func(c net.Conn, s http.ConnState) {
+				mu.Lock()
+				defer mu.Unlock()
+				states, remotes = append(states, s), append(remotes, c.RemoteAddr().String())
+			}
+			old := k.generation(t, k.server(status(201)))
+			next := k.generation(t, srv)
+			c := newClient2(t, k.dial(t, old))
+			c.get(t, 1, "/")
+			c.wantStatus(t, 1, 201)
+			old.replaceBy(t, next)
+			old.wantMoved(t, 1)
+			c.get(t, 3, "/")
+			c.wantStatus(t, 3, 202)
+			want := []http.ConnState{http.StateNew, http.StateActive, http.StateIdle}
+			eventually(t, "idle", func() bool {
+				mu.Lock()
+				defer mu.Unlock()
+				return len(states) >= len(want)
+			})
 			mu.Lock()
 			defer mu.Unlock()
-			states, remotes = append(states, s), append(remotes, c.RemoteAddr().String())
-		}
-		old := k.generation(t, k.server(status(201)))
-		next := k.generation(t, srv)
-		c := newClient2(t, k.dial(t, old))
-		c.get(t, 1, "/")
-		c.wantStatus(t, 1, 201)
-		old.replaceBy(t, next)
-		old.wantMoved(t, 1)
-		c.get(t, 3, "/")
-		c.wantStatus(t, 3, 202)
-		want := []http.ConnState{http.StateNew, http.StateActive, http.StateIdle}
-		eventually(t, "idle", func() bool {
-			mu.Lock()
-			defer mu.Unlock()
-			return len(states) >= len(want)
+			if !slices.Equal(states, want) || slices.ContainsFunc(remotes, func(r string) bool { return r != c.conn.LocalAddr().String() }) {
+				t.Errorf("states %v of %v, want %v", states, remotes, want)
+			}
 		})
-		mu.Lock()
-		defer mu.Unlock()
-		if !slices.Equal(states, want) || slices.ContainsFunc(remotes, func(r string) bool { return r != c.conn.LocalAddr().String() }) {
-			t.Errorf("states %v of %v, want %v", states, remotes, want)
-		}
-	})
+	}
 }
 
 // A connection that has moved, and on which nothing is asked, ends at the idle timeout as any other: with a GOAWAY.
 func TestMovedHTTP2ConnectionIsIdle(t *testing.T) {
-	eachH2(t, func(t *testing.T, k h2Kind) {
-		srv := k.server(status(202))
-		srv.IdleTimeout = 100 * time.Millisecond
-		old := k.generation(t, k.server(status(201)))
-		next := k.generation(t, srv)
-		c := newClient2(t, k.dial(t, old))
-		c.get(t, 1, "/")
-		c.wantStatus(t, 1, 201)
-		old.replaceBy(t, next)
-		old.wantMoved(t, 1)
-		c.want(t, goAway, ping)
-		c.get(t, 3, "/") // it was on its way
-		c.wantStatus(t, 3, 202)
-	})
+	for _, k := range bothH2 {
+		t.Run(k.name, func(t *testing.T) {
+			srv := k.server(status(202))
+			srv.IdleTimeout = 100 * time.Millisecond
+			old := k.generation(t, k.server(status(201)))
+			next := k.generation(t, srv)
+			c := newClient2(t, k.dial(t, old))
+			c.get(t, 1, "/")
+			c.wantStatus(t, 1, 201)
+			old.replaceBy(t, next)
+			old.wantMoved(t, 1)
+			c.want(t, goAway, ping)
+			c.get(t, 3, "/") // it was on its way
+			c.wantStatus(t, 3, 202)
+		})
+	}
 }
 
 // A connection on which nothing has been said since it came cannot move on, and its client is sent away.
 func TestParkedHTTP2IsSentAway(t *testing.T) {
-	eachH2(t, func(t *testing.T, k h2Kind) {
-		first := k.generation(t, k.server(status(201)))
-		second := k.generation(t, k.server(status(202)))
-		third := k.generation(t, k.limited(203, http.HTTP2Config{MaxConcurrentStreams: 7}))
-		c := newClient2(t, k.dial(t, first))
-		c.get(t, 1, "/")
-		c.wantStatus(t, 1, 201)
-		first.replaceBy(t, second)
-		first.wantMoved(t, 1)
-		second.replaceBy(t, third)
-		if f := c.next(t); f != goAway {
-			t.Errorf("the client sees %q, want %q", f, goAway)
-		}
-	})
+	for _, k := range bothH2 {
+		t.Run(k.name, func(t *testing.T) {
+			first := k.generation(t, k.server(status(201)))
+			second := k.generation(t, k.server(status(202)))
+			third := k.generation(t, k.limited(203, http.HTTP2Config{MaxConcurrentStreams: 7}))
+			c := newClient2(t, k.dial(t, first))
+			c.get(t, 1, "/")
+			c.wantStatus(t, 1, 201)
+			first.replaceBy(t, second)
+			first.wantMoved(t, 1)
+			second.replaceBy(t, third)
+			if f := c.next(t); f != goAway {
+				t.Errorf("the client sees %q, want %q", f, goAway)
+			}
+		})
+	}
 }

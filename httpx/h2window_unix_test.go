@@ -70,32 +70,34 @@ func (u *uploader) post(t *testing.T, stream uint32, body int) {
 
 // What a client may send must not grow by moves: the server would refuse what goes beyond its own window.
 func TestHTTP2WindowOverMoves(t *testing.T) {
-	eachH2(t, func(t *testing.T, k h2Kind) {
-		g := k.generation(t, k.server(status(201)))
-		conn := k.dial(t, g)
-		if _, err := io.WriteString(conn, http2.ClientPreface); err != nil {
-			t.Fatal(err)
-		}
-		u := newUploader(conn)
-		for _, err := range []error{u.fr.WriteSettings(), u.fr.WriteSettingsAck()} {
-			if err != nil {
+	for _, k := range bothH2 {
+		t.Run(k.name, func(t *testing.T) {
+			g := k.generation(t, k.server(status(201)))
+			conn := k.dial(t, g)
+			if _, err := io.WriteString(conn, http2.ClientPreface); err != nil {
 				t.Fatal(err)
 			}
-		}
-		eventually(t, "a window", func() bool { return u.window.Load() > 65535 })
-		most := u.window.Load()
-		for m := range 12 {
-			u.post(t, uint32(2*m+1), 3000)
-			if got := <-u.answers; got != fmt.Sprint(201+m) {
-				t.Fatalf("move %d: %s", m, got)
+			u := newUploader(conn)
+			for _, err := range []error{u.fr.WriteSettings(), u.fr.WriteSettingsAck()} {
+				if err != nil {
+					t.Fatal(err)
+				}
 			}
-			next := k.generation(t, k.server(status(201+m+1)))
-			g.replaceBy(t, next)
-			g.wantMoved(t, 1)
-			g = next
-			if now := u.window.Load(); now > most {
-				t.Fatalf("after %d moves the client may send %d bytes, and the server takes %d", m+1, now, most)
+			eventually(t, "a window", func() bool { return u.window.Load() > 65535 })
+			most := u.window.Load()
+			for m := range 12 {
+				u.post(t, uint32(2*m+1), 3000)
+				if got := <-u.answers; got != fmt.Sprint(201+m) {
+					t.Fatalf("move %d: %s", m, got)
+				}
+				next := k.generation(t, k.server(status(201+m+1)))
+				g.replaceBy(t, next)
+				g.wantMoved(t, 1)
+				g = next
+				if now := u.window.Load(); now > most {
+					t.Fatalf("after %d moves the client may send %d bytes, and the server takes %d", m+1, now, most)
+				}
 			}
-		}
-	})
+		})
+	}
 }

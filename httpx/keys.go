@@ -62,7 +62,7 @@ func (k *keys) pack(state *tlsrec.State, above []byte) ([]byte, error) {
 		state.Leaf = k.leaf
 	}
 	b, err := state.Append(make([]byte, lengthLen, lengthLen+tlsrec.MaxStateLen+len(above)))
-	binary.BigEndian.PutUint16(b, uint16(len(b)-lengthLen))
+	binary.BigEndian.PutUint16(b, uint16(len(b)-lengthLen)) //nolint:gosec // at most MaxStateLen
 	return append(b, above...), err
 }
 

@@ -77,8 +77,11 @@ func (r *Record) Open() (*Process, error) {
 }
 
 // open returns the process that the state file names, if it is the lock's owner's.
-func (r *Record) open() (*Process, error) {
-	p, err := Open(r.State.PID, r.State.StartTime)
+func (r *Record) open() (*Process, error) { return r.OpenOf(r.State.PID, r.State.StartTime) }
+
+// OpenOf is [Open] for a process of which somebody says that it is the daemon's. The error wraps [ErrUntrusted] where it is not the lock's owner's.
+func (r *Record) OpenOf(pid int, startTime uint64) (*Process, error) {
+	p, err := Open(pid, startTime)
 	if err != nil {
 		return nil, err
 	}
@@ -100,7 +103,7 @@ func (r *Record) checkUser(pid int) error {
 	case err != nil:
 		return fmt.Errorf("process %d: %w", pid, err)
 	case effective != r.Owner || real != r.Owner && r.Owner != 0:
-		return fmt.Errorf("%s: the daemon is user %d's, and process %d, which its state file names, is user %d's: %w",
+		return fmt.Errorf("%s: the daemon is user %d's, and process %d, which is said to be its, is user %d's: %w",
 			r.pidfile, r.Owner, pid, effective, ErrUntrusted)
 	}
 	return nil

@@ -147,10 +147,11 @@ func (c *Conn) Close() error {
 		return c.conn.Close() // it ends the Write, which holds the lock
 	}
 	notified := c.closeNotify()
-	if err := c.conn.Close(); err != nil {
+	err := c.conn.Close()
+	c.wipe() // also where the connection below was closed before, as it is after a move
+	if err != nil {
 		return err
 	}
-	c.wipe()
 	if notified != nil {
 		return fmt.Errorf("tls: failed to send closeNotify alert (but connection was closed anyway): %w", notified)
 	}

@@ -268,6 +268,27 @@ func TestCloseEndsReadAndWrite(t *testing.T) {
 	}
 }
 
+// TestCloseForgets has secrets forgotten, also of a connection that is another's by now: its own descriptor was closed before.
+func TestCloseForgets(t *testing.T) {
+	for _, moved := range []bool{false, true} {
+		_, server := overTCP(t)
+		if moved {
+			_, err := server.Freeze()
+			require.NoError(t, err)
+			require.NoError(t, server.NetConn().Close())
+		}
+		if !server.HasSecrets() {
+			t.Fatal("there are no secrets")
+		}
+		if err := server.Close(); (err != nil) != moved {
+			t.Errorf("Close: %v", err)
+		}
+		if server.HasSecrets() {
+			t.Errorf("moved: %v: there are secrets after Close", moved)
+		}
+	}
+}
+
 func TestCloseSaysSo(t *testing.T) {
 	raw, server := withRaw(t)
 	require.NoError(t, server.CloseWrite())

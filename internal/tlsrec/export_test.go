@@ -2,3 +2,13 @@ package tlsrec
 
 // UpdateAfter is when new keys are made.
 const UpdateAfter = updateAfter
+
+// HasSecrets reports whether c has any, once nobody uses it.
+func (c *Conn) HasSecrets() bool {
+	for _, h := range []*Half{c.in.half, c.out.half} {
+		if h != nil && h.key != nil && h.key.secret != [maxSecret]byte{} {
+			return true
+		}
+	}
+	return false
+}

@@ -4,9 +4,11 @@ package client_test
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
+	"syscall"
 	"testing"
 	"time"
 
@@ -69,5 +71,29 @@ func TestForgedSockets(t *testing.T) {
 				t.Errorf("Dial and Stop = %v, want ErrUntrusted", err)
 			}
 		})
+	}
+}
+
+// A daemon that has another user's process for its successor is not believed, whoever that is.
+func TestUpgradeThatNamesAStranger(t *testing.T) {
+	stranger := 1 // root's
+	if os.Getuid() == 0 {
+		cmd := exec.CommandContext(t.Context(), "sleep", "60")
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = cmd.Wait() }) // the context has killed it
+		stranger = cmd.Process.Pid
+	}
+	start, err := process.StartTime(stranger)
+	if err != nil {
+		t.Skip(err)
+	}
+	c, _ := serving(t, answering(http.StatusOK, fmt.Sprintf(`{"event":"served","pid":%d,"start_time":%d,"generation":4}
+{"event":"drained"}
+`, stranger, start)))
+	if up, err := c.Upgrade(within(t), client.UpgradeOptions{}, nil); !errors.Is(err, process.ErrUntrusted) {
+		t.Errorf("Upgrade = %+v, %v, want ErrUntrusted", up, err)
 	}
 }

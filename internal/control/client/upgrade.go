@@ -163,9 +163,9 @@ func (a *upgradeAttempt) run(ctx context.Context) (up *Upgraded, again bool, err
 // waits so long is told the truth.
 func (a *upgradeAttempt) drained(ctx context.Context) (up *Upgraded, again bool, err error) {
 	served := a.up.Served
-	p, err := process.Open(served.PID, served.StartTime)
-	if err == nil {
-		p.Close()
+	err = a.look(served)
+	if errors.Is(err, process.ErrUntrusted) {
+		return nil, false, err // whoever may say so: it is not the daemon's
 	}
 	if !errors.Is(err, os.ErrProcessDone) { // it lives, or cannot be seen
 		return a.up, false, nil
@@ -177,6 +177,19 @@ func (a *upgradeAttempt) drained(ctx context.Context) (up *Upgraded, again bool,
 		return nil, false, a.upgradeError(lost)
 	}
 	return a.up, false, nil
+}
+
+// look returns nil if the process lives that is said to serve, and is the daemon's.
+func (a *upgradeAttempt) look(served protocol.Event) error {
+	open := process.Open
+	if r, err := process.ReadRecord(a.pidfile); err == nil {
+		open = r.OpenOf
+	}
+	p, err := open(served.PID, served.StartTime)
+	if err == nil {
+		p.Close()
+	}
+	return err
 }
 
 // isReplaced reports whether the daemon's files name another generation by now.

@@ -89,6 +89,7 @@ func TestTransportKeepsItsTLSConnection(t *testing.T) {
 }
 
 func postOverUpgrades(t *testing.T, proto string) {
+	t.Helper()
 	d := daemontest.Start(t, moving+"127.0.0.1:0\n")
 	to := daemontest.Target(t, d, "secure")
 	const clients = 8

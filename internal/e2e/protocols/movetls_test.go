@@ -87,6 +87,7 @@ func TestNoNumberIsUsedTwice(t *testing.T) {
 }
 
 func countNumbers(t *testing.T, proto string) {
+	t.Helper()
 	d := daemontest.Start(t, movingGroup)
 	to := daemontest.Target(t, d, "secure")
 	ear := eavesdrop(t, to.Address)
@@ -204,6 +205,7 @@ func TestKeptConnectionsByCurl(t *testing.T) {
 }
 
 func askByCurl(t *testing.T, proto string) {
+	t.Helper()
 	curl := require.Tool(t, "curl", "package curl")
 	d := daemontest.Start(t, movingGroup)
 	url := "https://" + daemontest.Target(t, d, "secure").Address + "/echo"
