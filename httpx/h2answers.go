@@ -1,6 +1,7 @@
 package httpx
 
 import (
+	"crypto/tls"
 	"net"
 	"net/http"
 )
@@ -53,6 +54,7 @@ func (m *h2Mover) filter(b []byte) (rest []byte, err error) {
 type h2Handler struct {
 	next  http.Handler
 	mover *h2Mover
+	tls   func() tls.ConnectionState // nil without TLS
 }
 
 // ServeHTTP implements http.Handler.
@@ -60,6 +62,10 @@ func (h *h2Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !h.mover.ready.Load() {
 		h.mover.came.ServeHTTP(w, r)
 		return
+	}
+	if h.tls != nil && r.TLS == nil { // its client has said "http": net/http would take the state of the *tls.Conn, see guise
+		state := h.tls()
+		r.TLS = &state
 	}
 	h.mover.handlers.Add(1)
 	defer h.mover.look()

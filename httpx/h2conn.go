@@ -43,6 +43,7 @@ type h2Conn struct {
 	fresh    *time.Timer // runs until the client may be sent away; nil if it need not
 	over     bool        // the server has ended
 	expedite bool        // the drain's deadline has come: nobody lingers as long
+	ending   bool        // the program's Shutdown has begun: nobody is asked
 }
 
 // newPlainH2Conn follows a connection of which the client's preface has been read.
@@ -269,11 +270,15 @@ func (c *h2Conn) lingerLocked() {
 func (c *h2Conn) ask() {
 	c.mu.Lock()
 	still := c.away == known && c.idle
-	if still {
+	ending := c.ending
+	if still && !ending {
 		c.away = asked
 	}
 	c.mu.Unlock()
-	if still {
+	switch {
+	case still && ending:
+		c.endRead()
+	case still:
 		c.say(goAwayPing)
 	}
 }

@@ -36,10 +36,14 @@ func disguise(c *secureConn) (*tls.Conn, error) {
 	tc := tls.Server(g, conf)
 	failed := make(chan error, 1)
 	go func() {
-		failed <- tls.Client(client, &tls.Config{
-			NextProtos: conf.NextProtos, ServerName: c.ConnectionState().ServerName, MinVersion: tls.VersionTLS13,
+		err := tls.Client(client, &tls.Config{
+			NextProtos: conf.NextProtos, ServerName: c.ConnectionState().ServerName, MinVersion: tls.VersionTLS13, CurvePreferences: conf.CurvePreferences,
 			InsecureSkipVerify: true, //nolint:gosec // the other end is ours, a line above
 		}).Handshake()
+		if err != nil {
+			_ = client.Close() // the other end would wait
+		}
+		failed <- err
 	}()
 	err = tc.Handshake()
 	if err != nil {
@@ -70,7 +74,9 @@ var guiseConfig = sync.OnceValues(func() (*tls.Config, error) {
 		Certificates:           []tls.Certificate{{Certificate: [][]byte{cert}, PrivateKey: private}},
 		NextProtos:             []string{http2.NextProtoTLS},
 		MinVersion:             tls.VersionTLS13,
+		CurvePreferences:       []tls.CurveID{tls.X25519}, // others cost more, for nobody's good
 		SessionTicketsDisabled: true,
+		Renegotiation:          tls.RenegotiateOnceAsClient, // means nothing for a server, but that ExportKeyingMaterial is an error
 	}, nil
 })
 
@@ -80,6 +86,29 @@ func (g *guise) Write(b []byte) (int, error) {
 		return len(b), nil
 	}
 	return g.Conn.Write(b)
+}
+
+// SetDeadline is that of conn, once the handshake is over.
+func (g *guise) SetDeadline(t time.Time) error {
+	return g.set(g.Conn.SetDeadline, g.conn.SetDeadline, t)
+}
+
+// SetReadDeadline is that of conn.
+func (g *guise) SetReadDeadline(t time.Time) error {
+	return g.set(g.Conn.SetReadDeadline, g.conn.SetReadDeadline, t)
+}
+
+// SetWriteDeadline is that of conn.
+func (g *guise) SetWriteDeadline(t time.Time) error {
+	return g.set(g.Conn.SetWriteDeadline, g.conn.SetWriteDeadline, t)
+}
+
+// set sets a deadline: of a handshake, or by net/http and the program, which know the *tls.Conn.
+func (g *guise) set(shaking, worn func(time.Time) error, t time.Time) error {
+	if g.worn.Load() {
+		return worn(t)
+	}
+	return shaking(t)
 }
 
 // Close closes conn.

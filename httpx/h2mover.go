@@ -14,6 +14,9 @@ import (
 // holdLimit is how long new streams are held back while the open ones may end.
 const holdLimit = time.Second
 
+// errStreams is why a connection stays that is never without a stream.
+var errStreams = errors.New("httpx: streams, or a part of a record, were not over in time")
+
 // h2Mover has an HTTP/2 connection move to the successor while no stream is open on it, and takes it up there.
 //
 // While the listener drains, new streams are held back, and those that are open go on. When the server has none any more it gets a PING of ours. When
@@ -36,6 +39,7 @@ type h2Mover struct {
 	queue []byte       // of the client's, what the server is to read next
 	ping  []byte       // the same, of ours
 	clean bool         // nothing of the client's has reached the server since the PING
+	asked bool         // the client was, for another record
 	spent bool         // what was read from the layer below has been used up: it has been woken since
 	err   error        // of the connection
 
@@ -141,12 +145,14 @@ func (m *h2Mover) try() {
 		return
 	}
 	if m.gate == nil {
+		m.asked = false
 		m.gate = h2move.NewGate(&m.conn.in)
 		m.begin()
 	}
 	idle := m.handlers.Load() == 0 && m.conn.isIdle()
 	switch {
 	case m.isLate(), m.gate.IsFull():
+		m.from.NoteStay("streams", errStreams)
 		m.giveUp()
 	case !idle || !m.conn.writing.TryLock(): // a write may wait for the client, and looks afterwards
 	default:
@@ -160,6 +166,8 @@ func (m *h2Mover) tryIdle() {
 	c := m.conn
 	switch {
 	case h2move.Never(&c.in, &c.out) != "":
+		_, err := h2move.NewState(&c.in, &c.out, nil)
+		m.from.NoteStay("state", err)
 		m.giveUp()
 	case !h2move.IsSettled(&c.in, &c.out) || m.barrier.IsAsked() || !m.barrier.IsBetween() || c.haveOurs():
 	case !m.clean:
@@ -176,12 +184,20 @@ func (m *h2Mover) leave() {
 	state, err := h2move.NewState(&m.conn.in, &m.conn.out, m.gate.Held())
 	if err == nil {
 		err = m.from.HandOverHTTP2(state.Append(nil))
+	} else {
+		m.from.NoteStay("state", err)
 	}
+	var why *listener.StayError
 	switch {
 	case err == nil:
 		m.gone, m.err = true, io.EOF
 		m.stop()
-	case !errors.Is(err, listener.ErrBusy): // then a part of a record has come, and the rest is to follow
+	case errors.Is(err, listener.ErrBusy): // a part of a record has come, and the rest is to follow
+	case errors.As(err, &why) && why.Passes && !m.asked: // and it does with the next records, of either side
+		m.asked = true
+		m.conn.queueOurs(goAwayPing)
+		_ = m.conn.writeOurs() // the server's own next write meets the same error
+	default:
 		m.giveUp() // it is as before
 	}
 }
@@ -189,10 +205,10 @@ func (m *h2Mover) leave() {
 // isGone reports whether the connection has moved. The caller holds writing.
 func (m *h2Mover) isGone() bool { return m != nil && m.gone }
 
-// giveUp has the connection stay in this drain.
+// giveUp has the connection stay in this drain. That may have been called off meanwhile.
 func (m *h2Mover) giveUp() {
 	m.mu.Lock()
-	m.stays = true
+	m.stays = isDraining(m.sock)
 	m.mu.Unlock()
 	m.settle()
 }

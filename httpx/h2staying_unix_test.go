@@ -257,6 +257,9 @@ func TestHTTP2StaysWithALongStream(t *testing.T) {
 			if s := old.Stats(); s.Out != 0 {
 				t.Errorf("%d connections have moved, want none", s.Out)
 			}
+			if k.secure {
+				old.wantStayed(t, map[string]uint64{"streams": 1})
+			}
 		})
 	}
 }

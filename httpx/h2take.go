@@ -86,7 +86,7 @@ func (c *h2Conn) handler(next http.Handler) http.Handler {
 	if c.mover == nil {
 		return next
 	}
-	return &h2Handler{next, c.mover}
+	return &h2Handler{next: next, mover: c.mover}
 }
 
 // probeLimit is how long a server in memory may take for one request.

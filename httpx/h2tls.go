@@ -3,6 +3,7 @@ package httpx
 import (
 	"crypto/tls"
 	"net"
+	"net/http"
 
 	"golang.org/x/net/http2"
 
@@ -40,6 +41,14 @@ func (h *h2Conns) movable(shown *tls.Conn, c *secureConn) *tlsH2Conn {
 	}
 	hc.mayMove(&c.reader, h)
 	return &tlsH2Conn{h2Conn: hc, shown: shown, state: c.ConnectionState}
+}
+
+// handler returns that of the connection's requests.
+func (c *tlsH2Conn) handler(next http.Handler) http.Handler {
+	if c.mover == nil {
+		return next
+	}
+	return &h2Handler{next, c.mover, c.state}
 }
 
 // ConnectionState is that of TLS.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -93,17 +94,13 @@ func TestProgramsEndWithMovedHTTP2(t *testing.T) {
 							t.Error(err)
 						}
 					})
-					c.want(t, "GOAWAY 3 NO_ERROR")
+					c.await(t, "GOAWAY ")
 					release()
-					c.wantStatus(t, 3, 202)
+					c.await(t, "HEADERS 3 202")
 				} else {
 					ending.Go(func() { next.http.Close() })
 				}
-				for f := range c.frames {
-					if f == ended {
-						break
-					}
-				}
+				c.await(t, ended)
 				release()
 				ending.Wait()
 			})
@@ -148,5 +145,56 @@ func TestHTTP2OverTLSBeforeThePreface(t *testing.T) {
 	defer cancel()
 	if r := next.Drain(ctx); r.Cut != 1 {
 		t.Errorf("Drain = %+v, want one cut", r)
+	}
+}
+
+// await reads on until a frame that begins so.
+func (c *client2) await(t *testing.T, frame string) {
+	t.Helper()
+	for f := range c.frames {
+		if strings.HasPrefix(f, frame) {
+			return
+		}
+	}
+	t.Fatalf("no %q until the end", frame)
+}
+
+// A connection that is on its way to the server when the program's Shutdown begins is sent away, too.
+func TestProgramsShutdownMeetsAnArrival(t *testing.T) {
+	for _, k := range bothH2 {
+		for _, moved := range []bool{false, true} {
+			t.Run(fmt.Sprint(k.name, moved), func(t *testing.T) {
+				arrived, goOn := make(chan struct{}), make(chan struct{})
+				srv := k.server(status(202))
+				srv.ConnState = func(_ net.Conn, s http.ConnState) {
+					if s == http.StateNew {
+						close(arrived)
+						<-goOn
+					}
+				}
+				g := k.generation(t, srv)
+				at, stream := g, uint32(1)
+				if moved {
+					at = k.generation(t, k.server(status(202)))
+				}
+				c := newClient2(t, k.dial(t, at))
+				if moved {
+					c.get(t, stream, "/")
+					c.wantStatus(t, stream, 202)
+					at.replaceBy(t, g)
+					at.wantMoved(t, 1)
+					stream += 2
+				}
+				c.get(t, stream, "/")
+				<-arrived
+				g.http.RegisterOnShutdown(func() { close(goOn) })
+				ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+				defer cancel()
+				if err := g.http.Shutdown(ctx); err != nil {
+					t.Error(err)
+				}
+				c.await(t, "GOAWAY ")
+			})
+		}
 	}
 }

@@ -39,6 +39,7 @@ func (s *Server) configureHTTP2() {
 	if err := http2.ConfigureServer(s.Server, conf); err != nil {
 		return // a TLSConfig that forbids HTTP/2's cipher: net/http reports it when it serves
 	}
+	s.RegisterOnShutdown(s.h2.end)
 	s.TLSNextProto[http2.NextProtoTLS] = func(hs *http.Server, c *tls.Conn, h http.Handler) {
 		listener.SetActivity(c, listener.Unknown) // it has its own way to end
 		hc := s.h2.secure(c)
@@ -121,15 +122,20 @@ func baseContext(h http.Handler) context.Context {
 type h2Conns struct {
 	limits func() (h2move.Limits, error) // of the server; nil if HTTP/2 is not ours
 
-	mu    sync.Mutex // guards what follows
-	conns map[*h2Conn]struct{}
-	away  bool // sendAway was called
+	mu     sync.Mutex // guards what follows
+	conns  map[*h2Conn]struct{}
+	away   bool // sendAway was called
+	ending bool // end was
 }
 
 // follow has c sent away with the others, until the caller calls stop.
 func (h *h2Conns) follow(c *h2Conn) (stop func()) {
 	listener.AtDeadline(c.Conn, c.sendAwayNow)
-	if !h.add(c) {
+	away, ending := h.add(c)
+	switch {
+	case ending:
+		c.sendAwayOnce()
+	case away:
 		c.sendAwaySoon()
 	}
 	if c.isOver {
@@ -138,15 +144,15 @@ func (h *h2Conns) follow(c *h2Conn) (stop func()) {
 	return func() { h.remove(c) }
 }
 
-// add reports false when c is late: the others have been sent away already.
-func (h *h2Conns) add(c *h2Conn) bool {
+// add reports what c is late for: the others have been sent away already.
+func (h *h2Conns) add(c *h2Conn) (away, ending bool) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.conns == nil {
 		h.conns = make(map[*h2Conn]struct{})
 	}
 	h.conns[c] = struct{}{}
-	return !h.away
+	return h.away, h.ending
 }
 
 func (h *h2Conns) remove(c *h2Conn) {

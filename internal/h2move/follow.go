@@ -152,6 +152,7 @@ func (k *block) fragment(h *Header, b []byte) []byte {
 type Out struct {
 	Frames
 	never    string
+	away     bool // the client
 	settings Settings
 	sent     int   // SETTINGS that the client has to acknowledge
 	data     int64 // bytes of DATA, with padding
@@ -160,6 +161,9 @@ type Out struct {
 
 // Follow takes the next bytes.
 func (o *Out) Follow(b []byte) { o.Frames.Follow(b, o) }
+
+// HasGoAway reports whether the client has been sent away.
+func (o *Out) HasGoAway() bool { return o.away }
 
 // Part implements Watcher.
 func (o *Out) Part(*Header, []byte) {}
@@ -179,7 +183,7 @@ func (o *Out) Frame(h *Header, payload []byte) {
 			o.settings.take(payload)
 		}
 	case http2.FrameGoAway:
-		o.never = "its client has been sent away"
+		o.never, o.away = "its client has been sent away", true
 	case http2.FramePushPromise:
 		o.never = "the server has pushed" // its numbers of streams would begin anew
 	}

@@ -19,3 +19,6 @@ type untaken struct{ error }
 
 // Untaken reports true.
 func (untaken) Untaken() bool { return true }
+
+// Unwrap returns the error that is certain.
+func (u untaken) Unwrap() error { return u.error }

@@ -139,9 +139,14 @@ func TestWhoKnowsThatNothingIsTaken(t *testing.T) {
 	}
 	s, _ := fake(t)
 	server, _ := pair(t, "tcp")
-	var knows interface{ Untaken() bool }
-	if err := s.Move("web", make([]byte, handover.MaxState+1), socket(t, server)); errors.As(err, &knows) {
-		t.Errorf("%v says that it knows", err)
+	conn := socket(t, server)
+	tooLong := s.Move("web", make([]byte, handover.MaxState+1), conn)
+	server.Close()
+	for what, err := range map[string]error{"too long": tooLong, "closed": s.Move("web", nil, conn)} {
+		var knows interface{ Untaken() bool }
+		if !errors.As(err, &knows) || !knows.Untaken() {
+			t.Errorf("%s: %v does not say that nothing was sent", what, err)
+		}
 	}
 }
 

@@ -77,14 +77,14 @@ func (s *Sender) Takes(key string) bool {
 // Move gives the socket behind conn to the successor, and returns when it has
 // been taken. The caller then closes its own descriptor, and must not have read
 // or written meanwhile. An error wraps ErrRefused or ErrGone, and the connection is
-// certainly as before, or ErrUncertain, or says what is wrong with the state or the connection. It may take as long as the
+// certainly as before, or ErrUncertain, or says what is wrong with the state or the connection, which is as before then, too. It may take as long as the
 // successor is busy: taking a connection back from one that has not answered
 // could give it two owners. A connection that is closed before the successor has
 // room for it is not sent. No copy of state remains in this process.
 func (s *Sender) Move(key string, state []byte, conn syscall.Conn) error {
 	payload, err := connPayload(key, state)
 	if err != nil {
-		return err
+		return untaken{err}
 	}
 	defer clear(payload)
 	return s.send(kindConn, payload, conn)
@@ -97,7 +97,7 @@ func (s *Sender) MoveChannel(conn syscall.Conn) error { return s.send(kindChanne
 func (s *Sender) send(k kind, payload []byte, conn syscall.Conn) error {
 	raw, err := conn.SyscallConn()
 	if err != nil {
-		return err
+		return untaken{err}
 	}
 	seq, answer := s.expect()
 	if answer == nil {
@@ -108,9 +108,9 @@ func (s *Sender) send(k kind, payload []byte, conn syscall.Conn) error {
 		s.forget(seq)
 		return fmt.Errorf("%w: %w", ErrRefused, writeErr)
 	}
-	if err != nil {
+	if err != nil { // the connection is closed: not a byte was sent
 		s.forget(seq)
-		return err
+		return untaken{err}
 	}
 	if writeErr != nil {
 		s.breakOff()

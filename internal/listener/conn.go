@@ -189,6 +189,7 @@ type socket interface {
 	setCannot(reason string)
 	countStay(now *round) (reason string, isNew bool)
 	staysIn(*round) bool
+	note(now *round, reason string, err error)
 	setAdopted(state []byte)
 	setHTTP2(state []byte)
 	http2() *http2State

@@ -118,6 +118,13 @@ func (r *IdleReader) HandOverHTTP2(state []byte) error {
 	return s.moveOn(r.http2Way(), r.with, state)
 }
 
+// NoteStay counts a connection with a [Cargo] that does not move in this drain: reason is one of a small number.
+func (r *IdleReader) NoteStay(reason string, err error) {
+	if s, ok := r.conn.(socket); ok && r.with != nil {
+		s.note(s.listener().current(), reason, err)
+	}
+}
+
 func (r *IdleReader) http2Way() way {
 	if r.with != nil {
 		return sealedWay
