@@ -1,8 +1,6 @@
 package httpx
 
 import (
-	"errors"
-	"io"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -13,9 +11,6 @@ import (
 
 // holdLimit is how long new streams are held back while the open ones may end.
 const holdLimit = time.Second
-
-// errStreams is why a connection stays that is never without a stream.
-var errStreams = errors.New("httpx: streams, or a part of a record, were not over in time")
 
 // h2Mover has an HTTP/2 connection move to the successor while no stream is open on it, and takes it up there.
 //
@@ -124,107 +119,6 @@ func (m *h2Mover) pass(b []byte) {
 // hasDrained reports whether the connection's listener drains or, after it has resumed, once did.
 func (m *h2Mover) hasDrained() bool { return isClosed(m.sock.Draining()) }
 
-// decide goes on with the move, or gives it up, and reports whether Read has something new to give.
-func (m *h2Mover) decide() bool {
-	if m.isLeaving() {
-		m.try()
-	} else {
-		m.settle()
-	}
-	return len(m.queue)+len(m.ping) > 0 || m.err != nil
-}
-
-// isLeaving reports whether the connection is to move, or to try.
-func (m *h2Mover) isLeaving() bool {
-	return !m.hasStayed() && !m.conn.isAway() && m.from.MovesHTTP2()
-}
-
-// try goes on with the move as far as it can.
-func (m *h2Mover) try() {
-	if m.conn.in.Skip > 0 { // the client has not begun
-		return
-	}
-	if m.gate == nil {
-		m.asked = false
-		m.gate = h2move.NewGate(&m.conn.in)
-		m.begin()
-	}
-	idle := m.handlers.Load() == 0 && m.conn.isIdle()
-	switch {
-	case m.isLate(), m.gate.IsFull():
-		m.from.NoteStay("streams", errStreams)
-		m.giveUp()
-	case !idle || !m.conn.writing.TryLock(): // a write may wait for the client, and looks afterwards
-	default:
-		defer m.conn.writing.Unlock()
-		m.tryIdle()
-	}
-}
-
-// tryIdle is try where the server has no stream open. The caller holds writing.
-func (m *h2Mover) tryIdle() {
-	c := m.conn
-	switch {
-	case h2move.Never(&c.in, &c.out) != "":
-		_, err := h2move.NewState(&c.in, &c.out, nil)
-		m.from.NoteStay("state", err)
-		m.giveUp()
-	case !h2move.IsSettled(&c.in, &c.out) || m.barrier.IsAsked() || !m.barrier.IsBetween() || c.haveOurs():
-	case !m.clean:
-		m.clean, m.ping = true, m.barrier.Ask()
-	case !m.spent: // TLS may have read ahead: it is to give what it has, and no more
-		m.from.Wake()
-	default:
-		m.leave()
-	}
-}
-
-// leave moves the connection. The caller holds writing, and the server does not read: from here on nobody says anything.
-func (m *h2Mover) leave() {
-	state, err := h2move.NewState(&m.conn.in, &m.conn.out, m.gate.Held())
-	if err == nil {
-		err = m.from.HandOverHTTP2(state.Append(nil))
-	} else {
-		m.from.NoteStay("state", err)
-	}
-	var why *listener.StayError
-	switch {
-	case err == nil:
-		m.gone, m.err = true, io.EOF
-		m.stop()
-	case errors.Is(err, listener.ErrBusy): // a part of a record has come, and the rest is to follow
-	case errors.As(err, &why) && why.Passes && !m.asked: // and it does with the next records, of either side
-		m.asked = true
-		m.conn.queueOurs(goAwayPing)
-		_ = m.conn.writeOurs() // the server's own next write meets the same error
-	default:
-		m.giveUp() // it is as before
-	}
-}
-
-// isGone reports whether the connection has moved. The caller holds writing.
-func (m *h2Mover) isGone() bool { return m != nil && m.gone }
-
-// giveUp has the connection stay in this drain. That may have been called off meanwhile.
-func (m *h2Mover) giveUp() {
-	m.mu.Lock()
-	m.stays = isDraining(m.sock)
-	m.mu.Unlock()
-	m.settle()
-}
-
-// settle is for a connection that does not move, or not any more.
-func (m *h2Mover) settle() {
-	m.open()
-	m.mu.Lock()
-	due := m.due
-	m.due = false
-	m.mu.Unlock()
-	if due && isDraining(m.sock) {
-		go m.conn.sendAwaySoon() // it may block as long as the client does not read
-	}
-}
-
 // isDraining reports whether the listener of c drains, and has not resumed.
 func isDraining(c listener.Conn) bool {
 	draining, _ := listener.Rounds(c)
@@ -237,15 +131,6 @@ func isClosed(c <-chan struct{}) bool {
 		return true
 	default:
 		return false
-	}
-}
-
-// open lets the server have what has been held back.
-func (m *h2Mover) open() {
-	if m.gate != nil {
-		m.queue = append(m.queue, m.gate.Held()...)
-		m.gate = nil
-		m.stop()
 	}
 }
 
