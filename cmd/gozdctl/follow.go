@@ -24,7 +24,7 @@ type opener func(ctx context.Context) (*os.File, error)
 func printLog(ctx context.Context, path string, lines uint, follow bool, owner int, s *screen) error {
 	open, err := openerOf(path, owner)
 	if err == nil {
-		err = printOpened(ctx, open, strconv.FormatUint(uint64(lines), 10), follow, s)
+		err = printOpened(ctx, open, lines, follow, s)
 	}
 	if err != nil {
 		return fmt.Errorf("log: %w", err)
@@ -61,12 +61,38 @@ func openerOf(path string, owner int) (opener, error) {
 // moveTick is how often it is looked whether another file stands at the path of a log that is followed.
 const moveTick = time.Second
 
+// A log may be larger than anybody can read, and have hardly a line: whoever writes it decides. So the last lines are looked for no further
+// from its end than endOfLog, and averageLine for each, in bytes.
+const (
+	endOfLog    = 64 << 20
+	averageLine = 4 << 10
+)
+
+// seekEnd has tail, which begins where f is, look at the end of f only.
+func seekEnd(f *os.File, lines uint) error {
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	most := int64(endOfLog + averageLine*min(lines, 1<<30)) //nolint:gosec // at most 2^42
+	if info.Size() <= most {
+		return nil
+	}
+	_, err = f.Seek(-most, io.SeekEnd)
+	return err
+}
+
 // printOpened gives tail the file, and never the path.
-func printOpened(ctx context.Context, open opener, last string, follow bool, s *screen) error {
+func printOpened(ctx context.Context, open opener, lines uint, follow bool, s *screen) error {
 	f, err := open(ctx)
 	if err != nil {
 		return err
 	}
+	if err := seekEnd(f, lines); err != nil {
+		_ = f.Close()
+		return err
+	}
+	last := strconv.FormatUint(uint64(lines), 10)
 	if !follow {
 		defer func() { _ = f.Close() }()
 		return tail(ctx, s, f, "-n", last)

@@ -66,6 +66,34 @@ func TestFollow(t *testing.T) {
 	}
 }
 
+// A log of terabytes without a line, which costs nobody anything to write, is not read from end to end.
+func TestEndOfAHugeLog(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "app.log")
+	appendTo(t, path, "first\n")
+	if err := os.Truncate(path, 1<<40); err != nil {
+		t.Skip(err) // a file system without holes
+	}
+	appendTo(t, path, "\none\ntwo\n")
+	out := new(sink)
+	began := time.Now()
+	if err := printLog(t.Context(), path, 2, false, 0, newScreen(out, os.Getenv)); err != nil || out.String() != "one\ntwo\n" {
+		t.Errorf("printLog = %v, %q", err, out.String())
+	}
+	size := new(counter)
+	if err := printLog(t.Context(), path, 10, false, 0, newScreen(size, os.Getenv)); err != nil || size.n > 65<<20 {
+		t.Errorf("printLog = %v, %d bytes", err, size.n)
+	}
+	t.Logf("after %v", time.Since(began))
+}
+
+// counter counts what is printed.
+type counter struct{ n int }
+
+func (c *counter) Write(b []byte) (int, error) {
+	c.n += len(b)
+	return len(b), nil
+}
+
 func TestFollowNothing(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "missing.log")
 	if err := printLog(t.Context(), path, 1, true, 0, newScreen(io.Discard, os.Getenv)); err == nil || !strings.Contains(err.Error(), path) {
