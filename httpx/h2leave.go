@@ -32,7 +32,7 @@ func (m *h2Mover) try() {
 		return
 	}
 	if m.gate == nil {
-		m.asked = false
+		m.proof = proofUnasked
 		m.gate = h2move.NewGate(&m.conn.in)
 		m.begin()
 	}
@@ -57,6 +57,7 @@ func (m *h2Mover) tryIdle() {
 		m.from.NoteStay("state", err)
 		m.giveUp()
 	case !h2move.IsSettled(&c.in, &c.out) || m.barrier.IsAsked() || !m.barrier.IsBetween() || c.haveOurs():
+	case m.proof == proofAsked:
 	case !m.clean:
 		m.clean, m.ping = true, m.barrier.Ask()
 	case !m.spent: // TLS may have read ahead: it is to give what it has, and no more
@@ -80,8 +81,8 @@ func (m *h2Mover) leave() {
 		m.gone, m.err = true, io.EOF
 		m.stop()
 	case errors.Is(err, listener.ErrBusy): // a part of a record has come, and the rest is to follow
-	case errors.As(err, &why) && why.Passes && !m.asked: // and it does with the next records, of either side
-		m.asked = true
+	case errors.As(err, &why) && why.Passes && m.proof == proofUnasked: // and it does with the next records, of either side
+		m.proof = proofAsked
 		m.conn.queueOurs(goAwayPing)
 		_ = m.conn.writeOurs() // the server's own next write meets the same error
 	default:

@@ -34,7 +34,7 @@ type h2Mover struct {
 	queue []byte       // of the client's, what the server is to read next
 	ping  []byte       // the same, of ours
 	clean bool         // nothing of the client's has reached the server since the PING
-	asked bool         // the client was, for another record
+	proof proofState   // of the keys, where the last record gives none
 	spent bool         // what was read from the layer below has been used up: it has been woken since
 	err   error        // of the connection
 
@@ -49,6 +49,15 @@ type h2Mover struct {
 	due    bool        // its client is to be sent away if it stays
 	trying atomic.Bool // new streams are held back
 }
+
+// proofState is whether the client was asked for another record, by a PING.
+type proofState int
+
+const (
+	proofUnasked proofState = iota
+	proofAsked              // and nothing has come since
+	proofCame
+)
 
 // Read gives the server what it may have of the client's, and frames of ours.
 func (m *h2Mover) Read(b []byte) (int, error) {
@@ -112,6 +121,9 @@ func (m *h2Mover) next(b []byte) int {
 func (m *h2Mover) pass(b []byte) {
 	if len(b) > 0 {
 		m.clean = false
+		if m.proof == proofAsked {
+			m.proof = proofCame
+		}
 		m.conn.in.Follow(b)
 	}
 }

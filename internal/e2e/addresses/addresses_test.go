@@ -16,6 +16,7 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/binaries"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemon"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemontest"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/freeport"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/load"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/require"
 )
@@ -122,7 +123,7 @@ func TestAddressChanges(t *testing.T) {
 			{web("127.0.0.1:PORT") + plain("[::1]:PORT"), []string{"127.0.0.1:PORT", "[::1]:PORT"}},
 		}},
 		{name: "TCP to Unix and back", places: []place{
-			{web("127.0.0.1:0"), []string{"127.0.0.1:PORT"}},
+			{web("127.0.0.1:PORT"), []string{"127.0.0.1:PORT"}}, // which nobody else gets meanwhile
 			{web("unix:web.sock"), []string{"DIR/web.sock"}},
 			{web("127.0.0.1:PORT"), []string{"127.0.0.1:PORT"}},
 			{web("127.0.0.1:PORT") + plain("unix:web.sock"), []string{"127.0.0.1:PORT", "DIR/web.sock"}},
@@ -179,7 +180,8 @@ func withIPv6(t *testing.T) {
 func travel(t *testing.T, places []place) {
 	t.Helper()
 	d := daemontest.Prepare(t, binaries.Mixed(t), "")
-	port := ""
+	_, port, err := net.SplitHostPort(freeport.Address(t))
+	require.NoError(t, err)
 	fill := func(text string) string { return strings.NewReplacer("PORT", port, "DIR", d.Dir).Replace(text) }
 	if err := d.Configure(fill(places[0].groups)); err != nil {
 		t.Fatal(err)
