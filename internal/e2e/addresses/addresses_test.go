@@ -180,7 +180,7 @@ func withIPv6(t *testing.T) {
 func travel(t *testing.T, places []place) {
 	t.Helper()
 	d := daemontest.Prepare(t, binaries.Mixed(t), "")
-	_, port, err := net.SplitHostPort(freeport.Address(t))
+	_, port, err := net.SplitHostPort(freeport.Outside(t))
 	require.NoError(t, err)
 	fill := func(text string) string { return strings.NewReplacer("PORT", port, "DIR", d.Dir).Replace(text) }
 	if err := d.Configure(fill(places[0].groups)); err != nil {
@@ -244,9 +244,18 @@ func change(t *testing.T, d *daemon.Daemon, callers map[string]*caller, from, to
 }
 
 // awaitRefusal waits until nobody is at an address. The old generation answers those that
-// have connected already, and lets go of it then.
+// have connected already, and lets go of it then: until that nobody can listen on its port.
 func awaitRefusal(t *testing.T, to load.Target) {
 	t.Helper()
+	if to.Network == "tcp" {
+		defer daemontest.Await(t, fmt.Sprintf("release of %v", to), func() bool {
+			ln, err := net.Listen(to.Network, to.Address)
+			if err == nil {
+				_ = ln.Close()
+			}
+			return err == nil
+		})
+	}
 	daemontest.Await(t, fmt.Sprintf("end of %v", to), func() bool {
 		conn, err := net.DialTimeout(to.Network, to.Address, 10*time.Second)
 		if err == nil {
