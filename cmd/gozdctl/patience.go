@@ -13,6 +13,7 @@ type patience struct {
 	cancel context.CancelCauseFunc
 	timer  *time.Timer
 	fixed  bool // the operator has said how long
+	latest time.Time
 }
 
 // askTimeout is for questions that a daemon answers at once.
@@ -23,7 +24,7 @@ const askTimeout = 5 * time.Second
 // interrupted.
 func (a *app) newPatience(ctx context.Context, wait time.Duration) (context.Context, *patience) {
 	bounded, cancel := context.WithCancelCause(context.WithoutCancel(ctx)) // so that the cause is always ours
-	p := &patience{cancel: cancel, fixed: a.timeout > 0}
+	p := &patience{cancel: cancel, fixed: a.timeout > 0, latest: time.Now().Add(max(wait, process.MaxWait))}
 	if p.fixed {
 		wait = a.timeout
 	}
@@ -34,10 +35,11 @@ func (a *app) newPatience(ctx context.Context, wait time.Duration) (context.Cont
 	return bounded, p
 }
 
-// renew has the time begin anew, because something was heard, unless it is the operator's.
+// renew has the time begin anew, because something was heard, unless it is the operator's. The whole takes a day at most: whoever is heard may
+// be heard for ever.
 func (p *patience) renew(wait time.Duration) {
 	if !p.fixed {
-		p.timer.Reset(wait)
+		p.timer.Reset(min(wait, time.Until(p.latest)))
 	}
 }
 

@@ -2,12 +2,15 @@ package main
 
 import (
 	"context"
+	"errors"
+	"slices"
 
 	"github.com/spf13/cobra"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/client"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/protocol"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 )
 
 func stopCommand(a *app) *cobra.Command {
@@ -36,7 +39,7 @@ func (a *app) stop(ctx context.Context, pidfile string) error {
 		wait:  stopWait(pidfile),
 		doing: "stopping: for at most " + span(stopWait(pidfile)) + "…",
 		ask: func(ctx context.Context, c *client.Client) (*protocol.Answer, error) {
-			all = living(ctx, c)
+			all = own(living(ctx, c), pidfile, c.Owner())
 			answer, err := c.Stop(ctx)
 			if err != nil {
 				return nil, err
@@ -74,6 +77,17 @@ func living(ctx context.Context, c *client.Client) []protocol.Generation {
 		return nil
 	}
 	return s.Generations
+}
+
+// own leaves out what is another user's process: the daemon says what its generations are, and nobody waits for others because it does.
+func own(all []protocol.Generation, pidfile string, owner int) []protocol.Generation {
+	return slices.DeleteFunc(all, func(g protocol.Generation) bool {
+		p, err := process.OpenOf(pidfile, owner, g.PID, g.StartTime)
+		if err == nil {
+			p.Close()
+		}
+		return errors.Is(err, process.ErrUntrusted)
+	})
 }
 
 func processes(all []protocol.Generation) []control.Process {

@@ -209,7 +209,7 @@ func drained(e protocol.Event) string {
 func (t *upgradeReporter) draining(e protocol.Event) {
 	const margin = 10 * time.Second // for cutting, and the program's own end
 	if !e.Until.IsZero() {
-		t.patience.renew(time.Until(e.Until) + margin)
+		t.patience.renew(min(time.Until(e.Until), process.MaxWait) + margin)
 	}
 	t.most = max(t.most, e.Open)
 	text := fmt.Sprintf("generation %d drains %s %d left", e.Generation, bar(t.most-e.Open, t.most, 10), e.Open)

@@ -157,14 +157,15 @@ func (set *Set) Resume(sockets []net.Listener) (err error) {
 	return err
 }
 
-// handoverKey names what a connection's next owner must have: the group, and in the
-// same mode, since the protocol goes on where it was. It is empty with TLS, whose connections cannot
+// handoverKey names what a connection's next owner must have: the group, in the
+// same mode, since the protocol goes on where it was, and on the same kind of socket, since whoever has moved
+// a group from a network to a Unix socket does not want clients of the network any more. It is empty with TLS, whose connections cannot
 // move: their keys are in this process.
 func handoverKey(g *config.Group) string {
 	if g.Mode == config.HTTPS {
 		return ""
 	}
-	return string(g.Mode) + " " + g.Name
+	return keyOf(g, "")
 }
 
 // silentKey is handoverKey for connections of TLS on which nothing has been said yet: there are no keys.
@@ -172,7 +173,7 @@ func silentKey(g *config.Group) string {
 	if g.Mode != config.HTTPS {
 		return ""
 	}
-	return string(g.Mode) + " " + g.Name
+	return keyOf(g, "")
 }
 
 // sealedKey is handoverKey for connections of TLS that move with their keys. It says in which form these are: a generation that knows
@@ -181,7 +182,14 @@ func sealedKey(g *config.Group) string {
 	if !g.MoveTLS {
 		return ""
 	}
-	return string(g.Mode) + " (TLS 1) " + g.Name
+	return keyOf(g, "(TLS 1) ")
+}
+
+func keyOf(g *config.Group, form string) string {
+	if g.Listen.Network == "unix" {
+		form += "unix "
+	}
+	return string(g.Mode) + " " + form + g.Name
 }
 
 // Taker gives connections from another generation to the groups that have their keys.

@@ -77,34 +77,37 @@ func (r *Record) Open() (*Process, error) {
 }
 
 // open returns the process that the state file names, if it is the lock's owner's.
-func (r *Record) open() (*Process, error) { return r.OpenOf(r.State.PID, r.State.StartTime) }
+func (r *Record) open() (*Process, error) {
+	return OpenOf(r.pidfile, r.Owner, r.State.PID, r.State.StartTime)
+}
 
-// OpenOf is [Open] for a process of which somebody says that it is the daemon's. The error wraps [ErrUntrusted] where it is not the lock's owner's.
-func (r *Record) OpenOf(pid int, startTime uint64) (*Process, error) {
+// OpenOf is [Open] for a process of which somebody says that it is the daemon's that runs by pidfile, as user owner; -1 is anybody. The error wraps
+// [ErrUntrusted] where it is another user's.
+func OpenOf(pidfile string, owner, pid int, startTime uint64) (*Process, error) {
 	p, err := Open(pid, startTime)
 	if err != nil {
 		return nil, err
 	}
-	if err := r.checkUser(p.PID); err != nil {
+	if err := checkUser(pidfile, owner, p.PID); err != nil {
 		p.Close()
 		return nil, err
 	}
 	return p, nil
 }
 
-// checkUser compares the user of a process with the lock's owner, once its handle is held.
-func (r *Record) checkUser(pid int) error {
+// checkUser compares the user of a process with the daemon's, once its handle is held.
+func checkUser(pidfile string, owner, pid int) error {
 	real, effective, err := userOf(pid)
 	switch {
-	case r.Owner < 0 || errors.Is(err, errors.ErrUnsupported):
+	case owner < 0 || errors.Is(err, errors.ErrUnsupported):
 		return nil
 	case errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("process %d: %w", pid, os.ErrProcessDone)
 	case err != nil:
 		return fmt.Errorf("process %d: %w", pid, err)
-	case effective != r.Owner || real != r.Owner && r.Owner != 0:
+	case effective != owner || real != owner && owner != 0:
 		return fmt.Errorf("%s: the daemon is user %d's, and process %d, which is said to be its, is user %d's: %w",
-			r.pidfile, r.Owner, pid, effective, ErrUntrusted)
+			pidfile, owner, pid, effective, ErrUntrusted)
 	}
 	return nil
 }

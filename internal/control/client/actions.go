@@ -35,7 +35,7 @@ func (c *Client) Metrics(ctx context.Context, w io.Writer) error {
 		return err
 	}
 	defer func() { _ = resp.Body.Close() }()
-	if _, err := io.Copy(w, io.LimitReader(resp.Body, maxAnswer)); err != nil {
+	if _, err := io.Copy(w, io.LimitReader(resp.Body, maxMetrics)); err != nil {
 		return fmt.Errorf("%s: %w", c.path, err)
 	}
 	return nil

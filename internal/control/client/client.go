@@ -22,8 +22,12 @@ import (
 // socket: that is the last thing that it does.
 const socketWait = 10 * time.Second
 
-// maxAnswer bounds what is read of an answer that is no stream, in bytes.
-const maxAnswer = 16 << 20
+// maxAnswer bounds what is read of an answer that is no stream, in bytes. The daemon's user makes it, and what root's gozdctl makes of it is up to 300 times as
+// large. A group has some 400 bytes in each generation.
+const maxAnswer = 512 << 10
+
+// maxMetrics bounds the metrics, in bytes, of which nothing is made.
+const maxMetrics = 16 << 20
 
 // maxEvent bounds one event of a stream, in bytes. The longest has what a crash has said, which is cut far below.
 const maxEvent = 1 << 20

@@ -3,11 +3,13 @@
 package client_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
+	"runtime"
 	"syscall"
 	"testing"
 	"time"
@@ -90,10 +92,37 @@ func TestUpgradeThatNamesAStranger(t *testing.T) {
 	if err != nil {
 		t.Skip(err)
 	}
-	c, _ := serving(t, answering(http.StatusOK, fmt.Sprintf(`{"event":"served","pid":%d,"start_time":%d,"generation":4}
+	c, pidfile := serving(t, answering(http.StatusOK, fmt.Sprintf(`{"event":"served","pid":%d,"start_time":%d,"generation":4}
 {"event":"drained"}
 `, stranger, start)))
-	if up, err := c.Upgrade(within(t), client.UpgradeOptions{}, nil); !errors.Is(err, process.ErrUntrusted) {
-		t.Errorf("Upgrade = %+v, %v, want ErrUntrusted", up, err)
+	for _, noDrain := range []bool{false, true} {
+		if up, err := c.Upgrade(within(t), client.UpgradeOptions{NoDrain: noDrain}, nil); !errors.Is(err, process.ErrUntrusted) {
+			t.Errorf("Upgrade = %+v, %v, want ErrUntrusted", up, err)
+		}
+		if err := os.Remove(process.StatePath(pidfile)); err != nil && !noDrain { // the user's file
+			t.Fatal(err)
+		}
+	}
+}
+
+// What is made of an answer is bounded: the daemon's user makes it, and root asks.
+func TestAnswerOfAnyLength(t *testing.T) {
+	c := own(t, func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write([]byte(`{"generations":[{}`))
+		for range 16 {
+			if _, err := w.Write(bytes.Repeat([]byte(",{}"), 1<<20/3)); err != nil {
+				return
+			}
+		}
+		_, _ = w.Write([]byte("]}"))
+	})
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	if _, err := c.Status(within(t)); !errors.Is(err, client.ErrProtocol) {
+		t.Errorf("Status = %v, want ErrProtocol", err)
+	}
+	runtime.ReadMemStats(&after)
+	if used := (after.TotalAlloc - before.TotalAlloc) >> 20; used > 1000 {
+		t.Errorf("%d MiB were allocated", used)
 	}
 }

@@ -143,6 +143,9 @@ func (a *upgradeAttempt) run(ctx context.Context) (up *Upgraded, again bool, err
 	case a.last.Type == protocol.Passed:
 		return a.upgraded(a.last), false, nil
 	case a.up != nil && a.opts.NoDrain:
+		if err := a.look(a.up.Served); errors.Is(err, process.ErrUntrusted) {
+			return nil, false, err
+		}
 		return a.up, false, drainError(ctx, err)
 	case a.up != nil && a.last.Type == protocol.Drained:
 		return a.drained(ctx)
@@ -181,11 +184,7 @@ func (a *upgradeAttempt) drained(ctx context.Context) (up *Upgraded, again bool,
 
 // look returns nil if the process lives that is said to serve, and is the daemon's.
 func (a *upgradeAttempt) look(served protocol.Event) error {
-	open := process.Open
-	if r, err := process.ReadRecord(a.pidfile); err == nil {
-		open = r.OpenOf
-	}
-	p, err := open(served.PID, served.StartTime)
+	p, err := process.OpenOf(a.pidfile, a.owner, served.PID, served.StartTime)
 	if err == nil {
 		p.Close()
 	}
