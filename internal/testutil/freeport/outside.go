@@ -5,6 +5,8 @@ import (
 	"net"
 	"strconv"
 	"testing"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/require"
 )
 
 // lowest is where the ports begin that kernels give to whoever asks for any: 32768 on Linux, 49152 on macOS.
@@ -17,7 +19,7 @@ func Outside(tb testing.TB) string {
 	for range 100 {
 		ln, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(lowest/2+rand.IntN(lowest/2))))
 		if err == nil {
-			must(tb, ln.Close())
+			require.NoError(tb, ln.Close())
 			return ln.Addr().String()
 		}
 	}

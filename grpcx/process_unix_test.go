@@ -1,0 +1,132 @@
+//go:build unix
+
+package grpcx_test
+
+import (
+	"context"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/metadata"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemon"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemontest"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/load"
+)
+
+func start(t *testing.T, options ...string) (*daemon.Daemon, *address) {
+	t.Helper()
+	binary, err := program()
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := daemontest.Prepare(t, binary, "[rpc]\nmode tcp\nlisten 127.0.0.1:0\n", options...)
+	if err := d.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return d, &address{daemontest.Target(t, d, "rpc")}
+}
+
+// address is that of a daemon's group.
+type address struct{ load.Target }
+
+func (a *address) Network() string { return a.Target.Network }
+func (a *address) String() string  { return a.Address }
+
+// by returns the generation that answers.
+func (c *client) by(ctx context.Context, options ...grpc.CallOption) (int, error) {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	var header metadata.MD
+	if _, err := c.Check(ctx, new(grpc_health_v1.HealthCheckRequest), append(options, grpc.Header(&header))...); err != nil {
+		return 0, err
+	}
+	return strconv.Atoi(header.Get("generation")[0])
+}
+
+// One channel for many callers, none of which tries twice: no call fails, whichever generation answers it.
+func TestUpgradesFailNoCall(t *testing.T) {
+	upgrades, callers := 100, 8
+	if testing.Short() {
+		upgrades = 5
+	}
+	d, to := start(t)
+	c := dial(t, to)
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	var calls atomic.Int64
+	var seen sync.Map
+	var calling sync.WaitGroup
+	for range callers {
+		calling.Go(func() {
+			for ctx.Err() == nil {
+				generation, err := c.by(t.Context())
+				if err != nil {
+					t.Errorf("call %d: %v", calls.Load(), err)
+					return
+				}
+				seen.Store(generation, true)
+				calls.Add(1)
+			}
+		})
+	}
+	for range upgrades {
+		before := calls.Load()
+		daemontest.Await(t, "calls", func() bool { return t.Failed() || calls.Load() > before+int64(10*callers) })
+		if t.Failed() {
+			break
+		}
+		if _, err := d.Upgrade(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	daemontest.Await(t, "the last generation's answer", func() bool {
+		_, has := seen.Load(upgrades + 1)
+		return t.Failed() || has
+	})
+	stop()
+	calling.Wait()
+	t.Logf("%d calls over %d upgrades", calls.Load(), upgrades)
+}
+
+// A child dies after it has taken over: the parent serves again, with a new server, and the next upgrade works.
+func TestServesAgainAfterACrash(t *testing.T) {
+	d, to := start(t)
+	c := dial(t, to)
+	if got, err := c.by(t.Context()); got != 1 || err != nil {
+		t.Fatalf("generation %d, %v", got, err)
+	}
+	stream, err := c.Watch(t.Context(), new(grpc_health_v1.HealthCheckRequest)) // it keeps the parent
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.Upgrade(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(2500 * time.Millisecond) // the parent's server has two seconds to read, and is stopped then
+	daemontest.SignalServing(t, d, syscall.SIGKILL)
+	daemontest.AwaitLog(t, d, `msg="serving again"`)
+	again := dial(t, to)
+	if got, err := again.by(t.Context(), grpc.WaitForReady(true)); got != 1 || err != nil {
+		t.Errorf("generation %d, %v, want 1", got, err)
+	}
+	if answer, err := stream.Recv(); err != nil {
+		t.Errorf("the stream has ended: %v, %v", answer, err)
+	}
+	if _, err := d.Upgrade(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	daemontest.Await(t, "the third generation", func() bool {
+		got, err := again.by(t.Context())
+		if err != nil {
+			t.Error(err)
+		}
+		return err != nil || got == 3
+	})
+}

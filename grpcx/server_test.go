@@ -1,0 +1,209 @@
+package grpcx_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/health"
+	"google.golang.org/grpc/health/grpc_health_v1"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/grpcx"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/listener"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/loopback"
+)
+
+// running is a server of the health service that serves.
+type running struct {
+	*grpcx.Server
+	made   atomic.Int32
+	served chan error
+}
+
+func serve(t *testing.T, ln net.Listener) *running {
+	t.Helper()
+	r := &running{served: make(chan error, 1)}
+	states := health.NewServer()
+	r.Server = &grpcx.Server{Health: states, New: func() *grpc.Server {
+		r.made.Add(1)
+		s := grpc.NewServer()
+		grpc_health_v1.RegisterHealthServer(s, states)
+		return s
+	}}
+	go func() { r.served <- r.Serve(ln) }()
+	t.Cleanup(r.Stop)
+	return r
+}
+
+func (r *running) wantEnd(t *testing.T, want error) {
+	t.Helper()
+	select {
+	case err := <-r.served:
+		if !errors.Is(err, want) {
+			t.Errorf("Serve = %v, want %v", err, want)
+		}
+	case <-time.After(30 * time.Second):
+		t.Fatal("Serve goes on")
+	}
+}
+
+// client is a client with one channel, which tries nothing twice by itself.
+type client struct {
+	grpc_health_v1.HealthClient
+	conn *grpc.ClientConn
+}
+
+func dial(t *testing.T, to net.Addr) *client {
+	t.Helper()
+	conn, err := grpc.NewClient("passthrough:///"+to.String(), grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithDisableRetry())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	return &client{grpc_health_v1.NewHealthClient(conn), conn}
+}
+
+func (c *client) want(t *testing.T, want grpc_health_v1.HealthCheckResponse_ServingStatus) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	answer, err := c.Check(ctx, new(grpc_health_v1.HealthCheckRequest))
+	if err != nil || answer.GetStatus() != want {
+		t.Fatalf("Check = %v, %v, want %v", answer, err, want)
+	}
+}
+
+const (
+	servingStatus = grpc_health_v1.HealthCheckResponse_SERVING
+	drainsStatus  = grpc_health_v1.HealthCheckResponse_NOT_SERVING
+)
+
+func newListener(t *testing.T) *listener.Listener {
+	t.Helper()
+	release := make(chan struct{}) // as a generation that drains has it
+	t.Cleanup(func() { close(release) })
+	return listener.New(loopback.Listen(t, "tcp"), listener.Options{Group: "rpc", Release: release})
+}
+
+// On a listener that is not gozd's it is grpc-go.
+func TestAnyListener(t *testing.T) {
+	ln := loopback.Listen(t, "tcp")
+	r := serve(t, ln)
+	c := dial(t, ln.Addr())
+	c.want(t, servingStatus)
+	r.GracefulStop()
+	r.wantEnd(t, nil)
+	if err := r.Serve(loopback.Listen(t, "tcp")); !errors.Is(err, grpc.ErrServerStopped) {
+		t.Errorf("Serve after it = %v", err)
+	}
+}
+
+// The program ends it at any time: while it serves, while it drains, and when the server has gone that drained.
+func TestProgramsStop(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		drain bool
+		wait  time.Duration
+		stop  func(*grpcx.Server)
+	}{
+		{"serving", false, 0, (*grpcx.Server).Stop},
+		{"serving, gracefully", false, 0, (*grpcx.Server).GracefulStop},
+		{"draining", true, 0, (*grpcx.Server).Stop},
+		{"drained", true, 3 * time.Second, (*grpcx.Server).GracefulStop},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			ln := newListener(t)
+			r := serve(t, ln)
+			dial(t, ln.Addr()).want(t, servingStatus)
+			if tt.drain {
+				ln.StopAccepting()
+			}
+			time.Sleep(tt.wait) // the listener's time, not that of a thing that is waited for
+			tt.stop(r.Server)
+			r.wantEnd(t, nil)
+		})
+	}
+}
+
+// While the generation drains the health service says so, the client is sent away, and what it has begun ends here. Serve returns when the
+// generation may end.
+func TestDrain(t *testing.T) {
+	ln := newListener(t)
+	r := serve(t, ln)
+	c := dial(t, ln.Addr())
+	c.want(t, servingStatus)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	stream, err := c.Watch(ctx, new(grpc_health_v1.HealthCheckRequest))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []grpc_health_v1.HealthCheckResponse_ServingStatus{servingStatus, drainsStatus} {
+		answer, err := stream.Recv()
+		if err != nil || answer.GetStatus() != want {
+			t.Fatalf("Recv = %v, %v, want %v", answer, err, want)
+		}
+		if want == servingStatus {
+			ln.StopAccepting()
+		}
+	}
+	short, end := context.WithTimeout(t.Context(), 4*time.Second)
+	defer end()
+	if report := ln.Drain(short); report.Cut != 1 { // the stream has all the time that there is
+		t.Errorf("Drain = %+v, want one cut", report)
+	}
+	if _, err := stream.Recv(); err == nil {
+		t.Error("the stream goes on")
+	}
+	_ = ln.Close()
+	r.wantEnd(t, net.ErrClosed)
+}
+
+// A generation that serves again does so with a new server, once the old one has begun to stop; before, with the old one.
+func TestResume(t *testing.T) {
+	for _, late := range []bool{false, true} {
+		ln := newListener(t)
+		r := serve(t, ln)
+		c := dial(t, ln.Addr())
+		c.want(t, servingStatus)
+		ln.StopAccepting()
+		want := int32(1)
+		if late {
+			time.Sleep(2500 * time.Millisecond) // the server has two seconds to read
+			want = 2
+		}
+		inner := loopback.Listen(t, "tcp")
+		if err := ln.Resume(inner); err != nil {
+			t.Fatal(err)
+		}
+		again := dial(t, inner.Addr())
+		ready, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		defer cancel()
+		if _, err := again.Check(ready, new(grpc_health_v1.HealthCheckRequest), grpc.WaitForReady(true)); err != nil {
+			t.Fatal(err)
+		}
+		deadline := time.Now().Add(10 * time.Second)
+		for { // it learns of the resume a moment after the listener
+			answer, err := again.Check(ready, new(grpc_health_v1.HealthCheckRequest))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if answer.GetStatus() == servingStatus {
+				break
+			}
+			if time.Now().After(deadline) {
+				t.Fatal("the health service says that it drains")
+			}
+		}
+		if got := r.made.Load(); got != want {
+			t.Errorf("late %v: %d servers, want %d", late, got, want)
+		}
+		r.Stop()
+		r.wantEnd(t, nil)
+	}
+}
