@@ -1,0 +1,137 @@
+package protocols
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"os/exec"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemontest"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/lockedbuf"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/require"
+)
+
+// judge is a program with a TLS, and an HTTP/2, that others have written. It has one connection for all that it asks.
+type judge struct {
+	in     io.Writer
+	out    *bufio.Reader
+	said   string
+	failed *lockedbuf.Buffer
+	post   func(body string) string      // is what it reads
+	answer *regexp.Regexp                // finds the generation in what it says
+	before func(t *testing.T, round int) // is called before a round of requests; may be nil
+}
+
+func startJudge(t *testing.T, name string, args ...string) *judge {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	cmd := exec.CommandContext(ctx, name, args...)
+	j := &judge{failed: new(lockedbuf.Buffer), post: func(body string) string { return body + "\n" }, answer: regexp.MustCompile(`^(\d+)\n`)}
+	cmd.Stderr = j.failed
+	in, err := cmd.StdinPipe()
+	require.NoError(t, err)
+	out, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, cmd.Start())
+	t.Cleanup(func() {
+		_ = in.Close()
+		cancel()
+		_ = cmd.Wait()
+	})
+	j.in, j.out = in, bufio.NewReader(out)
+	return j
+}
+
+// ask returns the generation that has answered.
+func (j *judge) ask(t *testing.T, body string) string {
+	t.Helper()
+	_, err := io.WriteString(j.in, j.post(body))
+	require.NoError(t, err)
+	for {
+		line, err := j.out.ReadString('\n')
+		j.said += line
+		if err != nil || strings.HasPrefix(line, "error") {
+			t.Fatalf("%s %v: %s", line, err, j.failed.String()+j.said)
+		}
+		if found := j.answer.FindStringSubmatch(line); found != nil {
+			return found[1]
+		}
+	}
+}
+
+// judges are the stacks beside Go's, and curl's, h2load's and OpenSSL's, which have tests of their own.
+var judges = []struct {
+	name  string
+	start func(t *testing.T, host, port string) *judge
+}{
+	{"Node", func(t *testing.T, host, port string) *judge {
+		t.Helper()
+		return startJudge(t, require.Tool(t, "node", "package nodejs"), "testdata/judge.js", "https://"+net.JoinHostPort(host, port))
+	}},
+	{"Python", func(t *testing.T, host, port string) *judge {
+		t.Helper()
+		const python = "/usr/bin/python3" // that of the packages
+		if err := exec.CommandContext(t.Context(), python, "-c", "import httpx, h2").Run(); err != nil {
+			require.Missing(t, "python3 has no httpx with HTTP/2 (packages python3-httpx and python3-h2)")
+		}
+		return startJudge(t, python, "testdata/judge.py", "https://"+net.JoinHostPort(host, port))
+	}},
+	{"GnuTLS", func(t *testing.T, host, port string) *judge {
+		t.Helper()
+		j := startJudge(t, require.Tool(t, "gnutls-cli", "package gnutls-bin"), "--insecure", "--inline-commands", "--port", port, host)
+		j.post = func(body string) string {
+			body += "\n" // it reads lines
+			return fmt.Sprintf("POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+		}
+		j.answer = regexp.MustCompile(`^X-Gozd-Generation: (\d+)\r\n`)
+		j.before = func(t *testing.T, round int) {
+			t.Helper()
+			if round%2 == 0 {
+				return
+			}
+			_, err := io.WriteString(j.in, "^rekey^\n") // a KeyUpdate, before and after moves
+			require.NoError(t, err)
+			for line := ""; !strings.Contains(line, "Rekey was completed"); {
+				line, err = j.out.ReadString('\n')
+				require.NoError(t, err)
+			}
+		}
+		return j
+	}},
+}
+
+// TestOtherStacksKeepTheirConnection has clients of other stacks ask on one connection over ten moves.
+func TestOtherStacksKeepTheirConnection(t *testing.T) {
+	const upgrades = 10
+	for _, tt := range judges {
+		t.Run(tt.name, func(t *testing.T) {
+			d := daemontest.Start(t, movingGroup)
+			ear := eavesdrop(t, daemontest.Target(t, d, "secure").Address)
+			host, port, err := net.SplitHostPort(ear.Addr().String())
+			require.NoError(t, err)
+			j := tt.start(t, host, port)
+			for round := range upgrades + 1 {
+				if round > 0 {
+					daemontest.Upgrade(t, d)
+				}
+				if j.before != nil {
+					j.before(t, round)
+				}
+				got := ""
+				daemontest.Await(t, fmt.Sprintf("answer of generation %d", round+1), func() bool {
+					got = j.ask(t, strings.Repeat("x", 1+100*round))
+					return got == fmt.Sprint(round+1)
+				})
+			}
+			if got := ear.conns.Load(); got != 1 {
+				t.Errorf("%d connections, want 1", got)
+			}
+		})
+	}
+}
