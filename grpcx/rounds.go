@@ -11,7 +11,7 @@ import (
 )
 
 // readWait is how long a server has, when its generation has stopped accepting, to read from all that it has accepted: GracefulStop drops
-// the connections on which it has not begun. So long it may take until the queue of the socket is empty; see
+// the connections on which it has not begun, and waits for those on which it has. So long it may take until the queue of the socket is empty; see
 // docs/upgrade.md, "What to call when".
 const readWait = 2 * time.Second
 
@@ -82,6 +82,8 @@ func (r *rounds) serve() (again bool, err error) {
 			continue
 		}
 		timer.Stop()
+		_ = g.Close()
+		g.newcomers.close()
 		r.stopping.Go(func() {
 			srv.GracefulStop()
 			r.server.end(srv)
@@ -147,8 +149,9 @@ func isFinal(err error) bool {
 // gate is the listener of one server: closing it closes no socket.
 type gate struct {
 	*rounds
-	close  sync.Once
-	closed chan struct{}
+	newcomers newcomers
+	close     sync.Once
+	closed    chan struct{}
 }
 
 // Accept returns the next connection.
@@ -160,7 +163,10 @@ func (g *gate) Accept() (net.Conn, error) {
 	}
 	select {
 	case a := <-g.accepted:
-		return a.conn, a.err
+		if a.err != nil {
+			return nil, a.err
+		}
+		return g.newcomers.add(a.conn), nil
 	case <-g.closed:
 		return nil, net.ErrClosed
 	case <-g.ended:

@@ -164,6 +164,32 @@ func TestDrain(t *testing.T) {
 	r.wantEnd(t, net.ErrClosed)
 }
 
+// A client that says nothing, or stops in the midst of its first words, holds up nobody: the others are sent away all the same.
+func TestSilentClientHoldsNobodyUp(t *testing.T) {
+	for _, words := range []string{"", "PRI * HTTP/2.0\r\n", "\x16\x03\x01\x02"} {
+		ln := newListener(t)
+		r := serve(t, ln)
+		silent, err := net.Dial("tcp", ln.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer silent.Close()
+		if _, err := silent.Write([]byte(words)); err != nil {
+			t.Fatal(err)
+		}
+		c := dial(t, ln.Addr())
+		c.want(t, servingStatus)
+		ln.StopAccepting()
+		ctx, cancel := context.WithTimeout(t.Context(), 60*time.Second) // half of what grpc-go waits
+		defer cancel()
+		if report := ln.Drain(ctx); report.Cut != 0 {
+			t.Errorf("%q: Drain = %+v, want none cut", words, report)
+		}
+		r.Stop()
+		r.wantEnd(t, nil)
+	}
+}
+
 // A generation that serves again does so with a new server, once the old one has begun to stop; before, with the old one.
 func TestResume(t *testing.T) {
 	for _, late := range []bool{false, true} {

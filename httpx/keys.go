@@ -55,7 +55,7 @@ func (k *keys) Pack(above []byte) ([]byte, error) {
 
 // pack returns the length of the state of TLS, in two bytes, that, and above.
 func (k *keys) pack(state *tlsrec.State, above []byte) ([]byte, error) {
-	if time.Since(state.HandshakeAt) > maxAge {
+	if time.Since(state.HandshakeAt).Abs() > maxAge {
 		return nil, errTooOld
 	}
 	if state.Leaf == [32]byte{} { // a session was resumed, by a ticket that depends on the certificate (internal/tickets)
@@ -130,7 +130,7 @@ func (l *secured) admit(packed []byte) (listener.Arrival, error) {
 // allows says why this generation would not have made the connection, or returns nil.
 func (l *secured) allows(state *tlsrec.State) error {
 	conf := l.Config()
-	switch age := time.Since(state.HandshakeAt); {
+	switch age := time.Since(state.HandshakeAt).Abs(); { // a time to come is as bad
 	case state.Leaf != l.leaf:
 		return errors.New("httpx: this generation has another certificate")
 	case conf.MinVersion > tls.VersionTLS13 || conf.MaxVersion != 0 && conf.MaxVersion < tls.VersionTLS13:

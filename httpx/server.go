@@ -102,7 +102,7 @@ func (s *Server) Serve(l net.Listener) error {
 	case l == net.Listener(ln):
 		s.addPlain(ln)
 		if s.offered.UnencryptedHTTP2() && s.h2.canMove() {
-			ln.AdmitHTTP2(s.h2.admit)
+			defer ln.AdmitHTTP2(s.h2.admit)()
 		}
 		return s.Server.Serve(&movable{ln, s})
 	}

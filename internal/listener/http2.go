@@ -28,26 +28,34 @@ type Arrival struct {
 	HTTP2  bool // at the end of the idle timeout Accept returns it, for its client to be sent away
 }
 
-// AdmitHTTP2 has connections of HTTP/2 adopted, as admit says.
-func (l *Listener) AdmitHTTP2(admit Admission) {
+// AdmitHTTP2 has connections of HTTP/2 adopted, as admit says, until stop is called or somebody else calls AdmitHTTP2.
+func (l *Listener) AdmitHTTP2(admit Admission) (stop func()) {
+	own := &check{admit}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.admit = admit
+	l.http2 = own
+	return func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if l.http2 == own {
+			l.http2 = nil
+		}
+	}
 }
 
-func (l *Listener) admission() Admission {
+func (l *Listener) http2Check() *check {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.admit
+	return l.http2
 }
 
 // ReserveHTTP2 is [Listener.Reserve] for a connection of HTTP/2, which goes on from state: an adapter gets that by [TakeHTTP2].
 func (l *Listener) ReserveHTTP2(c net.Conn, state []byte) (answered func(error), err error) {
-	admit := l.admission()
-	if admit == nil {
+	now := l.http2Check()
+	if now == nil {
 		return nil, fmt.Errorf("listen: group %s: %w", l.opts.Group, errNoHTTP2)
 	}
-	arrival, err := admit(state)
+	arrival, err := now.admit(state)
 	if err != nil {
 		return nil, fmt.Errorf("listen: group %s: %w", l.opts.Group, err)
 	}

@@ -84,7 +84,7 @@ func isUntaken(err error) bool {
 // sealed is what a Listener knows of connections with a [Cargo].
 type sealed struct {
 	mu    sync.Mutex      // guards what follows
-	check *sealCheck      // nil if nobody takes them
+	check *check          // nil if nobody takes them
 	told  map[string]bool // reasons that OnStay has been called with
 }
 

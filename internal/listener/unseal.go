@@ -7,9 +7,9 @@ import (
 	"sync/atomic"
 )
 
-// TakeSealed has the listener adopt connections with the state of a [Cargo] that check admits. Who calls it gets them from Accept, and asks [Unseal] of each, until it calls stop or somebody else calls TakeSealed.
-func (l *Listener) TakeSealed(check Admission) (stop func()) {
-	own := &sealCheck{check}
+// TakeSealed has the listener adopt connections with the state of a [Cargo] that admit allows. Who calls it gets them from Accept, and asks [Unseal] of each, until it calls stop or somebody else calls TakeSealed.
+func (l *Listener) TakeSealed(admit Admission) (stop func()) {
+	own := &check{admit}
 	l.sealed.mu.Lock()
 	defer l.sealed.mu.Unlock()
 	l.sealed.check = own
@@ -22,18 +22,18 @@ func (l *Listener) TakeSealed(check Admission) (stop func()) {
 	}
 }
 
-// sealCheck is that of one call of TakeSealed.
-type sealCheck struct{ admit Admission }
+// check is that of one call of TakeSealed or AdmitHTTP2.
+type check struct{ admit Admission }
 
 // ReserveSealed is [Listener.Reserve] with the state of a [Cargo], which is the listener's if there is no error. Where the older generation could not be answered it is closed: it may have it still.
 func (l *Listener) ReserveSealed(c net.Conn, state []byte) (answered func(error), err error) {
 	l.sealed.mu.Lock()
-	check := l.sealed.check
+	now := l.sealed.check
 	l.sealed.mu.Unlock()
-	if check == nil {
+	if now == nil {
 		return nil, fmt.Errorf("listen: nobody serves such connections of group %s", l.opts.Group)
 	}
-	arrival, err := check.admit(state)
+	arrival, err := now.admit(state)
 	if err != nil {
 		return nil, err
 	}

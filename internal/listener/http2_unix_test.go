@@ -1,0 +1,91 @@
+//go:build unix
+
+package listener_test
+
+import (
+	"errors"
+	"net"
+	"syscall"
+	"testing"
+	"time"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/listener"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/succession"
+)
+
+// arrival returns an adopted connection of HTTP/2 that has come as a says, and its client.
+func arrival(t *testing.T, ln *listener.Listener, a listener.Arrival) (client net.Conn) {
+	t.Helper()
+	inner := raw(t, "tcp")
+	server, client := pair(t, inner, to(inner))
+	own, err := succession.Duplicate(server.(syscall.Conn))
+	if err != nil {
+		t.Fatal(err)
+	}
+	server.Close()
+	defer ln.AdmitHTTP2(func([]byte) (listener.Arrival, error) { return a, nil })()
+	answered, err := ln.ReserveHTTP2(own, []byte("state"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	answered(nil)
+	return client
+}
+
+// A connection that comes waits for its client, unless that waits already, and is returned at the end of its idle timeout.
+func TestHTTP2Arrives(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		how    listener.Arrival
+		idle   time.Duration
+		speaks bool // later
+		over   bool
+	}{
+		{"its client waits", listener.Arrival{Speaks: true, HTTP2: true}, 0, false, false},
+		{"its client speaks", listener.Arrival{HTTP2: true}, 0, true, false},
+		{"its client is silent", listener.Arrival{HTTP2: true}, 20 * time.Millisecond, false, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			ln := generation(t, "tcp")
+			ln.SetIdleTimeout(tt.idle)
+			conns := accepted(ln)
+			client := arrival(t, ln, tt.how)
+			if tt.speaks {
+				send(t, client, "x")
+			}
+			c := within(t, conns, "Accept")
+			if got := listener.IsOver(c); got != tt.over {
+				t.Errorf("IsOver = %v, want %v", got, tt.over)
+			}
+			if got := listener.TakeHTTP2(c); string(got) != "state" {
+				t.Errorf("TakeHTTP2 = %q", got)
+			}
+			if got := listener.TakeHTTP2(c); got != nil {
+				t.Errorf("the second TakeHTTP2 = %q", got)
+			}
+		})
+	}
+}
+
+// Nobody gets a connection that nobody serves, or that is not admitted; whoever has stopped takes nothing from who came after.
+func TestHTTP2ThatNobodyTakes(t *testing.T) {
+	ln := generation(t, "tcp")
+	no := func(err error) listener.Admission {
+		return func([]byte) (listener.Arrival, error) { return listener.Arrival{}, err }
+	}
+	refused := func(want error) {
+		t.Helper()
+		if _, err := ln.ReserveHTTP2(nil, nil); err == nil || want != nil && !errors.Is(err, want) {
+			t.Errorf("ReserveHTTP2 = %v, want %v", err, want)
+		}
+	}
+	refused(nil)
+	first, second := errors.New("first"), errors.New("second")
+	stop := ln.AdmitHTTP2(no(first))
+	refused(first)
+	stopSecond := ln.AdmitHTTP2(no(second))
+	stop()
+	refused(second)
+	stopSecond()
+	refused(nil)
+}
