@@ -50,23 +50,26 @@ func (c *client) by(ctx context.Context, options ...grpc.CallOption) (int, error
 	return strconv.Atoi(header.Get("generation")[0])
 }
 
-// One channel for many callers, none of which tries twice: no call fails, whichever generation answers it.
+// One channel for many callers, none of which tries twice, and another that believes the health service: no call fails, whichever generation answers it.
 func TestUpgradesFailNoCall(t *testing.T) {
 	upgrades, callers := 100, 8
 	if testing.Short() {
 		upgrades = 5
 	}
 	d, to := start(t)
-	c := dial(t, to)
+	clients := []*client{
+		dial(t, to),
+		dial(t, to, grpc.WithDefaultServiceConfig(`{"loadBalancingConfig":[{"round_robin":{}}],"healthCheckConfig":{"serviceName":""}}`)),
+	}
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	var calls atomic.Int64
 	var seen sync.Map
 	var calling sync.WaitGroup
-	for range callers {
+	for i := range callers {
 		calling.Go(func() {
 			for ctx.Err() == nil {
-				generation, err := c.by(t.Context())
+				generation, err := clients[i%len(clients)].by(t.Context())
 				if err != nil {
 					t.Errorf("call %d: %v", calls.Load(), err)
 					return

@@ -68,7 +68,9 @@ func (r *rounds) serve() (again bool, err error) {
 		case err := <-served:
 			return false, r.leave(srv, err)
 		}
-		r.server.sayServing(false)
+		if !r.from.Moves() { // nobody takes over
+			r.server.sayServing(false)
+		}
 		timer := time.NewTimer(readWait)
 		select {
 		case <-timer.C:

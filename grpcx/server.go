@@ -36,7 +36,8 @@ type Server struct {
 	// that the generation serves again after it was replaced. It must not be nil.
 	New func() *grpc.Server
 
-	// Health, if not nil, says NOT_SERVING while the generation drains, and what it said before when that serves again. New registers it.
+	// Health, if not nil, says NOT_SERVING from when the daemon is asked to stop, and what it said before if it serves on after all. New registers it. At an
+	// upgrade it says nothing new: the address is served, and a client that believed otherwise would fail its calls.
 	Health *health.Server
 
 	mu      sync.Mutex // guards what follows

@@ -58,9 +58,10 @@ type client struct {
 	conn *grpc.ClientConn
 }
 
-func dial(t *testing.T, to net.Addr) *client {
+func dial(t *testing.T, to net.Addr, options ...grpc.DialOption) *client {
 	t.Helper()
-	conn, err := grpc.NewClient("passthrough:///"+to.String(), grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithDisableRetry())
+	options = append(options, grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithDisableRetry())
+	conn, err := grpc.NewClient("passthrough:///"+to.String(), options...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,7 +131,7 @@ func TestProgramsStop(t *testing.T) {
 	}
 }
 
-// While the generation drains the health service says so, the client is sent away, and what it has begun ends here. Serve returns when the
+// When the daemon is to stop the health service says so, the client is sent away, and what it has begun ends here. Serve returns when the
 // generation may end.
 func TestDrain(t *testing.T) {
 	ln := newListener(t)
