@@ -68,9 +68,6 @@ func (r *rounds) serve() (again bool, err error) {
 		case err := <-served:
 			return false, r.leave(srv, err)
 		}
-		if !r.from.Moves() { // nobody takes over
-			r.server.sayServing(false)
-		}
 		timer := time.NewTimer(readWait)
 		select {
 		case <-timer.C:
@@ -80,7 +77,6 @@ func (r *rounds) serve() (again bool, err error) {
 			return false, r.leave(srv, err)
 		case <-resumed: // nobody has been sent away yet
 			timer.Stop()
-			r.server.sayServing(true)
 			continue
 		}
 		timer.Stop()
@@ -92,7 +88,6 @@ func (r *rounds) serve() (again bool, err error) {
 		})
 		select {
 		case <-resumed:
-			r.server.sayServing(true)
 			return true, nil
 		case <-r.server.quit:
 			return false, nil

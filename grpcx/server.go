@@ -14,6 +14,9 @@
 // GracefulStop is final, and so each server is used until its generation is replaced: when that serves again, as its successor has died, it
 // gets a new one. On any other listener grpcx is grpc-go.
 //
+// A health service needs nothing of this: the address is served all the time. NOT_SERVING while a generation drains would fail the
+// calls of clients that believe it, until they have left.
+//
 // It is a module of its own, so that only who serves gRPC this way depends on grpc-go.
 package grpcx
 
@@ -22,7 +25,6 @@ import (
 	"sync"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/health"
 )
 
 // Serve serves ln by the servers that newServer makes. Its contract is that of [Server.Serve].
@@ -35,10 +37,6 @@ type Server struct {
 	// New returns a server with all its services, which it shares with no other call. It is called by Serve, and once more each time
 	// that the generation serves again after it was replaced. It must not be nil.
 	New func() *grpc.Server
-
-	// Health, if not nil, says NOT_SERVING from when the daemon is asked to stop, and what it said before if it serves on after all. New registers it. At an
-	// upgrade it says nothing new: the address is served, and a client that believed otherwise would fail its calls.
-	Health *health.Server
 
 	mu      sync.Mutex // guards what follows
 	servers map[*grpc.Server]struct{}
@@ -121,14 +119,4 @@ func (s *Server) end(srv *grpc.Server) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.servers, srv)
-}
-
-func (s *Server) sayServing(yes bool) {
-	switch {
-	case s.Health == nil:
-	case yes:
-		s.Health.Resume()
-	default:
-		s.Health.Shutdown()
-	}
 }

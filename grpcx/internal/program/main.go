@@ -22,7 +22,7 @@ func main() {
 		log.Fatal(err)
 	}
 	states := health.NewServer()
-	srv := &grpcx.Server{Health: states, New: func() *grpc.Server {
+	srv := &grpcx.Server{New: func() *grpc.Server {
 		s := grpc.NewServer(grpc.UnaryInterceptor(sign))
 		grpc_health_v1.RegisterHealthServer(s, states)
 		return s
