@@ -5,6 +5,7 @@ package grpcx_test
 import (
 	"context"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -20,13 +21,13 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/load"
 )
 
-func start(t *testing.T, options ...string) (*daemon.Daemon, *address) {
+func start(t *testing.T) (*daemon.Daemon, *address) {
 	t.Helper()
 	binary, err := program()
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := daemontest.Prepare(t, binary, "[rpc]\nmode tcp\nlisten 127.0.0.1:0\n", options...)
+	d := daemontest.Prepare(t, binary, "[rpc]\nmode tcp\nlisten 127.0.0.1:0\n")
 	if err := d.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -132,4 +133,34 @@ func TestServesAgainAfterACrash(t *testing.T) {
 		}
 		return err != nil || got == 3
 	})
+}
+
+// Clients that come at any moment hold up no stop: whom the server has accepted it answers, or it says at once that it does not.
+func TestStopUnderNewClients(t *testing.T) {
+	for range 5 {
+		d, to := start(t)
+		ctx, stop := context.WithCancel(t.Context())
+		var coming sync.WaitGroup
+		var answered atomic.Int64
+		for range 4 {
+			coming.Go(func() {
+				for ctx.Err() == nil {
+					c := dial(t, to)
+					if _, err := c.by(ctx); err == nil {
+						answered.Add(1)
+					}
+					_ = c.conn.Close()
+				}
+			})
+		}
+		daemontest.Await(t, "answers", func() bool { return answered.Load() > 50 })
+		if err := d.Stop(t.Context()); err != nil {
+			t.Error(err)
+		}
+		stop()
+		coming.Wait()
+		if text := d.LogText(); !strings.Contains(text, " cut=0 ") || strings.Contains(text, "draining connections were cut") {
+			t.Error("a client was cut at the end of the stop")
+		}
+	}
 }

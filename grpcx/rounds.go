@@ -3,6 +3,7 @@ package grpcx
 import (
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc"
@@ -72,6 +73,7 @@ func (r *rounds) serve() (again bool, err error) {
 		select {
 		case <-timer.C:
 		case <-r.from.Expedited():
+			g.awaitQuiet(timer.C)
 		case err := <-served:
 			timer.Stop()
 			return false, r.leave(srv, err)
@@ -86,6 +88,18 @@ func (r *rounds) serve() (again bool, err error) {
 			srv.GracefulStop()
 			r.server.end(srv)
 		})
+		return r.await(resumed)
+	}
+}
+
+// await waits until the generation that drains serves again, or ends. Who still comes is told so at once, and comes again.
+func (r *rounds) await(resumed <-chan struct{}) (again bool, err error) {
+	for {
+		select { // a connection that has come with the resume is not for us
+		case <-resumed:
+			return true, nil
+		default:
+		}
 		select {
 		case <-resumed:
 			return true, nil
@@ -93,6 +107,10 @@ func (r *rounds) serve() (again bool, err error) {
 			return false, nil
 		case <-r.ended:
 			return false, r.err
+		case a := <-r.accepted:
+			if a.err == nil {
+				_ = a.conn.Close()
+			}
 		}
 	}
 }
@@ -147,6 +165,7 @@ func isFinal(err error) bool {
 type gate struct {
 	*rounds
 	newcomers newcomers
+	last      atomic.Int64 // when Accept has returned a connection, in nanoseconds of the Unix time
 	close     sync.Once
 	closed    chan struct{}
 }
@@ -163,11 +182,33 @@ func (g *gate) Accept() (net.Conn, error) {
 		if a.err != nil {
 			return nil, a.err
 		}
+		g.last.Store(time.Now().UnixNano())
 		return g.newcomers.add(a.conn), nil
 	case <-g.closed:
 		return nil, net.ErrClosed
 	case <-g.ended:
 		return nil, g.err
+	}
+}
+
+// quiet is how long nobody may have come until the queue of a socket that is closing counts as empty, where there is little time.
+const quiet = 300 * time.Millisecond
+
+// awaitQuiet waits until nobody has come for that time, at most until the end of limit.
+func (g *gate) awaitQuiet(limit <-chan time.Time) {
+	began := time.Now()
+	for {
+		since := time.Since(time.Unix(0, max(g.last.Load(), began.UnixNano())))
+		if since >= quiet {
+			return
+		}
+		timer := time.NewTimer(quiet - since)
+		select {
+		case <-timer.C:
+		case <-limit:
+			timer.Stop()
+			return
+		}
 	}
 }
 

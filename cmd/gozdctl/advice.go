@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -21,7 +22,7 @@ func (a *app) advice(cmd *cobra.Command, err error) string {
 	case status == statusUnknown && cmd.GroupID == groupShow:
 		return "it may be stopped by a signal, or have no time: look at its process with ps"
 	case status == statusUnknown && file != "":
-		return fmt.Sprintf("it may still succeed: look with gozdctl status %s", file)
+		return fmt.Sprintf("it may still succeed: look with gozdctl status %s", word(file))
 	case status == statusPermission:
 		return permissionAdvice(file)
 	case status == statusNotRunning && cmd.Name() == "logs":
@@ -67,7 +68,7 @@ func notRunningAdvice(pidfile string) string {
 	case errors.Is(err, fs.ErrNotExist):
 		return "if it should run, start it with gozdctl start -- PROGRAM ARGUMENTS"
 	case err != nil:
-		return fmt.Sprintf("if %s is a configuration, say -c %[1]s", pidfile)
+		return fmt.Sprintf("if %s is a configuration, say -c %[1]s", word(pidfile))
 	}
 	return staleAdvice(pidfile)
 }
@@ -84,7 +85,7 @@ func staleAdvice(pidfile string) string {
 		p.Close()
 		return fmt.Sprintf("look at pid %d with ps before you start another", s.PID)
 	}
-	return fmt.Sprintf("if %s has another pidfile by now, look there with gozdctl status -c %[1]s; else %s is in nobody's way: %s", s.Config, pidfile, start)
+	return fmt.Sprintf("if %s has another pidfile by now, look there with gozdctl status -c %[1]s; else %s is in nobody's way: %s", word(s.Config), pidfile, start)
 }
 
 // noSocketAdvice says what can be done without an answer. The PID is that of the process which serves, by the lock
@@ -100,7 +101,7 @@ func noSocketAdvice(pidfile string) string {
 }
 
 func logAdvice(pidfile string) string {
-	return fmt.Sprintf("what has failed is still in place, and the next restart will start it; all that it has said is in its log: gozdctl logs %s", pidfile)
+	return fmt.Sprintf("what has failed is still in place, and the next restart will start it; all that it has said is in its log: gozdctl logs %s", word(pidfile))
 }
 
 // isConfigured reports whether an upgrade has failed where its configuration was to blame.
@@ -111,5 +112,16 @@ func configAdvice(pidfile string) string {
 	if err != nil {
 		return ""
 	}
-	return fmt.Sprintf("mend it, and look with gozdctl check %s before the next upgrade or restart", s.Config)
+	return fmt.Sprintf("mend it, and look with gozdctl check %s before the next upgrade or restart", word(s.Config))
+}
+
+// word is a path as a word for a shell: root may type what is advised, and the daemon's user may have made up the path.
+func word(path string) string {
+	plain := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("/._-+,:@%=", r)
+	}
+	if path != "" && !strings.HasPrefix(path, "-") && !strings.ContainsFunc(path, func(r rune) bool { return !plain(r) }) {
+		return path
+	}
+	return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
 }

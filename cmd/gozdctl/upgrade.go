@@ -79,7 +79,7 @@ func (a upgrading) upgrade(ctx context.Context, pidfile string, noDrain bool) er
 		return a.upgradeFailed(pid, err)
 	}
 	if undrained != nil {
-		a.warn(fmt.Sprintf("the old generation (pid %d) still drains: see gozdctl status %s", up.OldPID, pidfile))
+		a.warn(fmt.Sprintf("the old generation (pid %d) still drains: see gozdctl status %s", up.OldPID, word(pidfile)))
 	}
 	a.upgraded(up, seconds(up.Served.Seconds))
 	return nil
