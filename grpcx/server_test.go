@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/health"
 	"google.golang.org/grpc/health/grpc_health_v1"
@@ -192,7 +193,11 @@ func TestResume(t *testing.T) {
 		ln.StopAccepting()
 		want := int32(1)
 		if late {
-			time.Sleep(2500 * time.Millisecond) // the server has two seconds to read
+			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+			defer cancel()
+			if !c.conn.WaitForStateChange(ctx, connectivity.Ready) { // by GOAWAY, when the server has had its time to read
+				t.Fatal("the client is not sent away")
+			}
 			want = 2
 		}
 		inner := loopback.Listen(t, "tcp")

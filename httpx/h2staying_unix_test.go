@@ -186,7 +186,7 @@ func TestNewHTTP2ConnectionStaysAfterAResume(t *testing.T) {
 			g.MoveIdle(refused)
 			g.StopAccepting()
 			<-refused
-			time.Sleep(100 * time.Millisecond) // it is to be sent away, and has most of a second
+			time.Sleep(20 * time.Millisecond) // it is to be sent away, and has most of a second
 			if err := g.Resume(loopback.Listen(t, "tcp")); err != nil {
 				t.Fatal(err)
 			}

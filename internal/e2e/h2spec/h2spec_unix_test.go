@@ -166,7 +166,7 @@ func run(t *testing.T, moves bool) (failed map[string]bool, tests int, moved int
 	if err != nil {
 		t.Fatal(err)
 	}
-	conf := &config.Config{Host: host, Path: "/", Timeout: 2 * time.Second, MaxHeaderLen: 4000}
+	conf := &config.Config{Host: host, Path: "/", Timeout: 5 * time.Second, MaxHeaderLen: 4000}
 	if conf.Port, err = net.LookupPort("tcp", port); err != nil {
 		t.Fatal(err)
 	}
