@@ -63,7 +63,7 @@ func (h *h2Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.mover.came.ServeHTTP(w, r)
 		return
 	}
-	if h.tls != nil && r.TLS == nil { // its client has said "http": net/http would take the state of the *tls.Conn, see guise
+	if h.tls != nil && r.TLS == nil { // its client has said "http": net/http would take the state of the *tls.Conn, see standIn
 		state := h.tls()
 		r.TLS = &state
 	}

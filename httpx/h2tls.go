@@ -22,7 +22,7 @@ type tlsH2Conn struct {
 // the group's do.
 func (h *h2Conns) secure(c *tls.Conn) *tlsH2Conn {
 	switch below := c.NetConn().(type) {
-	case *guise:
+	case *standIn:
 		return h.movable(c, below.conn)
 	case *tlswatch.Conn:
 		if l, ok := below.Owner.(*secured); ok && l.stays(c.ConnectionState()) == "" {

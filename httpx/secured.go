@@ -234,5 +234,5 @@ func (l *secured) takeUp(c net.Conn, packed []byte) (net.Conn, error) {
 		return sc, nil
 	}
 	sc.reader.came = above
-	return disguise(sc)
+	return newStandIn(sc)
 }

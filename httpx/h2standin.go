@@ -15,24 +15,24 @@ import (
 	"golang.org/x/net/http2"
 )
 
-// guise is a connection of HTTP/2 that has come from an older generation, below a *tls.Conn as net/http wants one: it serves HTTP/2 on nothing else, and
+// standIn lies below a *tls.Conn that stands for a connection of HTTP/2 from an older generation. net/http serves HTTP/2 over TLS only on a *tls.Conn, and
 // does all that belongs to a connection, from its place in Shutdown to the program's hooks. Nothing goes through that *tls.Conn but a
 // handshake within this process, by which it knows the protocol. The HTTP/2 server speaks by conn.
-type guise struct {
+type standIn struct {
 	net.Conn // a pipe, for the handshake
 	conn     *secureConn
-	worn     atomic.Bool // the handshake is over
+	shook    atomic.Bool // the handshake is over
 }
 
-// disguise returns c in a guise. It closes nothing, also after an error.
-func disguise(c *secureConn) (*tls.Conn, error) {
-	conf, err := guiseConfig()
+// newStandIn returns the *tls.Conn for c. It closes nothing, also after an error.
+func newStandIn(c *secureConn) (*tls.Conn, error) {
+	conf, err := standInConfig()
 	if err != nil {
 		return nil, err
 	}
 	client, server := net.Pipe()
 	defer func() { _ = client.Close() }()
-	g := &guise{Conn: server, conn: c}
+	g := &standIn{Conn: server, conn: c}
 	tc := tls.Server(g, conf)
 	failed := make(chan error, 1)
 	go func() {
@@ -55,12 +55,12 @@ func disguise(c *secureConn) (*tls.Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("httpx: going on with HTTP/2: %w", err)
 	}
-	g.worn.Store(true)
+	g.shook.Store(true)
 	return tc, nil
 }
 
-// guiseConfig returns the server's, of which the certificate is seen by nobody.
-var guiseConfig = sync.OnceValues(func() (*tls.Config, error) {
+// standInConfig returns the server's, of which the certificate is seen by nobody.
+var standInConfig = sync.OnceValues(func() (*tls.Config, error) {
 	public, private, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		return nil, err
@@ -81,47 +81,47 @@ var guiseConfig = sync.OnceValues(func() (*tls.Config, error) {
 })
 
 // Write says nothing to anybody once the handshake is over: the *tls.Conn writes a close_notify, which is conn's to write.
-func (g *guise) Write(b []byte) (int, error) {
-	if g.worn.Load() {
+func (g *standIn) Write(b []byte) (int, error) {
+	if g.shook.Load() {
 		return len(b), nil
 	}
 	return g.Conn.Write(b)
 }
 
 // SetDeadline is that of conn, once the handshake is over.
-func (g *guise) SetDeadline(t time.Time) error {
+func (g *standIn) SetDeadline(t time.Time) error {
 	return g.set(g.Conn.SetDeadline, g.conn.SetDeadline, t)
 }
 
 // SetReadDeadline is that of conn.
-func (g *guise) SetReadDeadline(t time.Time) error {
+func (g *standIn) SetReadDeadline(t time.Time) error {
 	return g.set(g.Conn.SetReadDeadline, g.conn.SetReadDeadline, t)
 }
 
 // SetWriteDeadline is that of conn.
-func (g *guise) SetWriteDeadline(t time.Time) error {
+func (g *standIn) SetWriteDeadline(t time.Time) error {
 	return g.set(g.Conn.SetWriteDeadline, g.conn.SetWriteDeadline, t)
 }
 
 // set sets a deadline: of a handshake, or by net/http and the program, which know the *tls.Conn.
-func (g *guise) set(shaking, worn func(time.Time) error, t time.Time) error {
-	if g.worn.Load() {
-		return worn(t)
+func (g *standIn) set(shaking, shook func(time.Time) error, t time.Time) error {
+	if g.shook.Load() {
+		return shook(t)
 	}
 	return shaking(t)
 }
 
 // Close closes conn.
-func (g *guise) Close() error {
+func (g *standIn) Close() error {
 	_ = g.Conn.Close()
 	return g.conn.Close()
 }
 
 // NetConn returns conn.
-func (g *guise) NetConn() net.Conn { return g.conn }
+func (g *standIn) NetConn() net.Conn { return g.conn }
 
 // LocalAddr is that of conn.
-func (g *guise) LocalAddr() net.Addr { return g.conn.LocalAddr() }
+func (g *standIn) LocalAddr() net.Addr { return g.conn.LocalAddr() }
 
 // RemoteAddr is that of conn.
-func (g *guise) RemoteAddr() net.Addr { return g.conn.RemoteAddr() }
+func (g *standIn) RemoteAddr() net.Addr { return g.conn.RemoteAddr() }
