@@ -45,7 +45,7 @@ func (a *app) stop(ctx context.Context, pidfile string) error {
 				return nil, err
 			}
 			a.out.Asked = &generation{answer.Generation, answer.PID}
-			return answer, control.AwaitEnd(ctx, pidfile, answer.PID, processes(all)...)
+			return answer, control.AwaitEnd(ctx, pidfile, processOf(answer.PID, all), answer.Generation, processes(all)...)
 		},
 	})
 	if err != nil {
@@ -88,6 +88,17 @@ func own(all []protocol.Generation, pidfile string, owner int) []protocol.Genera
 		}
 		return errors.Is(err, process.ErrUntrusted)
 	})
+}
+
+// processOf returns the process with that PID, whose start time is not known where it is none of all.
+func processOf(pid int, all []protocol.Generation) control.Process {
+	p := control.Process{PID: pid}
+	for _, g := range all {
+		if g.PID == pid {
+			p.StartTime = g.StartTime
+		}
+	}
+	return p
 }
 
 func processes(all []protocol.Generation) []control.Process {

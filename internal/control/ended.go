@@ -15,10 +15,10 @@ type Process struct {
 }
 
 // AwaitEnd waits until no generation of a daemon serves, and until the processes, its older
-// generations, have ended too. asked is the PID of the one that was asked to stop: where
-// another has taken over meanwhile, that one is asked too. The error wraps that of ctx.
-func AwaitEnd(ctx context.Context, pidfile string, asked int, older ...Process) error {
-	if err := waitEnd(ctx, pidfile, asked); err != nil {
+// generations, have ended too. first is the one that was asked to stop, and generation its number: where
+// another of the same daemon has taken over meanwhile, that one is asked too. The error wraps that of ctx.
+func AwaitEnd(ctx context.Context, pidfile string, first Process, generation int, older ...Process) error {
+	if err := waitEnd(ctx, pidfile, asked{first.PID, first.StartTime, generation}); err != nil {
 		return err
 	}
 	tick := time.NewTicker(pollInterval)

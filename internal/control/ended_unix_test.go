@@ -31,11 +31,45 @@ func TestAwaitEnd(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
-	if err := control.AwaitEnd(ctx, d.pidfile, d.pid, all...); !errors.Is(err, context.DeadlineExceeded) {
+	if err := control.AwaitEnd(ctx, d.pidfile, control.Process{PID: d.pid}, 1, all...); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("while an older one lives AwaitEnd = %v, want DeadlineExceeded", err)
 	}
 	older.end()
-	if err := control.AwaitEnd(t.Context(), d.pidfile, d.pid, all...); err != nil {
+	if err := control.AwaitEnd(t.Context(), d.pidfile, control.Process{PID: d.pid}, 1, all...); err != nil {
 		t.Errorf("when all have ended AwaitEnd = %v", err)
+	}
+}
+
+// A daemon that somebody has started since is not asked to stop; a successor is, and an older generation that serves again.
+func TestAwaitEndSparesAnotherDaemon(t *testing.T) {
+	const gone = 1 << 22 // no PID
+	d := start(t, "end", patience)
+	began, err := process.StartTime(d.pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, after := control.Process{PID: gone, StartTime: began - 1}, control.Process{PID: gone, StartTime: began + 1}
+	if err := control.AwaitEnd(t.Context(), d.pidfile, before, 1); err != nil {
+		t.Errorf("AwaitEnd = %v", err)
+	}
+	if _, err := process.Find(d.pidfile); err != nil {
+		t.Fatalf("the daemon that was started since has ended: %v", err)
+	}
+	if err := control.AwaitEnd(t.Context(), d.pidfile, after, 2); err != nil {
+		t.Errorf("AwaitEnd = %v", err)
+	}
+	if _, err := process.Find(d.pidfile); !errors.Is(err, process.ErrNotRunning) {
+		t.Errorf("the older generation that serves again: %v, want that it has ended", err)
+	}
+	successor := start(t, "end", patience) // of generation 0
+	began, err = process.StartTime(successor.pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := control.AwaitEnd(t.Context(), successor.pidfile, control.Process{PID: gone, StartTime: began - 1}, 0); err != nil {
+		t.Errorf("AwaitEnd = %v", err)
+	}
+	if _, err := process.Find(successor.pidfile); !errors.Is(err, process.ErrNotRunning) {
+		t.Errorf("the successor: %v, want that it has ended", err)
 	}
 }

@@ -23,12 +23,25 @@ func Stop(ctx context.Context, pidfile string) (pid int, err error) {
 	defer r.Close()
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(r.State.StopWait))
 	defer cancel()
-	return r.PID, waitEnd(ctx, pidfile, r.PID)
+	return r.PID, waitEnd(ctx, pidfile, asked{r.PID, r.State.StartTime, r.State.Generation})
 }
 
-// waitEnd waits until no generation serves. If the one that was asked has been replaced just
+// asked is the generation that was asked to stop.
+type asked struct {
+	pid        int
+	startTime  uint64 // 0 where it is not known
+	generation int    // the same
+}
+
+// isOf reports whether a generation that serves is of the same daemon: a successor, or an older one that serves again. One that was started
+// after the one that was asked, and has no higher number, belongs to a daemon that somebody has started since.
+func (a asked) isOf(s *process.State) bool {
+	return a.startTime == 0 || s.StartTime <= a.startTime || s.Generation > a.generation
+}
+
+// waitEnd waits until no generation of the daemon serves. If the one that was asked has been replaced just
 // before, it has only been hurried, and the one that serves is asked too.
-func waitEnd(ctx context.Context, pidfile string, asked int) error {
+func waitEnd(ctx context.Context, pidfile string, last asked) error {
 	tick := time.NewTicker(pollInterval)
 	defer tick.Stop()
 	for {
@@ -37,8 +50,12 @@ func waitEnd(ctx context.Context, pidfile string, asked int) error {
 			return nil
 		}
 		if err == nil {
-			if r.PID != asked {
-				asked = r.PID
+			if r.PID != last.pid {
+				if !last.isOf(r.State) {
+					r.Close()
+					return nil
+				}
+				last = asked{r.PID, r.State.StartTime, r.State.Generation}
 				_ = r.Signal(sigStop) // if it is gone, the next look says so
 			}
 			r.Close()

@@ -213,9 +213,15 @@ func TestDryRunOfAnOldDaemon(t *testing.T) {
 // nextServes has the files of this process's daemon name another generation, which is its parent.
 func nextServes(t *testing.T, pidfile string) {
 	t.Helper()
+	serves(t, pidfile, 5)
+}
+
+// serves has the files name the parent of this process, as the generation of that number.
+func serves(t *testing.T, pidfile string, generation int) {
+	t.Helper()
 	start, err := process.StartTime(os.Getppid())
 	if err == nil {
-		err = process.WriteState(pidfile, &process.State{PID: os.Getppid(), StartTime: start, Generation: 5})
+		err = process.WriteState(pidfile, &process.State{PID: os.Getppid(), StartTime: start, Generation: generation})
 	}
 	if err != nil {
 		t.Error(err)
@@ -228,6 +234,10 @@ func TestUpgradeAfterTheStreamEnds(t *testing.T) {
 	later := func(t *testing.T, pidfile string) {
 		t.Helper()
 		time.AfterFunc(300*time.Millisecond, func() { nextServes(t, pidfile) })
+	}
+	anew := func(t *testing.T, pidfile string) {
+		t.Helper()
+		serves(t, pidfile, 1)
 	}
 	gone := func(t *testing.T, pidfile string) { // its successor holds the lock, has not come up, and ends
 		t.Helper()
@@ -246,6 +256,14 @@ func TestUpgradeAfterTheStreamEnds(t *testing.T) {
 		}},
 		{"successor serves a moment later", started, later, func(up *client.Upgraded, err error) bool {
 			return err == nil && up.Served.PID == os.Getppid() && up.Served.Generation == 5 && up.Served.Seconds > 0.2 && up.OldPID == os.Getpid()
+		}},
+		{"started anew", started, anew, func(up *client.Upgraded, err error) bool {
+			var failed *client.UpgradeError
+			return up == nil && errors.As(err, &failed) && failed.By == os.Getppid() && !failed.Serves() && failed.Remains() == fmt.Sprintf("pid %d serves", os.Getppid())
+		}},
+		{"started anew, after it was said that it serves", servedEvent, anew, func(up *client.Upgraded, err error) bool {
+			var failed *client.UpgradeError
+			return up == nil && errors.As(err, &failed) && failed.By == os.Getppid()
 		}},
 		{"nobody serves", started, gone, func(up *client.Upgraded, err error) bool {
 			return up == nil && errors.Is(err, process.ErrNotRunning) && strings.Contains(err.Error(), "nobody serves")

@@ -44,7 +44,7 @@ func (e *AnswerError) Is(target error) bool {
 const (
 	stageRefused = "refused" // the program itself does not want to be replaced now
 	stageServing = "serving" // the new process had taken over before
-	stageLost    = "lost"    // and nobody serves
+	stageLost    = "lost"    // and nobody serves, or somebody else
 )
 
 // UpgradeError says that an upgrade failed. Nothing has changed, and the generation that was
@@ -56,6 +56,7 @@ type UpgradeError struct {
 	Stage  string // as in upgrade.Error; empty where the upgrade was cut short by a stop
 	Failed int    // PID of the process that failed; 0 if there was none
 	Reason string // in the words of the process that failed, or refused
+	By     int    // PID of a process that serves and has nothing to do with it; 0 if there is none
 }
 
 // Serves reports whether the generation that was asked serves on, or again.
@@ -67,6 +68,9 @@ func (e *UpgradeError) Remains() string {
 	case "":
 		return ""
 	case stageLost:
+		if e.By != 0 {
+			return fmt.Sprintf("pid %d serves", e.By)
+		}
 		return "nobody serves"
 	case stageServing:
 		return fmt.Sprintf("pid %d serves again", e.PID)

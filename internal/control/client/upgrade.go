@@ -224,10 +224,14 @@ func (a *upgradeAttempt) lookAfter(ctx context.Context, why error) (up *Upgraded
 // replacedBy is the outcome where another generation serves by now: the one that was started, if one was.
 func (a *upgradeAttempt) replacedBy(s *process.State) (up *Upgraded, again bool, err error) {
 	switch {
+	case a.up == nil && (!a.started || a.opts.dryRun):
+		return nil, true, nil
+	case a.generation != 0 && s.Generation <= a.generation: // it serves again, or was started since
+		lost := &UpgradeError{PID: a.pid, Generation: a.generation, Stage: stageLost, By: s.PID}
+		lost.Reason = fmt.Sprintf("pid %d ended meanwhile, and generation %d has not come from it", a.pid, s.Generation)
+		return nil, false, lost
 	case a.up != nil:
 		return a.up, false, nil // only the drain was cut short
-	case !a.started || a.opts.dryRun:
-		return nil, true, nil
 	}
 	e := protocol.Event{Type: protocol.Served, Time: time.Now(), Generation: s.Generation, PID: s.PID, StartTime: s.StartTime}
 	a.onEvent(e)
