@@ -134,7 +134,7 @@ func (a starting) start(ctx context.Context, pidfile string, program []string) e
 	if output != "" && !a.json {
 		a.stderr.printf("%s\n", printable.Text(output))
 	}
-	return a.started(ctx, pidfile, program[0], a.now().Sub(began))
+	return a.started(ctx, pidfile, program[0], began)
 }
 
 // runProgram returns what the program has printed when it returns with status 0.
@@ -176,8 +176,9 @@ func programError(program, output string, err error) error {
 	return fmt.Errorf("%s: %w:\n%s", program, err, output)
 }
 
-// started looks who serves now.
-func (a starting) started(ctx context.Context, pidfile, program string, took time.Duration) error {
+// started looks who serves now, and has not done so when the program began.
+func (a starting) started(ctx context.Context, pidfile, program string, began time.Time) error {
+	took := a.now().Sub(began)
 	if pidfile == "" {
 		a.say("started: %s returned with status 0 after %s", filepath.Base(program), span(took))
 		return nil
@@ -188,6 +189,10 @@ func (a starting) started(ctx context.Context, pidfile, program string, took tim
 	}
 	defer r.Close()
 	a.out.Serving = &generation{r.State.Generation, r.PID}
+	if r.State.Since.Before(began) {
+		return fmt.Errorf("%s returned with status 0, and has started nothing: generation %d (pid %d) serves since %s",
+			program, r.State.Generation, r.PID, r.State.Since.Local().Format(time.DateTime))
+	}
 	a.say("started: generation %d (pid %d) serves, ready after %s", r.State.Generation, r.PID, span(took))
 	return nil
 }

@@ -62,6 +62,7 @@ func (l *logfile) isMoved() bool { return l.path != "" && process.LogMoved(l.pat
 func (e *Engine) reopen() error {
 	e.files.logfile.reopening.Lock()
 	defer e.files.logfile.reopening.Unlock()
+	defer e.fds.lend()()    // clients may have taken all descriptors
 	if e.life.is(serving) { // no other, or the oldest would be asked by each of those that have followed it
 		e.ancestors().signal(sigReopen)
 	}

@@ -3,6 +3,7 @@ package peers
 
 import (
 	"context"
+	"errors"
 	"os"
 	"time"
 
@@ -19,22 +20,29 @@ type Peer struct {
 	PIDFile string `json:"pidfile,omitempty"`
 }
 
-// IsAlive reports whether the process is there, as far as can be seen.
+// IsAlive reports whether the process is there, as far as can be seen. Where there is no descriptor left to look by, it is.
 func (p Peer) IsAlive() bool {
 	process, err := process.Open(p.PID, p.StartTime)
-	if err != nil {
-		return false
+	if err == nil {
+		process.Close()
 	}
-	process.Close()
-	return true
+	return err == nil || !isGone(err)
+}
+
+// isGone reports whether an error says that the process is gone, or that none can be seen here.
+func isGone(err error) bool {
+	return errors.Is(err, os.ErrProcessDone) || errors.Is(err, process.ErrCannotSee)
 }
 
 // Signal signals the process, if it is still there: a stranger that has its PID by now is not. The error is that of
-// the signal.
+// the signal, or of a look that has come to nothing.
 func (p Peer) Signal(sig os.Signal) error {
 	process, err := process.Open(p.PID, p.StartTime)
-	if err != nil {
-		return nil // it is gone
+	switch {
+	case err != nil && isGone(err):
+		return nil
+	case err != nil:
+		return err
 	}
 	defer process.Close()
 	return process.Signal(sig)

@@ -3,6 +3,7 @@
 package process_test
 
 import (
+	"errors"
 	"os"
 	"syscall"
 	"testing"
@@ -73,5 +74,22 @@ func TestReserveTakesHalfAtMost(t *testing.T) {
 	r.Release()
 	if n := takeAll(t); n == 0 || n > left {
 		t.Errorf("the reserve had %d, and has left %d", n, left)
+	}
+}
+
+// A process that cannot be looked at for want of a descriptor is not one that has ended.
+func TestOpenWithoutDescriptors(t *testing.T) {
+	start, err := process.StartTime(os.Getpid())
+	if err != nil {
+		t.Skip(err)
+	}
+	lowerLimit(t)
+	takeAll(t)
+	p, err := process.Open(os.Getpid(), start)
+	if err == nil {
+		p.Close()
+	}
+	if errors.Is(err, os.ErrProcessDone) {
+		t.Errorf("Open = %v", err)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"syscall"
 	"time"
 )
 
@@ -62,7 +63,7 @@ type Process struct {
 }
 
 // Open returns the process that has this PID and start time. The error wraps
-// os.ErrProcessDone where it is gone, also where a stranger has its PID.
+// os.ErrProcessDone where it is gone, also where a stranger has its PID. After any other error, as without a free descriptor, it may live.
 func Open(pid int, startTime uint64) (*Process, error) {
 	// On Linux os.FindProcess holds a pidfd: the process it names cannot
 	// change any more, so checking after it and signalling later is exact.
@@ -71,7 +72,7 @@ func Open(pid int, startTime uint64) (*Process, error) {
 		return nil, fmt.Errorf("process %d: %w", pid, os.ErrProcessDone)
 	}
 	now, err := StartTime(pid)
-	if errors.Is(err, ErrCannotSee) { // it may well live
+	if err != nil && !isGone(err) {
 		_ = p.Release()
 		return nil, fmt.Errorf("process %d: %w", pid, err)
 	}
@@ -80,6 +81,11 @@ func Open(pid int, startTime uint64) (*Process, error) {
 		return nil, fmt.Errorf("process %d: %w", pid, os.ErrProcessDone)
 	}
 	return &Process{PID: pid, os: p}, nil
+}
+
+// isGone reports whether an error of StartTime says that there is no such process.
+func isGone(err error) bool {
+	return errors.Is(err, os.ErrProcessDone) || errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH)
 }
 
 // Signal sends a signal to the process, and to no other.

@@ -52,10 +52,11 @@ var crashes = []string{"panic: ", "fatal error: ", "SIG"}
 
 // findCrash returns the runtime's account of a crash, which lists goroutines; "" for none.
 func findCrash(stderr string) string {
-	for at := 0; at < len(stderr); {
+	last := strings.LastIndex(stderr, "\ngoroutine ")
+	for at := 0; at <= last; {
 		rest := stderr[at:]
 		begins := slices.ContainsFunc(crashes, func(prefix string) bool { return strings.HasPrefix(rest, prefix) })
-		if begins && strings.Contains(rest, "\ngoroutine ") {
+		if begins {
 			return rest
 		}
 		end := strings.IndexByte(rest, '\n')

@@ -175,6 +175,9 @@ func (a *upgradeAttempt) drained(ctx context.Context) (up *Upgraded, again bool,
 	}
 	if r, err := process.Await(ctx, a.pidfile); err == nil {
 		r.Close()
+		if r.State.Generation < served.Generation { // it has not come from this upgrade
+			return a.replacedBy(r.State)
+		}
 	} else if errors.Is(err, process.ErrNotRunning) {
 		lost := protocol.Event{Stage: stageLost, PID: served.PID, Error: "it had taken over, and has ended since"}
 		return nil, false, a.upgradeError(lost)
@@ -228,7 +231,7 @@ func (a *upgradeAttempt) replacedBy(s *process.State) (up *Upgraded, again bool,
 		return nil, true, nil
 	case a.generation != 0 && s.Generation <= a.generation: // it serves again, or was started since
 		lost := &UpgradeError{PID: a.pid, Generation: a.generation, Stage: stageLost, By: s.PID}
-		lost.Reason = fmt.Sprintf("pid %d ended meanwhile, and generation %d has not come from it", a.pid, s.Generation)
+		lost.Reason = fmt.Sprintf("generation %d serves, and has not come from this upgrade", s.Generation)
 		return nil, false, lost
 	case a.up != nil:
 		return a.up, false, nil // only the drain was cut short
