@@ -40,8 +40,12 @@ const (
 	asked               // the second PING is written, or waits to be
 )
 
-// sendAwaySoon is sendAway, but later for a connection that is quite new, and for one that may move only when it does not.
+// sendAwaySoon is sendAway, but later for a connection that is quite new, and for one that may move only when it does not. Where the drain has been
+// called off meanwhile it does nothing.
 func (c *h2Conn) sendAwaySoon() {
+	if !c.of.isAway() {
+		return
+	}
 	if c.mover != nil && c.mover.tries() {
 		return
 	}
@@ -53,7 +57,11 @@ func (c *h2Conn) sendAwaySoon() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.over && c.fresh == nil {
-		c.fresh = time.AfterFunc(wait, c.sendAway)
+		c.fresh = time.AfterFunc(wait, func() {
+			if c.of.isAway() {
+				c.sendAway()
+			}
+		})
 	}
 }
 

@@ -25,6 +25,7 @@ import (
 type h2Conn struct {
 	net.Conn
 	born time.Time
+	of   *h2Conns // set before anybody else has it
 
 	in h2move.In // touched by Read only, and the server reads in one goroutine
 

@@ -130,6 +130,7 @@ type h2Conns struct {
 
 // follow has c sent away with the others, until the caller calls stop.
 func (h *h2Conns) follow(c *h2Conn) (stop func()) {
+	c.of = h
 	listener.AtDeadline(c.Conn, c.sendAwayNow)
 	away, ending := h.add(c)
 	switch {
@@ -153,6 +154,13 @@ func (h *h2Conns) add(c *h2Conn) (away, ending bool) {
 	}
 	h.conns[c] = struct{}{}
 	return h.away, h.ending
+}
+
+// isAway reports whether clients are sent away.
+func (h *h2Conns) isAway() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.away
 }
 
 func (h *h2Conns) remove(c *h2Conn) {
