@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/metadata"
 
@@ -114,11 +113,7 @@ func TestServesAgainAfterACrash(t *testing.T) {
 	if _, err := d.Upgrade(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-	defer cancel()
-	if !c.conn.WaitForStateChange(ctx, connectivity.Ready) { // by GOAWAY, when the parent's server has had its time to read
-		t.Fatal("the client is not sent away")
-	}
+	c.awaitGoAway(t)
 	daemontest.SignalServing(t, d, syscall.SIGKILL)
 	daemontest.AwaitLog(t, d, `msg="serving again"`)
 	again := dial(t, to)

@@ -3,7 +3,6 @@ package grpcx
 import (
 	"net"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"google.golang.org/grpc"
@@ -69,19 +68,13 @@ func (r *rounds) serve() (again bool, err error) {
 		case err := <-served:
 			return false, r.leave(srv, err)
 		}
-		timer := time.NewTimer(readWait)
-		select {
-		case <-timer.C:
-		case <-r.from.Expedited():
-			g.awaitQuiet(timer.C)
-		case err := <-served:
-			timer.Stop()
+		left, err := r.awaitReads(g, served, resumed)
+		switch {
+		case left:
 			return false, r.leave(srv, err)
-		case <-resumed: // nobody has been sent away yet
-			timer.Stop()
+		case isClosed(resumed): // nobody has been sent away yet
 			continue
 		}
-		timer.Stop()
 		_ = g.Close()
 		g.newcomers.close()
 		r.stopping.Go(func() {
@@ -92,13 +85,36 @@ func (r *rounds) serve() (again bool, err error) {
 	}
 }
 
+// awaitReads gives the server of g the time that it has to read from all that it has accepted. It returns early if the generation resumes, or if the
+// server has stopped by itself: then left is true, and err what it says.
+func (r *rounds) awaitReads(g *gate, served <-chan error, resumed <-chan struct{}) (left bool, err error) {
+	timer := time.NewTimer(readWait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-resumed:
+	case <-r.from.Expedited():
+		g.awaitQuiet(timer.C)
+	case err := <-served:
+		return true, err
+	}
+	return false, nil
+}
+
+func isClosed(c <-chan struct{}) bool {
+	select {
+	case <-c:
+		return true
+	default:
+		return false
+	}
+}
+
 // await waits until the generation that drains serves again, or ends. Who still comes is told so at once, and comes again.
 func (r *rounds) await(resumed <-chan struct{}) (again bool, err error) {
 	for {
-		select { // a connection that has come with the resume is not for us
-		case <-resumed:
+		if isClosed(resumed) { // a connection that has come with it is not for us
 			return true, nil
-		default:
 		}
 		select {
 		case <-resumed:
@@ -160,63 +176,3 @@ func isFinal(err error) bool {
 	t, ok := err.(interface{ Temporary() bool })
 	return !ok || !t.Temporary()
 }
-
-// gate is the listener of one server: closing it closes no socket.
-type gate struct {
-	*rounds
-	newcomers newcomers
-	last      atomic.Int64 // when Accept has returned a connection, in nanoseconds of the Unix time
-	close     sync.Once
-	closed    chan struct{}
-}
-
-// Accept returns the next connection.
-func (g *gate) Accept() (net.Conn, error) {
-	select {
-	case <-g.closed:
-		return nil, net.ErrClosed
-	default:
-	}
-	select {
-	case a := <-g.accepted:
-		if a.err != nil {
-			return nil, a.err
-		}
-		g.last.Store(time.Now().UnixNano())
-		return g.newcomers.add(a.conn), nil
-	case <-g.closed:
-		return nil, net.ErrClosed
-	case <-g.ended:
-		return nil, g.err
-	}
-}
-
-// quiet is how long nobody may have come until the queue of a socket that is closing counts as empty, where there is little time.
-const quiet = 300 * time.Millisecond
-
-// awaitQuiet waits until nobody has come for that time, at most until the end of limit.
-func (g *gate) awaitQuiet(limit <-chan time.Time) {
-	began := time.Now()
-	for {
-		since := time.Since(time.Unix(0, max(g.last.Load(), began.UnixNano())))
-		if since >= quiet {
-			return
-		}
-		timer := time.NewTimer(quiet - since)
-		select {
-		case <-timer.C:
-		case <-limit:
-			timer.Stop()
-			return
-		}
-	}
-}
-
-// Close ends Accept.
-func (g *gate) Close() error {
-	g.close.Do(func() { close(g.closed) })
-	return nil
-}
-
-// Addr is the listener's.
-func (g *gate) Addr() net.Addr { return g.over.Addr() }

@@ -80,6 +80,16 @@ func (c *client) want(t *testing.T, want grpc_health_v1.HealthCheckResponse_Serv
 	}
 }
 
+// awaitGoAway waits until the client is sent away, as it is when the server has had its time to read.
+func (c *client) awaitGoAway(t *testing.T) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	if !c.conn.WaitForStateChange(ctx, connectivity.Ready) {
+		t.Fatal("the client is not sent away")
+	}
+}
+
 const servingStatus = grpc_health_v1.HealthCheckResponse_SERVING
 
 func newListener(t *testing.T) *listener.Listener {
@@ -107,22 +117,25 @@ func TestProgramsStop(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
 		drain bool
-		wait  time.Duration
+		gone  bool // and its client has been sent away
 		stop  func(*grpcx.Server)
 	}{
-		{"serving", false, 0, (*grpcx.Server).Stop},
-		{"serving, gracefully", false, 0, (*grpcx.Server).GracefulStop},
-		{"draining", true, 0, (*grpcx.Server).Stop},
-		{"drained", true, 3 * time.Second, (*grpcx.Server).GracefulStop},
+		{"serving", false, false, (*grpcx.Server).Stop},
+		{"serving, gracefully", false, false, (*grpcx.Server).GracefulStop},
+		{"draining", true, false, (*grpcx.Server).Stop},
+		{"drained", true, true, (*grpcx.Server).GracefulStop},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			ln := newListener(t)
 			r := serve(t, ln)
-			dial(t, ln.Addr()).want(t, servingStatus)
+			c := dial(t, ln.Addr())
+			c.want(t, servingStatus)
 			if tt.drain {
 				ln.StopAccepting()
 			}
-			time.Sleep(tt.wait) // the listener's time, not that of a thing that is waited for
+			if tt.gone {
+				c.awaitGoAway(t)
+			}
 			tt.stop(r.Server)
 			r.wantEnd(t, nil)
 		})
@@ -193,11 +206,7 @@ func TestResume(t *testing.T) {
 		ln.StopAccepting()
 		want := int32(1)
 		if late {
-			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-			defer cancel()
-			if !c.conn.WaitForStateChange(ctx, connectivity.Ready) { // by GOAWAY, when the server has had its time to read
-				t.Fatal("the client is not sent away")
-			}
+			c.awaitGoAway(t)
 			want = 2
 		}
 		inner := loopback.Listen(t, "tcp")

@@ -61,6 +61,15 @@ func (k h2Kind) dial(t *testing.T, g *generation) net.Conn {
 	return g.client(t).Conn
 }
 
+// used returns a client of g that has had one answer, with that status.
+func (k h2Kind) used(t *testing.T, g *generation, code int) *client2 {
+	t.Helper()
+	c := newClient2(t, k.dial(t, g))
+	c.get(t, 1, "/")
+	c.wantStatus(t, 1, code)
+	return c
+}
+
 // unencryptedServer serves HTTP/2 without TLS, and HTTP/1.1.
 func unencryptedServer(h http.Handler) *http.Server {
 	return &http.Server{Handler: h, Protocols: unencrypted(true)}

@@ -32,8 +32,8 @@ func newStandIn(c *secureConn) (*tls.Conn, error) {
 	}
 	client, server := net.Pipe()
 	defer func() { _ = client.Close() }()
-	g := &standIn{Conn: server, conn: c}
-	tc := tls.Server(g, conf)
+	s := &standIn{Conn: server, conn: c}
+	tc := tls.Server(s, conf)
 	failed := make(chan error, 1)
 	go func() {
 		err := tls.Client(client, &tls.Config{
@@ -55,7 +55,7 @@ func newStandIn(c *secureConn) (*tls.Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("httpx: going on with HTTP/2: %w", err)
 	}
-	g.shook.Store(true)
+	s.shook.Store(true)
 	return tc, nil
 }
 
@@ -81,47 +81,47 @@ var standInConfig = sync.OnceValues(func() (*tls.Config, error) {
 })
 
 // Write says nothing to anybody once the handshake is over: the *tls.Conn writes a close_notify, which is conn's to write.
-func (g *standIn) Write(b []byte) (int, error) {
-	if g.shook.Load() {
+func (s *standIn) Write(b []byte) (int, error) {
+	if s.shook.Load() {
 		return len(b), nil
 	}
-	return g.Conn.Write(b)
+	return s.Conn.Write(b)
 }
 
 // SetDeadline is that of conn, once the handshake is over.
-func (g *standIn) SetDeadline(t time.Time) error {
-	return g.set(g.Conn.SetDeadline, g.conn.SetDeadline, t)
+func (s *standIn) SetDeadline(t time.Time) error {
+	return s.set(s.Conn.SetDeadline, s.conn.SetDeadline, t)
 }
 
 // SetReadDeadline is that of conn.
-func (g *standIn) SetReadDeadline(t time.Time) error {
-	return g.set(g.Conn.SetReadDeadline, g.conn.SetReadDeadline, t)
+func (s *standIn) SetReadDeadline(t time.Time) error {
+	return s.set(s.Conn.SetReadDeadline, s.conn.SetReadDeadline, t)
 }
 
 // SetWriteDeadline is that of conn.
-func (g *standIn) SetWriteDeadline(t time.Time) error {
-	return g.set(g.Conn.SetWriteDeadline, g.conn.SetWriteDeadline, t)
+func (s *standIn) SetWriteDeadline(t time.Time) error {
+	return s.set(s.Conn.SetWriteDeadline, s.conn.SetWriteDeadline, t)
 }
 
 // set sets a deadline: of a handshake, or by net/http and the program, which know the *tls.Conn.
-func (g *standIn) set(shaking, shook func(time.Time) error, t time.Time) error {
-	if g.shook.Load() {
+func (s *standIn) set(shaking, shook func(time.Time) error, t time.Time) error {
+	if s.shook.Load() {
 		return shook(t)
 	}
 	return shaking(t)
 }
 
 // Close closes conn.
-func (g *standIn) Close() error {
-	_ = g.Conn.Close()
-	return g.conn.Close()
+func (s *standIn) Close() error {
+	_ = s.Conn.Close()
+	return s.conn.Close()
 }
 
 // NetConn returns conn.
-func (g *standIn) NetConn() net.Conn { return g.conn }
+func (s *standIn) NetConn() net.Conn { return s.conn }
 
 // LocalAddr is that of conn.
-func (g *standIn) LocalAddr() net.Addr { return g.conn.LocalAddr() }
+func (s *standIn) LocalAddr() net.Addr { return s.conn.LocalAddr() }
 
 // RemoteAddr is that of conn.
-func (g *standIn) RemoteAddr() net.Addr { return g.conn.RemoteAddr() }
+func (s *standIn) RemoteAddr() net.Addr { return s.conn.RemoteAddr() }

@@ -93,9 +93,7 @@ func TestHTTP2IsRefused(t *testing.T) {
 	for _, k := range bothH2 {
 		t.Run(k.name, func(t *testing.T) {
 			g := k.generation(t, k.server(status(201)))
-			c := newClient2(t, k.dial(t, g))
-			c.get(t, 1, "/")
-			c.wantStatus(t, 1, 201)
+			c := k.used(t, g, 201)
 			g.MoveIdle(&succession.Heir{Refuse: syscall.EMFILE})
 			g.StopAccepting()
 			c.wantSentAway(t, g, 3)
@@ -179,9 +177,7 @@ func TestNewHTTP2ConnectionStaysAfterAResume(t *testing.T) {
 	for _, k := range bothH2 {
 		t.Run(k.name, func(t *testing.T) {
 			g := k.generation(t, k.server(status(201)))
-			c := newClient2(t, k.dial(t, g))
-			c.get(t, 1, "/")
-			c.wantStatus(t, 1, 201)
+			c := k.used(t, g, 201)
 			refused := refusing(make(chan struct{}, 1))
 			g.MoveIdle(refused)
 			g.StopAccepting()
@@ -210,9 +206,7 @@ func TestHTTP2ComesBack(t *testing.T) {
 			}
 			io.WriteString(other, begun) // it keeps the old generation
 			recvq.AwaitEmpty(t, other)
-			c := newClient2(t, k.dial(t, old))
-			c.get(t, 1, "/")
-			c.wantStatus(t, 1, 201)
+			c := k.used(t, old, 201)
 			old.replaceBy(t, next)
 			old.wantMoved(t, 1)
 			c.get(t, 3, "/")
@@ -272,9 +266,7 @@ func TestProgramSeesAMovedHTTP2Connection(t *testing.T) {
 			}
 			old := k.generation(t, k.server(status(201)))
 			next := k.generation(t, srv)
-			c := newClient2(t, k.dial(t, old))
-			c.get(t, 1, "/")
-			c.wantStatus(t, 1, 201)
+			c := k.used(t, old, 201)
 			old.replaceBy(t, next)
 			old.wantMoved(t, 1)
 			c.get(t, 3, "/")
@@ -302,9 +294,7 @@ func TestMovedHTTP2ConnectionIsIdle(t *testing.T) {
 			srv.IdleTimeout = 100 * time.Millisecond
 			old := k.generation(t, k.server(status(201)))
 			next := k.generation(t, srv)
-			c := newClient2(t, k.dial(t, old))
-			c.get(t, 1, "/")
-			c.wantStatus(t, 1, 201)
+			c := k.used(t, old, 201)
 			old.replaceBy(t, next)
 			old.wantMoved(t, 1)
 			c.want(t, goAway, ping)
@@ -321,9 +311,7 @@ func TestParkedHTTP2IsSentAway(t *testing.T) {
 			first := k.generation(t, k.server(status(201)))
 			second := k.generation(t, k.server(status(202)))
 			third := k.generation(t, k.limited(203, http.HTTP2Config{MaxConcurrentStreams: 7}))
-			c := newClient2(t, k.dial(t, first))
-			c.get(t, 1, "/")
-			c.wantStatus(t, 1, 201)
+			c := k.used(t, first, 201)
 			first.replaceBy(t, second)
 			first.wantMoved(t, 1)
 			second.replaceBy(t, third)

@@ -1,6 +1,7 @@
 package httpx
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -81,12 +82,12 @@ func (c *h2Conn) resume(came []byte) bool {
 // isQuiet reports whether the server is being brought into a state, of which the program need not know.
 func (c *h2Conn) isQuiet() bool { return c.mover != nil && !c.mover.ready.Load() }
 
-// handler returns that of the connection's requests.
-func (c *h2Conn) handler(next http.Handler) http.Handler {
+// handler returns that of the connection's requests. state is that of TLS; nil without.
+func (c *h2Conn) handler(next http.Handler, state func() tls.ConnectionState) http.Handler {
 	if c.mover == nil {
 		return next
 	}
-	return &h2Handler{next: next, mover: c.mover}
+	return &h2Handler{next, c.mover, state}
 }
 
 // probeLimit is how long a server in memory may take for one request.

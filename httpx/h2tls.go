@@ -3,7 +3,6 @@ package httpx
 import (
 	"crypto/tls"
 	"net"
-	"net/http"
 
 	"golang.org/x/net/http2"
 
@@ -41,14 +40,6 @@ func (h *h2Conns) movable(shown *tls.Conn, c *secureConn) *tlsH2Conn {
 	}
 	hc.mayMove(&c.reader, h)
 	return &tlsH2Conn{h2Conn: hc, shown: shown, state: c.ConnectionState}
-}
-
-// handler returns that of the connection's requests.
-func (c *tlsH2Conn) handler(next http.Handler) http.Handler {
-	if c.mover == nil {
-		return next
-	}
-	return &h2Handler{next, c.mover, c.state}
 }
 
 // ConnectionState is that of TLS.

@@ -40,9 +40,7 @@ func TestHTTP2OverTLSAfterAMove(t *testing.T) {
 		}, serverTLS)
 	}
 	g := generation(0)
-	c := newClient2(t, secure2.dial(t, g))
-	c.get(t, 1, "/")
-	c.wantStatus(t, 1, 201)
+	c := secure2.used(t, g, 201)
 	want := ""
 	for i := range generations {
 		said := fmt.Sprintf("h2 example.com %v;", c.conn.LocalAddr())
@@ -80,9 +78,7 @@ func TestProgramsEndWithMovedHTTP2(t *testing.T) {
 				inHandler, wait, release := waiting(t)
 				old := k.generation(t, k.server(status(201)))
 				next := k.generation(t, k.server(pausing(202, inHandler, wait)))
-				c := newClient2(t, k.dial(t, old))
-				c.get(t, 1, "/")
-				c.wantStatus(t, 1, 201)
+				c := k.used(t, old, 201)
 				old.replaceBy(t, next)
 				old.wantMoved(t, 1)
 				c.get(t, 3, "/wait")
@@ -117,9 +113,7 @@ func (unsure) Move(string, []byte, syscall.Conn) error { return net.ErrClosed }
 // Where nobody knows who has the keys, the connection ends.
 func TestHTTP2OverTLSWithOneOwner(t *testing.T) {
 	g := secure2.generation(t, secure2.server(status(201)))
-	c := newClient2(t, secure2.dial(t, g))
-	c.get(t, 1, "/")
-	c.wantStatus(t, 1, 201)
+	c := secure2.used(t, g, 201)
 	g.MoveIdle(unsure{})
 	g.StopAccepting()
 	c.want(t, ended)

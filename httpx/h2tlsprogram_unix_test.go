@@ -100,9 +100,7 @@ func TestDeadlineOfAHookOnHTTP2OverTLS(t *testing.T) {
 		if moved {
 			at = secure2.generation(t, secure2.server(status(202)))
 		}
-		c := newClient2(t, secure2.dial(t, at))
-		c.get(t, 1, "/")
-		c.wantStatus(t, 1, 202)
+		c := secure2.used(t, at, 202)
 		if moved {
 			at.replaceBy(t, g)
 			at.wantMoved(t, 1)
@@ -161,9 +159,7 @@ func TestHTTP2AfterAResumeDuringAMove(t *testing.T) {
 		t.Run(k.name, func(t *testing.T) {
 			old := k.generation(t, k.server(status(201)))
 			next := k.generation(t, k.server(status(202)))
-			c := newClient2(t, k.dial(t, old))
-			c.get(t, 1, "/")
-			c.wantStatus(t, 1, 201)
+			c := k.used(t, old, 201)
 			heir := hesitant{make(chan struct{}), make(chan struct{})}
 			old.MoveIdle(heir)
 			old.StopAccepting()

@@ -45,7 +45,7 @@ func (s *Server) configureHTTP2() {
 		hc := s.h2.secure(c)
 		defer s.h2.follow(hc.h2Conn)()
 		conf.ServeConn(hc, &http2.ServeConnOpts{
-			Context: baseContext(h), BaseConfig: hs, Handler: hc.handler(h), SawClientPreface: hc.in.Skip == 0,
+			Context: baseContext(h), BaseConfig: hs, Handler: hc.handler(h, hc.state), SawClientPreface: hc.in.Skip == 0,
 		})
 	}
 	// net/http looks here for Protocols.UnencryptedHTTP2, and hands over the
@@ -60,7 +60,7 @@ func (s *Server) configureHTTP2() {
 		hc := s.h2.plain(below.UnencryptedNetConn())
 		defer s.h2.follow(hc)()
 		conf.ServeConn(hc, &http2.ServeConnOpts{
-			Context: baseContext(h), BaseConfig: hs, Handler: hc.handler(h), SawClientPreface: true,
+			Context: baseContext(h), BaseConfig: hs, Handler: hc.handler(h, nil), SawClientPreface: true,
 		})
 	}
 }

@@ -234,5 +234,10 @@ func (l *secured) takeUp(c net.Conn, packed []byte) (net.Conn, error) {
 		return sc, nil
 	}
 	sc.reader.came = above
-	return newStandIn(sc)
+	tc, err := newStandIn(sc)
+	if err != nil {
+		_ = rc.Close() // which forgets the keys
+		return nil, err
+	}
+	return tc, nil
 }

@@ -17,7 +17,8 @@ func logsCommand(a *app) *cobra.Command {
 		Use:   "logs " + aboutTarget,
 		Short: "print the end of the log, or follow it",
 		Long: `Prints the last lines of the daemon's log. With -f it goes on with what is added, as tail -F does,
-until it is interrupted. Lines are looked for in the last 64 MiB, and 4 KiB more for each. With --path, and with --json, it prints only the path of the log.
+until it is interrupted. Lines are looked for in the last 64 MiB, and 4 KiB more for each. With --path,
+and with --json, it prints only the path of the log.
 
 Root reads the log of another user's daemon with that user's rights, in his own group alone. The
 same goes for the log that another user's configuration names with -c.`,

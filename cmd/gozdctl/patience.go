@@ -12,8 +12,8 @@ import (
 type patience struct {
 	cancel context.CancelCauseFunc
 	timer  *time.Timer
-	fixed  bool // the operator has said how long
-	latest time.Time
+	fixed  bool      // the operator has said how long
+	latest time.Time // no renewal goes beyond it
 }
 
 // askTimeout is for questions that a daemon answers at once.

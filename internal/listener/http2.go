@@ -69,7 +69,7 @@ func (l *Listener) ReserveHTTP2(c net.Conn, state []byte) (answered func(error),
 
 // arrive parks s, which moves on by w, or has Accept return it.
 func (l *Listener) arrive(s socket, a Arrival, w way) {
-	s.http2().is = a.HTTP2
+	s.http2().told = a.HTTP2
 	if a.Speaks {
 		s.offer(s)
 		return
@@ -80,7 +80,7 @@ func (l *Listener) arrive(s socket, a Arrival, w way) {
 // http2State is what a connection of HTTP/2 goes on from.
 type http2State struct {
 	state []byte // nil: nothing, or it is in the box
-	is    bool   // it has come, and its client is to be sent away before it ends
+	told  bool   // its client is to be told before it ends
 	over  bool   // its idle timeout
 }
 

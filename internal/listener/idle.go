@@ -114,7 +114,7 @@ func (r *IdleReader) waitReadable() error {
 			if r.leave() {
 				return errEOF
 			}
-			if s, ok := r.conn.(socket); ok && s.http2().is {
+			if s, ok := r.conn.(socket); ok && s.http2().told {
 				return errStays // its client can be sent away, but not by us
 			}
 		}

@@ -60,7 +60,7 @@ func (p *parking) park(s socket, w way, limit time.Duration) {
 		s.offer(s)
 	case errors.Is(err, errEOF), errors.Is(err, net.ErrClosed):
 		_ = s.Close() // the client has gone, or it has moved on
-	case errors.Is(err, os.ErrDeadlineExceeded) && s.http2().is:
+	case errors.Is(err, os.ErrDeadlineExceeded) && s.http2().told:
 		r.Retire()
 		s.http2().over = true
 		s.offer(s)

@@ -10,13 +10,13 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
-	"syscall"
 	"testing"
 	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/client"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/protocol"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/stranger"
 )
 
 // victim is another daemon of the same user, by a PID file of its own: this process. It must not be asked anything.
@@ -78,23 +78,10 @@ func TestForgedSockets(t *testing.T) {
 
 // A daemon that has another user's process for its successor is not believed, whoever that is.
 func TestUpgradeThatNamesAStranger(t *testing.T) {
-	stranger := 1 // root's
-	if os.Getuid() == 0 {
-		cmd := exec.CommandContext(t.Context(), "sleep", "60")
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = cmd.Wait() }) // the context has killed it
-		stranger = cmd.Process.Pid
-	}
-	start, err := process.StartTime(stranger)
-	if err != nil {
-		t.Skip(err)
-	}
+	other, start := stranger.Process(t)
 	c, pidfile := serving(t, answering(http.StatusOK, fmt.Sprintf(`{"event":"served","pid":%d,"start_time":%d,"generation":4}
 {"event":"drained"}
-`, stranger, start)))
+`, other, start)))
 	for _, noDrain := range []bool{false, true} {
 		if up, err := c.Upgrade(within(t), client.UpgradeOptions{NoDrain: noDrain}, nil); !errors.Is(err, process.ErrUntrusted) {
 			t.Errorf("Upgrade = %+v, %v, want ErrUntrusted", up, err)

@@ -175,9 +175,7 @@ func (a *upgradeAttempt) drained(ctx context.Context) (up *Upgraded, again bool,
 	}
 	if r, err := process.Await(ctx, a.pidfile); err == nil {
 		r.Close()
-		if r.State.Generation < served.Generation { // it has not come from this upgrade
-			return a.replacedBy(r.State)
-		}
+		return a.replacedBy(r.State)
 	} else if errors.Is(err, process.ErrNotRunning) {
 		lost := protocol.Event{Stage: stageLost, PID: served.PID, Error: "it had taken over, and has ended since"}
 		return nil, false, a.upgradeError(lost)

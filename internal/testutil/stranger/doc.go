@@ -1,0 +1,2 @@
+// Package stranger gives tests a process of another user's.
+package stranger
