@@ -55,6 +55,11 @@ func (d *Daemon) PIDFile() string { return d.engine.PIDFile() }
 // Listen returns the listener of a group, as the package's [Listen] does.
 func (d *Daemon) Listen(group string) (net.Listener, error) { return d.engine.Listen(group) }
 
+// ListenPacket returns the socket of a group of mode udp, as the package's [ListenPacket] does.
+func (d *Daemon) ListenPacket(group string) (net.PacketConn, error) {
+	return d.engine.ListenPacket(group)
+}
+
 // Ready says that the program has warmed up and is ready to serve, in a program
 // that has set Options.ManualReady. It returns when this process serves, be it on
 // probation, or an error when it cannot: then this generation ends, as one does that is not ready in time. In other programs, and when called again, it does nothing.

@@ -19,6 +19,10 @@ var ErrUnknownGroup = engine.ErrUnknownGroup
 // listener or a handler already.
 var ErrGroupInUse = engine.ErrGroupInUse
 
+// ErrMode is returned by Listen for a group of mode udp, by ListenPacket for one of any other mode, and by RegistHandler for
+// mode udp, which takes no handler.
+var ErrMode = engine.ErrMode
+
 // ErrHandlerType is returned by RegistHandler for a handler whose type does not
 // fit the group's mode.
 var ErrHandlerType = errors.New("wrong type of handler")

@@ -116,7 +116,7 @@ func begin(parse func(Options) (*arguments, error)) <-chan struct{} {
 // Listen returns the listener of a group: for mode https one whose connections
 // are *tls.Conn, for the others one whose connections are [Conn]. The socket was
 // opened, or inherited, by Daemonize, so an error means that the group does not
-// exist ([ErrUnknownGroup]) or is in use ([ErrGroupInUse]).
+// exist ([ErrUnknownGroup]), is in use ([ErrGroupInUse]), or has mode udp ([ErrMode]).
 //
 // Closing the listener is allowed and stops accepting on the group in this
 // process only.
@@ -126,6 +126,20 @@ func Listen(group string) (net.Listener, error) {
 		return nil, ErrNotDaemonized
 	}
 	return d.Listen(group)
+}
+
+// ListenPacket returns the socket of a group of mode udp, a [listen.PacketConn]; with the address of an IP host a [listen.UDPConn].
+// Each datagram is read by one generation: by the one that serves, however many are alive. Errors are those of Listen; in a group of another
+// mode it is [ErrMode]. Closing the socket is allowed and ends reads on the group in this process only.
+//
+// A generation that drains can still write, and has a few seconds for what it has read: it stands by for three. After a stop nothing
+// waits for a handler: wait for yours when Daemonize's channel delivers, and return then.
+func ListenPacket(group string) (net.PacketConn, error) {
+	d := std.Load()
+	if d == nil {
+		return nil, ErrNotDaemonized
+	}
+	return d.ListenPacket(group)
 }
 
 // RegistHandler serves a group with handler, as [Daemon.RegistHandler] does.

@@ -18,7 +18,7 @@ import (
 //	http, https, fcgi  http.Handler or func(http.ResponseWriter, *http.Request)
 //
 // name stands for the handler in errors and in the log. Errors are
-// [ErrUnknownGroup], [ErrGroupInUse] and [ErrHandlerType]; after one nothing is
+// [ErrUnknownGroup], [ErrGroupInUse], [ErrHandlerType] and [ErrMode]; after one nothing is
 // served.
 func (d *Daemon) RegistHandler(group, name string, handler any) error {
 	mode, err := d.engine.Mode(group)
@@ -39,6 +39,9 @@ func (d *Daemon) RegistHandler(group, name string, handler any) error {
 
 // serverOf returns what serves a group of that mode with handler.
 func serverOf(mode config.Mode, handler any) (func(net.Listener) error, error) {
+	if mode == config.UDP {
+		return nil, fmt.Errorf("%w: mode udp takes no handler, call ListenPacket", ErrMode)
+	}
 	if mode == config.TCP {
 		h, ok := handler.(func(Conn))
 		if !ok || h == nil {

@@ -1,4 +1,4 @@
-// Command mixed serves all four modes in one daemon; tests, the demo and
+// Command mixed serves the four modes with connections in one daemon; tests, the demo and
 // benchmarks talk to it.
 //
 //	go run ./examples/mixed -f -v -c examples/mixed/app.conf

@@ -6,27 +6,26 @@ package activation
 import (
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/fdpass"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/socket"
 )
 
 // mark names the sockets that a process has from one that has taken them: the first
 // descriptor and the names, with colons between.
 const mark = "GOZD_SOCKETS"
 
-// Socket is a listening socket. Only the daemon that has it ever listens on it, but
+// Socket is a socket that a group is to have. Only the daemon that has it ever listens on it, but
 // systemd keeps it open: it is never to be removed, and nothing may be changed that stays on it. One that
 // systemd has had from the daemon, see [Socket.Stored], is the daemon's own again.
 type Socket struct {
-	Name     string       // as FileDescriptorName= has it, or StoredName
-	Listener net.Listener // nil only for a stored one that is of no use
-	file     *os.File     // another descriptor of it, for Pass; nil without Listener
+	Name   string        // as FileDescriptorName= has it, or StoredName
+	Socket socket.Socket // nil only for a stored one that is of no use
+	file   *os.File      // another descriptor of it, for Pass; nil without Socket
 }
 
 // Inherited are the sockets that systemd has passed to this process, taken at the first call. Later generations
@@ -84,14 +83,11 @@ func files() ([]*os.File, error) {
 }
 
 func newSocket(f *os.File) (Socket, error) {
-	ln, err := net.FileListener(f)
+	sock, err := socket.FromFile(f)
 	if err != nil {
-		return Socket{}, fmt.Errorf("systemd passes a descriptor named %q that is no listening stream socket: %w", f.Name(), err)
+		return Socket{}, fmt.Errorf("systemd passes a descriptor named %q that is no socket of ListenStream= or ListenDatagram=: %w", f.Name(), err)
 	}
-	if u, ok := ln.(*net.UnixListener); ok {
-		u.SetUnlinkOnClose(false)
-	}
-	return Socket{Name: f.Name(), Listener: ln, file: f}, nil
+	return Socket{Name: f.Name(), Socket: sock, file: f}, nil
 }
 
 // Pass returns the descriptors for a new process, in which they begin with number first, and the
@@ -112,40 +108,41 @@ func Pass(sockets []Socket, first int) (files []*os.File, env []string) {
 // Close closes this process's descriptors. systemd's stay open.
 func Close(sockets []Socket) {
 	for _, s := range sockets {
-		if s.Listener != nil {
-			_ = s.Listener.Close()
+		if s.Socket != nil {
+			_ = s.Socket.Close()
 			_ = s.file.Close() // nil has it return an error
 		}
 	}
 }
 
-// Own returns the listener of a stored socket, and closes what else this process has of it: from then on it is a socket
+// Own returns a stored socket, and closes what else this process has of it: from then on it is
 // like those that the daemon has opened itself. systemd's stays open.
-func (s Socket) Own() net.Listener {
+func (s Socket) Own() socket.Socket {
 	_ = s.file.Close()
-	return s.Listener
+	return s.Socket
 }
 
 // Discard ends a stored socket for everybody, as closing it does where systemd does not keep it: nobody waits in the
 // queue of an address that the daemon does not have any more.
 func (s Socket) Discard() {
-	if s.Listener == nil {
+	if s.Socket == nil {
 		return
 	}
 	s.control(shutDown)
 	Close([]Socket{s})
 }
 
-// Inode tells this socket from others; it is 0 without Listener.
+// Inode tells this socket from others; it is 0 without Socket.
 func (s Socket) Inode() (n uint64) {
 	s.control(func(fd uintptr) { n = inode(fd) })
 	return n
 }
 
 func (s Socket) control(do func(fd uintptr)) {
-	if sc, ok := s.Listener.(syscall.Conn); ok {
-		if raw, err := sc.SyscallConn(); err == nil {
-			_ = raw.Control(do) // it fails for a closed one only, of which there is nothing left
-		}
+	if s.Socket == nil {
+		return
+	}
+	if raw, err := s.Socket.SyscallConn(); err == nil {
+		_ = raw.Control(do) // it fails for a closed one only, of which there is nothing left
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/activation"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/socket"
 )
 
 // roleEnv has this binary, started again, be a process that systemd has started.
@@ -46,11 +47,11 @@ func show(passOn bool) {
 		fmt.Println("error", err)
 	}
 	for _, s := range sockets {
-		if s.Listener == nil {
+		if s.Socket == nil {
 			fmt.Println(s.Name, "nothing", s.Inode())
 			continue
 		}
-		fmt.Println(s.Name, s.Listener.Addr(), s.Inode() != 0)
+		fmt.Println(s.Name, s.Socket.Addr(), s.Inode() != 0)
 	}
 	for _, v := range os.Environ() {
 		if strings.HasPrefix(v, "LISTEN_") || strings.HasPrefix(v, "GOZD_SOCKETS") {
@@ -127,13 +128,22 @@ func TestTakeRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { _ = udp.Close() }()
+	if got := run(t, "first", "dns:web", udp, one); !slices.Equal(got[:2], []string{"dns " + packets.LocalAddr().String() + " true", "web " + addr + " true"}) {
+		t.Errorf("a socket of datagrams: got %q", got)
+	}
+	pair, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_SEQPACKET|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sequence, other := os.NewFile(uintptr(pair[0]), "one"), os.NewFile(uintptr(pair[1]), "other")
+	defer func() { _, _ = sequence.Close(), other.Close() }()
 	for name, tt := range map[string]struct {
 		names string
 		files []*os.File
 		says  string
 	}{
 		"two of one name": {"web:web", []*os.File{one, one}, `error systemd passes two sockets named "web", and a group has one`},
-		"no stream":       {"web:dns", []*os.File{one, udp}, `error systemd passes a descriptor named "dns" that is no listening stream socket`},
+		"a sequence":      {"web:dns", []*os.File{one, sequence}, `error systemd passes a descriptor named "dns" that is no socket of ListenStream= or ListenDatagram=: a socket of type 5 is`},
 	} {
 		if got := run(t, "first", tt.names, tt.files...); !strings.HasPrefix(got[0], tt.says) {
 			t.Errorf("%s: got %q, want %q (%s)", name, got, tt.says, addr)
@@ -201,7 +211,7 @@ func TestDiscard(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer func() { _ = kept.Close() }()
-		activation.Socket{Name: "gozd-web@x", Listener: ln}.Discard()
+		activation.Socket{Name: "gozd-web@x", Socket: ln.(socket.Socket)}.Discard()
 		if c, err := net.Dial(network, ln.Addr().String()); !errors.Is(err, syscall.ECONNREFUSED) {
 			t.Errorf("%s: a client is told %v, %v", network, c, err)
 		}

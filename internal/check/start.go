@@ -82,16 +82,16 @@ func directory(dir string, id *process.Identity) error {
 // address returns nil where a group's address is free, or the daemon's own.
 func address(conf *config.Config, g *config.Group, own []string) error {
 	network, addr := g.Listen.Bind()
-	if network == "unix" && slices.Contains(own, "unix "+addr) {
+	if g.Listen.IsUnix() && slices.Contains(own, network+" "+addr) {
 		return nil
 	}
-	if network == "unix" && filepath.IsAbs(addr) {
+	if g.Listen.IsUnix() && filepath.IsAbs(addr) {
 		if err := directory(filepath.Dir(addr), nil); err != nil {
 			return InGroup(conf, g, fmt.Errorf("listen: %w", err))
 		}
 	}
 	err := socket.Probe(network, addr)
-	if err == nil || (errors.Is(err, syscall.EADDRINUSE) && network != "unix" && ownPort(addr, own)) {
+	if err == nil || (errors.Is(err, syscall.EADDRINUSE) && !g.Listen.IsUnix() && ownPort(g.Listen.Network, addr, own)) {
 		return nil
 	}
 	return InGroup(conf, g, err)
@@ -99,12 +99,12 @@ func address(conf *config.Config, g *config.Group, own []string) error {
 
 // ownPort reports whether the daemon has the port of address, if on another host: a
 // successor shares it then.
-func ownPort(address string, own []string) bool {
+func ownPort(ofNetwork, address string, own []string) bool {
 	_, port, err := net.SplitHostPort(address)
 	return err == nil && slices.ContainsFunc(own, func(s string) bool {
 		network, addr, _ := strings.Cut(s, " ")
 		_, has, err := net.SplitHostPort(addr)
-		return err == nil && network == "tcp" && has == port
+		return err == nil && network == ofNetwork && has == port
 	})
 }
 

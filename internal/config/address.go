@@ -15,7 +15,7 @@ import (
 // addresses, ports and paths in one spelling only, so that == tells whether an
 // address has changed.
 type Address struct {
-	// Network is "tcp" or "unix".
+	// Network is "tcp" or "unix"; for datagrams "udp" or "unixgram".
 	Network string
 
 	// Address is host:port, where the host may be empty, or the path of a
@@ -23,29 +23,35 @@ type Address struct {
 	Address string
 }
 
+// IsUnix reports whether a is that of a Unix socket.
+func (a Address) IsUnix() bool { return a.Network == "unix" || a.Network == "unixgram" }
+
+// IsPackets reports whether a is one for datagrams.
+func (a Address) IsPackets() bool { return a.Network == "udp" || a.Network == "unixgram" }
+
 // unixPrefix marks the path of a Unix socket that does not start with a slash.
 const unixPrefix = "unix:"
 
 // String returns a in a form that [ParseAddress] reads back as a, in any mode.
 func (a Address) String() string {
-	if a.Network == "unix" && !strings.HasPrefix(a.Address, "/") && !a.abstract() {
+	if a.IsUnix() && !strings.HasPrefix(a.Address, "/") && !a.abstract() {
 		return unixPrefix + a.Address
 	}
 	return a.Address
 }
 
 // Bind returns what to call net.Listen with. The network is Network except for
-// 0.0.0.0: there it is "tcp4", since net.Listen("tcp", "0.0.0.0:80") accepts
+// 0.0.0.0: there it is "tcp4" or "udp4", since net.Listen("tcp", "0.0.0.0:80") accepts
 // IPv6 as well and fails where another socket has [::1]:80.
 func (a Address) Bind() (network, address string) {
-	if ip, err := netip.ParseAddrPort(a.Address); err == nil && a.Network == "tcp" && ip.Addr() == netip.IPv4Unspecified() {
-		return "tcp4", a.Address
+	if ip, err := netip.ParseAddrPort(a.Address); err == nil && !a.IsUnix() && ip.Addr() == netip.IPv4Unspecified() {
+		return a.Network + "4", a.Address
 	}
 	return a.Network, a.Address
 }
 
 func (a Address) abstract() bool {
-	return a.Network == "unix" && strings.HasPrefix(a.Address, "@")
+	return a.IsUnix() && strings.HasPrefix(a.Address, "@")
 }
 
 // ParseAddress reads the address of a group of mode m. It accepts
@@ -56,7 +62,7 @@ func (a Address) abstract() bool {
 //	@name  unix:@name                       one in Linux's abstract namespace
 //
 // A host is an IP address or a name, which is not looked up. The usual ports
-// are 80, 443 and 9000 for http, https and fcgi; tcp has none. Ports are
+// are 80, 443 and 9000 for http, https and fcgi; tcp and udp have none. Mode udp has the same addresses, for datagrams. Ports are
 // numbers: the names of services depend on the machine. A path is cleaned, but
 // not made absolute. One that is too long for the system's socket addresses is
 // an error.
@@ -64,6 +70,9 @@ func ParseAddress(s string, m Mode) (Address, error) {
 	a, err := parseAddress(s, m)
 	if err != nil {
 		return Address{}, fmt.Errorf("address %q: %w", s, err)
+	}
+	if m == UDP {
+		a.Network = map[string]string{"tcp": "udp", "unix": "unixgram"}[a.Network]
 	}
 	return a, nil
 }

@@ -79,6 +79,34 @@ func TestParseAddressAbstract(t *testing.T) {
 	}
 }
 
+// Mode udp has the addresses of the others, on networks of its own.
+func TestParseAddressOfDatagrams(t *testing.T) {
+	for in, want := range map[string][3]string{
+		"53":             {"udp :53", "udp", ":53"},
+		"0.0.0.0:53":     {"udp 0.0.0.0:53", "udp4", "0.0.0.0:53"},
+		"[::1]:53":       {"udp [::1]:53", "udp", "[::1]:53"},
+		"/run/x.sock":    {"unixgram /run/x.sock", "unixgram", "/run/x.sock"},
+		"unix:run/x":     {"unixgram run/x", "unixgram", "run/x"},
+		"localhost:5353": {"udp localhost:5353", "udp", "localhost:5353"},
+	} {
+		a, err := config.ParseAddress(in, config.UDP)
+		if err != nil {
+			t.Errorf("ParseAddress(%q): %v", in, err)
+			continue
+		}
+		network, address := a.Bind()
+		if got := [3]string{a.Network + " " + a.Address, network, address}; got != want || !a.IsPackets() {
+			t.Errorf("ParseAddress(%q) = %q, want %q", in, got, want)
+		}
+		if again, err := config.ParseAddress(a.String(), config.UDP); err != nil || again != a {
+			t.Errorf("%q is read back as %v, %v", a.String(), again, err)
+		}
+	}
+	if _, err := config.ParseAddress("127.0.0.1", config.UDP); err == nil || !strings.HasSuffix(err.Error(), "mode udp has no usual one") {
+		t.Errorf("without a port: %v", err)
+	}
+}
+
 func TestParseAddressErrors(t *testing.T) {
 	tests := []struct {
 		name, in string
@@ -306,4 +334,22 @@ func FuzzParseAddress(f *testing.F) {
 			}
 		}
 	})
+}
+
+// A port of datagrams is no port of connections, and a path is one file.
+func TestConflictsOfDatagrams(t *testing.T) {
+	for _, tt := range []struct {
+		a, b config.Address
+		want bool
+	}{
+		{config.Address{Network: "tcp", Address: ":53"}, config.Address{Network: "udp", Address: ":53"}, false},
+		{config.Address{Network: "udp", Address: ":53"}, config.Address{Network: "udp", Address: "127.0.0.1:53"}, true},
+		{config.Address{Network: "unix", Address: "/run/x"}, config.Address{Network: "unixgram", Address: "/run/x"}, true},
+		{config.Address{Network: "unix", Address: "/run/x"}, config.Address{Network: "unixgram", Address: "/run/y"}, false},
+		{config.Address{Network: "unixgram", Address: "/run/x"}, config.Address{Network: "udp", Address: ":53"}, false},
+	} {
+		if got := config.Conflicts(tt.a, tt.b); got != tt.want || config.Conflicts(tt.b, tt.a) != tt.want {
+			t.Errorf("%s %s conflicts with %s %s: %v, want %v", tt.a.Network, tt.a, tt.b.Network, tt.b, got, tt.want)
+		}
+	}
 }

@@ -14,6 +14,7 @@ const (
 	HTTP  Mode = "http"  // HTTP/1.1 in plaintext
 	HTTPS Mode = "https" // HTTP/1.1 and HTTP/2 over TLS
 	FCGI  Mode = "fcgi"  // FastCGI
+	UDP   Mode = "udp"   // datagrams, which the program reads itself; on a path they are those of a Unix socket
 )
 
 // Supervise says whether a process stays in front of the generations.
@@ -50,7 +51,7 @@ type Group struct {
 	// Name is the name of the section, as it is spelled there.
 	Name string
 
-	// Mode is one of the four modes.
+	// Mode is one of the five modes.
 	Mode Mode
 
 	// Listen is where the group listens. The path of a Unix socket is absolute.

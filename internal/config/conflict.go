@@ -9,11 +9,11 @@ import (
 // conflicts reports whether a and b cannot both be listened on. It errs on the
 // side of no: what a name stands for, the system knows better.
 func (a Address) conflicts(b Address) bool {
+	if a.IsUnix() && b.IsUnix() {
+		return a.Address == b.Address // one file, whatever the type
+	}
 	if a.Network != b.Network {
 		return false
-	}
-	if a.Network == "unix" {
-		return a.Address == b.Address
 	}
 	hostA, portA, errA := net.SplitHostPort(a.Address)
 	hostB, portB, errB := net.SplitHostPort(b.Address)
@@ -51,7 +51,7 @@ func (a Address) isAlso(bound Address) bool {
 	if a.Network != bound.Network {
 		return false
 	}
-	if a == bound || a.Network == "unix" {
+	if a == bound || a.IsUnix() {
 		return a == bound
 	}
 	host, port, err1 := net.SplitHostPort(a.Address)

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-var modes = []string{string(TCP), string(HTTP), string(HTTPS), string(FCGI)}
+var modes = []string{string(TCP), string(HTTP), string(HTTPS), string(FCGI), string(UDP)}
 
 // readGroup checks the section of a group. What is wrong is left zero.
 func readGroup(s *section, opts Options) Group {
@@ -26,7 +26,7 @@ func readGroup(s *section, opts Options) Group {
 	g.Mode = Mode(mode)
 	g.Listen = readListen(s, g.Mode)
 	if isGiven {
-		g.Listen = readGiven(s, g.Listen, given)
+		g.Listen = readGiven(s, g.Mode, g.Listen, given)
 	}
 	readTLS(s, &g)
 	readSocket(s, &g)
@@ -36,7 +36,7 @@ func readGroup(s *section, opts Options) Group {
 
 // readSpread comes after the mode and drain_timeout.
 func readSpread(s *section, g *Group) {
-	if g.Mode == TCP || g.Mode == FCGI {
+	if g.Mode != HTTP && g.Mode != HTTPS {
 		s.forbid("spread", "modes http and https")
 		return
 	}
@@ -56,7 +56,7 @@ func readListen(s *section, m Mode) Address {
 		m = HTTP // any mode with a usual port: that there is none is not the mistake
 	}
 	a, err := ParseAddress(value, m)
-	if err == nil && a.Network == "unix" && !a.abstract() {
+	if err == nil && a.IsUnix() && !a.abstract() {
 		a.Address = s.absolute(a.Address)
 		err = checkSocketPath(a.Address)
 	}
@@ -70,7 +70,11 @@ func readListen(s *section, m Mode) Address {
 }
 
 // readGiven compares what the file says with the socket that the process has, which counts.
-func readGiven(s *section, listen, given Address) Address {
+func readGiven(s *section, m Mode, listen, given Address) Address {
+	if m != "" && given.IsPackets() != (m == UDP) {
+		s.fail("mode", string(m), "mode %s: systemd passes this group a socket of %s", m, directive(given))
+		return given
+	}
 	if listen.Network != "" && !listen.isAlso(given) {
 		s.fail("listen", listen.String(), "listen %s: systemd passes a socket on %s for this group", listen, given)
 	}
@@ -78,6 +82,14 @@ func readGiven(s *section, listen, given Address) Address {
 		return listen
 	}
 	return given
+}
+
+// directive is how a socket unit has a socket as given.
+func directive(given Address) string {
+	if given.IsPackets() {
+		return "ListenDatagram=, which is for mode udp"
+	}
+	return "ListenStream=, which is for the other modes"
 }
 
 func readTLS(s *section, g *Group) {
@@ -90,7 +102,7 @@ func readTLS(s *section, g *Group) {
 		g.HTTP2 = !isSet || value == "yes"
 		value, _ = s.truth("move_tls", yesNo)
 		g.MoveTLS = value == "yes"
-	case TCP, HTTP, FCGI:
+	case TCP, HTTP, FCGI, UDP:
 		s.forbid("key", "mode https")
 		s.forbid("cert", "mode https")
 		s.forbid("http2", "mode https")
@@ -99,7 +111,7 @@ func readTLS(s *section, g *Group) {
 }
 
 func readSocket(s *section, g *Group) {
-	if g.Listen.Network == "tcp" || g.Listen.abstract() {
+	if !g.Listen.IsUnix() && g.Listen.Network != "" || g.Listen.abstract() {
 		s.forbid("socket_mode", "the path of a Unix socket")
 		s.forbid("socket_owner", "the path of a Unix socket")
 		return

@@ -51,6 +51,38 @@ func TestSockets(t *testing.T) {
 	}
 }
 
+// A socket has to be of the kind that the group's mode needs.
+func TestSocketsOfBothKinds(t *testing.T) {
+	udp := config.Address{Network: "udp", Address: "127.0.0.1:53"}
+	gram := config.Address{Network: "unixgram", Address: "/run/x.sock"}
+	tcp := config.Address{Network: "tcp", Address: "127.0.0.1:53"}
+	unix := config.Address{Network: "unix", Address: "/run/x.sock"}
+	for _, tt := range []struct {
+		text  string
+		given config.Address
+		want  string
+	}{
+		{"mode udp", udp, "udp 127.0.0.1:53"},
+		{"mode udp\nlisten 127.0.0.1:53", udp, "udp 127.0.0.1:53"},
+		{"mode udp", gram, "unixgram /run/x.sock"},
+		{"mode udp\nlisten /run/x.sock\nsocket_mode 0600", gram, "unixgram /run/x.sock"},
+		{"mode udp", tcp, "app.conf:2: [web]: mode udp: systemd passes this group a socket of ListenStream=, which is for the other modes"},
+		{"mode udp\nlisten /run/x.sock", unix, "app.conf:2: [web]: mode udp: systemd passes this group a socket of ListenStream=, which is for the other modes"},
+		{"mode http", udp, "app.conf:2: [web]: mode http: systemd passes this group a socket of ListenDatagram=, which is for mode udp"},
+		{"mode tcp\nlisten /run/x.sock", gram, "app.conf:2: [web]: mode tcp: systemd passes this group a socket of ListenDatagram=, which is for mode udp"},
+		{"mode udp\nlisten 54", udp, "app.conf:3: [web]: listen :54: systemd passes a socket on 127.0.0.1:53 for this group"},
+	} {
+		conf, err := config.Parse("app.conf", []byte("[web]\n"+tt.text+"\n"), config.Options{Environ: []string{}, Sockets: map[string]config.Address{"web": tt.given}})
+		got := fmt.Sprint(err)
+		if err == nil {
+			got = conf.Groups[0].Listen.Network + " " + conf.Groups[0].Listen.Address
+		}
+		if got != tt.want {
+			t.Errorf("%q with %v: got %q, want %q", tt.text, tt.given, got, tt.want)
+		}
+	}
+}
+
 // Who only looks at a configuration cannot know which sockets systemd would pass.
 func TestAnySocket(t *testing.T) {
 	conf, err := config.Parse("app.conf", []byte("[web]\nmode http\n[api]\nmode http\nlisten 80\n"), config.Options{Environ: []string{}, AnySocket: true})

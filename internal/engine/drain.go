@@ -74,10 +74,10 @@ func (d *drainer) drain(t *term, why reason, isReplaced bool) {
 	limit, cancel := t.limit(why, func(r reason) time.Duration { return longest(d.conf, r) })
 	defer cancel()
 	var wg sync.WaitGroup
-	for conf, ln := range d.groups.All() {
+	for conf, traffic := range d.groups.All() {
 		was := before[0]
 		before = before[1:]
-		wg.Go(func() { d.drainGroup(t, conf, ln, why, was) })
+		wg.Go(func() { d.drainGroup(t, conf, traffic, why, was) })
 	}
 	fault.At(fault.Draining)
 	wg.Wait()
@@ -112,14 +112,14 @@ func (d *drainer) stopAccepting(t *term, why reason) bool {
 	return true
 }
 
-func (d *drainer) drainGroup(t *term, conf *config.Group, ln *listener.Listener, why reason, before listener.Stats) {
+func (d *drainer) drainGroup(t *term, conf *config.Group, traffic groups.Traffic, why reason, before listener.Stats) {
 	ctx, cancel := t.limit(why, func(r reason) time.Duration { return r.timeout(conf) })
 	defer cancel()
-	took := ln.AwaitDrained(ctx).Took
+	took := traffic.AwaitDrained(ctx).Took
 	if d.life.now() != t {
 		return
 	}
-	r := ln.Stats().Since(before)
+	r := traffic.Stats().Since(before)
 	log := d.log.Info
 	if r.Cut > 0 {
 		log = d.log.Warn

@@ -113,6 +113,11 @@ func (e *Engine) Listen(group string) (net.Listener, error) {
 	return e.groups.Take(group, e.life.is(resuming))
 }
 
+// ListenPacket is Listen for a group of mode udp.
+func (e *Engine) ListenPacket(group string) (net.PacketConn, error) {
+	return e.groups.TakePacket(group, e.life.is(resuming))
+}
+
 // ServeEnded is called when a handler's server has returned, which is how it should end once this generation drains.
 func (e *Engine) ServeEnded(group, handler string, err error) {
 	if !e.life.drains() {

@@ -11,6 +11,7 @@ import (
 var (
 	ErrUnknownGroup = groups.ErrUnknown
 	ErrGroupInUse   = groups.ErrInUse
+	ErrMode         = groups.ErrMode
 	ErrNotServing   = errors.New("gozd: this generation does not serve")
 	ErrNotSupported = upgrade.ErrNotSupported
 	ErrWatched      = errors.New("this process is watched, and the service would end with it")

@@ -159,8 +159,8 @@ func (p phase) state() protocol.State {
 
 func describeGroups(set *groups.Set) []protocol.Group {
 	described := make([]protocol.Group, 0, set.Len())
-	for conf, ln := range set.All() {
-		stats, addr := ln.Stats(), ln.Addr()
+	for conf, traffic := range set.All() {
+		stats, addr := traffic.Stats(), traffic.Addr()
 		described = append(described, protocol.Group{
 			Name:     conf.Name,
 			Mode:     string(conf.Mode),
@@ -172,7 +172,7 @@ func describeGroups(set *groups.Set) []protocol.Group {
 			MovedIn:  stats.In,
 			MovedOut: stats.Out,
 			Cut:      stats.Cut,
-			Stayed:   ln.Stayed(),
+			Stayed:   traffic.Stayed(),
 		})
 	}
 	return described

@@ -1,7 +1,6 @@
 package groups
 
 import (
-	"net"
 	"slices"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/activation"
@@ -38,7 +37,7 @@ func configOptions(parent *upgrade.Manifest) (config.Options, error) {
 	sockets, err := activation.Inherited()
 	for _, s := range sockets {
 		if !s.IsStored() {
-			opts.Sockets[s.Name] = addressOf(s.Listener)
+			opts.Sockets[s.Name] = addressOf(s.Socket)
 		}
 	}
 	return opts, err
@@ -50,19 +49,19 @@ func DependsOnParent(conf *config.Config, parent *upgrade.Manifest) bool {
 	return slices.ContainsFunc(parent.Sockets, func(s upgrade.Socket) bool { return s.Activated }) || lacksListen(conf)
 }
 
-func addressOf(ln net.Listener) config.Address {
-	return config.Address{Network: ln.Addr().Network(), Address: ln.Addr().String()}
+func addressOf(s socket.Socket) config.Address {
+	return config.Address{Network: s.Addr().Network(), Address: s.Addr().String()}
 }
 
-// fromSystemd returns the listener that systemd has passed for a group, or nil.
-func fromSystemd(group string) socket.Listener {
+// fromSystemd returns the socket that systemd has passed for a group, or nil.
+func fromSystemd(group string) socket.Socket {
 	sockets, err := activation.Inherited()
 	if err != nil {
 		return nil // has been reported with the configuration
 	}
 	for _, s := range sockets {
-		if ln, ok := s.Listener.(socket.Listener); ok && s.Name == group {
-			return ln
+		if s.Name == group {
+			return s.Socket
 		}
 	}
 	return nil

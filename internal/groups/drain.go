@@ -18,7 +18,7 @@ import (
 func (set *Set) Stats() []listener.Stats {
 	var stats []listener.Stats
 	for _, g := range set.order {
-		stats = append(stats, g.ln.Stats())
+		stats = append(stats, g.traffic.Stats())
 	}
 	return stats
 }
@@ -27,7 +27,7 @@ func (set *Set) Stats() []listener.Stats {
 func (set *Set) Hold() (resume func()) {
 	var resumes []func()
 	for _, g := range set.order {
-		resumes = append(resumes, g.ln.Hold())
+		resumes = append(resumes, g.traffic.Hold())
 	}
 	return func() {
 		for _, f := range resumes {
@@ -41,16 +41,16 @@ func (set *Set) StopAccepting(expedite bool) {
 	tlswatch.Draining(true)
 	for _, g := range set.order {
 		if expedite {
-			g.ln.Expedite()
+			g.traffic.Expedite()
 		}
-		g.ln.StopAccepting()
+		g.traffic.StopAccepting()
 	}
 }
 
 // Expedite has a drain that has begun end within the time of a stop.
 func (set *Set) Expedite() {
 	for _, g := range set.order {
-		g.ln.Expedite()
+		g.traffic.Expedite()
 	}
 }
 
@@ -58,9 +58,9 @@ func (set *Set) Expedite() {
 // its clients wait for the next start, and nobody could connect to it any more otherwise.
 func (set *Set) Finish() {
 	for _, g := range set.order {
-		g.ln.CloseIdle()
+		g.traffic.CloseIdle()
 		if !g.outlives() {
-			g.ln.EmptyQueue()
+			g.traffic.EmptyQueue()
 		}
 	}
 }
@@ -70,7 +70,7 @@ func (set *Set) Withdraw() {
 	removeNew(set.created) // or others would still connect
 	for _, g := range set.order {
 		if g.own {
-			g.ln.EmptyQueue()
+			g.traffic.EmptyQueue()
 		}
 	}
 }
@@ -83,10 +83,10 @@ func (set *Set) Drop(names []string) {
 		if g.activated {
 			continue
 		}
-		if g.conf.Listen.Network == "unix" {
+		if g.conf.Listen.IsUnix() {
 			_ = socket.RemoveFile(g.conf.Listen.Address, g.file) // the successor does too, perhaps later
 		}
-		g.ln.EmptyQueue()
+		g.traffic.EmptyQueue()
 	}
 }
 
@@ -108,7 +108,7 @@ func (set *Set) AwaitClosed(done <-chan struct{}) string {
 	for _, g := range set.order {
 		watches.Go(func() {
 			select {
-			case <-g.ln.Closed():
+			case <-g.traffic.Closed():
 				closed <- g.conf.Name
 			case <-done:
 			case <-over:
@@ -125,32 +125,32 @@ func (set *Set) AwaitClosed(done <-chan struct{}) string {
 	}
 }
 
-// Reopen returns listeners on the sockets of all groups, in the configuration's order, for Resume.
-func (set *Set) Reopen() (sockets []net.Listener, err error) {
+// Reopen returns the sockets of all groups, in the configuration's order, for Resume.
+func (set *Set) Reopen() (sockets []socket.Socket, err error) {
 	for _, g := range set.order {
-		ln, err := set.opts.Sockets.Reopen(g.conf.Name)
+		sock, err := set.opts.Sockets.Reopen(g.conf.Name)
 		if err != nil {
 			Close(sockets)
 			return nil, err
 		}
-		sockets = append(sockets, ln)
+		sockets = append(sockets, sock)
 	}
 	return sockets, nil
 }
 
 // Close closes what Reopen has opened.
-func Close(sockets []net.Listener) {
-	for _, ln := range sockets {
-		_ = ln.Close()
+func Close(sockets []socket.Socket) {
+	for _, sock := range sockets {
+		_ = sock.Close()
 	}
 }
 
 // Resume has all groups accept again, on what Reopen has returned. The error names a group that the program has closed; the
 // others accept.
-func (set *Set) Resume(sockets []net.Listener) (err error) {
+func (set *Set) Resume(sockets []socket.Socket) (err error) {
 	tlswatch.Draining(false)
 	for i, g := range set.order {
-		if resumeErr := g.ln.Resume(sockets[i]); resumeErr != nil {
+		if resumeErr := g.traffic.resume(sockets[i]); resumeErr != nil {
 			err = fmt.Errorf("group %s: %w", g.conf.Name, resumeErr)
 		}
 	}
@@ -186,7 +186,7 @@ func sealedKey(g *config.Group) string {
 }
 
 func keyOf(g *config.Group, form string) string {
-	if g.Listen.Network == "unix" {
+	if g.Listen.IsUnix() {
 		form += "unix "
 	}
 	return string(g.Mode) + " " + form + g.Name
@@ -196,10 +196,13 @@ func keyOf(g *config.Group, form string) string {
 func (set *Set) Taker() (keys []string, take handover.Taker) {
 	takers := make(map[string]takeConn)
 	for _, g := range set.order {
-		takers[handoverKey(g.conf)] = g.ln.Reserve
-		takers[listener.HTTP2Key(handoverKey(g.conf))] = g.ln.ReserveHTTP2 // which refuses, unless the program serves that
+		if g.streams == nil {
+			continue
+		}
+		takers[handoverKey(g.conf)] = g.streams.Reserve
+		takers[listener.HTTP2Key(handoverKey(g.conf))] = g.streams.ReserveHTTP2 // which refuses, unless the program serves that
 		takers[silentKey(g.conf)] = g.takeSilent
-		takers[sealedKey(g.conf)] = g.ln.ReserveSealed
+		takers[sealedKey(g.conf)] = g.streams.ReserveSealed
 	}
 	delete(takers, "")
 	return slices.Sorted(maps.Keys(takers)), func(key string, conn net.Conn, state []byte) (answered func(error), err error) {
@@ -218,12 +221,12 @@ func (g *group) takeSilent(conn net.Conn, state []byte) (answered func(error), e
 	if len(state) > 0 {
 		return nil, fmt.Errorf("group %q: a silent connection has no state", g.conf.Name)
 	}
-	return g.ln.Reserve(conn, nil)
+	return g.streams.Reserve(conn, nil)
 }
 
 // MoveIdle has idle connections move to another generation.
 func (set *Set) MoveIdle(sender *handover.Sender) {
 	for _, g := range set.order {
-		g.ln.MoveIdle(sender)
+		g.traffic.MoveIdle(sender)
 	}
 }

@@ -11,7 +11,7 @@ import (
 // made.
 func removeNew(created []upgrade.Socket) {
 	for _, s := range created {
-		if s.Network == "unix" {
+		if socket.IsUnix(s.Network) {
 			_ = socket.Remove(s.Address)
 		}
 	}
@@ -21,7 +21,7 @@ func removeNew(created []upgrade.Socket) {
 func (set *Set) Access() map[string]socket.Options {
 	access := make(map[string]socket.Options)
 	for _, g := range set.order {
-		if g.conf.Listen.Network != "unix" || g.activated {
+		if !g.conf.Listen.IsUnix() || g.activated {
 			continue
 		}
 		if opts, err := socket.Access(g.conf.Listen.Address); err == nil { // it has no file otherwise
@@ -40,7 +40,7 @@ func (set *Set) RestoreAccess(access map[string]socket.Options) {
 		if !ok || socket.IsMissing(path) {
 			continue
 		}
-		if err := socket.SetAccess(g.ln, path, opts); err != nil {
+		if err := socket.SetAccess(g.traffic, path, opts); err != nil {
 			set.opts.Log.Warn("mode and owner of a socket not restored", "error", err)
 		}
 	}
@@ -49,7 +49,7 @@ func (set *Set) RestoreAccess(access map[string]socket.Options) {
 // RemoveFiles removes the files of all Unix sockets when the daemon ends.
 func (set *Set) RemoveFiles() {
 	for _, g := range set.order {
-		if g.conf.Listen.Network == "unix" && !g.outlives() {
+		if g.conf.Listen.IsUnix() && !g.outlives() {
 			if err := socket.RemoveFile(g.conf.Listen.Address, g.file); err != nil {
 				set.opts.Log.Warn("socket not removed", "error", err)
 			}
@@ -62,7 +62,7 @@ func (set *Set) RemoveFiles() {
 func (set *Set) RemoveParents() {
 	for _, s := range set.opts.Parent.Sockets {
 		kept := slices.ContainsFunc(set.order, func(g *group) bool { return sameAddress(g.conf, &s) })
-		if s.Network == "unix" && !s.Activated && !kept {
+		if socket.IsUnix(s.Network) && !s.Activated && !kept {
 			_ = socket.Remove(s.Address)
 		}
 	}
@@ -72,8 +72,8 @@ func (set *Set) RemoveParents() {
 // to a successor that needs it, and that one says so.
 func (set *Set) AllowSharing(allow bool) {
 	for _, g := range set.order {
-		if g.conf.Listen.Network == "tcp" && !g.activated {
-			_ = socket.AllowSharing(g.ln, allow)
+		if !g.conf.Listen.IsUnix() && !g.activated {
+			_ = socket.AllowSharing(g.traffic, allow)
 		}
 	}
 }

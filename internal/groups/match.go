@@ -41,14 +41,14 @@ func sameAddress(g *config.Group, s *upgrade.Socket) bool {
 // anyPort tells groups that have no address of their own to be known by.
 func anyPort(g *config.Group) bool {
 	_, port, err := net.SplitHostPort(g.Listen.Address)
-	return g.Listen.Network == "tcp" && err == nil && port == "0"
+	return !g.Listen.IsUnix() && err == nil && port == "0"
 }
 
 // forgetLost has a Unix socket bound anew whose file somebody has removed: nobody can connect to
 // the inherited one any more.
 func (c *claiming) forgetLost(matches []*upgrade.Socket) {
 	for i, s := range matches {
-		if s != nil && s.Network == "unix" && !s.Activated && isLost(s) {
+		if s != nil && socket.IsUnix(s.Network) && !s.Activated && isLost(s) {
 			c.opts.Log.Warn("somebody has removed the socket's file: a new one is bound", "group", c.opts.Conf.Groups[i].Name, "socket", s.Address)
 			matches[i] = nil
 		}

@@ -5,11 +5,11 @@ import (
 	"fmt"
 	"net"
 	"slices"
-	"syscall"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/check"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/config"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/listener"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/packet"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/socket"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
 )
@@ -34,7 +34,7 @@ func Claim(opts Options) (*Set, error) {
 func (set *Set) Abandon() {
 	set.Rotation.Stop()
 	for _, g := range set.order {
-		g.ln.StopAccepting()
+		g.traffic.StopAccepting()
 	}
 	removeNew(set.created)
 }
@@ -73,9 +73,8 @@ func (c *claiming) claimAll() error {
 		if err != nil {
 			return err
 		}
-		g.face = g.ln
 		if configs[i] != nil {
-			g.face, g.tls = listener.NewTLS(g.ln, configs[i]), configs[i]
+			g.face, g.tls = listener.NewTLS(g.streams, configs[i]), configs[i]
 		}
 		c.set.byName[g.conf.Name] = g
 		c.set.order = append(c.set.order, g)
@@ -96,8 +95,8 @@ func (c *claiming) claim(conf *config.Group, match *upgrade.Socket) (*group, err
 	if err != nil {
 		return nil, check.InGroup(c.opts.Conf, conf, err)
 	}
-	if sock, ok := inner.(syscall.Conn); ok && now.Network == "unix" {
-		if err := socket.RefuseFiles(sock); err != nil {
+	if socket.IsUnix(now.Network) {
+		if err := socket.RefuseFiles(inner); err != nil {
 			_ = inner.Close()
 			return nil, check.InGroup(c.opts.Conf, conf, err)
 		}
@@ -108,10 +107,47 @@ func (c *claiming) claim(conf *config.Group, match *upgrade.Socket) (*group, err
 	if !activated {
 		g.stored = c.nameStored(conf)
 	}
-	if now.Network == "unix" {
+	if socket.IsUnix(now.Network) {
 		g.file = socket.File(now.Address)
 	}
-	g.ln = listener.New(inner, listener.Options{
+	if err := c.receive(g, inner); err != nil {
+		_ = inner.Close()
+		return nil, check.InGroup(c.opts.Conf, conf, err)
+	}
+	return g, nil
+}
+
+// receive gives the group what comes in by its socket, which it takes over.
+func (c *claiming) receive(g *group, inner socket.Socket) error {
+	switch sock := inner.(type) {
+	case socket.Packets:
+		conn := packet.New(sock, packet.Options{
+			Group: g.conf.Name, Gate: c.opts.Gate, Release: c.opts.Release, OnRead: func() { c.opened(g) },
+		})
+		g.traffic, g.packets = packets{conn}, conn
+		if sock.LocalAddr().Network() == "udp" {
+			g.packets = packet.UDPConn{Conn: conn}
+		}
+	case net.Listener:
+		g.streams = c.listener(g, sock)
+		g.traffic, g.face = streams{g.streams}, g.streams
+	default:
+		return fmt.Errorf("%T is no socket of streams or datagrams", inner)
+	}
+	return nil
+}
+
+// opened notes that the program accepts on a group, or reads from it.
+func (c *claiming) opened(g *group) {
+	c.set.mu.Lock()
+	g.open = true
+	c.set.mu.Unlock()
+	c.opts.Accepting()
+}
+
+func (c *claiming) listener(g *group, inner net.Listener) *listener.Listener {
+	conf := g.conf
+	return listener.New(inner, listener.Options{
 		Group:       conf.Name,
 		HandoverKey: handoverKey(conf),
 		SilentKey:   silentKey(conf),
@@ -119,12 +155,7 @@ func (c *claiming) claim(conf *config.Group, match *upgrade.Socket) (*group, err
 		Gate:        c.opts.Gate,
 		Release:     c.opts.Release,
 		Spread:      conf.Spread,
-		OnAccept: func() {
-			c.set.mu.Lock()
-			g.open = true
-			c.set.mu.Unlock()
-			c.opts.Accepting()
-		},
+		OnAccept:    func() { c.opened(g) },
 		OnStay: func(reason string, err error) {
 			log := c.opts.Log.Warn
 			if reason == listener.StayWrong {
@@ -137,11 +168,10 @@ func (c *claiming) claim(conf *config.Group, match *upgrade.Socket) (*group, err
 				"group", conf.Name, "layer", kind)
 		},
 	})
-	return g, nil
 }
 
-// open returns the listening socket of a group, known to the upgrader.
-func (c *claiming) open(conf *config.Group, now upgrade.Socket, match *upgrade.Socket, opts socket.Options) (net.Listener, error) {
+// open returns the socket of a group, known to the upgrader.
+func (c *claiming) open(conf *config.Group, now upgrade.Socket, match *upgrade.Socket, opts socket.Options) (socket.Socket, error) {
 	if match != nil && c.opts.isFirst() {
 		return c.takeStored(*match, now, opts)
 	}
@@ -162,7 +192,7 @@ func (c *claiming) open(conf *config.Group, now upgrade.Socket, match *upgrade.S
 	if err != nil {
 		return nil, err
 	}
-	if now.Network == "unix" {
+	if socket.IsUnix(now.Network) {
 		now.File = socket.FileID(now.Address)
 	}
 	c.set.created = append(c.set.created, now)
@@ -179,17 +209,17 @@ func (c *claiming) parentHasPort(now upgrade.Socket) bool {
 	_, port, _ := net.SplitHostPort(now.Address)
 	return slices.ContainsFunc(c.opts.Parent.Sockets, func(s upgrade.Socket) bool {
 		_, other, err := net.SplitHostPort(s.Bound)
-		return err == nil && s.Network == "tcp" && other == port
+		return err == nil && s.Network == now.Network && other == port
 	})
 }
 
-func (c *claiming) inherit(old, now upgrade.Socket, opts socket.Options) (net.Listener, error) {
+func (c *claiming) inherit(old, now upgrade.Socket, opts socket.Options) (socket.Socket, error) {
 	ln, err := c.opts.Sockets.Inherit(old, now)
 	if err != nil {
 		return nil, err
 	}
-	if now.Network == "unix" && !now.Activated && !c.opts.Parent.DryRun { // clients of the parent's use it on
-		if err := setSocketAccess(ln, now.Address, opts); err != nil {
+	if socket.IsUnix(now.Network) && !now.Activated && !c.opts.Parent.DryRun { // clients of the parent's use it on
+		if err := socket.SetAccess(ln, now.Address, opts); err != nil {
 			_ = ln.Close()
 			return nil, err
 		}
@@ -197,23 +227,14 @@ func (c *claiming) inherit(old, now upgrade.Socket, opts socket.Options) (net.Li
 	return ln, nil
 }
 
-// setSocketAccess is socket.SetAccess for a listener of any type.
-func setSocketAccess(ln net.Listener, path string, opts socket.Options) error {
-	conn, ok := ln.(syscall.Conn)
-	if !ok {
-		return fmt.Errorf("%T is no socket", ln)
-	}
-	return socket.SetAccess(conn, path, opts)
-}
-
 // Listen lets clients connect to the sockets that this process has made. A successor calls it at the
 // last moment: if its upgrade failed afterwards, those in their queues would be reset.
 func (set *Set) Listen() error {
 	for _, g := range set.order {
-		if !g.bound {
+		if !g.bound || g.streams == nil {
 			continue
 		}
-		if err := socket.Begin(g.ln); err != nil {
+		if err := socket.Begin(streams{g.streams}); err != nil {
 			return check.InGroup(set.opts.Conf, g.conf, err)
 		}
 		g.bound = false

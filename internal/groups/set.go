@@ -17,6 +17,7 @@ import (
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/config"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/listener"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/socket"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/tickets"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
 )
@@ -27,14 +28,17 @@ var ErrUnknown = errors.New("no such group in the configuration")
 // ErrInUse is returned for a group that has a listener already.
 var ErrInUse = errors.New("the group is in use already")
 
+// ErrMode is returned for a group whose mode is another one than the caller has thought.
+var ErrMode = errors.New("the wrong mode")
+
 // Sockets are where listening sockets come from, and where they go on to: an [upgrade.Upgrader].
 type Sockets interface {
 	// Inherit returns the inherited socket old, known as now from then on.
-	Inherit(old, now upgrade.Socket) (net.Listener, error)
+	Inherit(old, now upgrade.Socket) (socket.Socket, error)
 	// Add has a new socket passed on to successors.
-	Add(s upgrade.Socket, ln upgrade.Listener) error
-	// Reopen returns a listener of its own on a group's socket.
-	Reopen(group string) (net.Listener, error)
+	Add(s upgrade.Socket, sock socket.Socket) error
+	// Reopen returns a group's socket with a descriptor of its own.
+	Reopen(group string) (socket.Socket, error)
 }
 
 // Options configure [Claim]. Nothing in it is optional.
@@ -72,14 +76,16 @@ type Set struct {
 
 // group is one group of the configuration with its socket.
 type group struct {
-	conf  *config.Group
-	ln    *listener.Listener
-	face  net.Listener // what the program gets: ln, or TLS around it
-	tls   *tls.Config  // of face; nil without TLS
-	own   bool         // its socket is not inherited
-	bound bool         // nobody can connect yet: see [Set.Listen]
-	used  bool         // the program has taken it
-	open  bool         // it is being accepted on
+	conf    *config.Group
+	traffic Traffic
+	streams *listener.Listener // of traffic; nil for datagrams
+	face    net.Listener       // what the program gets: streams, or TLS around it; nil for datagrams
+	tls     *tls.Config        // of face; nil without TLS
+	packets net.PacketConn     // what the program gets for datagrams; nil for streams
+	own     bool               // its socket is not inherited
+	bound   bool               // nobody can connect yet: see [Set.Listen]
+	used    bool               // the program has taken it
+	open    bool               // it is being accepted on
 
 	file fs.FileInfo // of a Unix socket, as it was when this process took the socket; nil if there was none
 
@@ -94,18 +100,18 @@ func (g *group) outlives() bool { return g.activated || g.stored != "" }
 // isClosed reports whether the program has closed the group's listener.
 func (g *group) isClosed() bool {
 	select {
-	case <-g.ln.Closed():
+	case <-g.traffic.Closed():
 		return true
 	default:
 		return false
 	}
 }
 
-// All yields every group's configuration and listener, in the configuration's order.
-func (set *Set) All() iter.Seq2[*config.Group, *listener.Listener] {
-	return func(yield func(*config.Group, *listener.Listener) bool) {
+// All yields every group's configuration and traffic, in the configuration's order.
+func (set *Set) All() iter.Seq2[*config.Group, Traffic] {
+	return func(yield func(*config.Group, Traffic) bool) {
 		for _, g := range set.order {
-			if !yield(g.conf, g.ln) {
+			if !yield(g.conf, g.traffic) {
 				return
 			}
 		}
@@ -124,20 +130,45 @@ func (set *Set) Mode(name string) (config.Mode, error) {
 	return g.conf.Mode, nil
 }
 
-// Take returns a group's listener to the program: for mode https one with TLS. Each group is taken once; the error is [ErrUnknown] or
-// [ErrInUse]. With again one that the program has closed is opened anew.
+// Take returns a group's listener to the program: for mode https one with TLS. Each group is taken once; the error is [ErrUnknown],
+// [ErrInUse] or [ErrMode]. With again one that the program has closed is opened anew.
 func (set *Set) Take(name string, again bool) (net.Listener, error) {
 	g, err := lookup(set, name)
 	if err != nil {
 		return nil, err
 	}
+	if g.face == nil {
+		return nil, fmt.Errorf("gozd: group %q: %w: mode %s has no connections, call ListenPacket", name, ErrMode, g.conf.Mode)
+	}
+	if err := set.use(g, again); err != nil {
+		return nil, err
+	}
+	return g.face, nil
+}
+
+// TakePacket is Take for a group of mode udp.
+func (set *Set) TakePacket(name string, again bool) (net.PacketConn, error) {
+	g, err := lookup(set, name)
+	if err != nil {
+		return nil, err
+	}
+	if g.packets == nil {
+		return nil, fmt.Errorf("gozd: group %q: %w: mode %s has connections, call Listen", name, ErrMode, g.conf.Mode)
+	}
+	if err := set.use(g, again); err != nil {
+		return nil, err
+	}
+	return g.packets, nil
+}
+
+func (set *Set) use(g *group, again bool) error {
 	set.mu.Lock()
 	defer set.mu.Unlock()
-	if g.used && (!again || !g.ln.Reopen()) {
-		return nil, fmt.Errorf("gozd: group %q: %w", name, ErrInUse)
+	if g.used && (!again || !g.traffic.Reopen()) {
+		return fmt.Errorf("gozd: group %q: %w", g.conf.Name, ErrInUse)
 	}
 	g.used = true
-	return g.face, nil
+	return nil
 }
 
 func lookup(set *Set, name string) (*group, error) {
@@ -161,7 +192,7 @@ func (set *Set) Names() []string {
 func (set *Set) Addresses() map[string]string {
 	addrs := make(map[string]string, len(set.order))
 	for _, g := range set.order {
-		addrs[g.conf.Name] = g.ln.Addr().Network() + " " + g.ln.Addr().String()
+		addrs[g.conf.Name] = g.traffic.Addr().Network() + " " + g.traffic.Addr().String()
 	}
 	return addrs
 }

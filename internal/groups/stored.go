@@ -1,13 +1,10 @@
 package groups
 
 import (
-	"fmt"
-	"net"
 	"os"
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/activation"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/check"
@@ -22,7 +19,7 @@ func (set *Set) Stored() []supervise.Socket {
 	var sockets []supervise.Socket
 	for _, g := range set.order {
 		if g.stored != "" {
-			sockets = append(sockets, supervise.Socket{Name: g.stored, Socket: g.ln})
+			sockets = append(sockets, supervise.Socket{Name: g.stored, Socket: g.traffic})
 		}
 	}
 	return sockets
@@ -54,22 +51,21 @@ func storedSockets() []upgrade.Socket {
 	var stored []upgrade.Socket
 	for i, s := range sockets {
 		group, address, ok := s.Stored()
-		if !ok || s.Listener == nil || fromSystemd(group) != nil {
+		if !ok || s.Socket == nil || fromSystemd(group) != nil {
 			continue
 		}
-		bound := addressOf(s.Listener)
+		bound := addressOf(s.Socket)
 		isNew := !slices.ContainsFunc(stored, func(o upgrade.Socket) bool { return o.Group == group && o.Address == address })
-		if isNew && (bound.Network != "unix" || isBound(s.Listener, address)) {
+		if isNew && (!bound.IsUnix() || isBound(s.Socket, address)) {
 			stored = append(stored, upgrade.Socket{ID: strconv.Itoa(i), Group: group, Network: bound.Network, Address: address, Bound: bound.Address})
 		}
 	}
 	return stored
 }
 
-// isBound reports whether clients find the socket of a listener at path.
-func isBound(ln net.Listener, path string) bool {
-	conn, ok := ln.(syscall.Conn)
-	return ok && ln.Addr().String() == path && socket.IsBound(conn, path)
+// isBound reports whether clients find the socket at path.
+func isBound(s socket.Socket, path string) bool {
+	return s.Addr().String() == path && socket.IsBound(s, path)
 }
 
 // refuseStored takes from the groups the stored sockets that are not theirs to take: systemd has a socket for the group in
@@ -81,7 +77,7 @@ func (c *claiming) refuseStored(matches []*upgrade.Socket) error {
 			continue
 		}
 		g := &c.opts.Conf.Groups[i]
-		mine := m.Network != "unix"
+		mine := !socket.IsUnix(m.Network)
 		if !mine {
 			uid, _, err := check.Owner(c.opts.Conf, g)
 			if err == nil {
@@ -111,13 +107,13 @@ func (c *claiming) isUsers(path string, or int) (bool, error) {
 }
 
 // takeStored makes the socket of an earlier life this daemon's. An upgrade may have been in progress when that ended.
-func (c *claiming) takeStored(match, now upgrade.Socket, opts socket.Options) (socket.Listener, error) {
+func (c *claiming) takeStored(match, now upgrade.Socket, opts socket.Options) (socket.Socket, error) {
 	ln, err := ownStored(match.ID)
 	if err != nil {
 		return nil, err
 	}
-	if now.Network == "unix" {
-		err = setSocketAccess(ln, now.Address, opts)
+	if socket.IsUnix(now.Network) {
+		err = socket.SetAccess(ln, now.Address, opts)
 	} else {
 		err = socket.AllowSharing(ln, false)
 	}
@@ -132,7 +128,7 @@ func (c *claiming) takeStored(match, now upgrade.Socket, opts socket.Options) (s
 }
 
 // ownStored returns the socket with an ID of storedSockets.
-func ownStored(id string) (socket.Listener, error) {
+func ownStored(id string) (socket.Socket, error) {
 	sockets, err := activation.Inherited()
 	if err != nil {
 		return nil, err
@@ -141,11 +137,7 @@ func ownStored(id string) (socket.Listener, error) {
 	if err != nil {
 		return nil, err
 	}
-	ln, ok := sockets[i].Own().(socket.Listener)
-	if !ok {
-		return nil, fmt.Errorf("%s is no socket", sockets[i].Name)
-	}
-	return ln, nil
+	return sockets[i].Own(), nil
 }
 
 // discardStored ends the stored sockets that no group takes, before their addresses may be needed. systemd is told to
@@ -170,7 +162,7 @@ func (c *claiming) discardStored(matches []*upgrade.Socket) {
 func (c *claiming) discard(s activation.Socket) {
 	_, address, _ := s.Stored()
 	isOurs := slices.ContainsFunc(c.opts.Conf.Groups, func(g config.Group) bool { return g.Listen.Address == address })
-	if strings.HasPrefix(address, "/") && !isOurs && s.Listener != nil && isBound(s.Listener, address) {
+	if strings.HasPrefix(address, "/") && !isOurs && s.Socket != nil && isBound(s.Socket, address) {
 		file := socket.File(address)
 		if users, err := c.isUsers(address, -1); err == nil && users && file != nil {
 			_ = socket.RemoveFile(address, file)

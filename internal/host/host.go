@@ -70,7 +70,7 @@ func makeLog(path string, id *process.Identity) error {
 }
 
 func makeSocketDir(g *config.Group, id *process.Identity) error {
-	if id == nil || g.Listen.Network != "unix" || !filepath.IsAbs(g.Listen.Address) {
+	if id == nil || !g.Listen.IsUnix() || !filepath.IsAbs(g.Listen.Address) {
 		return nil
 	}
 	return id.MakeDir(filepath.Dir(g.Listen.Address), runDirMode)

@@ -16,7 +16,9 @@ import (
 
 // Dial connects to the Unix socket at path, and to no other by a symbolic link in its place: in a directory of another
 // user's that could lead to any socket of root's. Errors wrap the system's.
-func Dial(ctx context.Context, path string) (net.Conn, error) {
+func Dial(ctx context.Context, path string) (net.Conn, error) { return dial(ctx, "unix", path) }
+
+func dial(ctx context.Context, network, path string) (net.Conn, error) {
 	fd, err := openSocketFile(path)
 	if err != nil {
 		return nil, dialError(path, err)
@@ -25,12 +27,12 @@ func Dial(ctx context.Context, path string) (net.Conn, error) {
 	d := net.Dialer{Control: func(_, _ string, c syscall.RawConn) error { // whoever answers sends nothing that is to be closed
 		return c.Control(func(fd uintptr) { fdpass.Refuse(int(fd)) })
 	}}
-	c, err := d.DialContext(ctx, "unix", fmt.Sprintf("/proc/self/fd/%d", fd))
+	c, err := d.DialContext(ctx, network, fmt.Sprintf("/proc/self/fd/%d", fd))
 	if errors.Is(err, fs.ErrNotExist) { // without /proc
-		c, err = d.DialContext(ctx, "unix", path)
+		c, err = d.DialContext(ctx, network, path)
 	}
 	if failed := (*net.OpError)(nil); errors.As(err, &failed) {
-		failed.Addr = &net.UnixAddr{Name: path, Net: "unix"}
+		failed.Addr = &net.UnixAddr{Name: path, Net: network}
 	}
 	return c, err
 }

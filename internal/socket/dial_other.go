@@ -12,7 +12,9 @@ import (
 
 // Dial connects to the Unix socket at path, if there is no symbolic link in its place. Here that can change between the
 // look and the use: who is connected has to be looked at, by [PeerOf]. Errors wrap the system's.
-func Dial(ctx context.Context, path string) (net.Conn, error) {
+func Dial(ctx context.Context, path string) (net.Conn, error) { return dial(ctx, "unix", path) }
+
+func dial(ctx context.Context, network, path string) (net.Conn, error) {
 	info, err := os.Lstat(path)
 	if err != nil {
 		return nil, dialError(path, err)
@@ -20,5 +22,5 @@ func Dial(ctx context.Context, path string) (net.Conn, error) {
 	if info.Mode()&fs.ModeSymlink != 0 {
 		return nil, dialError(path, &fs.PathError{Op: "open", Path: path, Err: syscall.ELOOP})
 	}
-	return new(net.Dialer).DialContext(ctx, "unix", path)
+	return new(net.Dialer).DialContext(ctx, network, path)
 }

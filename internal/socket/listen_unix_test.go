@@ -153,7 +153,7 @@ func TestBind(t *testing.T) {
 		if err := socket.Begin(ln); err != nil {
 			t.Error(err)
 		}
-		checkServes(t, ln)
+		checkServes(t, ln.(net.Listener))
 	}
 }
 

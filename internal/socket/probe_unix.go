@@ -17,8 +17,8 @@ import (
 // system's, syscall.EADDRINUSE where somebody else has the address. For the path of
 // a Unix socket it changes no file, and connects to a socket that is there already.
 func Probe(network, address string) error {
-	if network == "unix" && !isAbstract(address) {
-		if err := probePath(address); err != nil {
+	if IsUnix(network) && !isAbstract(address) {
+		if err := probePath(network, address); err != nil {
 			return listenError(address, err)
 		}
 		return nil
@@ -31,7 +31,7 @@ func Probe(network, address string) error {
 }
 
 // probePath returns nil where there is nothing at path, or what probeFile lets pass.
-func probePath(path string) error {
+func probePath(network, path string) error {
 	info, err := safepath.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -39,23 +39,33 @@ func probePath(path string) error {
 	if err != nil {
 		return err
 	}
-	return probeFile(path, info)
+	return probeFile(network, path, info)
 }
 
 // probeFile returns nil where the file at path is a socket that nobody answers on.
-func probeFile(path string, info fs.FileInfo) error {
+func probeFile(network, path string, info fs.FileInfo) error {
 	if info.Mode().Type() != fs.ModeSocket {
 		return fmt.Errorf("a file is there that is no socket (%v), and gozd does not remove it: %w", info.Mode(), syscall.EADDRINUSE)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), probeTimeout)
 	defer cancel()
-	c, err := Dial(ctx, path)
+	c, err := dial(ctx, network, path)
 	if err == nil {
 		_ = c.Close()
 		return fmt.Errorf("another process answers on it: %w", syscall.EADDRINUSE)
+	}
+	if errors.Is(err, syscall.EPROTOTYPE) {
+		return fmt.Errorf("another process has a socket of another type there, not one of %s: %w", describe(network), syscall.EADDRINUSE)
 	}
 	if !errors.Is(err, syscall.ECONNREFUSED) {
 		return fmt.Errorf("probe: %w", err)
 	}
 	return nil
+}
+
+func describe(network string) string {
+	if IsPackets(network) {
+		return "datagrams"
+	}
+	return "streams"
 }

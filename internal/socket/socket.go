@@ -4,7 +4,9 @@
 package socket
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"net"
 	"os"
@@ -14,10 +16,37 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/fdpass"
 )
 
-// Listener is a listening socket that can be passed to another process.
+// Socket is what a daemon receives on, and can pass to another process: a [Listener], or [Packets].
+type Socket interface {
+	Addr() net.Addr
+	Close() error
+	syscall.Conn
+}
+
+// Listener is a listening socket.
 type Listener interface {
 	net.Listener
 	syscall.Conn
+}
+
+// PacketConn is a socket for datagrams: a *net.UDPConn or a *net.UnixConn.
+type PacketConn interface {
+	net.PacketConn
+	syscall.Conn
+}
+
+// Packets is a socket for datagrams as a [Socket].
+type Packets struct{ PacketConn }
+
+// Addr is LocalAddr.
+func (p Packets) Addr() net.Addr { return p.LocalAddr() }
+
+// IsUnix reports whether the addresses of a network are those of Unix sockets: paths, and names that begin with @.
+func IsUnix(network string) bool { return network == "unix" || network == "unixgram" }
+
+// IsPackets reports whether a network is one of datagrams.
+func IsPackets(network string) bool {
+	return network == "unixgram" || strings.HasPrefix(network, "udp")
 }
 
 // Options configure Listen.
@@ -53,9 +82,14 @@ func (o Options) madeByOther(uid int) Options {
 // before anybody can connect, and is not removed when the listener is closed.
 // Errors wrap the system's, so that errors.Is(err, syscall.EADDRINUSE) works.
 func Listen(network, address string, opts Options) (Listener, error) {
-	ln, err := Bind(network, address, opts)
+	s, err := Bind(network, address, opts)
 	if err != nil {
 		return nil, err
+	}
+	ln, ok := s.(Listener)
+	if !ok {
+		_ = s.Close()
+		return nil, fmt.Errorf("listen %s %s: %w", network, address, errors.ErrUnsupported)
 	}
 	if err := Begin(ln); err != nil {
 		_ = ln.Close()
@@ -69,16 +103,44 @@ func Listen(network, address string, opts Options) (Listener, error) {
 
 // Bind is Listen without its last step, which is [Begin]: the address is taken, but
 // nobody can connect, and so nobody is reset if it comes to nothing. Where
-// a socket cannot be had in that state, on Windows, it is Listen.
-func Bind(network, address string, opts Options) (Listener, error) {
-	if network == "unix" {
-		return bindUnix(address, opts)
+// a socket cannot be had in that state, on Windows, it is Listen. On "udp", "udp4" and "unixgram" it returns [Packets], which receive at once.
+func Bind(network, address string, opts Options) (Socket, error) {
+	if IsUnix(network) {
+		return bindUnix(network, address, opts)
 	}
-	ln, err := bindTCP(network, address, false)
+	bind := bindTCP
+	if IsPackets(network) {
+		bind = bindUDP
+	}
+	s, err := bind(network, address, false)
 	if errors.Is(err, syscall.EADDRINUSE) && opts.SharePort {
-		return bindTCP(network, address, true)
+		return bind(network, address, true)
 	}
-	return ln, err
+	return s, err
+}
+
+func bindUDP(network, address string, share bool) (Socket, error) {
+	var lc net.ListenConfig
+	if share {
+		lc.Control = func(_, _ string, c syscall.RawConn) error { return setReusePort(c, true) }
+	}
+	conn, err := lc.ListenPacket(context.Background(), network, address)
+	if failed := (*net.OpError)(nil); errors.As(err, &failed) {
+		failed.Err = bindError(failed.Err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return packets(conn)
+}
+
+func packets(conn net.PacketConn) (Socket, error) {
+	p, ok := conn.(PacketConn)
+	if !ok {
+		_ = conn.Close()
+		return nil, fmt.Errorf("%T is no socket", conn)
+	}
+	return Packets{p}, nil
 }
 
 // isAbstract tells a name in Linux's abstract namespace from a path.

@@ -21,7 +21,7 @@ var errHeld = errors.New("socket: held")
 
 // bindTCP has the net package choose and prepare the socket as ever: its family, its protocol
 // and its options. Only the two calls that would follow are done here and by Begin.
-func bindTCP(network, address string, share bool) (Listener, error) {
+func bindTCP(network, address string, share bool) (Socket, error) {
 	h := holder{share: share}
 	defer h.close()
 	lc := net.ListenConfig{Control: h.control}
@@ -29,18 +29,17 @@ func bindTCP(network, address string, share bool) (Listener, error) {
 		return nil, err
 	}
 	if err := unix.Bind(h.fd, h.to); err != nil {
-		return nil, &net.OpError{Op: "listen", Net: network, Addr: numeric(h.address), Err: bindError(err)}
+		return nil, &net.OpError{Op: "listen", Net: network, Addr: numeric(h.address), Err: bindError(os.NewSyscallError("bind", err))}
 	}
-	return fileListener(h.file)
+	return FromFile(h.file)
 }
 
 // bindError says what the system does not: which right is missing.
 func bindError(err error) error {
-	bindErr := os.NewSyscallError("bind", err)
 	if !errors.Is(err, unix.EACCES) {
-		return bindErr
+		return err
 	}
-	return fmt.Errorf("%w: the port is privileged, and user %d needs CAP_NET_BIND_SERVICE for it", bindErr, unix.Geteuid())
+	return fmt.Errorf("%w: the port is privileged, and user %d needs CAP_NET_BIND_SERVICE for it", err, unix.Geteuid())
 }
 
 // holder keeps a socket that the net package has prepared and closes.

@@ -32,7 +32,7 @@ const (
 // bindUnix binds, and Begin lets the kernel listen: between the two the
 // file gets its mode and owner, and nobody can connect. With net.Listen the
 // file would have, for a moment, what the umask leaves.
-func bindUnix(path string, opts Options) (Listener, error) {
+func bindUnix(network, path string, opts Options) (Socket, error) {
 	var dir *safepath.Parent
 	if !isAbstract(path) {
 		var err error
@@ -41,11 +41,11 @@ func bindUnix(path string, opts Options) (Listener, error) {
 			return nil, listenError(path, err)
 		}
 		defer dir.Close()
-		if err := removeStale(path); err != nil {
+		if err := removeStale(network, path); err != nil {
 			return nil, listenError(path, err)
 		}
 	}
-	fd, err := newSocket()
+	fd, err := newSocket(network)
 	if err != nil {
 		return nil, listenError(path, err)
 	}
@@ -76,34 +76,20 @@ func bindUnix(path string, opts Options) (Listener, error) {
 	return ln, nil
 }
 
-func openBound(f *os.File, path string, opts Options) (Listener, error) {
+func openBound(f *os.File, path string, opts Options) (Socket, error) {
 	if err := SetAccess(f, path, opts); err != nil {
 		return nil, err
 	}
-	return fileListener(f)
+	return FromFile(f)
 }
 
-// fileListener makes a listener of a bound socket. The file stays the caller's.
-func fileListener(f *os.File) (Listener, error) {
-	ln, err := net.FileListener(f)
-	if err != nil {
-		return nil, err
-	}
-	l, ok := ln.(Listener)
-	if !ok {
-		_ = ln.Close()
-		return nil, fmt.Errorf("%T is no socket", ln)
-	}
-	if u, ok := ln.(*net.UnixListener); ok {
-		u.SetUnlinkOnClose(false)
-	}
-	return l, nil
-}
-
-// Begin lets clients connect to what Bind has returned. The error wraps
+// Begin lets clients connect to what Bind has returned; [Packets] receive already. The error wraps
 // syscall.EADDRINUSE if another process has been faster: a bound address is not
 // taken for sure.
-func Begin(ln Listener) error {
+func Begin(ln Socket) error {
+	if _, ok := ln.(Packets); ok {
+		return nil
+	}
 	raw, err := ln.SyscallConn()
 	if err != nil {
 		return err
@@ -120,10 +106,14 @@ func listenError(path string, err error) error {
 	return &net.OpError{Op: "listen", Net: "unix", Addr: &net.UnixAddr{Name: path, Net: "unix"}, Err: err}
 }
 
-func newSocket() (int, error) {
+func newSocket(network string) (int, error) {
+	kind := unix.SOCK_STREAM
+	if IsPackets(network) {
+		kind = unix.SOCK_DGRAM
+	}
 	syscall.ForkLock.RLock() // SOCK_CLOEXEC does not exist on macOS
 	defer syscall.ForkLock.RUnlock()
-	fd, err := unix.Socket(unix.AF_UNIX, unix.SOCK_STREAM, 0)
+	fd, err := unix.Socket(unix.AF_UNIX, kind, 0)
 	if err != nil {
 		return -1, os.NewSyscallError("socket", err)
 	}
@@ -138,7 +128,7 @@ func newSocket() (int, error) {
 // removeStale removes a socket file that nobody answers on. There is a race
 // with another program that binds the same path between the probe and the
 // removal; one path for two programs is beyond help.
-func removeStale(path string) error {
+func removeStale(network, path string) error {
 	info, err := safepath.Lstat(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -146,7 +136,7 @@ func removeStale(path string) error {
 	if err != nil {
 		return err
 	}
-	if err := probeFile(path, info); err != nil {
+	if err := probeFile(network, path, info); err != nil {
 		return err
 	}
 	return unlink(path)

@@ -12,15 +12,18 @@ import (
 )
 
 // bindUnix has neither modes nor owners to set here.
-func bindUnix(path string, _ Options) (Listener, error) {
+func bindUnix(network, path string, _ Options) (Socket, error) {
+	if IsPackets(network) {
+		return nil, fmt.Errorf("%s %s: %w", network, path, errors.ErrUnsupported)
+	}
 	return listenNet("unix", path)
 }
 
-func bindTCP(network, address string, _ bool) (Listener, error) {
+func bindTCP(network, address string, _ bool) (Socket, error) {
 	return listenNet(network, address)
 }
 
-func listenNet(network, address string) (Listener, error) {
+func listenNet(network, address string) (Socket, error) {
 	ln, err := net.Listen(network, address)
 	if err != nil {
 		return nil, err
@@ -37,7 +40,12 @@ func listenNet(network, address string) (Listener, error) {
 }
 
 // Begin does nothing: what Bind returns listens.
-func Begin(Listener) error { return nil }
+func Begin(Socket) error { return nil }
+
+func bindError(err error) error { return err }
+
+// FromFile returns an error: nobody passes sockets here.
+func FromFile(*os.File) (Socket, error) { return nil, errors.ErrUnsupported }
 
 // SetAccess does nothing: there are neither modes nor owners here.
 func SetAccess(syscall.Conn, string, Options) error { return nil }

@@ -33,11 +33,11 @@ type Manifest struct {
 	Payload json.RawMessage `json:"payload,omitempty"`
 }
 
-// Socket describes a listener that generations pass on.
+// Socket describes a socket that generations pass on.
 type Socket struct {
 	ID      string `json:"id"`      // names the descriptor for as long as it lives, whatever group it serves
 	Group   string `json:"group"`   // the group that it serves
-	Network string `json:"network"` // "tcp" or "unix"
+	Network string `json:"network"` // "tcp", "unix", "udp" or "unixgram"
 	Address string `json:"address"` // as the configuration had it
 	Bound   string `json:"bound"`   // as it is: with a port for port 0
 

@@ -3,8 +3,9 @@
 package upgrade
 
 import (
-	"net"
 	"os"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/socket"
 )
 
 // bootstrap channel cannot be had here; New returns before it is used.
@@ -35,8 +36,8 @@ func (*relay) release()         {}
 func (*relay) notify()          {}
 func (*relay) forget()          {}
 
-func listenerOf(int) (net.Listener, error) { return nil, ErrNotSupported }
-func closeDescriptor(int)                  {}
+func socketOf(int) (socket.Socket, error) { return nil, ErrNotSupported }
+func closeDescriptor(int)                 {}
 
 func standbyPair() (ours, theirs *os.File, err error) { return nil, nil, ErrNotSupported }
 

@@ -4,12 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net"
 	"os"
 	"slices"
 	"sync"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/fdpass"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/socket"
 )
 
 // outgoing is what this generation passes on to every successor: listening sockets, and files of the caller's.
@@ -23,9 +23,9 @@ type outgoing struct {
 	files   map[string]*os.File
 }
 
-// inherit passes on a socket of the parent's, and returns a listener on it.
-func (o *outgoing) inherit(from *held, old, now Socket) (net.Listener, error) {
-	ln, err := from.open(old.ID)
+// inherit passes on a socket of the parent's, and returns it.
+func (o *outgoing) inherit(from *held, old, now Socket) (socket.Socket, error) {
+	sock, err := from.open(old.ID)
 	if errors.Is(err, errNotHeld) {
 		return nil, fmt.Errorf("upgrade: group %s: the previous generation names socket %s, and has not passed it on", now.Group, old.ID)
 	}
@@ -33,43 +33,43 @@ func (o *outgoing) inherit(from *held, old, now Socket) (net.Listener, error) {
 		return nil, fmt.Errorf("upgrade: group %s: %w", now.Group, err)
 	}
 	o.held.add(old.ID, from.take(old.ID))
-	now.ID, now.Bound = old.ID, ln.Addr().String()
+	now.ID, now.Bound = old.ID, sock.Addr().String()
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.sockets = append(o.sockets, now)
-	return ln, nil
+	return sock, nil
 }
 
 // add passes on a socket of this process's own.
-func (o *outgoing) add(s Socket, ln Listener) error {
-	if file, ok := ln.(interface{ SetUnlinkOnClose(unlink bool) }); ok {
+func (o *outgoing) add(s Socket, sock socket.Socket) error {
+	if file, ok := sock.(interface{ SetUnlinkOnClose(unlink bool) }); ok {
 		file.SetUnlinkOnClose(false)
 	}
-	fd, err := fdpass.Dup(ln)
+	fd, err := fdpass.Dup(sock)
 	if err != nil {
 		return fmt.Errorf("upgrade: group %s: %w", s.Group, err)
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.nextID++
-	s.ID, s.Bound = fmt.Sprintf("%d.%d", o.generation, o.nextID), ln.Addr().String()
+	s.ID, s.Bound = fmt.Sprintf("%d.%d", o.generation, o.nextID), sock.Addr().String()
 	o.held.add(s.ID, fd)
 	o.sockets = append(o.sockets, s)
 	return nil
 }
 
-// reopen returns a listener of its own on a group's socket.
-func (o *outgoing) reopen(group string) (net.Listener, error) {
+// reopen returns a group's socket with a descriptor of its own.
+func (o *outgoing) reopen(group string) (socket.Socket, error) {
 	id := ""
 	all := o.all()
 	if i := slices.IndexFunc(all, func(s Socket) bool { return s.Group == group }); i >= 0 {
 		id = all[i].ID
 	}
-	ln, err := o.held.open(id)
+	sock, err := o.held.open(id)
 	if err != nil {
 		return nil, fmt.Errorf("upgrade: group %s: reopen: %w", group, err)
 	}
-	return ln, nil
+	return sock, nil
 }
 
 // all are the sockets that are passed on.

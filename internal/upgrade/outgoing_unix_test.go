@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/socket"
 )
 
 func listenLocal(t *testing.T) net.Listener {
@@ -28,7 +30,7 @@ func newOutgoing(t *testing.T) *outgoing {
 	t.Cleanup(o.held.close)
 	for _, group := range []string{"web", "api"} {
 		ln := listenLocal(t)
-		if err := o.add(Socket{ID: "ignored", Group: group, Network: "tcp"}, ln.(Listener)); err != nil {
+		if err := o.add(Socket{ID: "ignored", Group: group, Network: "tcp"}, ln.(socket.Socket)); err != nil {
 			t.Fatal(err)
 		}
 		if err := ln.Close(); err != nil {
@@ -89,7 +91,7 @@ func TestOutgoingInherit(t *testing.T) {
 	if all := o.all(); len(all) != 1 || all[0].ID != old.ID || all[0].Bound != old.Bound || all[0].Group != "renamed" {
 		t.Errorf("passed on: %+v", all)
 	}
-	if err := o.add(Socket{Group: "new"}, listenLocal(t).(Listener)); err != nil {
+	if err := o.add(Socket{Group: "new"}, listenLocal(t).(socket.Socket)); err != nil {
 		t.Fatal(err)
 	}
 	if kept := p.kept(o.all()); !slices.Equal(kept, []string{old.ID}) {

@@ -18,6 +18,7 @@ import (
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/peers"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/socket"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
 )
 
@@ -78,7 +79,7 @@ func (s *server) addListener() {
 	ln, err := net.FileListener(f)
 	must(err)
 	must(f.Close())
-	must(s.up.Add(upgrade.Socket{Group: "web", Network: "tcp", Address: "127.0.0.1:0"}, ln.(upgrade.Listener)))
+	must(s.up.Add(upgrade.Socket{Group: "web", Network: "tcp", Address: "127.0.0.1:0"}, ln.(socket.Socket)))
 	s.ln = ln
 }
 
@@ -101,7 +102,7 @@ func inherit() *server {
 	now.ID = "ignored"
 	ln, err := s.up.Inherit(old, now)
 	must(err)
-	s.ln = ln
+	s.ln = ln.(net.Listener)
 	if _, err := s.up.Inherit(old, now); err == nil {
 		panic("a socket was inherited twice")
 	}
@@ -201,7 +202,7 @@ func (s *server) do(command string, a *answer) {
 		os.Args[0] = binary
 	case "upgrade with too many groups":
 		for range 2000 {
-			must(s.up.Add(upgrade.Socket{Group: "web", Address: "127.0.0.1:0"}, s.listener().(upgrade.Listener)))
+			must(s.up.Add(upgrade.Socket{Group: "web", Address: "127.0.0.1:0"}, s.listener().(socket.Socket)))
 		}
 		s.upgrade(a)
 	case "stop":
@@ -275,7 +276,7 @@ func (s *server) standBy(successor *upgrade.Successor) {
 		s.fate.Store(err.Error())
 		ln, err := s.up.Reopen("web")
 		must(err)
-		s.back <- ln
+		s.back <- ln.(net.Listener)
 		return
 	}
 	s.fate.Store("relieved")

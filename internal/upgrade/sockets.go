@@ -3,17 +3,11 @@ package upgrade
 import (
 	"errors"
 	"fmt"
-	"net"
 	"slices"
 	"sync"
-	"syscall"
-)
 
-// Listener can be passed to another process.
-type Listener interface {
-	net.Listener
-	syscall.Conn
-}
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/socket"
+)
 
 // errNotHeld is why a socket cannot be opened again.
 var errNotHeld = errors.New("this process does not hold it")
@@ -45,15 +39,15 @@ func (h *held) close() {
 	}
 }
 
-// open returns a listener on a socket, with a descriptor of its own.
-func (h *held) open(id string) (net.Listener, error) {
+// open returns a socket with a descriptor of its own.
+func (h *held) open(id string) (socket.Socket, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	fd, ok := h.fds[id]
 	if !ok {
 		return nil, fmt.Errorf("socket %s: %w", id, errNotHeld)
 	}
-	return listenerOf(fd)
+	return socketOf(fd)
 }
 
 // take returns a socket's descriptor, which is the caller's from then on.

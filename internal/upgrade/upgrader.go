@@ -3,7 +3,6 @@ package upgrade
 import (
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"sync"
 	"time"
@@ -11,6 +10,7 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/early"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/fault"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/report"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/socket"
 )
 
 // The names of the files that stay with tableflip.
@@ -180,29 +180,29 @@ func (u *Upgrader) File(name string) *os.File { return u.parent.file(name) }
 // when Upgrade is called.
 func (u *Upgrader) Pass(name string, f *os.File) { u.outgoing.pass(name, f) }
 
-// Inherit returns the listener of an inherited socket, and passes it on to
+// Inherit returns an inherited socket, and passes it on to
 // successors as now describes it, but for ID and Bound. A socket can be taken
 // once. One that is not taken is closed by Ready.
-func (u *Upgrader) Inherit(old, now Socket) (net.Listener, error) {
+func (u *Upgrader) Inherit(old, now Socket) (socket.Socket, error) {
 	return u.outgoing.inherit(&u.parent.sockets, old, now)
 }
 
 // Kept returns the IDs of the inherited sockets that were taken.
 func (u *Upgrader) Kept() []string { return u.parent.kept(u.outgoing.all()) }
 
-// Add has ln passed on to successors as s describes it, but for ID and Bound. The
-// listener stays the caller's, and may be closed. Where upgrades are not
+// Add has sock passed on to successors as s describes it, but for ID and Bound. The
+// socket stays the caller's, and may be closed. Where upgrades are not
 // supported Add does nothing.
-func (u *Upgrader) Add(s Socket, ln Listener) error {
+func (u *Upgrader) Add(s Socket, sock socket.Socket) error {
 	if u.tf == nil {
 		return nil
 	}
-	return u.outgoing.add(s, ln)
+	return u.outgoing.add(s, sock)
 }
 
-// Reopen returns a listener on a group's socket, which this process still holds for its successors: its own has been
+// Reopen returns a group's socket with a descriptor of its own, which this process still holds for its successors: its own has been
 // closed when it was replaced.
-func (u *Upgrader) Reopen(group string) (net.Listener, error) { return u.outgoing.reopen(group) }
+func (u *Upgrader) Reopen(group string) (socket.Socket, error) { return u.outgoing.reopen(group) }
 
 // SetArguments says with which command line successors are started, the binary's absolute path first. Without it they are
 // started with os.Args.
