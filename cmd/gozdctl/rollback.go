@@ -9,6 +9,7 @@ import (
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/client"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/protocol"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 )
 
 func rollbackCommand(a *app) *cobra.Command {
@@ -35,7 +36,10 @@ func (a *app) rollback(ctx context.Context, pidfile string) error {
 		wait:  stopWait(pidfile) + client.UpgradeWait(pidfile),
 		doing: "rolling back…",
 		ask: func(ctx context.Context, c *client.Client) (*protocol.Answer, error) {
-			return c.Rollback(ctx)
+			if _, err := c.Rollback(ctx); err != nil {
+				return nil, err
+			}
+			return serving(ctx, pidfile) // the daemon's user can have it answer anything
 		},
 	})
 	if err != nil {
@@ -44,6 +48,16 @@ func (a *app) rollback(ctx context.Context, pidfile string) error {
 	a.out.Serving = &g
 	a.say("rolled back: %s serves alone again", g.name())
 	return nil
+}
+
+// serving is the generation that serves by the daemon's files.
+func serving(ctx context.Context, pidfile string) (*protocol.Answer, error) {
+	r, err := process.Await(ctx, pidfile)
+	if err != nil {
+		return nil, err
+	}
+	defer r.Close()
+	return &protocol.Answer{Generation: r.State.Generation, PID: r.State.PID}, nil
 }
 
 // noProbation completes the refusal by what there is to do.

@@ -353,3 +353,36 @@ func TestConflictsOfDatagrams(t *testing.T) {
 		}
 	}
 }
+
+// What a socket is on may be what a configuration has meant.
+func TestMayBe(t *testing.T) {
+	for _, tt := range []struct {
+		listen, bound string
+		want          bool
+	}{
+		{"127.0.0.1:80", "127.0.0.1:80", true},
+		{"127.0.0.1:80", "[::]:80", false},
+		{"127.0.0.1:80", "127.0.0.2:80", false},
+		{"127.0.0.1:80", "127.0.0.1:81", false},
+		{"127.0.0.1:0", "127.0.0.1:4711", true},
+		{"127.0.0.1:0", "0.0.0.0:4711", false},
+		{"[::ffff:127.0.0.1]:80", "127.0.0.1:80", true},
+		{":80", "[::]:80", true},
+		{":80", "0.0.0.0:80", true},
+		{":80", "127.0.0.1:80", false},
+		{"localhost:80", "127.0.0.1:80", true},
+		{"localhost:80", "10.0.0.1:80", false},
+		{"example.org:80", "10.0.0.1:80", true}, // nobody looks
+		{"example.org:80", "10.0.0.1:81", false},
+		{"example.org:80", "[::]:80", false},
+		{"example.org:0", "10.0.0.1:81", true},
+	} {
+		a := mustAddress(t, tt.listen)
+		if got := a.MayBe(config.Address{Network: "tcp", Address: tt.bound}); got != tt.want {
+			t.Errorf("%s may be %s: %v, want %v", tt.listen, tt.bound, got, tt.want)
+		}
+		if a.MayBe(config.Address{Network: "udp", Address: tt.bound}) {
+			t.Errorf("%s may be UDP on %s", tt.listen, tt.bound)
+		}
+	}
+}

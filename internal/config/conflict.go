@@ -68,5 +68,24 @@ func (a Address) isAlso(bound Address) bool {
 	case host == "localhost":
 		return ip.IsLoopback()
 	}
-	return host == boundHost
+	was, err := netip.ParseAddr(host)
+	return err == nil && was.Unmap() == ip.Unmap()
+}
+
+// MayBe reports whether a socket on bound, an address that the system has given, may be what was meant by a. A name, which is not
+// looked up, may stand for any one host.
+func (a Address) MayBe(bound Address) bool {
+	host, port, err1 := net.SplitHostPort(a.Address)
+	boundHost, boundPort, err2 := net.SplitHostPort(bound.Address)
+	if a.IsUnix() || a.Network != bound.Network || err1 != nil || err2 != nil || !isName(host) {
+		return a.isAlso(bound)
+	}
+	ip, err := netip.ParseAddr(boundHost)
+	return err == nil && !ip.IsUnspecified() && (port == boundPort || port == "0")
+}
+
+// isName tells a host that has to be looked up from one that means the same everywhere.
+func isName(host string) bool {
+	_, err := netip.ParseAddr(host)
+	return err != nil && host != "" && host != "localhost"
 }

@@ -218,6 +218,11 @@ func (c *claiming) inherit(old, now upgrade.Socket, opts socket.Options) (socket
 	if err != nil {
 		return nil, err
 	}
+	if want := (config.Address{Network: now.Network, Address: now.Address}); !now.Activated && !want.IsUnix() && !want.MayBe(addressOf(ln)) {
+		err := fmt.Errorf("the previous generation has passed on a socket on %s", ln.Addr())
+		_ = ln.Close()
+		return nil, err
+	}
 	if socket.IsUnix(now.Network) && !now.Activated && !c.opts.Parent.DryRun { // clients of the parent's use it on
 		if err := socket.SetAccess(ln, now.Address, opts); err != nil {
 			_ = ln.Close()

@@ -69,7 +69,7 @@ func isBound(s socket.Socket, path string) bool {
 }
 
 // refuseStored takes from the groups the stored sockets that are not theirs to take: systemd has a socket for the group in
-// a unit, or the file is neither the configured user's, who is all that a stored socket comes from, nor that of socket_owner. Root
+// a unit, or the socket is on another port or host than its name says, or the file is neither the configured user's, who is all that a stored socket comes from, nor that of socket_owner. Root
 // would give such a file away.
 func (c *claiming) refuseStored(matches []*upgrade.Socket) error {
 	for i, m := range matches {
@@ -77,8 +77,8 @@ func (c *claiming) refuseStored(matches []*upgrade.Socket) error {
 			continue
 		}
 		g := &c.opts.Conf.Groups[i]
-		mine := !socket.IsUnix(m.Network)
-		if !mine {
+		mine := g.Listen.MayBe(config.Address{Network: m.Network, Address: m.Bound})
+		if socket.IsUnix(m.Network) {
 			uid, _, err := check.Owner(c.opts.Conf, g)
 			if err == nil {
 				mine, err = c.isUsers(m.Bound, uid)
@@ -88,7 +88,7 @@ func (c *claiming) refuseStored(matches []*upgrade.Socket) error {
 			}
 		}
 		if fromSystemd(g.Name) != nil || !mine {
-			c.opts.Log.Warn("a stored socket is not the group's", "group", g.Name, "address", m.Address)
+			c.opts.Log.Warn("a stored socket is not the group's", "group", g.Name, "address", m.Address, "socket", m.Bound)
 			matches[i] = nil
 		}
 	}

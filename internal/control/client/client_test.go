@@ -135,13 +135,13 @@ func TestRefusals(t *testing.T) {
 }
 
 func TestUpgradeOutcomes(t *testing.T) {
-	const served = `{"event":"served","pid":5,"generation":2}` + "\n"
+	served := fmt.Sprintf(`{"event":"served","pid":%d,"generation":4}`, os.Getppid()) + "\n"
 	for _, test := range []struct {
 		name, stream string
 		check        func(up *client.Upgraded, err error) bool
 	}{
 		{"drained", served + `{"event":"draining","open":1}` + "\n" + `{"event":"drained","moved":4}` + "\n", func(up *client.Upgraded, err error) bool {
-			return err == nil && up.Served.PID == 5 && up.OldPID == os.Getpid() && up.Drained.Moved == 4
+			return err == nil && up.Served.PID == os.Getppid() && up.OldPID == os.Getpid() && up.Drained.Moved == 4
 		}},
 		{"failed", `{"event":"started","pid":5}` + "\n" + `{"event":"failed","pid":5,"stage":"listen","error":"in use"}` + "\n", func(_ *client.Upgraded, err error) bool {
 			var failed *client.UpgradeError
@@ -154,10 +154,12 @@ func TestUpgradeOutcomes(t *testing.T) {
 		{"given up", `{"event":"failed","error":"asked to end"}` + "\n", func(_ *client.Upgraded, err error) bool {
 			return err != nil && err.Error() == "upgrade given up: asked to end"
 		}},
+		{"the end of a dry run", `{"event":"passed","pid":5}` + "\n", func(_ *client.Upgraded, err error) bool { return errors.Is(err, client.ErrProtocol) }},
 		{"not JSON", "hello\n", func(_ *client.Upgraded, err error) bool { return errors.Is(err, client.ErrProtocol) }},
 	} {
 		seen := 0
-		up, err := own(t, answering(http.StatusOK, test.stream)).Upgrade(within(t), client.UpgradeOptions{}, func(protocol.Event) { seen++ })
+		c, _ := serving(t, answering(http.StatusOK, test.stream))
+		up, err := c.Upgrade(within(t), client.UpgradeOptions{}, func(protocol.Event) { seen++ })
 		if !test.check(up, err) || seen != strings.Count(test.stream, "}\n") {
 			t.Errorf("%s: %+v, %v after %d events", test.name, up, err, seen)
 		}
@@ -171,12 +173,12 @@ func TestUpgradeFollowsSuperseded(t *testing.T) {
 			_, _ = fmt.Fprintf(w, `{"event":"superseded","pid":77}`)
 			return
 		}
-		_, _ = fmt.Fprintf(w, `{"event":"served","pid":9}`)
+		_, _ = fmt.Fprintf(w, `{"event":"served","pid":%d}`, os.Getppid())
 	})
 	told := 0
 	up, err := c.Upgrade(within(t), client.UpgradeOptions{NoDrain: true}, func(protocol.Event) { told++ })
-	if err != nil || up.Served.PID != 9 || asked != 3 || told != 2 {
-		t.Errorf("%+v, %v after %d requests and %d events, want pid 9 after 3 and 2", up, err, asked, told)
+	if err != nil || up.Served.PID != os.Getppid() || asked != 3 || told != 2 {
+		t.Errorf("%+v, %v after %d requests and %d events, want this test's parent after 3 and 2", up, err, asked, told)
 	}
 }
 
@@ -196,6 +198,49 @@ func TestDryRun(t *testing.T) {
 	passed, err := c.DryRun(within(t), nil)
 	if err != nil || passed.Type != protocol.Passed || passed.PID != 9 || passed.Generation != 3 || passed.Seconds != 0.5 || asked != 2 {
 		t.Errorf("%+v, %v after %d requests, want that pid 9 has passed after 2", passed, err, asked)
+	}
+}
+
+// What the daemon says is believed only as far as its files bear it out: its user can have it say anything.
+func TestUpgradeThatIsALie(t *testing.T) {
+	const dead = `"pid":4194304,"start_time":1,"generation":4}` + "\n"
+	lost := func(err error) bool {
+		var failed *client.UpgradeError
+		return errors.Is(err, process.ErrNotRunning) || errors.As(err, &failed) && !failed.Serves() && failed.Remains() == "nobody serves"
+	}
+	again := func(err error) bool {
+		var failed *client.UpgradeError
+		return errors.As(err, &failed) && failed.Serves() && failed.Remains() == fmt.Sprintf("pid %d serves again", os.Getpid())
+	}
+	for _, test := range []struct {
+		name, stream string
+		opts         client.UpgradeOptions
+		ends         bool // the daemon, before it answers
+		is           func(error) bool
+	}{
+		{"served", `{"event":"served",` + dead, client.UpgradeOptions{NoDrain: true}, true, lost},
+		{"served, and the old one serves", `{"event":"served",` + dead, client.UpgradeOptions{NoDrain: true}, false, again},
+		{"drained", `{"event":"served",` + dead + `{"event":"drained"}`, client.UpgradeOptions{}, true, lost},
+		{"drained, and the old one serves", `{"event":"served",` + dead + `{"event":"drained"}`, client.UpgradeOptions{}, false, again},
+		{"failed", `{"event":"failed","stage":"start",` + dead, client.UpgradeOptions{}, true, lost},
+		{"passed", `{"event":"passed",` + dead, client.DryRunOptions, true, lost},
+		{"served in a dry run", `{"event":"served",` + dead + `{"event":"drained"}`, client.DryRunOptions, true, func(err error) bool { return errors.Is(err, client.ErrProtocol) }},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var pidfile string
+			var c *client.Client
+			c, pidfile = serving(t, func(w http.ResponseWriter, _ *http.Request) {
+				if test.ends {
+					if err := process.RemoveFiles(pidfile); err != nil {
+						t.Error(err)
+					}
+				}
+				_, _ = fmt.Fprint(w, test.stream)
+			})
+			if up, err := c.Upgrade(within(t), test.opts, nil); up != nil || !test.is(err) {
+				t.Errorf("Upgrade = %+v, %v", up, err)
+			}
+		})
 	}
 }
 

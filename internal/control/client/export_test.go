@@ -5,6 +5,9 @@ import (
 	"net/http"
 )
 
+// DryRunOptions are those of DryRun.
+var DryRunOptions = UpgradeOptions{dryRun: true}
+
 // Answered returns a Client whose requests are answered by answers.
 func Answered(pidfile string, pid int, answers http.RoundTripper) *Client {
 	c := newClient(pidfile, pid, nil)

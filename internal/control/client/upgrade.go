@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"os"
 	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/protocol"
@@ -139,16 +138,13 @@ func (a *upgradeAttempt) run(ctx context.Context) (up *Upgraded, again bool, err
 	var refused *AnswerError
 	switch {
 	case a.last.Type == protocol.Failed: // perhaps after it has served: then the old generation serves again
-		return nil, false, a.upgradeError(a.last)
-	case a.last.Type == protocol.Passed:
-		return a.upgraded(a.last), false, nil
-	case a.up != nil && a.opts.NoDrain:
-		if err := a.look(a.up.Served); errors.Is(err, process.ErrUntrusted) {
-			return nil, false, err
-		}
-		return a.up, false, drainError(ctx, err)
-	case a.up != nil && a.last.Type == protocol.Drained:
-		return a.drained(ctx)
+		return nil, false, a.failed(ctx)
+	case a.last.Type == protocol.Passed && a.opts.dryRun:
+		return a.passed(ctx)
+	case a.up != nil && !a.opts.dryRun && (a.opts.NoDrain || a.last.Type == protocol.Drained):
+		return a.served(ctx, err)
+	case a.last.Type.Ends() && a.last.Type != protocol.Superseded:
+		return nil, false, fmt.Errorf("%s: %w: an upgrade does not end by %q here", a.path, ErrProtocol, a.last.Type)
 	case a.last.Type == protocol.Superseded:
 		return nil, true, pause(ctx)
 	case errors.As(err, &refused):
@@ -160,93 +156,6 @@ func (a *upgradeAttempt) run(ctx context.Context) (up *Upgraded, again bool, err
 		return nil, false, err
 	}
 	return a.lookAfter(ctx, err)
-}
-
-// drained is the outcome where the old generation has drained. One that could not stand by has not seen what became of its successor: whoever
-// waits so long is told the truth.
-func (a *upgradeAttempt) drained(ctx context.Context) (up *Upgraded, again bool, err error) {
-	served := a.up.Served
-	err = a.look(served)
-	if errors.Is(err, process.ErrUntrusted) {
-		return nil, false, err // whoever may say so: it is not the daemon's
-	}
-	if !errors.Is(err, os.ErrProcessDone) { // it lives, or cannot be seen
-		return a.up, false, nil
-	}
-	if r, err := process.Await(ctx, a.pidfile); err == nil {
-		r.Close()
-		return a.replacedBy(r.State)
-	} else if errors.Is(err, process.ErrNotRunning) {
-		lost := protocol.Event{Stage: stageLost, PID: served.PID, Error: "it had taken over, and has ended since"}
-		return nil, false, a.upgradeError(lost)
-	}
-	return a.up, false, nil
-}
-
-// look returns nil if the process lives that is said to serve, and is the daemon's.
-func (a *upgradeAttempt) look(served protocol.Event) error {
-	p, err := process.OpenOf(a.pidfile, a.owner, served.PID, served.StartTime)
-	if err == nil {
-		p.Close()
-	}
-	return err
-}
-
-// isReplaced reports whether the daemon's files name another generation by now.
-func (a *upgradeAttempt) isReplaced() bool {
-	r, err := process.ReadRecord(a.pidfile)
-	return err == nil && r.State.PID != a.pid
-}
-
-// lookAfter finds out what became of the upgrade where the generation that was asked has stopped talking in the middle:
-// it has been killed, or has ended just as it was asked. Its successor may serve a moment later, or stop too.
-func (a *upgradeAttempt) lookAfter(ctx context.Context, why error) (up *Upgraded, again bool, err error) {
-	settled := time.Now().Add(settleWait)
-	for {
-		r, err := process.ReadRecord(a.pidfile)
-		switch {
-		case errors.Is(err, process.ErrNotRunning):
-			return nil, false, fmt.Errorf("pid %d ended during the upgrade, and nobody serves: %w", a.pid, err)
-		case err != nil && !process.IsUnsettled(err):
-			return nil, false, err
-		case err == nil && r.State.PID == a.pid && isThere(r):
-			if !time.Now().Before(settled) {
-				return nil, false, why // it lives, and has stopped talking all the same
-			}
-		case err == nil && r.State.PID != a.pid && isThere(r):
-			return a.replacedBy(r.State)
-		}
-		if err := pause(ctx); err != nil {
-			return nil, false, fmt.Errorf("pid %d: %w: %w", a.pid, ErrUnknownOutcome, err)
-		}
-	}
-}
-
-// replacedBy is the outcome where another generation serves by now: the one that was started, if one was.
-func (a *upgradeAttempt) replacedBy(s *process.State) (up *Upgraded, again bool, err error) {
-	switch {
-	case a.up == nil && (!a.started || a.opts.dryRun):
-		return nil, true, nil
-	case a.generation != 0 && s.Generation <= a.generation: // it serves again, or was started since
-		lost := &UpgradeError{PID: a.pid, Generation: a.generation, Stage: stageLost, By: s.PID}
-		lost.Reason = fmt.Sprintf("generation %d serves, and has not come from this upgrade", s.Generation)
-		return nil, false, lost
-	case a.up != nil:
-		return a.up, false, nil // only the drain was cut short
-	}
-	e := protocol.Event{Type: protocol.Served, Time: time.Now(), Generation: s.Generation, PID: s.PID, StartTime: s.StartTime}
-	a.onEvent(e)
-	return a.upgraded(e), false, nil
-}
-
-// isThere reports whether the generation that a daemon's files name lives, as far as can be seen from here.
-func isThere(r *process.Record) bool {
-	p, err := r.Open()
-	if err != nil {
-		return errors.Is(err, process.ErrCannotSee)
-	}
-	p.Close()
-	return true
 }
 
 // pause waits a moment before the next look.

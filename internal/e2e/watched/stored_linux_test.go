@@ -11,6 +11,7 @@ import (
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemon"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemontest"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/freeport"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/require"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/shortdir"
 )
@@ -81,6 +82,27 @@ func TestStoredNameOfTwo(t *testing.T) {
 	conn, err := net.Dial("unix", web)
 	must(t, err)
 	conn.Close()
+}
+
+// A name that says another address than its socket has is not believed: a group on the loopback interface would be open to the
+// network, however often root restarts the daemon.
+func TestStoredPortLies(t *testing.T) {
+	elsewhere, err := net.Listen("tcp", "127.0.0.2:0")
+	must(t, err)
+	defer func() { _ = elsewhere.Close() }()
+	f, err := elsewhere.(*net.TCPListener).File()
+	must(t, err)
+	defer f.Close()
+	address := freeport.Address(t)
+	d, err := daemon.New(shortdir.Make(t), runnable["watched"](t), "[web]\nmode http\nlisten "+address+"\n", "fdstore yes")
+	must(t, err)
+	name := "gozd-web@" + strings.ReplaceAll(address, ":", "%3A")
+	cmd := exec.Command("sh", "-c", `LISTEN_PID=$$ LISTEN_FDS=1 exec "$0" -f -v -c "$1"`, d.Binary, d.Conf)
+	cmd.Dir, cmd.Env, cmd.ExtraFiles = d.Dir, append(os.Environ(), "LISTEN_FDNAMES="+name), []*os.File{f}
+	watch(t, d, cmd)
+	if to := daemontest.Target(t, d, "web"); to.Address != address {
+		t.Errorf("the group listens on %s, want %s", to.Address, address)
+	}
 }
 
 // listenAt listens on a socket that only root may use.

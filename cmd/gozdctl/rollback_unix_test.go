@@ -1,0 +1,59 @@
+//go:build unix
+
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/protocol"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/shortdir"
+)
+
+// A daemon that says that it is rolled back, and has ended, is not believed: its user can have it answer anything.
+func TestRollbackThatIsALie(t *testing.T) {
+	pidfile := filepath.Join(shortdir.Make(t), "app.pid")
+	lock, err := process.Acquire(pidfile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lock.Leave()
+	start, err := process.StartTime(os.Getpid())
+	if err == nil {
+		err = process.WriteState(pidfile, &process.State{PID: os.Getpid(), StartTime: start, Generation: 1, Control: true, Since: time.Now()})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln, err := net.Listen("unix", protocol.SocketPath(pidfile, os.Getpid()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if err := process.RemoveFiles(pidfile); err != nil {
+			t.Error(err)
+		}
+		_, _ = fmt.Fprintf(w, `{"generation":7,"pid":1}`)
+	})}
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		_ = srv.Serve(ln)
+	}()
+	defer func() {
+		_ = srv.Close()
+		<-served
+	}()
+	var stdout, stderr bytes.Buffer
+	if status := run(t.Context(), []string{"rollback", pidfile}, &stdout, &stderr); status == 0 || strings.Contains(stdout.String(), "serves") {
+		t.Errorf("status %d: %s%s", status, &stdout, &stderr)
+	}
+}
