@@ -19,8 +19,10 @@ type Options struct {
 	// line a message, those of errors marked [GOZDERR] and the rest [GOZD].
 	Logger *slog.Logger
 
-	// Verbose logs everything, where Logger is nil. Otherwise only warnings
-	// and errors are logged.
+	// Verbose logs details too (slog.LevelDebug), where Logger is nil.
+	// Otherwise the log has what an operator looks for after a deploy: each
+	// generation that serves and that is done, what the daemon was asked,
+	// warnings and errors.
 	Verbose bool
 
 	// ManualReady keeps the process from becoming ready by itself when all
