@@ -3,6 +3,11 @@
 package operating
 
 import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
 	"regexp"
 	"slices"
 	"strings"
@@ -15,10 +20,10 @@ import (
 )
 
 // quietly starts a daemon without -v: what it logs is what an operator reads after a deploy.
-func quietly(t *testing.T, options ...string) *daemon.Daemon {
+func quietly(t *testing.T, program, groups string, options ...string) *daemon.Daemon {
 	t.Helper()
 	daemon.AdoptOrphans()
-	d := daemontest.Prepare(t, binaries.Mixed(t), daemontest.WebAndLine, options...)
+	d := daemontest.Prepare(t, program, groups, options...)
 	cmd := d.Command(t.Context())
 	cmd.Args = []string{cmd.Args[0], "-c", d.Conf}
 	if output, err := cmd.CombinedOutput(); err != nil || len(output) > 0 {
@@ -56,7 +61,7 @@ func wantLogged(t *testing.T, d *daemon.Daemon, seen int, want ...string) int {
 
 // TestLogWithoutDetails has one line for each thing that becomes of a daemon, and none for how.
 func TestLogWithoutDetails(t *testing.T) {
-	d := quietly(t)
+	d := quietly(t, binaries.Mixed(t), daemontest.WebAndLine)
 	seen := wantLogged(t, d, 0, "1 INFO serving")
 	daemontest.Upgrade(t, d)
 	seen = wantLogged(t, d, seen, "1 INFO asked on the control socket", "2 INFO serving", "1 INFO upgraded", "1 INFO done")
@@ -77,7 +82,7 @@ func TestLogWithoutDetails(t *testing.T) {
 
 // TestLogOfARollback is of an upgrade that an operator takes back.
 func TestLogOfARollback(t *testing.T) {
-	d := quietly(t, "probation 1m")
+	d := quietly(t, binaries.Mixed(t), daemontest.WebAndLine, "probation 1m")
 	seen := wantLogged(t, d, 0, "1 INFO serving")
 	trial, outcome := daemontest.BeginTrial(t, d)
 	seen = wantLogged(t, d, seen, "1 INFO asked on the control socket", "1 INFO successor on probation")
@@ -88,12 +93,69 @@ func TestLogOfARollback(t *testing.T) {
 	wantLogged(t, d, seen, "1 INFO asked on the control socket", "2 ERROR rolled back", "2 ERROR start failed", "1 ERROR upgrade failed")
 }
 
-// TestLogOfAResume is of a successor that dies when it serves.
-func TestLogOfAResume(t *testing.T) {
-	d := quietly(t)
+const ownGroup = "[web]\nmode http\nlisten 127.0.0.1:0\n"
+
+// TestLogOfAServerShutDown is of a program that shuts down its own server in OnDrain: nothing is wrong.
+func TestLogOfAServerShutDown(t *testing.T) {
+	d := quietly(t, binaries.OwnServer(t), ownGroup)
 	seen := wantLogged(t, d, 0, "1 INFO serving")
 	daemontest.Upgrade(t, d)
-	daemontest.SignalServing(t, d, syscall.SIGKILL) // generation 1 stands by for three seconds
-	wantLogged(t, d, seen, "1 INFO asked on the control socket", "2 INFO serving", "1 INFO upgraded",
-		"1 ERROR the successor has died: this generation tries to serve again", "1 WARN serving again")
+	wantLogged(t, d, seen, "1 INFO asked on the control socket", "2 INFO serving", "1 INFO upgraded", "1 INFO done")
+}
+
+// TestLogOfAServerShutDownUnasked is of one that does so by itself: its generation could have served again.
+func TestLogOfAServerShutDownUnasked(t *testing.T) {
+	t.Setenv("OWNSERVER_BY_ITSELF", "yes")
+	d := quietly(t, binaries.OwnServer(t), ownGroup)
+	seen := wantLogged(t, d, 0, "1 INFO serving")
+	conn, err := net.Dial("tcp", daemontest.Target(t, d, "web").Address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	answers := bufio.NewReader(conn)
+	ask := func(path string) {
+		t.Helper()
+		if _, err := fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: web\r\n\r\n", path); err != nil {
+			t.Fatal(err)
+		}
+		resp, err := http.ReadResponse(answers, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = resp.Body.Close() }()
+		if _, err := io.Copy(io.Discard, resp.Body); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ask("/") // generation 1 has this connection, and keeps it
+	daemontest.SignalServing(t, d, syscall.SIGHUP)
+	seen = wantLogged(t, d, seen, "1 INFO asked by a signal", "2 INFO serving", "1 INFO upgraded")
+	if _, err := d.State(); err != nil { // it ends with the test
+		t.Fatal(err)
+	}
+	ask("/shutdown")
+	wantLogged(t, d, seen, "1 WARN the program has closed a group: this generation would not serve again", "1 INFO done")
+}
+
+// TestLogOfAResume is of a successor that dies when it serves.
+func TestLogOfAResume(t *testing.T) {
+	d := quietly(t, binaries.Mixed(t), daemontest.WebAndLine)
+	seen := wantLogged(t, d, 0, "1 INFO serving")
+	conn, err := net.Dial("tcp", daemontest.Target(t, d, "web").Address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	if _, err := io.WriteString(conn, "GET / HTTP/1.1\r\n"); err != nil { // half a request, so that generation 1 drains and stands by
+		t.Fatal(err)
+	}
+	daemontest.Await(t, "connection of generation 1", func() bool {
+		s, err := d.Status(t.Context())
+		return err == nil && s.Generations[0].Groups[0].Open+s.Generations[0].Groups[1].Open == 1
+	})
+	daemontest.SignalServing(t, d, syscall.SIGHUP)
+	seen = wantLogged(t, d, seen, "1 INFO asked by a signal", "2 INFO serving", "1 INFO upgraded")
+	daemontest.SignalServing(t, d, syscall.SIGKILL)
+	wantLogged(t, d, seen, "1 ERROR the successor has died: this generation tries to serve again", "1 WARN serving again")
 }
