@@ -17,6 +17,7 @@ type Options struct {
 
 	// Logger receives gozd's own log. If nil, it goes to standard error, one
 	// line a message, those of errors marked [GOZDERR] and the rest [GOZD].
+	// Details have the level slog.LevelDebug.
 	Logger *slog.Logger
 
 	// Verbose logs details too (slog.LevelDebug), where Logger is nil.
