@@ -37,7 +37,7 @@ func (a *arguments) define(fs *flag.FlagSet, opts Options) error {
 	fs.StringVar(&a.command, "s", "start", "`command`: "+strings.Join(commands, ", "))
 	fs.StringVar(&a.config, "c", opts.config(), "configuration `file`")
 	fs.BoolVar(&a.foreground, "f", false, "stay in the foreground")
-	fs.BoolVar(&a.verbose, "v", opts.Verbose, "show the daemon's own log")
+	fs.BoolVar(&a.verbose, "v", opts.Verbose, "show details in the daemon's own log")
 	fs.BoolVar(&a.test, "t", false, "test the configuration and exit")
 	return nil
 }

@@ -95,7 +95,7 @@ type Command struct {
 	Config string
 
 	Foreground bool // stay in the foreground, as -f
-	Verbose    bool // show gozd's own log, as -v; so does Verbose of Defaults
+	Verbose    bool // show details in gozd's own log, as -v; so does Verbose of Defaults
 	Check      bool // test the configuration and exit, as -t, instead of the Action
 }
 

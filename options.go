@@ -17,10 +17,13 @@ type Options struct {
 
 	// Logger receives gozd's own log. If nil, it goes to standard error, one
 	// line a message, those of errors marked [GOZDERR] and the rest [GOZD].
+	// Details have the level slog.LevelDebug.
 	Logger *slog.Logger
 
-	// Verbose logs everything, where Logger is nil. Otherwise only warnings
-	// and errors are logged.
+	// Verbose logs details too (slog.LevelDebug), where Logger is nil.
+	// Otherwise the log has what an operator looks for after a deploy: each
+	// generation that serves and that is done, what the daemon was asked,
+	// warnings and errors.
 	Verbose bool
 
 	// ManualReady keeps the process from becoming ready by itself when all

@@ -12,7 +12,7 @@ import (
 
 // readWait is how long a server has, when its generation has stopped accepting, to read from all that it has accepted: GracefulStop drops
 // the connections on which it has not begun, and waits for those on which it has. So long it may take until the queue of the socket is empty; see
-// docs/upgrade.md, "What to call when".
+// docs/programming.md, "What to call when".
 const readWait = 2 * time.Second
 
 // rounds are a listener's lives, from one replacement of its generation to the next. Each has a server of its own.

@@ -120,7 +120,7 @@ func (d *drainer) drainGroup(t *term, conf *config.Group, traffic groups.Traffic
 		return
 	}
 	r := traffic.Stats().Since(before)
-	log := d.log.Info
+	log := d.log.Debug
 	if r.Cut > 0 {
 		log = d.log.Warn
 	}

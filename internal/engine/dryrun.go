@@ -57,7 +57,7 @@ func (u *upgrading) try() error {
 // end ends a generation that was started for a dry run: it is ready.
 func (d dryRun) end() {
 	if _, ends := d.life.on(startFailed); ends {
-		d.log.Info("ready: the dry run is over")
+		d.log.Debug("ready: the dry run is over")
 		d.endFailed(upgrade.StageDryRun, upgrade.ErrDryRun)
 	}
 }

@@ -86,9 +86,14 @@ func (e *Engine) finish(t *term, why reason) {
 	isWithin(otherWait, e.up.AwaitParent)
 	e.life.awaitReport()
 	e.control.close() // until now whoever looks for the daemon may still have found this generation
-	e.log.Info("done", "reason", string(why))
+	e.log.Info("done", "reason", string(why), "took", seconds(end.Seconds), "moved", end.Moved, "ended", end.Ended, "cut", end.Cut)
 	e.done.happen()
 	e.exit.ask(e.life.replacedBy() != nil, &e.signals)
+}
+
+// seconds is a duration for the log.
+func seconds(s float64) time.Duration {
+	return time.Duration(s * float64(time.Second)).Round(time.Millisecond)
 }
 
 // otherWait is how long this generation waits, when it ends, for what another one does in an instant, unless it is stopped or hangs.

@@ -35,7 +35,7 @@ func (p probation) lasts() time.Duration {
 // pass serves beside the previous generation for a time, and then becomes the
 // one that serves, or is rolled back. Without the previous one it must carry on.
 func (p probation) pass(lasts time.Duration) {
-	p.log.Info("on probation", "for", lasts)
+	p.log.Debug("on probation", "for", lasts)
 	if err := p.groups.Listen(); err != nil {
 		p.rollBack(startFailed, err)
 		return

@@ -51,7 +51,11 @@ func (s *standby) groupClosed() <-chan struct{} {
 	closed := make(chan struct{})
 	go func() {
 		if name := s.groups.AwaitClosed(s.t.decided.Done()); name != "" {
-			s.log.Warn("the program has closed a group: this generation would not serve again", "group", name)
+			log := s.log.Warn
+			if s.t.onDrain.Load() || !s.life.is(standingBy) { // OnDrain has been called for this, or the generation has been asked to end
+				log = s.log.Debug
+			}
+			log("the program has closed a group: this generation would not serve again", "group", name)
 			close(closed)
 		}
 	}()

@@ -104,15 +104,18 @@ func (e *Engine) act(sig os.Signal) {
 		case e.life.drains():
 			e.signals.forwardToSuccessor(sig)
 		default:
+			e.noteSignal("upgrade")
 			e.attempts.request()
 		}
 	case sigStop, os.Interrupt:
+		e.noteSignal("stop")
 		e.Stop()
 	case sigQuit:
 		if e.life.drains() {
 			e.signals.forwardToSuccessor(sig)
 		}
 		if !e.life.drains() || e.life.standsBy() { // the successor may be gone
+			e.noteSignal("quit")
 			e.Quit()
 		}
 	case sigReopen:
@@ -123,6 +126,13 @@ func (e *Engine) act(sig os.Signal) {
 		}
 	case sigRollback:
 		go probation{e}.rollBack(rollbackAsked, errRolledBack)
+	}
+}
+
+// noteSignal logs what a signal asks of the daemon. One that starts has no log yet, and one that drains hears what others were asked.
+func (e *Engine) noteSignal(action string) {
+	if e.life.is(serving) {
+		e.log.Info("asked by a signal", "action", action)
 	}
 }
 

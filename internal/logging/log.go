@@ -23,9 +23,10 @@ const (
 type markHandler struct{ plain, failed slog.Handler }
 
 // New returns the logger of a program that has none: everything if
-// verbose, else warnings and errors.
+// verbose, else what an operator looks for after a deploy, at the levels from
+// Info on.
 func New(w io.Writer, verbose bool, format config.LogFormat) *slog.Logger {
-	level := slog.LevelWarn
+	level := slog.LevelInfo
 	if verbose {
 		level = slog.LevelDebug
 	}

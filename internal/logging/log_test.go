@@ -14,12 +14,12 @@ func TestLoggerMarksItsLines(t *testing.T) {
 	for _, verbose := range []bool{false, true} {
 		var out bytes.Buffer
 		log := New(&out, verbose, config.LogText).With("pid", 1).WithGroup("g")
-		log.Info("hello", "a", 1)
+		log.Debug("hello", "a", 1)
 		log.Warn("careful")
 		log.Error("broken", "error", errors.New("why"))
 		lines := strings.Split(strings.TrimSuffix(out.String(), "\n"), "\n")
 		if !verbose {
-			lines = append([]string{"[GOZD] msg=hello pid=1 g.a=1"}, lines...) // only warnings and errors
+			lines = append([]string{"[GOZD] msg=hello pid=1 g.a=1"}, lines...) // no details
 		}
 		for i, want := range [][]string{
 			{"[GOZD] ", "msg=hello", "pid=1", "g.a=1"},
@@ -41,7 +41,7 @@ func TestLoggerMarksItsLines(t *testing.T) {
 func TestLoggerInJSON(t *testing.T) {
 	var out bytes.Buffer
 	log := New(&out, false, config.LogJSON).With("generation", 2, "pid", 1)
-	log.Info("hello") // not without -v
+	log.Debug("hello") // not without -v
 	log.Error("broken", "error", errors.New("why"))
 	var line struct {
 		Level, Msg, Error string

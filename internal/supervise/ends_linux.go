@@ -61,7 +61,11 @@ func (s *supervisor) ended(pid int, ws *syscall.WaitStatus) {
 	if ws != nil && (s.status == nil || served != nil && served.PID == pid) {
 		s.status = ws
 	}
-	s.log.Info("a generation has ended", "pid", pid, "status", describe(ws), "now", s.generations.status())
+	log := s.log.Info
+	if ws != nil && *ws == 0 { // as after each upgrade
+		log = s.log.Debug
+	}
+	log("a generation has ended", "pid", pid, "status", describe(ws), "now", s.generations.status())
 	s.unit.reportStatus()
 }
 

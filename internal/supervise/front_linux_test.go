@@ -62,7 +62,7 @@ func superviseAs(self string) error {
 		Binary:  self,
 		Env:     []string{reexec.Env + "=generation"},
 		User:    users[os.Getenv(partEnv)],
-		Log:     slog.New(slog.NewTextHandler(os.Stderr, nil)),
+		Log:     slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Started: func() {},
 	})
 	if err != nil {

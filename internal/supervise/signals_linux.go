@@ -104,7 +104,7 @@ func (p *passing) send(g *generation, sig syscall.Signal) (settled bool) {
 	}
 	switch {
 	case err == nil, errors.Is(err, unix.ESRCH), errors.Is(err, os.ErrNotExist):
-		p.log.Info("signal passed on", "signal", sig.String(), "generation", g.Number, "pid", g.PID)
+		p.log.Debug("signal passed on", "signal", sig.String(), "generation", g.Number, "pid", g.PID)
 		return true
 	case errors.Is(err, errOtherUser):
 		p.log.Warn("signal not passed on", "signal", sig.String(), "pid", g.PID, "error", err)

@@ -35,7 +35,6 @@ func (s *Server) quit(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) reopen(w http.ResponseWriter, r *http.Request) {
-	s.note(r, "reopen")
 	s.wait(w, r, s.daemon.Reopen)
 }
 

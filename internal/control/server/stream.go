@@ -48,7 +48,7 @@ func (o *stream) send(e protocol.Event) bool {
 		err = o.rc.Flush()
 	}
 	if err != nil {
-		o.log.Info("control socket: an answer is cut short", "event", e.Type, "error", err)
+		o.log.Debug("control socket: an answer is cut short", "event", e.Type, "error", err)
 	}
 	return err == nil
 }

@@ -42,6 +42,9 @@ func TestTableNamesItsTests(t *testing.T) {
 		if len(named(row)) == 0 {
 			t.Errorf("a boundary has no test: %s", row)
 		}
+		if n := len(strings.Fields(row)); n > 90 {
+			t.Errorf("a boundary has %d words, which nobody reads in a table: %s", n, row)
+		}
 	}
 	for name := range testsBelow(t, ".") {
 		if !named(string(page))[name] && name != t.Name() && name != "TestMain" {

@@ -1,5 +1,6 @@
 // Command ownserver is a daemon with a server of its own on group web, plain net/http, which it shuts down when its generation drains.
-// With OWNSERVER_RESUME set it can take the group again, with a new server.
+// With OWNSERVER_RESUME set it can take the group again, with a new server. With OWNSERVER_BY_ITSELF set it does so when a client asks
+// for /shutdown, and not when gozd does.
 package main
 
 import (
@@ -20,11 +21,13 @@ import (
 var server atomic.Pointer[http.Server]
 
 func main() {
-	gozd.Defaults.OnDrain = func() {
-		if err := server.Load().Shutdown(context.Background()); err != nil {
-			log.Print(err)
+	if os.Getenv("OWNSERVER_BY_ITSELF") == "" {
+		gozd.Defaults.OnDrain = func() {
+			if err := server.Load().Shutdown(context.Background()); err != nil {
+				log.Print(err)
+			}
+			log.Printf("own server of generation %d shut down", gozd.Generation())
 		}
-		log.Printf("own server of generation %d shut down", gozd.Generation())
 	}
 	if os.Getenv("OWNSERVER_RESUME") != "" {
 		gozd.Defaults.OnResume = func(context.Context) error { return serve() }
@@ -53,4 +56,10 @@ func serve() error {
 	return nil
 }
 
-func answer(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, gozd.Generation()) }
+// answer says which generation this is.
+func answer(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path == "/shutdown" {
+		go func() { _ = server.Load().Shutdown(context.Background()) }()
+	}
+	_, _ = fmt.Fprint(w, gozd.Generation())
+}
