@@ -18,8 +18,12 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/peers"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/report"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/totals"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
 )
+
+// fileTotals is the name under which the memory of the counters passes on.
+const fileTotals = "totals"
 
 // startup is what the start leaves.
 type startup struct {
@@ -230,8 +234,12 @@ func (s *start) openLog() error {
 
 func (s *start) claim() (err error) {
 	fault.At(fault.Listen)
+	counters := totals.Open(s.up.File(fileTotals))
+	if f := counters.File(); f != nil {
+		s.up.Pass(fileTotals, f)
+	}
 	s.groups, err = groups.Claim(groups.Options{
-		Conf: s.conf, Parent: &s.parent, Tickets: s.inherited.Tickets, Sockets: s.up, Log: s.log, Managed: s.super.managed,
+		Conf: s.conf, Parent: &s.parent, Tickets: s.inherited.Tickets, Sockets: s.up, Totals: counters, Log: s.log, Managed: s.super.managed,
 		Gate: s.gate.Done(), Release: s.exit.release.Done(), Accepting: s.accepting,
 	})
 	if err != nil {

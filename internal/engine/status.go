@@ -160,7 +160,7 @@ func (p phase) state() protocol.State {
 func describeGroups(set *groups.Set) []protocol.Group {
 	described := make([]protocol.Group, 0, set.Len())
 	for conf, traffic := range set.All() {
-		stats, addr := traffic.Stats(), traffic.Addr()
+		stats, addr, all := traffic.Stats(), traffic.Addr(), traffic.Totals()
 		described = append(described, protocol.Group{
 			Name:     conf.Name,
 			Mode:     string(conf.Mode),
@@ -173,6 +173,9 @@ func describeGroups(set *groups.Set) []protocol.Group {
 			MovedOut: stats.Out,
 			Cut:      stats.Cut,
 			Stayed:   traffic.Stayed(),
+			Total: protocol.Total{
+				Accepted: all.Accepted.Load(), MovedIn: all.In.Load(), MovedOut: all.Out.Load(), Cut: all.Cut.Load(),
+			},
 		})
 	}
 	return described

@@ -155,6 +155,7 @@ func (c *claiming) listener(g *group, inner net.Listener) *listener.Listener {
 		Gate:        c.opts.Gate,
 		Release:     c.opts.Release,
 		Spread:      conf.Spread,
+		Totals:      c.opts.Totals.Of(conf.Name),
 		OnAccept:    func() { c.opened(g) },
 		OnStay: func(reason string, err error) {
 			log := c.opts.Log.Warn

@@ -19,6 +19,7 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/listener"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/socket"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/tickets"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/totals"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
 )
 
@@ -47,6 +48,7 @@ type Options struct {
 	Parent  *upgrade.Manifest // what the parent has passed on; a first generation's is empty
 	Tickets []tickets.Secret  // the parent's secrets of TLS session tickets
 	Sockets Sockets
+	Totals  *totals.Table
 	Log     *slog.Logger
 	Managed bool            // the supervisor speaks to systemd, which can keep sockets
 	Gate    <-chan struct{} // no connection is accepted before it is closed

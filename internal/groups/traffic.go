@@ -25,6 +25,7 @@ type Traffic interface {
 	AwaitDrained(ctx context.Context) listener.Result
 	Stats() listener.Stats
 	Stayed() map[string]uint64
+	Totals() *listener.Totals
 	Closed() <-chan struct{}
 	Reopen() bool
 	resume(sock socket.Socket) error // takes it over
@@ -62,6 +63,7 @@ func (packets) Expedite()                   {}
 func (packets) MoveIdle(listener.Successor) {}
 func (packets) Stats() listener.Stats       { return listener.Stats{} }
 func (packets) Stayed() map[string]uint64   { return nil }
+func (packets) Totals() *listener.Totals    { return new(listener.Totals) }
 
 func (p packets) AwaitDrained(ctx context.Context) listener.Result {
 	p.Conn.AwaitDrained(ctx)

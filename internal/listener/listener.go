@@ -1,6 +1,7 @@
 package listener
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -42,6 +43,9 @@ type Options struct {
 	// Spread is what [Listener.Spread] returns. If zero or negative, nothing is
 	// spread.
 	Spread time.Duration
+
+	// Totals, if non-nil, count on where the generation before this one has stopped.
+	Totals *Totals
 
 	// OnAccept, if non-nil, is called once, by the first call of Accept and
 	// before it waits for Gate.
@@ -85,7 +89,7 @@ func New(inner net.Listener, opts Options) *Listener {
 		closed: make(latch),
 		round:  newRound(),
 		door:   door{inner: inner},
-		conns:  register{open: make(map[socket]bool)},
+		conns:  register{open: make(map[socket]bool), totals: cmp.Or(opts.Totals, new(Totals))},
 		inbox:  inbox{arrived: make(chan struct{}, 1)},
 	}
 	if isPointer(l.addr) {

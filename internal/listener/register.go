@@ -3,6 +3,7 @@ package listener
 import (
 	"maps"
 	"slices"
+	"sync/atomic"
 )
 
 // register has the connections of a Listener, whose lock guards it.
@@ -13,6 +14,13 @@ type register struct {
 	in, out uint64          // adopted, and handed over
 	cut     int
 	stayed  map[string]uint64 // by reasons
+
+	totals *Totals
+}
+
+// Totals count what all generations of a daemon have had on a group.
+type Totals struct {
+	Accepted, In, Out, Cut atomic.Uint64 // as in Stats
 }
 
 func (r *register) isEmpty() bool { return r.coming == 0 && len(r.open) == 0 }
@@ -21,11 +29,13 @@ func (r *register) isEmpty() bool { return r.coming == 0 && len(r.open) == 0 }
 func (r *register) accept(s socket) {
 	r.coming--
 	r.total++
+	r.totals.Accepted.Add(1)
 	r.open[s] = false
 }
 
 func (r *register) adopt(s socket) {
 	r.in++
+	r.totals.In.Add(1)
 	r.open[s] = false
 }
 
@@ -34,6 +44,7 @@ func (r *register) remove(s socket) {
 	delete(r.open, s)
 	if s.hasMoved() {
 		r.out++
+		r.totals.Out.Add(1)
 	}
 }
 
@@ -46,6 +57,7 @@ func (r *register) cutAll() []socket {
 		if !counted {
 			r.open[s] = true
 			r.cut++
+			r.totals.Cut.Add(1)
 		}
 	}
 	return open
@@ -82,6 +94,9 @@ func (l *Listener) Stayed() map[string]uint64 {
 	defer l.mu.Unlock()
 	return maps.Clone(l.conns.stayed)
 }
+
+// Totals returns those of Options.
+func (l *Listener) Totals() *Totals { return l.conns.totals }
 
 // Since tells what has become of the connections that were open at an earlier moment,
 // and of those that came since, as a Result without Took.

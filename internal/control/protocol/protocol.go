@@ -29,6 +29,7 @@ const (
 const (
 	QueryDrain = "drain" // of PathUpgrade: no ends the stream when the new generation serves
 	QueryAlone = "alone" // of PathStatus: yes leaves the other generations out
+	QueryAll   = "all"   // of PathMetrics: no leaves the other generations out
 
 	Yes = "yes"
 	No  = "no"
@@ -102,7 +103,7 @@ type Build struct {
 type Group struct {
 	Name     string `json:"name"`
 	Mode     string `json:"mode"`
-	Network  string `json:"network"` // tcp or unix
+	Network  string `json:"network"` // tcp, unix, udp or unixgram
 	Address  string `json:"address"` // as it is: with a port for port 0
 	Open     int    `json:"open"`    // connections now, all states together
 	Parked   int    `json:"parked"`  // of them, those that wait for their first byte after a move
@@ -111,8 +112,18 @@ type Group struct {
 	MovedOut uint64 `json:"moved_out"`
 	Cut      int    `json:"cut"` // closed at a deadline
 
+	Total Total `json:"total"`
+
 	// Stayed counts, by reasons, the connections that were to move with their keys (move_tls) and could not.
 	Stayed map[string]uint64 `json:"stayed,omitempty"`
+}
+
+// Total counts connections of a group since generation 1, in all generations. A daemon that is started anew begins anew.
+type Total struct {
+	Accepted uint64 `json:"accepted"`
+	MovedIn  uint64 `json:"moved_in"`
+	MovedOut uint64 `json:"moved_out"`
+	Cut      uint64 `json:"cut"`
 }
 
 // Answer is what an action that needs no stream is answered with, and every error.

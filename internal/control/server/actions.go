@@ -17,8 +17,12 @@ func (s *Server) status(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) metrics(w http.ResponseWriter, r *http.Request) {
+	all, ok := s.choice(w, r, protocol.QueryAll, protocol.Yes, protocol.No)
+	if !ok {
+		return
+	}
 	var text bytes.Buffer
-	WriteMetrics(&text, s.daemon.Status(r.Context(), true))
+	WriteMetrics(&text, s.daemon.Status(r.Context(), all == protocol.No))
 	s.write(w, http.StatusOK, "text/plain; version=0.0.4; charset=utf-8", text.Bytes())
 }
 

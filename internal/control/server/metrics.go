@@ -11,18 +11,16 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/protocol"
 )
 
-// WriteMetrics writes what the generation that answers says of itself in the
-// Prometheus text format, version 0.0.4. Counters of connections begin with the process, as
-// Prometheus expects when one is replaced; those of upgrades with generation 1. Errors
-// are those of w, and lost.
+// WriteMetrics writes what s says in the Prometheus text format, version 0.0.4. What has the label generation is of that process, and
+// ends with it. Counters without it are the daemon's, since generation 1. Errors are those of w, and lost.
 func WriteMetrics(w io.Writer, s *protocol.Status) {
 	m := metrics{w}
-	m.family("gozd_generation", "gauge", "Number of this process in the line of generations, from 1.")
+	m.family("gozd_generation", "gauge", "Number of the generation that answers, from 1.")
 	m.sample("gozd_generation", float64(s.Generation))
+	m.generations(s.Generations)
 	for _, g := range s.Generations {
 		if g.Generation == s.Generation {
-			m.build(&g)
-			m.groups(g.Groups)
+			m.totals(g.Groups)
 		}
 	}
 	m.upgrades(&s.Upgrades)
@@ -55,47 +53,57 @@ func (m metrics) sample(name string, value float64, labels ...string) {
 // escape does what the format asks of a label's value.
 var escape = strings.NewReplacer(`\`, `\\`, "\n", `\n`, `"`, `\"`)
 
-func (m metrics) build(g *protocol.Generation) {
-	m.family("gozd_build_info", "gauge", "The binary of this process; the value is always 1.")
-	m.sample("gozd_build_info", 1, "module", g.Build.Module, "version", g.Build.Version,
-		"revision", g.Build.Revision, "goversion", g.Build.Go)
-	m.family("gozd_state", "gauge", "Where this generation is in its life: 1 for the state in which it is.")
-	for _, state := range []protocol.State{protocol.Probation, protocol.Serving, protocol.Draining} {
-		value := 0.0
-		if state == g.State {
-			value = 1
+// generations writes what each process says of itself.
+func (m metrics) generations(all []protocol.Generation) {
+	m.family("gozd_build_info", "gauge", "The binary of each generation; the value is always 1.")
+	for _, g := range all {
+		if g.Build == (protocol.Build{}) {
+			continue // it has not answered
 		}
-		m.sample("gozd_state", value, "state", string(state))
+		m.sample("gozd_build_info", 1, "generation", number(&g), "module", g.Build.Module, "version", g.Build.Version,
+			"revision", g.Build.Revision, "goversion", g.Build.Go)
 	}
-}
-
-func (m metrics) groups(groups []protocol.Group) {
+	m.family("gozd_state", "gauge", "Where each generation is in its life: 1 for the state in which it is.")
+	for _, g := range all {
+		for _, state := range []protocol.State{protocol.Starting, protocol.Probation, protocol.Serving, protocol.Draining, protocol.Unresponsive} {
+			value := 0.0
+			if state == g.State {
+				value = 1
+			}
+			m.sample("gozd_state", value, "generation", number(&g), "state", string(state))
+		}
+	}
 	m.family("gozd_connections", "gauge", "Open connections. Parked ones have moved here and not asked anything since.")
-	for _, g := range groups {
-		m.sample("gozd_connections", float64(g.Open-g.Parked), "group", g.Name, "state", "open")
-		m.sample("gozd_connections", float64(g.Parked), "group", g.Name, "state", "parked")
+	for _, g := range all {
+		for _, group := range g.Groups {
+			m.sample("gozd_connections", float64(group.Open-group.Parked), "generation", number(&g), "group", group.Name, "state", "open")
+			m.sample("gozd_connections", float64(group.Parked), "generation", number(&g), "group", group.Name, "state", "parked")
+		}
 	}
-	m.counter(groups, "gozd_accepted_total", "Connections accepted.", func(g *protocol.Group) uint64 { return g.Accepted })
-	m.counter(groups, "gozd_moved_in_total", "Connections taken over from an older generation.", func(g *protocol.Group) uint64 { return g.MovedIn })
-	m.counter(groups, "gozd_moved_out_total", "Connections given to the next generation.", func(g *protocol.Group) uint64 { return g.MovedOut })
-	m.stayed(groups)
-	m.counter(groups, "gozd_cut_total", "Connections closed at a deadline.", func(g *protocol.Group) uint64 { return uint64(max(g.Cut, 0)) })
-}
-
-// stayed has those reasons that there were.
-func (m metrics) stayed(groups []protocol.Group) {
-	m.family("gozd_stayed_total", "counter", "Connections that were to move with their keys and could not.")
-	for _, g := range groups {
-		for _, reason := range slices.Sorted(maps.Keys(g.Stayed)) {
-			m.sample("gozd_stayed_total", float64(g.Stayed[reason]), "group", g.Name, "reason", reason)
+	m.family("gozd_stayed_total", "counter", "Connections that were to move with their keys and could not, by reasons that there were.")
+	for _, g := range all {
+		for _, group := range g.Groups {
+			for _, reason := range slices.Sorted(maps.Keys(group.Stayed)) {
+				m.sample("gozd_stayed_total", float64(group.Stayed[reason]), "generation", number(&g), "group", group.Name, "reason", reason)
+			}
 		}
 	}
 }
 
-func (m metrics) counter(groups []protocol.Group, name, help string, value func(*protocol.Group) uint64) {
+func number(g *protocol.Generation) string { return strconv.Itoa(g.Generation) }
+
+// totals writes what all generations have counted together.
+func (m metrics) totals(groups []protocol.Group) {
+	m.counter(groups, "gozd_accepted_total", "Connections accepted.", func(t *protocol.Total) uint64 { return t.Accepted })
+	m.counter(groups, "gozd_moved_in_total", "Connections taken over from an older generation.", func(t *protocol.Total) uint64 { return t.MovedIn })
+	m.counter(groups, "gozd_moved_out_total", "Connections given to the next generation.", func(t *protocol.Total) uint64 { return t.MovedOut })
+	m.counter(groups, "gozd_cut_total", "Connections closed at a deadline.", func(t *protocol.Total) uint64 { return t.Cut })
+}
+
+func (m metrics) counter(groups []protocol.Group, name, help string, value func(*protocol.Total) uint64) {
 	m.family(name, "counter", help)
 	for i := range groups {
-		m.sample(name, float64(value(&groups[i])), "group", groups[i].Name)
+		m.sample(name, float64(value(&groups[i].Total)), "group", groups[i].Name)
 	}
 }
 

@@ -72,9 +72,10 @@ func TestMetrics(t *testing.T) {
 	server.WriteMetrics(&text, &protocol.Status{
 		Generation: 4,
 		Generations: []protocol.Generation{
-			{Generation: 3, Groups: []protocol.Group{{Name: "old"}}},
+			{Generation: 3, State: protocol.Draining, Groups: []protocol.Group{{Name: "web", Open: 7, Accepted: 9, Total: protocol.Total{Accepted: 1}}}},
+			{Generation: 2, State: protocol.Unresponsive},
 			{Generation: 4, State: protocol.Serving, Build: protocol.Build{Module: "example.org/a", Version: "v1.2.3", Go: "go1.25"}, Groups: []protocol.Group{
-				{Name: "web", Open: 5, Parked: 2, Accepted: 1 << 60, MovedIn: 3, MovedOut: 4, Cut: 1, Stayed: map[string]uint64{"version": 6, "no proof": 1}},
+				{Name: "web", Open: 5, Parked: 2, Accepted: 8, Total: protocol.Total{Accepted: 1 << 60, MovedIn: 3, MovedOut: 4, Cut: 1}, Stayed: map[string]uint64{"version": 6, "no proof": 1}},
 				{Name: "a\"b\\c\nd"},
 			}},
 		},
@@ -86,28 +87,31 @@ func TestMetrics(t *testing.T) {
 	}
 	for name, want := range map[string]float64{
 		`gozd_generation`: 4,
-		`gozd_build_info{module="example.org/a",version="v1.2.3",revision="",goversion="go1.25"}`: 1,
-		`gozd_state{state="serving"}`:                         1,
-		`gozd_state{state="draining"}`:                        0,
-		`gozd_connections{group="web",state="open"}`:          3,
-		`gozd_connections{group="web",state="parked"}`:        2,
-		`gozd_connections{group="a\"b\\c\nd",state="parked"}`: 0,
-		`gozd_accepted_total{group="web"}`:                    1 << 60,
-		`gozd_moved_in_total{group="web"}`:                    3,
-		`gozd_moved_out_total{group="web"}`:                   4,
-		`gozd_stayed_total{group="web",reason="version"}`:     6,
-		`gozd_stayed_total{group="web",reason="no proof"}`:    1,
-		`gozd_cut_total{group="web"}`:                         1,
-		`gozd_upgrades_total{outcome="succeeded"}`:            3,
-		`gozd_upgrades_total{outcome="failed"}`:               2,
-		`gozd_upgrade_last_seconds`:                           0.25,
+		`gozd_build_info{generation="4",module="example.org/a",version="v1.2.3",revision="",goversion="go1.25"}`: 1,
+		`gozd_state{generation="4",state="serving"}`:                                                             1,
+		`gozd_state{generation="4",state="draining"}`:                                                            0,
+		`gozd_state{generation="3",state="draining"}`:                                                            1,
+		`gozd_state{generation="2",state="unresponsive"}`:                                                        1,
+		`gozd_connections{generation="3",group="web",state="open"}`:                                              7,
+		`gozd_connections{generation="4",group="web",state="open"}`:                                              3,
+		`gozd_connections{generation="4",group="web",state="parked"}`:                                            2,
+		`gozd_connections{generation="4",group="a\"b\\c\nd",state="parked"}`:                                     0,
+		`gozd_accepted_total{group="web"}`:                                                                       1 << 60,
+		`gozd_moved_in_total{group="web"}`:                                                                       3,
+		`gozd_moved_out_total{group="web"}`:                                                                      4,
+		`gozd_stayed_total{generation="4",group="web",reason="version"}`:                                         6,
+		`gozd_stayed_total{generation="4",group="web",reason="no proof"}`:                                        1,
+		`gozd_cut_total{group="web"}`:                                                                            1,
+		`gozd_upgrades_total{outcome="succeeded"}`:                                                               3,
+		`gozd_upgrades_total{outcome="failed"}`:                                                                  2,
+		`gozd_upgrade_last_seconds`:                                                                              0.25,
 	} {
 		if got, there := e.samples[name]; !there || got != want {
 			t.Errorf("%s = %v, %t, want %v", name, got, there, want)
 		}
 	}
-	if strings.Contains(text.String(), `"old"`) {
-		t.Error("another generation's connections are in it")
+	if strings.Contains(text.String(), `gozd_build_info{generation="2"`) {
+		t.Error("a generation that has not answered has a binary")
 	}
 }
 
