@@ -36,7 +36,7 @@ func (m *moment) has() bool {
 // serves again; see resume.go.
 type term struct {
 	serves      context.Context // ends when this generation begins to leave
-	stopServing context.CancelFunc
+	stopServing context.CancelCauseFunc
 
 	expedited *moment // a drain that has begun, or is about to, gets the time of a stop
 	left      *moment // nothing is accepted any more
@@ -60,7 +60,7 @@ func newTerm() *term {
 		expedited: newMoment(), left: newMoment(), early: newMoment(), drained: newMoment(), decided: newMoment(), resumed: newMoment(),
 		skipped: newMoment(), hooksReturned: newMoment(), hooksOver: newMoment(),
 	}
-	t.serves, t.stopServing = context.WithCancel(context.Background())
+	t.serves, t.stopServing = context.WithCancelCause(context.Background())
 	return t
 }
 

@@ -39,6 +39,12 @@ func Hooked(tb testing.TB) string {
 	return build(tb, "hooked", "internal/testutil/hooked", "")
 }
 
+// Ticking returns the path of a program with a ticker that only one generation has.
+func Ticking(tb testing.TB) string {
+	tb.Helper()
+	return build(tb, "ticking", "internal/testutil/ticking", "")
+}
+
 // Faulty returns the path of a program that fails as a file in its directory says.
 func Faulty(tb testing.TB) string {
 	tb.Helper()
