@@ -33,6 +33,9 @@ func Chat1(tb testing.TB) string { tb.Helper(); return build(tb, "1/chat", "exam
 // Bolt returns the path of a program with a file that only one process may open.
 func Bolt(tb testing.TB) string { tb.Helper(); return build(tb, "bolt", "examples/bolt", "") }
 
+// SSE returns the path of a program with server-sent events.
+func SSE(tb testing.TB) string { tb.Helper(); return build(tb, "sse", "examples/sse", "") }
+
 // Hooked returns the path of a program whose hooks do what files in its directory say.
 func Hooked(tb testing.TB) string {
 	tb.Helper()
