@@ -7,14 +7,19 @@ import (
 	"sync/atomic"
 )
 
-// Draining returns a channel that is closed when a handler that would go on for long should come to its end: server-sent events, long polling.
-// Its generation drains, after an upgrade, at a stop, a quit or a rollback. A client that asks again then, on the same connection or another one,
-// reaches the next generation sooner or later; until then it is answered here, by a handler whose channel is closed from the beginning.
-// With spread in the configuration the connections are told one after the other, and at a stop all at once.
+// Draining returns a channel that is closed when a handler that would go on for long should
+// come to its end, with server-sent events or long polling: its generation drains, after an
+// upgrade, or at a stop, a quit or a rollback. A client that asks again then, on the same
+// connection or another one, reaches the next generation sooner or later. Until then it is
+// answered here, by a handler whose channel is closed from the beginning. After an upgrade
+// connections are told one after the other, over the group's spread; otherwise all at once.
 //
-// ctx is that of the request, or one derived from it. Where no Server of this package handles that on a listener of gozd's, the channel is nil,
-// which is never closed. A channel that is closed stays so: if the successor dies and this generation goes on to serve, the next call
-// returns another one, for the next drain. So call it once for each request. Multiple goroutines may do so simultaneously.
+// ctx is that of the request, or one derived from it. Where no Server of this package handles
+// the request on a listener of gozd's, the channel is nil, which is never closed.
+//
+// A channel that is closed stays so: if the successor dies and this generation serves again,
+// the next call returns another one, for the next drain. So call it once for each request.
+// Multiple goroutines may call it simultaneously.
 func Draining(ctx context.Context) <-chan struct{} {
 	c, ok := ctx.Value(connKey{}).(*served)
 	if !ok {

@@ -150,8 +150,8 @@ func (h *hooks) callOnDrain(t *term, stand func()) {
 	}
 }
 
-// awaitDrained waits until OnReplaced, OnDrain and what was given to Only have returned, or this generation serves again, and reports false where they take longer
-// than limit.
+// awaitDrained waits until OnReplaced, OnDrain and the runs of Only have returned, or this generation serves again, and reports false where
+// they take longer than limit.
 func (h *hooks) awaitDrained(limit context.Context, t *term, stand func()) bool {
 	if t.hooksOver.has() { // it is looked at first: the time may be 0
 		return true

@@ -46,7 +46,7 @@ type term struct {
 	resumed   *moment // another term begins
 
 	skipped       *moment // OnDrain is not called any more, unless it has been
-	hooksReturned *moment // OnReplaced and OnDrain have returned
+	hooksReturned *moment // OnReplaced and OnDrain have returned; runs of Only may go on
 	hooksOver     *moment // nobody waits for them any more
 
 	onDrain atomic.Bool // it is decided whether OnDrain is called
