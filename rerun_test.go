@@ -18,6 +18,7 @@ const (
 	configEnv     = "GOZD-TEST-CONFIG"
 	hooksEnv      = "GOZD-TEST-HOOKS"
 	environEnv    = "GOZD-TEST-ENVIRON"
+	onlyEnv       = "GOZD-TEST-ONLY"
 )
 
 // rerun runs this test alone in a new process of the test binary: there can be only

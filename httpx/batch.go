@@ -2,7 +2,6 @@ package httpx
 
 import (
 	"crypto/tls"
-	"net"
 	"net/http"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/listener"
@@ -11,10 +10,11 @@ import (
 // isLast reports whether r is the last request that has arrived on its connection, as far as can be told: those behind one
 // whose response says "Connection: close" would be lost.
 func isLast(r *http.Request) bool {
-	c, ok := r.Context().Value(connKey{}).(net.Conn)
+	in, ok := r.Context().Value(connKey{}).(*served)
 	if !ok {
 		return true
 	}
+	c := in.conn
 	var batch *listener.Batch
 	if ours, ok := c.(interface{ batch() *listener.Batch }); ok {
 		batch = ours.batch()

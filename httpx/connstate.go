@@ -44,7 +44,7 @@ func (s *Server) hookConnContext() {
 		if s.hijacked.hook != nil {
 			ctx = context.WithValue(ctx, exchangeKey{}, s.hijacked.serve(c))
 		}
-		return context.WithValue(ctx, connKey{}, c)
+		return context.WithValue(ctx, connKey{}, newServed(c, s))
 	}
 }
 

@@ -47,6 +47,7 @@ func (s *Server) beginDrain(ln *listener.Listener) {
 	}
 	p := newPace(s.spread(), ln.Expedited())
 	s.pace.Store(p)
+	s.notices.drain(p)
 	s.hijacked.drain(p)
 	s.h2.sendAway(p)
 }
@@ -99,6 +100,7 @@ func (s *Server) callOffLocked() {
 	case p == nil:
 	case s.turns.serving == 0:
 		p.end()
+		s.notices.all()
 	case s.turns.draining == 0 && s.turns.resumed:
 		s.endPaceLocked()
 	}
@@ -109,6 +111,7 @@ func (s *Server) endPaceLocked() {
 	s.turns.resumed = false
 	s.pace.Load().end()
 	s.pace.Store(nil)
+	s.notices.stay()
 	s.hijacked.stay()
 	s.h2.stay()
 }

@@ -1,7 +1,6 @@
 package httpx
 
 import (
-	"hash/maphash"
 	"net/http"
 	"sync"
 	"time"
@@ -14,7 +13,6 @@ type pace struct {
 	expedited <-chan struct{} // closed: at once from now on
 	ended     <-chan struct{} // closed by end: not at all any more, as the drain is called off, or no Serve is left
 	end       func()          // may be called again
-	seed      maphash.Seed
 }
 
 func newPace(over time.Duration, expedited <-chan struct{}) *pace {
@@ -25,7 +23,6 @@ func newPace(over time.Duration, expedited <-chan struct{}) *pace {
 		expedited: expedited,
 		ended:     ended,
 		end:       sync.OnceFunc(func() { close(ended) }),
-		seed:      maphash.MakeSeed(),
 	}
 }
 
@@ -54,8 +51,7 @@ func (p *pace) await(after time.Duration) bool {
 }
 
 // isDue reports whether the time has come for the connection of r, in HTTP/1. Each has its own
-// time, so that a busy one does not come early. Connections are told apart by net/http's
-// state of their TLS or, without TLS, by the client's address; those of a Unix socket are all the same.
+// time, so that a busy one does not come early: that at which its handlers are told of the drain.
 func (p *pace) isDue(r *http.Request) bool {
 	if p.over <= 0 {
 		return true
@@ -65,11 +61,6 @@ func (p *pace) isDue(r *http.Request) bool {
 		return true
 	default:
 	}
-	var hash uint64
-	if r.TLS != nil {
-		hash = maphash.Comparable(p.seed, r.TLS)
-	} else {
-		hash = maphash.String(p.seed, r.RemoteAddr)
-	}
-	return time.Since(p.begin) >= time.Duration(hash%uint64(p.over))
+	c, ok := r.Context().Value(connKey{}).(*served)
+	return !ok || time.Since(p.begin) >= p.over/slots*time.Duration(c.slot)
 }

@@ -60,6 +60,7 @@ type Server struct {
 	pace     atomic.Pointer[pace] // nil unless the server drains
 	h2       h2Conns
 	hijacked hijacked
+	notices  notices
 
 	turns turns
 
@@ -152,17 +153,17 @@ func (s *Server) idleTimeout() time.Duration { return cmp.Or(s.IdleTimeout, s.Re
 // movableConn is a connection that may move.
 type movableConn interface{ moves() bool }
 
-// connKey is that of the connection in its context.
-type connKey struct{}
-
 // keeps reports whether a connection goes on after the answer to r, in this
 // draining generation or, sooner or later, in the next.
 func (s *Server) keeps(r *http.Request) bool {
-	c, ok := r.Context().Value(connKey{}).(movableConn)
-	if !ok || !c.moves() {
+	in, ok := r.Context().Value(connKey{}).(*served)
+	if !ok {
 		return false
 	}
-	if _, isSecure := c.(*secureConn); isSecure {
+	if c, ok := in.conn.(movableConn); !ok || !c.moves() {
+		return false
+	}
+	if _, isSecure := in.conn.(*secureConn); isSecure {
 		return true
 	}
 	s.mu.Lock()

@@ -18,7 +18,7 @@ import (
 )
 
 // patience is how long a request waits for the file. A predecessor lets go of it
-// when the requests that use it are done: milliseconds. bolt looks every 50 ms.
+// when the requests that use it are done: milliseconds.
 const patience = 10 * time.Second
 
 // bucket has the counts, by name.

@@ -7,8 +7,12 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"flag"
 	"log"
+
+	bolt "go.etcd.io/bbolt"
 
 	gozd "bitbucket.org/PinIdea/go-zero-downtime-daemon"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/httpx"
@@ -16,16 +20,28 @@ import (
 
 func main() {
 	path := flag.String("db", "count.db", "bolt `file`")
-	counts := newStore()
-	gozd.Defaults.OnReplaced = counts.release
 	exit := gozd.Daemonize()
 
-	go counts.open(*path) // waits for the generation before this one
+	counts := newStore()
+	err := gozd.Only("db", func(ctx context.Context) {
+		db, err := bolt.Open(*path, 0o600, nil)
+		if err != nil {
+			log.Fatal(err) // the generation before has it again
+		}
+		counts.take(db)
+		<-ctx.Done()
+		if errors.Is(context.Cause(ctx), gozd.ErrReplaced) {
+			counts.release()
+		} // else it is a stop, and requests may still come
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
 	ln, err := gozd.Listen("web")
 	if err != nil {
 		log.Fatal(err)
 	}
 	go httpx.Serve(ln, newHandler(counts, ln.Addr()))
 	<-exit
-	counts.release() // also after a stop; and nothing is cut off
+	counts.release() // nothing is cut off
 }

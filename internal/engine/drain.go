@@ -32,6 +32,14 @@ func (r reason) timeout(g *config.Group) time.Duration {
 	return g.DrainTimeout
 }
 
+// cause is why what a program does while its generation serves has to end; nil where it ends with the daemon.
+func (r reason) cause() error {
+	if r == replaced {
+		return ErrReplaced
+	}
+	return nil
+}
+
 // endMargin is for what comes after the longest timeout: cutting, and the program's own end.
 const endMargin = 5 * exitGrace
 
@@ -83,6 +91,10 @@ func (d *drainer) drain(t *term, why reason, isReplaced bool) {
 	wg.Wait()
 	t.early.happen()
 	if !d.hooks.awaitDrained(limit, t, stand) {
+		if t.hooksReturned.has() {
+			d.log.Warn("a run of Only has not returned", "reason", string(t.reason(why)))
+			return
+		}
 		d.log.Warn("OnReplaced or OnDrain has not returned", "reason", string(t.reason(why)))
 	}
 }

@@ -15,6 +15,7 @@ type hooks struct {
 	*Options
 	limit time.Duration // upgrade_timeout
 	busy  chan struct{} // has a value while OnUpgrade runs
+	only  onlys
 }
 
 // call returns what a hook returns, or the cause of ctx's end: a hook that does not look at ctx goes on alone.
@@ -113,7 +114,6 @@ const drainHookDelay = 2 * time.Second
 func (h *hooks) drain(t *term, isReplaced bool, stand func()) {
 	go func() {
 		defer t.hooksOver.happen()
-		defer t.hooksReturned.happen()
 		var hooks sync.WaitGroup
 		if h.OnReplaced != nil && isReplaced {
 			hooks.Go(h.OnReplaced)
@@ -122,6 +122,8 @@ func (h *hooks) drain(t *term, isReplaced bool, stand func()) {
 			hooks.Go(func() { h.callOnDrain(t, stand) })
 		}
 		hooks.Wait()
+		t.hooksReturned.happen()
+		h.only.awaitReturned() // a generation that serves again need not wait for these
 	}()
 }
 
@@ -148,8 +150,8 @@ func (h *hooks) callOnDrain(t *term, stand func()) {
 	}
 }
 
-// awaitDrained waits until OnReplaced and OnDrain have returned, or this generation serves again, and reports false where they take longer
-// than limit.
+// awaitDrained waits until OnReplaced, OnDrain and the runs of Only have returned, or this generation serves again, and reports false where
+// they take longer than limit.
 func (h *hooks) awaitDrained(limit context.Context, t *term, stand func()) bool {
 	if t.hooksOver.has() { // it is looked at first: the time may be 0
 		return true

@@ -45,7 +45,7 @@ func (e *Engine) leave(ev event, why reason) {
 		} else {
 			e.super.notify(supervise.Event{Kind: supervise.Stopping, Within: longest(e.conf, why) + endMargin})
 		}
-		t.stopServing()
+		t.stopServing(why.cause())
 		if why == stopping {
 			t.expedited.happen()
 		}

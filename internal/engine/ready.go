@@ -169,6 +169,9 @@ func (e *Engine) becomeReady() error {
 	e.deadline.Stop()
 	defer e.begun.happen() // a stop that comes meanwhile removes these files after they are written
 	_, err := run(e, readySteps, nil)
+	if err != nil {
+		e.life.now().stopServing(nil) // before anything begins that waits for begun
+	}
 	return err
 }
 
@@ -212,7 +215,7 @@ func notReadyError(after time.Duration, notAccepted []string) error {
 // endFailed ends this generation, which has not become the one that serves, or was started for a dry run.
 func (e *Engine) endFailed(stage string, err error) {
 	e.life.fail(err)
-	e.life.now().stopServing()
+	e.life.now().stopServing(nil)
 	e.control.close()
 	e.report.Fail(stage, err)
 	e.abandon(e)

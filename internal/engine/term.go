@@ -36,7 +36,7 @@ func (m *moment) has() bool {
 // serves again; see resume.go.
 type term struct {
 	serves      context.Context // ends when this generation begins to leave
-	stopServing context.CancelFunc
+	stopServing context.CancelCauseFunc
 
 	expedited *moment // a drain that has begun, or is about to, gets the time of a stop
 	left      *moment // nothing is accepted any more
@@ -46,7 +46,7 @@ type term struct {
 	resumed   *moment // another term begins
 
 	skipped       *moment // OnDrain is not called any more, unless it has been
-	hooksReturned *moment // OnReplaced and OnDrain have returned
+	hooksReturned *moment // OnReplaced and OnDrain have returned; runs of Only may go on
 	hooksOver     *moment // nobody waits for them any more
 
 	onDrain atomic.Bool // it is decided whether OnDrain is called
@@ -60,7 +60,7 @@ func newTerm() *term {
 		expedited: newMoment(), left: newMoment(), early: newMoment(), drained: newMoment(), decided: newMoment(), resumed: newMoment(),
 		skipped: newMoment(), hooksReturned: newMoment(), hooksOver: newMoment(),
 	}
-	t.serves, t.stopServing = context.WithCancel(context.Background())
+	t.serves, t.stopServing = context.WithCancelCause(context.Background())
 	return t
 }
 

@@ -22,16 +22,12 @@ type Lock struct{ file *os.File }
 // LockPath returns the path of the lock file that belongs to a PID file.
 func LockPath(pidfile string) string { return pidfile + ".lock" }
 
-// errLocked means that somebody holds the lock.
-var errLocked = errors.New("locked")
-
 // maxLooks bounds how often a lock file is opened that is removed at once: a daemon that ends does so, and
 // whoever owns the directory could do it for ever.
 const maxLooks = 1000
 
-// acquire takes the lock of a PID file or returns errLocked.
-func acquire(pidfile string) (*Lock, error) {
-	path := LockPath(pidfile)
+// acquire takes the lock of the file at path, which it makes if there is none, or returns ErrLocked.
+func acquire(path string) (*Lock, error) {
 	for range maxLooks {
 		f, made, err := openLock(path)
 		if errors.Is(err, os.ErrNotExist) && isDir(filepath.Dir(path)) {
@@ -45,7 +41,7 @@ func acquire(pidfile string) (*Lock, error) {
 			_ = f.Close()
 			return nil, err
 		}
-		if l.isAt(path) {
+		if l.IsAt(path) {
 			good, err := l.makeOurs(path, made)
 			if good {
 				return l, nil
@@ -121,7 +117,7 @@ func isDir(path string) bool {
 func (l *Lock) flock() error {
 	err := control(l.file, func(fd int) error { return unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) })
 	if errors.Is(err, unix.EWOULDBLOCK) {
-		return errLocked
+		return ErrLocked
 	}
 	if err != nil {
 		return fmt.Errorf("lock file %s: %w", l.file.Name(), err)
@@ -129,8 +125,8 @@ func (l *Lock) flock() error {
 	return nil
 }
 
-// isAt reports whether the locked file is the one at path.
-func (l *Lock) isAt(path string) bool {
+// IsAt reports whether the locked file is the one at path, and nobody has removed or replaced it.
+func (l *Lock) IsAt(path string) bool {
 	here, err1 := l.file.Stat()
 	there, err2 := safepath.Lstat(path)
 	return err1 == nil && err2 == nil && os.SameFile(here, there)
@@ -142,7 +138,7 @@ func InheritLock(f *os.File) *Lock { return &Lock{file: f} }
 
 // IsFor reports whether l is the lock that others find beside the PID file, and nobody has
 // removed its file.
-func (l *Lock) IsFor(pidfile string) bool { return l.isAt(LockPath(pidfile)) }
+func (l *Lock) IsFor(pidfile string) bool { return l.IsAt(LockPath(pidfile)) }
 
 // File returns the descriptor to pass to a successor. It stays the Lock's.
 func (l *Lock) File() *os.File { return l.file }
@@ -150,6 +146,15 @@ func (l *Lock) File() *os.File { return l.file }
 // Leave gives up this process's share: a successor that has the descriptor
 // keeps the lock.
 func (l *Lock) Leave() { _ = l.file.Close() }
+
+// Remove removes the locked file, which is at path, and gives up the lock then. It removes no other file that somebody has put there.
+func (l *Lock) Remove(path string) (err error) {
+	if l.IsAt(path) {
+		err = remove(path)
+	}
+	l.Leave()
+	return err
+}
 
 // held returns the lock file of a PID file if anyone holds the lock, and nil if nobody does. It takes the
 // lock for an instant when it is free; see Acquire.

@@ -7,11 +7,13 @@ import (
 	"errors"
 	"io"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/require"
 )
 
 func init() { roles["heir"] = inheritLock }
@@ -180,4 +182,37 @@ func TestRunningErrorNamesThePID(t *testing.T) {
 	if got := (&process.RunningError{PIDFile: "x.pid", PID: 7}).Error(); got != "already running, pid 7 (PID file x.pid)" {
 		t.Errorf("Error = %q", got)
 	}
+}
+
+// TestTryLock has the file be of another user's, who could hold it for ever. Locks of this user's are waited for.
+func TestTryLock(t *testing.T) {
+	path := pidfileIn(t) + ".x.only"
+	l, err := process.TryLock(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if second, err := process.TryLock(path); !errors.Is(err, process.ErrLocked) {
+		t.Errorf("second TryLock = %v, %v, want ErrLocked", second, err)
+	}
+	t.Run("of another user", func(t *testing.T) {
+		require.Root(t)
+		if err := os.Chown(path, nobody, nobody); err != nil {
+			t.Fatal(err)
+		}
+		second, err := process.TryLock(path)
+		if err == nil || errors.Is(err, process.ErrLocked) || !strings.Contains(err.Error(), "has put it there, and holds it") {
+			t.Errorf("TryLock of another user's file = %v, %v", second, err)
+		}
+	})
+	if err := l.Remove(path); err != nil {
+		t.Error(err)
+	}
+	l, err = process.TryLock(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode() != 0o600 {
+		t.Errorf("the file is %v, %v, want one of mode 0600", info, err)
+	}
+	l.Leave()
 }

@@ -41,8 +41,8 @@ const acquireWait = settleWait
 func Acquire(pidfile string) (*Lock, error) {
 	deadline := time.Now().Add(acquireWait)
 	for {
-		l, err := acquire(pidfile)
-		if !errors.Is(err, errLocked) {
+		l, err := acquire(LockPath(pidfile))
+		if !errors.Is(err, ErrLocked) {
 			return l, err
 		}
 		if p, err := Find(pidfile); err == nil {

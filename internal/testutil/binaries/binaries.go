@@ -36,10 +36,19 @@ func Bolt(tb testing.TB) string { tb.Helper(); return build(tb, "bolt", "example
 // UDP returns the path of a program that answers datagrams of group echo.
 func UDP(tb testing.TB) string { tb.Helper(); return build(tb, "udp", "examples/udp", "") }
 
+// SSE returns the path of a program with server-sent events.
+func SSE(tb testing.TB) string { tb.Helper(); return build(tb, "sse", "examples/sse", "") }
+
 // Hooked returns the path of a program whose hooks do what files in its directory say.
 func Hooked(tb testing.TB) string {
 	tb.Helper()
 	return build(tb, "hooked", "internal/testutil/hooked", "")
+}
+
+// Ticking returns the path of a program with a ticker that only one generation has.
+func Ticking(tb testing.TB) string {
+	tb.Helper()
+	return build(tb, "ticking", "internal/testutil/ticking", "")
 }
 
 // Faulty returns the path of a program that fails as a file in its directory says.
