@@ -15,6 +15,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/httpx"
 )
 
 // h2Kind is a way to have connections of HTTP/2 that move.
@@ -131,6 +133,7 @@ func fields(name string) http.Handler {
 }
 
 func TestHTTP2PostsOverMoves(t *testing.T) {
+	httpx.SetHoldLimit(t, 30*time.Second)
 	for _, k := range h2Kinds {
 		t.Run(k.name, func(t *testing.T) {
 			const moves, clients, workers = 30, 4, 3
@@ -170,7 +173,7 @@ func TestHTTP2PostsOverMoves(t *testing.T) {
 			for move := range moves {
 				next := k.generation(t, k.server(fields(fmt.Sprint(move+1))))
 				g.replaceBy(t, next)
-				if r := g.Drain(deadline(t, 20*time.Second)); r.Cut != 0 || r.Ended != 0 {
+				if r := g.Drain(deadline(t, time.Minute)); r.Cut != 0 || r.Ended != 0 {
 					t.Errorf("move %d: Drain = %+v, want all moved", move, r)
 				}
 				g = next

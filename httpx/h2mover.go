@@ -9,8 +9,8 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/listener"
 )
 
-// holdLimit is how long new streams are held back while the open ones may end.
-const holdLimit = time.Second
+// holdLimit is how long new streams are held back while the open ones may end. Tests change it.
+var holdLimit = time.Second
 
 // h2Mover has an HTTP/2 connection move to the successor while no stream is open on it, and takes it up there.
 //
