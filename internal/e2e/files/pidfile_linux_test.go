@@ -92,6 +92,7 @@ func TestPIDDirectoryNotWritable(t *testing.T) {
 		t.Fatal(err)
 	}
 	l := loadtest.StartLight(t, d)
+	awaitControl(t, d)
 	chmod(t, d.Dir, 0o555)
 	wantFailure(t, gozdctl(t, d, "upgrade"), fmt.Sprintf(`upgrade failed at ready: pid \d+: PID file: open .*/\.app\.pid\.new\.\w+: permission denied; pid %d serves on`, s.PID))
 	wantServesOn(t, d, s, 1)
@@ -100,6 +101,7 @@ func TestPIDDirectoryNotWritable(t *testing.T) {
 	loadtest.AwaitServed(t, l.Recorder(), 2)
 	loadtest.End(t, l)
 
+	awaitControl(t, d)
 	chmod(t, d.Dir, 0o555)
 	if output, err := asNobody(t, d, "-s", "stop").CombinedOutput(); err != nil { // without the right to remove its files
 		t.Errorf("-s stop: %v: %s", err, output)
@@ -109,6 +111,14 @@ func TestPIDDirectoryNotWritable(t *testing.T) {
 	}
 	chmod(t, d.Dir, 0o755)
 	daemontest.Begin(t, d, asNobody(t, d), false)
+}
+
+// awaitControl returns when the generation that serves has its control socket, which nobody waits for otherwise.
+func awaitControl(t *testing.T, d *daemon.Daemon) {
+	t.Helper()
+	if _, err := d.Status(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // TestFullDisk upgrades and starts daemons that have no room for their files.
