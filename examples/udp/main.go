@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log"
 	"net"
+	"time"
 
 	gozd "bitbucket.org/PinIdea/go-zero-downtime-daemon"
 )
@@ -19,8 +20,14 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	go serve(conn)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		serve(conn)
+	}()
 	<-exit
+	conn.SetReadDeadline(time.Now()) // end the loop, but answer what it has read
+	<-done
 }
 
 // serve answers until the daemon ends: while it drains, ReadFrom waits.
@@ -29,7 +36,6 @@ func serve(conn net.PacketConn) {
 	for {
 		n, from, err := conn.ReadFrom(b)
 		if err != nil {
-			log.Print(err)
 			return
 		}
 		if _, err := conn.WriteTo(fmt.Appendf(nil, "generation %d: %s", gozd.Generation(), b[:n]), from); err != nil {
