@@ -19,7 +19,7 @@ const storeEnv = "FDSTORE"
 // keepSockets gives systemd what a generation says that serves, or is about to. Where its unit does not allow for so
 // many systemd says so in the unit's journal, and nobody else needs to.
 //
-// The generation may send anything under any name. systemd gets listening sockets only, and under no name but one of
+// The generation may send anything under any name. systemd gets sockets that listen or receive datagrams only, and under no name but one of
 // activation.StoredName: the next generation 1, which root may start, is given them, and takes them for what their names
 // say. By its own name a socket unit's socket is told.
 func (u *unit) keepSockets(names []string, files []int) error {
@@ -40,7 +40,7 @@ func (u *unit) keepSockets(names []string, files []int) error {
 		if !(activation.Socket{Name: name}).IsStored() {
 			return fmt.Errorf("%q is no name of a stored socket", name)
 		}
-		inode, err := listeningSocket(files[i])
+		inode, err := groupSocket(files[i])
 		if err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
@@ -50,14 +50,17 @@ func (u *unit) keepSockets(names []string, files []int) error {
 	return nil
 }
 
-// listeningSocket returns the inode of a socket that listens.
-func listeningSocket(fd int) (inode uint64, err error) {
-	listens, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_ACCEPTCONN)
-	if err != nil {
-		return 0, os.NewSyscallError("getsockopt", err)
+// groupSocket returns the inode of a socket such as a group has.
+func groupSocket(fd int) (inode uint64, err error) {
+	var opts [3]int
+	for i, name := range []int{unix.SO_ACCEPTCONN, unix.SO_TYPE, unix.SO_DOMAIN} {
+		if opts[i], err = unix.GetsockoptInt(fd, unix.SOL_SOCKET, name); err != nil {
+			return 0, os.NewSyscallError("getsockopt", err)
+		}
 	}
-	if listens == 0 {
-		return 0, errors.New("it does not listen")
+	listens, kind, domain := opts[0] != 0, opts[1], opts[2]
+	if !listens && (kind != unix.SOCK_DGRAM || !slices.Contains([]int{unix.AF_INET, unix.AF_INET6, unix.AF_UNIX}, domain)) {
+		return 0, errors.New("it neither listens nor receives datagrams")
 	}
 	var st unix.Stat_t
 	if err := unix.Fstat(fd, &st); err != nil {

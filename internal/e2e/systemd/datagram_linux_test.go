@@ -35,6 +35,28 @@ func TestDatagramUnit(t *testing.T) {
 	})
 }
 
+// TestDatagramStore has systemd keep such a socket, which the daemon has opened itself.
+func TestDatagramStore(t *testing.T) {
+	onEach(t, func(t *testing.T, root string) {
+		u := installStore(t, root, "")
+		u.program("udp")
+		u.store("yes", "[echo]\nmode udp\nlisten "+u.addr+"\n")
+		u.run("systemctl", "start", "app.service")
+		u.wantStored("1")
+		stop := u.askAll()
+		for range 2 {
+			u.run("systemctl", "restart", "app.service")
+			u.run("systemctl", "reload", "app.service")
+		}
+		if n := stop(); n == 0 {
+			t.Error("nobody was answered")
+		}
+		u.wantStored("1")
+		u.run("systemctl", "stop", "app.service")
+		u.wantStored("0")
+	})
+}
+
 // askAll has clients ask, each one question after the other, until stop is called, which returns how many were answered.
 func (u *unit) askAll() (stop func() int64) {
 	u.tb.Helper()
