@@ -107,9 +107,9 @@ func (o *only) serve(t *term) {
 			o.log.Warn("file of Only not removed", "name", o.name, "error", err)
 		}
 	}()
-	o.log.Info("run of Only begins", "name", o.name)
+	o.log.Debug("run of Only begins", "name", o.name)
 	o.run(t.serves)
-	o.log.Info("run of Only has returned", "name", o.name)
+	o.log.Debug("run of Only has returned", "name", o.name)
 }
 
 // How often a generation looks whether it is its turn: at first often, as the one before mostly needs no time, and then as often as the
