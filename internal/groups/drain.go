@@ -197,7 +197,8 @@ func (set *Set) Taker() (keys []string, take handover.Taker) {
 	takers := make(map[string]takeConn)
 	for _, g := range set.order {
 		takers[handoverKey(g.conf)] = g.ln.Reserve
-		takers[listener.HTTP2Key(handoverKey(g.conf))] = g.ln.ReserveHTTP2 // which refuses, unless the program serves that
+		takers[listener.HTTP2Key(handoverKey(g.conf))] = g.ln.ReserveHTTP2       // which refuses, unless the program serves that
+		takers[listener.HijackedKey(handoverKey(g.conf))] = g.ln.ReserveHijacked // so does this
 		takers[silentKey(g.conf)] = g.takeSilent
 		takers[sealedKey(g.conf)] = g.ln.ReserveSealed
 	}
