@@ -1,5 +1,5 @@
 // Command program is a daemon with WebSockets by three libraries, at /gorilla, /coder and /xnet. It answers each message with the generation, how many messages it has answered on the
-// connection, and the message; and it says all the time how often it has said something: "tick 1", "tick 2". Both counts go along.
+// connection, and the message; and it says all the time how often it has said something: "tick 1", "tick 2", unless the query has quiet in it. Both counts go along.
 package main
 
 import (
@@ -109,6 +109,9 @@ func talk(ws socket, s *state) error {
 	var ticking sync.WaitGroup
 	ctx, stop := context.WithCancel(context.Background())
 	ticking.Go(func() {
+		if strings.Contains(s.Door, "quiet") {
+			return
+		}
 		tick := time.NewTicker(2 * time.Millisecond)
 		defer tick.Stop()
 		for {
