@@ -3,13 +3,18 @@
 package websockets
 
 import (
+	"context"
+	"fmt"
 	"io"
+	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
+	coder "github.com/coder/websocket"
 	"github.com/gorilla/websocket"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemon"
@@ -46,6 +51,38 @@ func TestSuccessorWithoutResume(t *testing.T) {
 	for range 5 {
 		for _, c := range clients {
 			c.ask(t, 1)
+		}
+	}
+}
+
+// A state that is too long stays, and so does a WebSocket whose messages are compressed by what was in those before.
+func TestWhatStays(t *testing.T) {
+	d := start(t)
+	large := dial(t, d, "secure", "/gorilla?large")
+	large.ask(t, 1)
+	to := daemontest.Target(t, d, "web")
+	transport := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) { return net.Dial(to.Network, to.Address) }}
+	takeover, resp, err := coder.Dial(t.Context(), "ws://localhost/coder?takeover,quiet", &coder.DialOptions{
+		HTTPClient: &http.Client{Transport: transport}, CompressionMode: coder.CompressionContextTakeover,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer takeover.CloseNow()
+	if got := resp.Header.Get("Sec-Websocket-Extensions"); got != "permessage-deflate" {
+		t.Fatalf("extensions %q, want permessage-deflate with context takeover", got)
+	}
+	daemontest.Upgrade(t, d)
+	daemontest.Await(t, "refusal", func() bool { return strings.Contains(d.LogText(), "stays: wsx: ") })
+	for n := range 3 {
+		large.ask(t, 1)
+		message := strings.Repeat("abc", 1000)
+		if err := takeover.Write(t.Context(), coder.MessageText, []byte(message)); err != nil {
+			t.Fatal(err)
+		}
+		want := fmt.Sprintf("1 %d %s", n+1, message)
+		if _, got, err := takeover.Read(t.Context()); err != nil || string(got) != want {
+			t.Fatalf("answer %.40q, %v, want %.40q", got, err, want)
 		}
 	}
 }

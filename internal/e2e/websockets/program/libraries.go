@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"strings"
 	"sync"
 
 	coder "github.com/coder/websocket"
@@ -50,6 +51,9 @@ func openCoder(c *wsx.Conn, s *state, compress bool) error {
 	opts := &coder.AcceptOptions{Subprotocols: []string{"other", subprotocol}}
 	if compress {
 		opts.CompressionMode = coder.CompressionNoContextTakeover
+	}
+	if strings.Contains(s.Door, "takeover") {
+		opts.CompressionMode = coder.CompressionContextTakeover
 	}
 	conn, err := coder.Accept(c, c.Request(), opts)
 	if err != nil {

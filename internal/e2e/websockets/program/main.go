@@ -73,6 +73,9 @@ func serve(c *wsx.Conn, s state) {
 			return
 		}
 		data, _ := json.Marshal(s)
+		if strings.Contains(s.Door, "large") {
+			data = append(data, make([]byte, wsx.MaxState)...)
+		}
 		if err = c.Handover(data); err == nil {
 			return
 		}
