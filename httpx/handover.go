@@ -19,8 +19,10 @@ const (
 	// maxRest is how much may have been read from TLS, and not by the program, when a connection moves: what crypto/tls reads ahead, and a few records.
 	maxRest = 96 << 10
 
-	// recordWait is how long Handover waits for the rest of a record of TLS.
-	recordWait = time.Second
+	// recordWait is how long Handover waits for the rest of a record of TLS, and recordsWait for those of a client that
+	// goes on sending, which it does until it waits for an answer.
+	recordWait  = time.Second
+	recordsWait = 5 * time.Second
 
 	// hijackedForm is the form of what goes along, its first byte.
 	hijackedForm = 1
@@ -33,7 +35,7 @@ const (
 // while nobody else reads or writes: what the program has read and not answered belongs to state, as does what a buffer has, such as
 // that of the bufio.Reader that Hijack returns. After nil the connection is no longer the caller's, who leaves it alone. After an error it
 // is untouched, and goes on; the error is listen.ErrNoSuccessor where the next generation does not take it: it has no such group, no Resume, an
-// older gozd, another certificate, or there is none. Over TLS it can take a second. State of more than [MaxHijackedState] bytes is refused.
+// older gozd, another certificate, or there is none. Over TLS it can take up to five seconds, where half a record has come, and fail. State of more than [MaxHijackedState] bytes is refused.
 // The connections that others take over when the next generation has died are those that had stayed: what it had got is lost with it.
 //
 // It reports false for a connection that cannot move: one that is not hijacked, that was not served by a Server, through a
@@ -162,13 +164,13 @@ func (c *hijackedConn) Handover(state []byte) error {
 	if _, secure := c.Conn.(*secureConn); !secure {
 		return c.reader.HandOverHijacked(packHijacked(nil, state))
 	}
-	end := time.Now().Add(recordWait)
+	end := time.Now().Add(recordsWait)
 	for {
 		if err := c.readAhead(); err != nil {
 			return err
 		}
 		err := c.handOver(state)
-		if !errors.Is(err, listener.ErrBusy) || !c.awaitRecord(time.Until(end)) {
+		if !errors.Is(err, listener.ErrBusy) || !c.awaitRecord(min(recordWait, time.Until(end))) {
 			return err
 		}
 	}

@@ -64,7 +64,7 @@ func (l *lineServer) lines(c net.Conn, begun []byte) {
 			if err == nil {
 				return
 			}
-			l.refused <- err
+			l.refused <- fmt.Errorf("%s: %w", l.name, err)
 		case err != nil:
 			return
 		default:

@@ -46,6 +46,7 @@ type Conn struct {
 	ahead  []byte // was read, and not given to the library
 	buffer []byte // of ahead
 	drains bool   // the library is to be told when no message is under way
+	skip   bool   // but only when something more has come
 
 	mu     sync.Mutex // guards what follows, and writing
 	out    frames
@@ -169,7 +170,8 @@ func (c *Conn) Handover(state []byte) error {
 	defer c.mu.Unlock()
 	err := c.handOverLocked(state)
 	if err != nil {
-		c.drains = false
+		c.drains = errors.Is(err, listener.ErrBusy) // of TLS: once more after the next message
+		c.skip = c.drains
 		c.shake.begin()
 		if !c.out.isBetween() {
 			c.shake.err = err

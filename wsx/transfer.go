@@ -93,10 +93,11 @@ func (c *Conn) answerLocked(b []byte) (int, error) {
 // read gives what belongs to one frame at most.
 func (c *Conn) read(b []byte) (int, error) {
 	for {
-		if c.drains && c.in.isBetween() && c.moves.Load() {
+		if c.drains && !c.skip && c.in.isBetween() && c.moves.Load() {
 			return 0, ErrDraining
 		}
 		if len(c.ahead) > 0 {
+			c.skip = false
 			n := c.in.next(c.ahead[:min(len(c.ahead), len(b))])
 			copy(b, c.ahead[:n])
 			c.ahead = c.ahead[n:]

@@ -40,7 +40,7 @@ func startBrowser(t *testing.T) *browser {
 	dir := t.TempDir()
 	said, err := os.Create(filepath.Join(dir, "stderr"))
 	require.NoError(t, err)
-	cmd := exec.Command(path, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run", //nolint:gosec // it is the one installed
+	cmd := exec.Command(path, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
 		"--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-crash-reporter", "--no-proxy-server",
 		"--ignore-certificate-errors", "--remote-debugging-port=0", "--remote-allow-origins=*", "--user-data-dir="+dir, "about:blank")
 	cmd.Stderr, cmd.Env = said, append(os.Environ(), "HOME="+dir, "XDG_CONFIG_HOME="+dir, "XDG_CACHE_HOME="+dir)

@@ -46,9 +46,21 @@ type client struct {
 
 func dial(t *testing.T, d *daemon.Daemon, group, door string) *client {
 	t.Helper()
+	return dialOver(t, d, group, door, func(c net.Conn) net.Conn { return c })
+}
+
+// dialOver is dial with something below TLS.
+func dialOver(t *testing.T, d *daemon.Daemon, group, door string, over func(net.Conn) net.Conn) *client {
+	t.Helper()
 	to := daemontest.Target(t, d, group)
 	dialer := websocket.Dialer{
-		NetDial:         func(string, string) (net.Conn, error) { return net.Dial(to.Network, to.Address) },
+		NetDial: func(string, string) (net.Conn, error) {
+			c, err := net.Dial(to.Network, to.Address)
+			if err != nil {
+				return nil, err
+			}
+			return over(c), nil
+		},
 		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, //nolint:gosec // whom it speaks to is not what is tested
 		Subprotocols:    []string{"count"}, EnableCompression: strings.Contains(door, "compress"),
 	}

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -84,6 +85,58 @@ func TestWhatStays(t *testing.T) {
 		if _, got, err := takeover.Read(t.Context()); err != nil || string(got) != want {
 			t.Fatalf("answer %.40q, %v, want %.40q", got, err, want)
 		}
+	}
+}
+
+// halving is a connection that holds back half of what is written, when it is told to.
+type halving struct {
+	net.Conn
+	goOn atomic.Pointer[chan struct{}]
+	held chan struct{} // has a value when it has held something back
+}
+
+func (h *halving) Write(b []byte) (int, error) {
+	goOn := h.goOn.Swap(nil)
+	if goOn == nil {
+		return h.Conn.Write(b)
+	}
+	n, err := h.Conn.Write(b[:len(b)/2])
+	if err != nil {
+		return n, err
+	}
+	h.held <- struct{}{}
+	<-*goOn
+	m, err := h.Conn.Write(b[n:])
+	return n + m, err
+}
+
+// A client in the middle of a record of TLS stays until that is complete, and moves after the message.
+func TestRecordHasBegun(t *testing.T) {
+	for _, door := range doors {
+		t.Run(door[1:], func(t *testing.T) {
+			d := start(t)
+			h := &halving{held: make(chan struct{}, 1)}
+			c := dialOver(t, d, "secure", door, func(conn net.Conn) net.Conn {
+				h.Conn = conn
+				return h
+			})
+			c.ask(t, 1)
+			goOn := make(chan struct{})
+			h.goOn.Store(&goOn)
+			sent := make(chan error, 1)
+			go func() { sent <- c.send() }()
+			<-h.held
+			daemontest.Upgrade(t, d)
+			daemontest.Await(t, "refusal", func() bool { return strings.Contains(d.LogText(), "something is under way") })
+			close(goOn)
+			if err := <-sent; err != nil {
+				t.Fatal(err)
+			}
+			if err := c.receive(); err != nil || c.generation != 1 {
+				t.Fatalf("generation %d answers, %v, want 1", c.generation, err)
+			}
+			c.ask(t, 2)
+		})
 	}
 }
 
