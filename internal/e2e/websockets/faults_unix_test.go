@@ -88,6 +88,32 @@ func TestWhatStays(t *testing.T) {
 	}
 }
 
+// Who has come to a generation on probation goes back to its parent when that is rolled back.
+func TestRollback(t *testing.T) {
+	for _, group := range []string{"web", "secure"} {
+		t.Run(group, func(t *testing.T) {
+			d := start(t, "probation 1h")
+			probation, outcome := daemontest.BeginTrial(t, d)
+			var on *client
+			daemontest.Await(t, "a client of the generation on probation", func() bool {
+				on = dial(t, d, group, "/gorilla")
+				if err := on.send(); err != nil {
+					t.Fatal(err)
+				}
+				if err := on.receive(); err != nil {
+					t.Fatal(err)
+				}
+				return on.generation == 2
+			})
+			if _, err := d.Rollback(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			daemontest.WantRolledBack(t, d, probation, outcome, "")
+			on.ask(t, 1)
+		})
+	}
+}
+
 // halving is a connection that holds back half of what is written, when it is told to.
 type halving struct {
 	net.Conn
