@@ -33,7 +33,8 @@ const (
 //
 // Its Handover gives the connection, with its keys if it is one of TLS, and state to Resume of the next generation's Server. Call it between two messages,
 // while nobody else reads or writes: what the program has read and not answered belongs to state, as does what a buffer has, such as
-// that of the bufio.Reader that Hijack returns. After nil the connection is no longer the caller's, who leaves it alone. After an error it
+// that of the bufio.Reader that Hijack returns. After nil the connection is no longer the caller's, who leaves it alone; it was closed where nobody
+// can know whether the keys of TLS have been taken. After an error it
 // is untouched, and goes on; the error is listen.ErrNoSuccessor where the next generation does not take it: it has no such group, no Resume, an
 // older gozd, another certificate, or there is none. Over TLS it can take up to five seconds, where half a record has come, and fail. State of more than [MaxHijackedState] bytes is refused.
 // The connections that others take over when the next generation has died are those that had stayed: what it had got is lost with it.
