@@ -68,7 +68,7 @@ var errorAreas = []struct {
 		"internal/process/record.go", "internal/process/runtimedir.go", "internal/process/trust_unix.go", "internal/process/user_linux.go",
 	}},
 	{"Upgrade", []string{"internal/engine", "internal/upgrade", "reload.go"}},
-	{"Serving and connections", []string{"errors.go", "handlers.go", "listen", "httpx", "fcgix", "tcpx", "internal/listener", "internal/packet", "internal/h2move", "internal/groups/drain.go", "internal/handover", "internal/fdpass", "internal/tlsrec", "internal/tlswatch"}},
+	{"Serving and connections", []string{"errors.go", "handlers.go", "listen", "httpx", "fcgix", "tcpx", "wsx", "internal/listener", "internal/packet", "internal/h2move", "internal/groups/drain.go", "internal/handover", "internal/fdpass", "internal/tlsrec", "internal/tlswatch"}},
 	{"Control socket and gozdctl", []string{"cmd/gozdctl", "internal/control"}},
 	{"systemd and the supervisor", []string{"internal/supervise", "internal/activation", "internal/engine/supervisor.go"}},
 }

@@ -36,12 +36,18 @@ func newGeneration(t *testing.T, network string, srv *http.Server) *generation {
 // newLayered is a generation that serves through a layer around its listener.
 func newLayered(t *testing.T, network string, srv *http.Server, layer func(net.Listener) net.Listener) *generation {
 	t.Helper()
+	return newResuming(t, network, &httpx.Server{Server: srv}, layer)
+}
+
+// newResuming is newLayered for those who set more.
+func newResuming(t *testing.T, network string, srv *httpx.Server, layer func(net.Listener) net.Listener) *generation {
+	t.Helper()
 	serving, hidden := make(chan struct{}), make(chan string, 1) // it is called once
 	g := &generation{
 		Listener: listener.New(loopback.Listen(t, network), listener.Options{
 			Group: "web", HandoverKey: "http web", OnAccept: func() { close(serving) }, OnHidden: func(kind string) { hidden <- kind },
 		}),
-		http:   &httpx.Server{Server: srv},
+		http:   srv,
 		hidden: hidden,
 	}
 	g.start(t, layer(g.Listener))

@@ -122,7 +122,7 @@ func (l *secured) admit(packed []byte) (listener.Arrival, error) {
 	case state.NegotiatedProtocol == http2.NextProtoTLS:
 		return l.server.h2.admit(above)
 	case len(above) > 0:
-		return listener.Arrival{}, errors.New("httpx: HTTP/1.1 comes with a state")
+		return l.server.admitHijacked(above)
 	}
 	return listener.Arrival{}, nil
 }

@@ -20,23 +20,34 @@ type movable struct {
 	server *Server
 }
 
-// Accept returns the next connection, of a type that knows when it is idle.
+// Accept returns the next connection, of a type that knows when it is idle. What a program of an older generation had hijacked goes to this one's.
 func (l *movable) Accept() (net.Conn, error) {
-	c, err := l.Listener.Accept()
-	if err != nil {
-		return nil, err // as is: net/http asserts err.(net.Error)
+	for {
+		c, err := l.Listener.Accept()
+		if err != nil {
+			return nil, err // as is: net/http asserts err.(net.Error)
+		}
+		came := listener.TakeHijacked(c)
+		c = l.follow(c)
+		if came == nil {
+			return c, nil
+		}
+		l.server.resume(c, came)
 	}
+}
+
+func (l *movable) follow(c net.Conn) net.Conn {
 	switch c := c.(type) {
 	case *listener.TCPConn:
 		mc := &tcpConn{TCPConn: c}
 		mc.reader.init(c, l.server)
-		return mc, nil
+		return mc
 	case *listener.UnixConn:
 		mc := &unixConn{UnixConn: c}
 		mc.reader.init(c, l.server)
-		return mc, nil
+		return mc
 	}
-	return c, nil
+	return c
 }
 
 // tcpConn embeds the concrete type, so that sendfile and writev stay the socket's
@@ -46,15 +57,16 @@ type tcpConn struct {
 	reader reader
 }
 
-func (c *tcpConn) Read(b []byte) (int, error)        { return c.reader.Read(b) }
-func (c *tcpConn) SetReadDeadline(t time.Time) error { return c.reader.SetReadDeadline(t) }
-func (c *tcpConn) SetDeadline(t time.Time) error     { return c.reader.SetDeadline(t) }
-func (c *tcpConn) setState(s http.ConnState)         { c.reader.setState(s) }
-func (c *tcpConn) visible() net.Conn                 { return c }
-func (c *tcpConn) retire()                           { c.reader.Retire() }
-func (c *tcpConn) moves() bool                       { return !c.reader.IsRefused() }
-func (c *tcpConn) h2() *reader                       { return &c.reader }
-func (c *tcpConn) batch() *listener.Batch            { return &c.reader.batch }
+func (c *tcpConn) Read(b []byte) (int, error)         { return c.reader.Read(b) }
+func (c *tcpConn) SetReadDeadline(t time.Time) error  { return c.reader.SetReadDeadline(t) }
+func (c *tcpConn) SetDeadline(t time.Time) error      { return c.reader.SetDeadline(t) }
+func (c *tcpConn) setState(s http.ConnState)          { c.reader.setState(s) }
+func (c *tcpConn) visible() net.Conn                  { return c }
+func (c *tcpConn) retire()                            { c.reader.Retire() }
+func (c *tcpConn) moves() bool                        { return !c.reader.IsRefused() }
+func (c *tcpConn) h2() *reader                        { return &c.reader }
+func (c *tcpConn) batch() *listener.Batch             { return &c.reader.batch }
+func (c *tcpConn) hijacked() (*reader, listener.Conn) { return &c.reader, c.TCPConn }
 
 // unixConn is tcpConn for Unix sockets.
 type unixConn struct {
@@ -62,15 +74,16 @@ type unixConn struct {
 	reader reader
 }
 
-func (c *unixConn) Read(b []byte) (int, error)        { return c.reader.Read(b) }
-func (c *unixConn) SetReadDeadline(t time.Time) error { return c.reader.SetReadDeadline(t) }
-func (c *unixConn) SetDeadline(t time.Time) error     { return c.reader.SetDeadline(t) }
-func (c *unixConn) setState(s http.ConnState)         { c.reader.setState(s) }
-func (c *unixConn) visible() net.Conn                 { return c }
-func (c *unixConn) retire()                           { c.reader.Retire() }
-func (c *unixConn) moves() bool                       { return !c.reader.IsRefused() }
-func (c *unixConn) h2() *reader                       { return &c.reader }
-func (c *unixConn) batch() *listener.Batch            { return &c.reader.batch }
+func (c *unixConn) Read(b []byte) (int, error)         { return c.reader.Read(b) }
+func (c *unixConn) SetReadDeadline(t time.Time) error  { return c.reader.SetReadDeadline(t) }
+func (c *unixConn) SetDeadline(t time.Time) error      { return c.reader.SetDeadline(t) }
+func (c *unixConn) setState(s http.ConnState)          { c.reader.setState(s) }
+func (c *unixConn) visible() net.Conn                  { return c }
+func (c *unixConn) retire()                            { c.reader.Retire() }
+func (c *unixConn) moves() bool                        { return !c.reader.IsRefused() }
+func (c *unixConn) h2() *reader                        { return &c.reader }
+func (c *unixConn) batch() *listener.Batch             { return &c.reader.batch }
+func (c *unixConn) hijacked() (*reader, listener.Conn) { return &c.reader, c.UnixConn }
 
 // reader knows when a connection of net/http is idle: when net/http waits for the first byte of a request, and has
 // nothing in its buffer. That cannot be told from a read alone. A buffer that asks for as many bytes as it has is empty, but it may have given away
@@ -90,6 +103,8 @@ type reader struct {
 	came  []byte       // the state of HTTP/2 from which it goes on; nil for none
 	begin string       // what net/http is to read first; touched by the goroutine that reads only
 	full  atomic.Int64 // the size of net/http's buffer; 0 until it is known
+	taken atomic.Bool  // by the program (StateHijacked), or by that of an older generation
+	rest  []byte       // what was read for a program that has taken it, and not given to it; see hijackedConn
 }
 
 // The phases of a connection.
@@ -143,6 +158,7 @@ func (r *reader) setState(s http.ConnState) {
 	r.follow(s)
 	if s == http.StateHijacked { // io.Copy from it goes past Read, and would take a wake for an error
 		r.Retire()
+		r.taken.Store(true)
 	}
 }
 

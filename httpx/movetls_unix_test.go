@@ -36,12 +36,18 @@ const (
 // secureGeneration is a generation with TLS whose connections move with their keys.
 func secureGeneration(t *testing.T, network string, srv *http.Server, conf *tls.Config) *generation {
 	t.Helper()
+	return secureResuming(t, network, &httpx.Server{Server: srv}, conf)
+}
+
+// secureResuming is secureGeneration for those who set more.
+func secureResuming(t *testing.T, network string, srv *httpx.Server, conf *tls.Config) *generation {
+	t.Helper()
 	serving := make(chan struct{})
 	g := &generation{
 		Listener: listener.New(loopback.Listen(t, network), listener.Options{
 			Group: "web", SilentKey: silentKey, SealedKey: sealedKey, OnAccept: func() { close(serving) },
 		}),
-		http: &httpx.Server{Server: srv},
+		http: srv,
 	}
 	g.succession = succession.NewSealed(t, g.Listener, silentKey, sealedKey)
 	g.serve(t, listener.NewTLS(g.Listener, conf.Clone()))

@@ -215,9 +215,12 @@ func (l *secured) goOn(c net.Conn, packed []byte) {
 		_ = c.Close()
 		return
 	}
-	l.deliver(incoming{conn: conn})
+	if conn != nil {
+		l.deliver(incoming{conn: conn})
+	}
 }
 
+// takeUp returns what net/http is to have; nil for what the program has.
 func (l *secured) takeUp(c net.Conn, packed []byte) (net.Conn, error) {
 	b, above := unpack(packed)
 	s, err := tlsrec.ParseState(b)
@@ -231,7 +234,11 @@ func (l *secured) takeUp(c net.Conn, packed []byte) (net.Conn, error) {
 	}
 	sc := l.wrap(rc, &keys{mover: rc, leaf: l.leaf})
 	if rc.ConnectionState().NegotiatedProtocol != http2.NextProtoTLS {
-		return sc, nil
+		if len(above) == 0 {
+			return sc, nil
+		}
+		l.server.resume(sc, above)
+		return nil, nil
 	}
 	sc.reader.came = above
 	tc, err := newStandIn(sc)

@@ -14,6 +14,7 @@ import (
 type secureConn struct {
 	secureLayer
 	ln     *listener.Listener
+	sock   listener.Conn
 	reader reader
 }
 
@@ -28,7 +29,7 @@ type secureLayer interface {
 // wrap returns a connection that moves with its keys. c is a layer over one of the listener's.
 func (l *secured) wrap(c secureLayer, cargo listener.Cargo) *secureConn {
 	below, _ := listener.FromConn(c)
-	sc := &secureConn{secureLayer: c, ln: l.Listener}
+	sc := &secureConn{secureLayer: c, ln: l.Listener, sock: below}
 	sc.reader.prepare(below, l.server)
 	sc.reader.InitSealed(c, below, cargo, sc.reader.isIdle)
 	return sc
@@ -41,8 +42,9 @@ func (c *secureConn) SetDeadline(t time.Time) error     { return c.reader.SetDea
 // NetConn returns the layer, as that of a wrapper does.
 func (c *secureConn) NetConn() net.Conn { return c.secureLayer }
 
-func (c *secureConn) visible() net.Conn { return c.secureLayer }
-func (c *secureConn) moves() bool       { return c.ln.MovesSealed() && !c.reader.IsRefused() }
+func (c *secureConn) visible() net.Conn                  { return c.secureLayer }
+func (c *secureConn) hijacked() (*reader, listener.Conn) { return &c.reader, c.sock }
+func (c *secureConn) moves() bool                        { return c.ln.MovesSealed() && !c.reader.IsRefused() }
 
 // setState also says what a *tls.Conn would have said for it by hookConnState: the bytes of requests that are sent at once are counted
 // below TLS.

@@ -29,12 +29,13 @@ var longAgo = time.Unix(1, 0)
 // it has in its buffer first, and ErrDraining with the beginning of a line.
 //
 // Deadlines for reading are set by SetReadDeadline here, not on the connection. Read
-// is for one goroutine at a time. A Read that waits takes a second goroutine along.
+// is for one goroutine at a time. A Read that waits takes a second goroutine along, but not on a connection of httpx.Hijacked.
 // Over TLS it is not woken, since the connection cannot move, and a handshake would
-// not survive it; ErrDraining comes between two Reads.
+// not survive it; ErrDraining comes between two Reads. A connection of httpx.Hijacked moves over TLS, too, and its Read is woken.
 type Reader struct {
-	conn listen.Conn
-	told <-chan struct{} // of the drain for which ErrDraining has been returned; nil before
+	conn  listen.Conn
+	waken listener.WokenReader // conn, if it needs no goroutine to be woken; nil otherwise
+	told  <-chan struct{}      // of the drain for which ErrDraining has been returned; nil before
 
 	mu       sync.Mutex // guards what follows, and setting the connection's deadline
 	deadline time.Time  // as the program set it
@@ -42,12 +43,18 @@ type Reader struct {
 }
 
 // NewReader returns a Reader for conn. There is nothing to close.
-func NewReader(conn listen.Conn) *Reader { return &Reader{conn: conn} }
+func NewReader(conn listen.Conn) *Reader {
+	waken, _ := conn.(listener.WokenReader)
+	return &Reader{conn: conn, waken: waken}
+}
 
 // Read reads from the connection, whose errors it returns as they are.
 func (r *Reader) Read(b []byte) (int, error) {
 	if r.isNews() {
 		return 0, r.drainError()
+	}
+	if r.waken != nil {
+		return r.readWoken(b)
 	}
 	if l, ok := r.conn.(*layered); ok && !l.wakes {
 		return r.conn.Read(b)
@@ -57,6 +64,19 @@ func (r *Reader) Read(b []byte) (int, error) {
 		return 0, r.drainError()
 	}
 	return n, err // what came at the same moment is the program's first
+}
+
+// readWoken reads from a connection that is woken by others.
+func (r *Reader) readWoken(b []byte) (int, error) {
+	for {
+		n, err := r.waken.ReadWoken(b)
+		if !errors.Is(err, listener.ErrWoken) {
+			return n, err
+		}
+		if r.isNews() {
+			return 0, r.drainError()
+		}
+	}
 }
 
 // rounds are those of the connection's listener.

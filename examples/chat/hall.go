@@ -10,6 +10,10 @@ const (
 	// maxRoom is how many a room takes: each of them takes their nicks along.
 	maxRoom = 256
 
+	// hushTime is how long users may take until no line of theirs is answered any more. One over a WebSocket who is in the middle of a message
+	// takes as long as that; others an instant.
+	hushTime = time.Second
+
 	// transit is how long users may be on their way from one generation to the
 	// next. They take milliseconds.
 	transit = 10 * time.Second
@@ -216,12 +220,19 @@ func (h *hall) leave(m *member) {
 }
 
 // hush says that m's lines are no longer answered here, and waits until that holds
-// for all. No line is answered for longer than it takes to put it into outboxes.
+// for all, or for hushTime. No line is answered for longer than it takes to put it into outboxes.
 func (h *hall) hush(m *member) {
+	late := false
+	defer time.AfterFunc(hushTime, func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		late = true
+		h.quiet.Broadcast()
+	}).Stop()
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.hushLocked(m)
-	for h.talking > 0 {
+	for h.talking > 0 && !late {
 		h.quiet.Wait()
 	}
 }

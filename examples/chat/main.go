@@ -5,18 +5,22 @@
 //	nc 127.0.0.1 2135
 //	kill -HUP $(cat /run/chat.pid) # root's; another user's is in $XDG_RUNTIME_DIR
 //
+// At http://127.0.0.1:2136/ browsers enter the same rooms by WebSockets, which move as well: see serveSocket. A group secure is the same over TLS.
+//
 // When a generation drains, all of its users stop at a line's boundary before the
 // first of them leaves (hall.hush): what was said here has reached everyone, and
 // what is not read yet is read by the next generation. Each takes along who else is
 // in the room, so that the next generation shows those who are still on their way,
 // and keeps for them what is said (hall.expect). So nobody misses a line, but for
-// two cases. A user whom the next generation does not take, for want of
+// three cases. Who is in the middle of sending a message over a WebSocket for longer than a second stays until it
+// is complete. A user whom the next generation does not take, for want of
 // descriptors, stays behind with those who stay. And if that generation is itself
 // replaced before someone has arrived, within milliseconds, he misses what was said
 // there meanwhile.
 package main
 
 import (
+	"errors"
 	"log"
 
 	gozd "bitbucket.org/PinIdea/go-zero-downtime-daemon"
@@ -29,6 +33,17 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	go tcpx.Serve(ln, newHall(gozd.Generation()).serve)
+	h := newHall(gozd.Generation())
+	go tcpx.Serve(ln, h.serve)
+	for _, group := range []string{"web", "secure"} {
+		ln, err := gozd.Listen(group)
+		if errors.Is(err, gozd.ErrUnknownGroup) {
+			continue // the configuration need not have it
+		}
+		if err != nil {
+			log.Fatal(err)
+		}
+		go h.serveWeb(ln)
+	}
 	<-exit
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"time"
 
 	gozd "bitbucket.org/PinIdea/go-zero-downtime-daemon"
@@ -21,76 +22,86 @@ const (
 	flushTime = 100 * time.Millisecond
 )
 
-// user is a connection of this generation.
+// user is a user of this generation.
 type user struct {
 	hall *hall
-	conn gozd.Conn
 	me   *member
-	in   *bufio.Reader
+	rest []byte // was read by the previous generation
 	line []byte // as much as has been read of it
 }
+
+// outcome is how a connection ends here.
+type outcome int
+
+const (
+	left  outcome = iota // the user has left
+	moved                // he is the next generation's
+	stays                // nobody has taken him: he is served on here
+)
 
 // serve is the handler of a connection, a new one or one that the previous
 // generation has handed over.
 func (h *hall) serve(conn gozd.Conn) {
-	m, rest := h.admit(conn.State())
-	// What the previous generation has read comes before what it has not.
-	in := io.MultiReader(bytes.NewReader(rest), tcpx.NewReader(conn))
-	u := &user{hall: h, conn: conn, me: m, in: bufio.NewReaderSize(in, maxLine)}
-	m.out.start(conn)
-	if u.talk() {
-		return // the connection is the next generation's
+	u := h.admit(conn.State())
+	for in := tcpx.NewReader(conn); u.talk(conn, in, conn.Handover) == stays; {
 	}
-	h.leave(m)
-	m.out.stop(flushTime)
 }
 
-// admit returns a member for a connection's state, and what has been read of his
-// next line.
-func (h *hall) admit(data []byte) (m *member, rest []byte) {
+// admit returns a user for a connection's state; nil is that of a new one.
+func (h *hall) admit(data []byte) *user {
 	if data == nil {
-		m = h.enter()
+		m := h.enter()
 		m.out.add(usage)
-		return m, nil
+		return &user{hall: h, me: m}
 	}
 	s := restore(data)
-	return h.arrive(s), s.Rest
+	return &user{hall: h, me: h.arrive(s), rest: s.Rest}
 }
 
-// talk answers lines until the user leaves, or has been handed over.
-func (u *user) talk() (moved bool) {
+// talk answers the lines that come by in, on conn, until the user leaves, or is to be handed over.
+func (u *user) talk(conn net.Conn, in io.Reader, handOver func(state []byte) error) outcome {
+	u.me.out.start(conn)
+	result := u.answerLines(in, handOver)
+	if result == left {
+		u.hall.leave(u.me)
+		u.me.out.stop(flushTime)
+	}
+	return result
+}
+
+func (u *user) answerLines(in io.Reader, handOver func(state []byte) error) outcome {
+	// What the previous generation has read comes before what it has not.
+	lines := bufio.NewReaderSize(io.MultiReader(bytes.NewReader(u.rest), in), maxLine)
+	u.rest = nil
 	for {
-		part, err := u.in.ReadSlice('\n')
+		part, err := lines.ReadSlice('\n')
 		u.line = append(u.line, part...)
 		switch {
 		case errors.Is(err, bufio.ErrBufferFull), len(u.line) > maxLine:
 			u.me.out.add(fmt.Sprintf("* a line has at most %d bytes\n", maxLine))
-			return false
+			return left
 		case err == nil:
 			if !u.hall.answer(u.me, string(bytes.TrimRight(u.line, "\r\n"))) {
-				return false
+				return left
 			}
 			u.line = u.line[:0]
 		case errors.Is(err, tcpx.ErrDraining):
-			if u.handOver() {
-				return true
-			}
+			return u.leaveWith(handOver)
 		default:
-			return false
+			return left
 		}
 	}
 }
 
-// handOver gives the user to the next generation, with all that he has been
+// leaveWith gives the user to the next generation, with all that he has been
 // promised. Where that is refused he is served on here until he leaves.
-func (u *user) handOver() bool {
+func (u *user) leaveWith(handOver func(state []byte) error) outcome {
 	u.hall.hush(u.me)
 	unwritten := u.me.out.stop(flushTime)
 	s := u.hall.state(u.me)
 	s.Rest, s.Out = u.line, unwritten
-	if err := u.conn.Handover(s.encode(version)); err != nil {
-		u.me.out.start(u.conn)
-		return false
+	if handOver(s.encode(version)) != nil {
+		return stays
 	}
-	return true
+	return moved
 }

@@ -200,7 +200,8 @@ func (set *Set) Taker() (keys []string, take handover.Taker) {
 			continue
 		}
 		takers[handoverKey(g.conf)] = g.streams.Reserve
-		takers[listener.HTTP2Key(handoverKey(g.conf))] = g.streams.ReserveHTTP2 // which refuses, unless the program serves that
+		takers[listener.HTTP2Key(handoverKey(g.conf))] = g.streams.ReserveHTTP2       // which refuses, unless the program serves that
+		takers[listener.HijackedKey(handoverKey(g.conf))] = g.streams.ReserveHijacked // so does this
 		takers[silentKey(g.conf)] = g.takeSilent
 		takers[sealedKey(g.conf)] = g.streams.ReserveSealed
 	}

@@ -38,6 +38,7 @@ type tracked struct {
 	noted  atomic.Pointer[round]      // in which it was counted as one that stays; see Cargo
 	cannot atomic.Pointer[string]     // why it never moves; see Stays
 	h2     http2State                 // set before Accept has returned it
+	taken  []byte                     // the state of a program that has hijacked it; set before Accept has returned it
 }
 
 // Group implements Conn.
@@ -57,6 +58,7 @@ func (t *tracked) setAdopted(state []byte)     { t.came, t.state = true, state }
 func (t *tracked) setMoved()                   { t.moved.Store(true) }
 func (t *tracked) setHTTP2(state []byte)       { t.came, t.h2.state = true, state }
 func (t *tracked) http2() *http2State          { return &t.h2 }
+func (t *tracked) hijacked() *[]byte           { return &t.taken }
 func (t *tracked) hasMoved() bool              { return t.moved.Load() }
 func (t *tracked) isMoving() bool              { return t.moving.Load() }
 func (t *tracked) bytesRead() int64            { return t.read.Load() }
@@ -193,6 +195,7 @@ type socket interface {
 	setAdopted(state []byte)
 	setHTTP2(state []byte)
 	http2() *http2State
+	hijacked() *[]byte
 	hasMoved() bool
 	isMoving() bool
 	isRefused() bool

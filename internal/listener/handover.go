@@ -10,13 +10,14 @@ import (
 type way int
 
 const (
-	openWay   way = iota // its bytes are those of the protocol; a state of the program's may go along
-	silentWay            // TLS is spoken on it, and neither side has said anything
-	sealedWay            // with the state of a layer over it, such as TLS: see Cargo
-	http2Way             // with the state of HTTP/2: see TakeHTTP2
+	openWay     way = iota // its bytes are those of the protocol; a state of the program's may go along
+	silentWay              // TLS is spoken on it, and neither side has said anything
+	sealedWay              // with the state of a layer over it, such as TLS: see Cargo
+	http2Way               // with the state of HTTP/2: see TakeHTTP2
+	hijackedWay            // with the state of a program that has taken it over from an adapter: see TakeHijacked
 )
 
-var ways = [...]way{openWay, silentWay, sealedWay, http2Way}
+var ways = [...]way{openWay, silentWay, sealedWay, http2Way, hijackedWay}
 
 // key is what a successor knows a way by; "" if connections do not move by it.
 func (o *Options) key(w way) string {
@@ -27,6 +28,8 @@ func (o *Options) key(w way) string {
 		return o.SealedKey
 	case http2Way:
 		return HTTP2Key(o.HandoverKey)
+	case hijackedWay:
+		return HijackedKey(o.HandoverKey)
 	}
 	return o.HandoverKey
 }

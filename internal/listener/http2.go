@@ -18,6 +18,40 @@ func HTTP2Key(key string) string {
 // errNoHTTP2 is for connections of HTTP/2 where nobody has called AdmitHTTP2.
 var errNoHTTP2 = errors.New("it takes no connections of HTTP/2")
 
+// checks are those of the ways by which connections bring a state that an adapter admits. The Listener's lock guards them.
+type checks [len(ways)]*check
+
+// admitBy has connections adopted that come by w, as admit says, until stop is called or somebody else calls it.
+func (l *Listener) admitBy(w way, admit Admission) (stop func()) {
+	own := &check{admit}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.checks[w] = own
+	return func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if l.checks[w] == own {
+			l.checks[w] = nil
+		}
+	}
+}
+
+// admitted asks whoever has called admitBy. Where nobody has, the error is nobody.
+func (l *Listener) admitted(w way, state []byte, nobody error) (Arrival, error) {
+	l.mu.Lock()
+	now := l.checks[w]
+	l.mu.Unlock()
+	err := nobody
+	var arrival Arrival
+	if now != nil {
+		arrival, err = now.admit(state)
+	}
+	if err != nil {
+		return Arrival{}, fmt.Errorf("listen: group %s: %w", l.opts.Group, err)
+	}
+	return arrival, nil
+}
+
 // Admission says what becomes of a connection that an older generation would hand over with that state. After an error it stays where it is. It is called
 // from any goroutine, and keeps nothing of state.
 type Admission func(state []byte) (Arrival, error)
@@ -29,35 +63,13 @@ type Arrival struct {
 }
 
 // AdmitHTTP2 has connections of HTTP/2 adopted, as admit says, until stop is called or somebody else calls AdmitHTTP2.
-func (l *Listener) AdmitHTTP2(admit Admission) (stop func()) {
-	own := &check{admit}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.http2 = own
-	return func() {
-		l.mu.Lock()
-		defer l.mu.Unlock()
-		if l.http2 == own {
-			l.http2 = nil
-		}
-	}
-}
-
-func (l *Listener) http2Check() *check {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.http2
-}
+func (l *Listener) AdmitHTTP2(admit Admission) (stop func()) { return l.admitBy(http2Way, admit) }
 
 // ReserveHTTP2 is [Listener.Reserve] for a connection of HTTP/2, which goes on from state: an adapter gets that by [TakeHTTP2].
 func (l *Listener) ReserveHTTP2(c net.Conn, state []byte) (answered func(error), err error) {
-	now := l.http2Check()
-	if now == nil {
-		return nil, fmt.Errorf("listen: group %s: %w", l.opts.Group, errNoHTTP2)
-	}
-	arrival, err := now.admit(state)
+	arrival, err := l.admitted(http2Way, state, errNoHTTP2)
 	if err != nil {
-		return nil, fmt.Errorf("listen: group %s: %w", l.opts.Group, err)
+		return nil, err
 	}
 	s, err := l.reserve(c)
 	if err != nil {

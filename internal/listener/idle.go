@@ -93,7 +93,7 @@ func (r *IdleReader) Read(b []byte) (int, error) {
 // ErrWoken is returned by ReadWoken after a Wake.
 var ErrWoken = errors.New("listen: woken")
 
-// ReadWoken is Read for an adapter that sees to itself when the connection moves, by MovesHTTP2 and HandOverHTTP2: it returns ErrWoken after a Wake, and
+// ReadWoken is Read for whoever sees to itself when the connection moves, by HandOverHTTP2 or HandOverHijacked: it returns ErrWoken after a Wake, and
 // nothing has been read.
 func (r *IdleReader) ReadWoken(b []byte) (int, error) {
 	n, err := r.sock.Read(b)
@@ -200,6 +200,13 @@ func (r *IdleReader) Retire() {
 	defer r.mu.Unlock()
 	r.retired, r.woken, r.deadline = true, false, time.Time{}
 	_ = r.sock.SetReadDeadline(time.Time{})
+}
+
+// Unretire undoes Retire for a reader that reads by ReadWoken.
+func (r *IdleReader) Unretire() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.retired = false
 }
 
 // wasWoken reports whether err is due to Wake, and puts the program's deadline

@@ -75,7 +75,7 @@ type Listener struct {
 	parking parking    // those of which nothing has been read yet
 	sealed  sealed     // what is known of those with a Cargo
 	idle    idleRule   // what becomes of idle ones
-	http2   *check     // nil if nobody takes connections of HTTP/2
+	checks  checks     // nil by which nobody takes any
 }
 
 // New returns a Listener over inner, which it takes over: it closes inner when

@@ -51,10 +51,15 @@ func (l *Listener) Rounds() (draining, resumed <-chan struct{}) {
 }
 
 // Rounds is [Listener.Rounds] of the listener that conn is of: unlike [Conn].Draining it goes on where that
-// has resumed. For any other Conn resumed is nil.
+// has resumed. For a Conn that has neither a listener nor Rounds, resumed is nil.
 func Rounds(conn Conn) (draining, resumed <-chan struct{}) {
-	if s, ok := conn.(interface{ listener() *Listener }); ok {
-		return s.listener().Rounds()
+	switch c := conn.(type) {
+	case interface{ listener() *Listener }:
+		return c.listener().Rounds()
+	case interface {
+		Rounds() (draining, resumed <-chan struct{})
+	}:
+		return c.Rounds()
 	}
 	return conn.Draining(), nil
 }

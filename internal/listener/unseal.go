@@ -22,7 +22,7 @@ func (l *Listener) TakeSealed(admit Admission) (stop func()) {
 	}
 }
 
-// check is that of one call of TakeSealed or AdmitHTTP2.
+// check is that of one call of TakeSealed or admitBy.
 type check struct{ admit Admission }
 
 // ReserveSealed is [Listener.Reserve] with the state of a [Cargo], which is the listener's if there is no error. Where the older generation could not be answered it is closed: it may have it still.

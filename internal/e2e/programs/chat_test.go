@@ -13,7 +13,6 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/binaries"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemon"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemontest"
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/load"
 )
 
 // chatTimeout bounds whatever a user waits for.
@@ -30,9 +29,9 @@ type chatter struct {
 }
 
 // joinChat connects a user and brings him into a room.
-func joinChat(t *testing.T, to load.Target, nick, room string) *chatter {
+func joinChat(t *testing.T, door chatDoor, nick, room string) *chatter {
 	t.Helper()
-	conn, err := net.Dial(to.Network, to.Address)
+	conn, err := door()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -173,7 +172,8 @@ func (c *chatter) wantStats(t *testing.T, moved, generation int) {
 func startChat(t *testing.T, program, listen string) *daemon.Daemon {
 	t.Helper()
 	t.Setenv("GORACE", "atexit_sleep_ms=0")
-	d := daemontest.Prepare(t, program, "[chat]\nmode tcp\nlisten "+listen+"\n")
+	d := daemontest.Prepare(t, program, "[chat]\nmode tcp\nlisten "+listen+"\n[web]\nmode http\nlisten "+strings.Replace(listen, "x.", "w.", 1)+
+		"\n"+daemontest.SecureGroup+"move_tls yes\n")
 	if err := d.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -194,11 +194,21 @@ func waitMoved(t *testing.T, d *daemon.Daemon) {
 // generation its speaker is in, and nobody is disconnected.
 func TestChatOverManyUpgrades(t *testing.T) {
 	const upgrades = 6
-	for _, listen := range []string{"127.0.0.1:0", "unix:x.sock"} {
-		t.Run(listen, func(t *testing.T) {
-			d := startChat(t, binaries.Chat(t), listen)
-			to := daemontest.Target(t, d, "chat")
-			first, second := enterRoom(t, to, "go"), enterRoom(t, to, "c")
+	for _, tt := range []struct {
+		listen string
+		groups []string // by which users come
+	}{
+		{"127.0.0.1:0", []string{"chat"}},
+		{"unix:x.sock", []string{"chat"}},
+		{"unix:x.sock", []string{"web", "secure", "chat"}},
+	} {
+		t.Run(tt.listen+" "+strings.Join(tt.groups, " "), func(t *testing.T) {
+			d := startChat(t, binaries.Chat(t), tt.listen)
+			var doors []chatDoor
+			for _, group := range tt.groups {
+				doors = append(doors, openDoor(t, d, group))
+			}
+			first, second := enterRoom(t, doors, "go"), enterRoom(t, doors, "c")
 			for n := range upgrades {
 				first.typist.must(t, first.typist.begin())
 				second.typist.must(t, second.typist.begin())
@@ -225,15 +235,15 @@ type chatRoom struct {
 	end              func()   // has the talkers stop, and waits
 }
 
-func enterRoom(t *testing.T, to load.Target, name string) *chatRoom {
+func enterRoom(t *testing.T, doors []chatDoor, name string) *chatRoom {
 	t.Helper()
-	r := &chatRoom{name: name, observer: joinChat(t, to, "an-observer", name), nicks: []string{"an-observer"}}
+	r := &chatRoom{name: name, observer: joinChat(t, doors[0], "an-observer", name), nicks: []string{"an-observer"}}
 	for i := range 4 {
 		nick := fmt.Sprint("talker", i)
-		r.talkers = append(r.talkers, joinChat(t, to, nick, name))
+		r.talkers = append(r.talkers, joinChat(t, doors[i%len(doors)], nick, name))
 		r.nicks = append(r.nicks, nick)
 	}
-	r.typist = joinChat(t, to, "typist", name)
+	r.typist = joinChat(t, doors[len(doors)-1], "typist", name)
 	r.nicks = append(r.nicks, "typist")
 
 	stop := make(chan struct{})
@@ -287,7 +297,7 @@ func (r *chatRoom) finish(t *testing.T, upgrades int) {
 // more, and goes back again. The users keep what both know.
 func TestChatStateOfOtherVersion(t *testing.T) {
 	d := startChat(t, binaries.Chat1(t), "127.0.0.1:0")
-	to := daemontest.Target(t, d, "chat")
+	to := openDoor(t, d, "chat")
 	ann, bob := joinChat(t, to, "ann", "go"), joinChat(t, to, "bob", "go")
 	for n, program := range []string{binaries.Chat(t), binaries.Chat(t), binaries.Chat1(t), binaries.Chat(t)} {
 		for _, c := range []*chatter{ann, bob} {

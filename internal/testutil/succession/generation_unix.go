@@ -23,7 +23,7 @@ type Generation struct {
 // takes nothing any more, and what the listener has left is closed.
 func New(tb testing.TB, ln *listener.Listener, key string) *Generation {
 	tb.Helper()
-	return newGeneration(tb, ln, []string{key, listener.HTTP2Key(key)}, "")
+	return newGeneration(tb, ln, []string{key, listener.HTTP2Key(key), listener.HijackedKey(key)}, "")
 }
 
 // NewSealed is New for a listener with a SilentKey and a SealedKey.
@@ -40,6 +40,8 @@ func newGeneration(tb testing.TB, ln *listener.Listener, keys []string, sealedKe
 			return ln.ReserveSealed(c, state)
 		case strings.HasPrefix(key, "h2 "):
 			return ln.ReserveHTTP2(c, state)
+		case strings.HasPrefix(key, "hijacked "):
+			return ln.ReserveHijacked(c, state)
 		}
 		return ln.Reserve(c, state)
 	})

@@ -36,6 +36,9 @@ func (h *Heir) Move(key string, state []byte, s syscall.Conn) error {
 	switch {
 	case strings.HasPrefix(key, "h2 "):
 		reserve = h.Next.ReserveHTTP2
+	case strings.HasPrefix(key, "hijacked "):
+		reserve = h.Next.ReserveHijacked
+		state = slices.Clone(state) // which the listener keeps
 	case strings.Contains(key, "(TLS "):
 		reserve = h.Next.ReserveSealed
 		state = slices.Clone(state) // which the listener keeps

@@ -1,0 +1,185 @@
+package wsx_test
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+	"golang.org/x/net/websocket"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/wsx"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// Without gozd a library serves the WebSocket as without wsx.
+func TestAnyServer(t *testing.T) {
+	refused := make(chan error, 1)
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c := wsx.New(w, r)
+		defer c.Close()
+		websocket.Handler(func(ws *websocket.Conn) { _, _ = io.Copy(ws, ws) }).ServeHTTP(c, c.Request())
+		refused <- c.Handover(nil)
+	}))
+	defer srv.Close()
+	ws, err := websocket.Dial("ws"+strings.TrimPrefix(srv.URL, "http"), "", srv.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{"hello", "", strings.Repeat("x", 100_000)} {
+		if err := websocket.Message.Send(ws, text); err != nil {
+			t.Fatal(err)
+		}
+		got := make([]byte, len(text))
+		if _, err := io.ReadFull(ws, got); err != nil || string(got) != text {
+			t.Errorf("%.20q, %v, want %.20q", got, err, text)
+		}
+	}
+	ws.Close()
+	if err := <-refused; !errors.Is(err, listen.ErrNoSuccessor) {
+		t.Errorf("Handover = %v, want ErrNoSuccessor", err)
+	}
+}
+
+// What the client has sent right behind its request comes first.
+func TestClientDoesNotWait(t *testing.T) {
+	got := make(chan string, 1)
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c := wsx.New(w, r)
+		defer c.Close()
+		websocket.Server{Handler: func(ws *websocket.Conn) {
+			var text string
+			_ = websocket.Message.Receive(ws, &text)
+			got <- text
+		}}.ServeHTTP(c, c.Request())
+	}))
+	defer srv.Close()
+	conn, err := net.Dial("tcp", srv.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"+
+		"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n\x81\x85\x00\x00\x00\x00early")
+	if text := <-got; text != "early" {
+		t.Errorf("message %q, want early", text)
+	}
+}
+
+// resumed returns a WebSocket that has come, and its client.
+func resumed(t *testing.T, data string) (*wsx.Conn, net.Conn) {
+	t.Helper()
+	client, server := net.Pipe()
+	t.Cleanup(func() { client.Close() })
+	deadline := time.Now().Add(time.Minute)
+	client.SetDeadline(deadline)
+	c, _, err := wsx.Resume(server, []byte(data))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close() })
+	return c, client
+}
+
+// A library makes its handshake anew without the client, who gets frames alone, and what was read before comes first.
+func TestResume(t *testing.T) {
+	for _, writesItself := range []bool{false, true} {
+		c, client := resumed(t, `{"v":1,"protocol":"chat","ahead":"gYJhYWFhCQg=","program":"c3RhdGU=","later":"unknown"}`)
+		r := c.Request()
+		if r.Header.Get("Sec-Websocket-Protocol") != "chat" || r.Header.Get("Sec-Websocket-Extensions") != "" || r.Method != http.MethodGet {
+			t.Errorf("request %+v", r)
+		}
+		answer := "HTTP/1.1 101 Switching Protocols\r\nSec-WebSocket-Protocol: chat\r\n\r\n"
+		if !writesItself {
+			answer = ""
+			c.Header().Set("Sec-WebSocket-Protocol", "chat")
+			c.WriteHeader(http.StatusSwitchingProtocols)
+		}
+		conn, rw, err := c.Hijack()
+		if err != nil {
+			t.Fatal(err)
+		}
+		read := make(chan []byte)
+		go func() {
+			b := make([]byte, 4)
+			_, _ = io.ReadFull(client, b)
+			read <- b
+		}()
+		if n, err := conn.Write([]byte(answer + "\x81\x02hi")); err != nil || n != len(answer)+4 {
+			t.Errorf("Write = %d, %v", n, err)
+		}
+		if got := <-read; string(got) != "\x81\x02hi" {
+			t.Errorf("the client gets %q, want one frame", got)
+		}
+		if b := make([]byte, 8); true {
+			if _, err := io.ReadFull(rw, b); err != nil || !bytes.Equal(b, []byte("\x81\x82aaaa\x09\x08")) {
+				t.Errorf("read %q, %v", b, err)
+			}
+		}
+	}
+}
+
+// A library that agrees to something else than its client was promised gets no connection.
+func TestAnotherAgreement(t *testing.T) {
+	for _, data := range []string{`{"v":1,"protocol":"chat"}`, `{"v":1,"deflate":true}`} {
+		c, _ := resumed(t, data)
+		c.WriteHeader(http.StatusSwitchingProtocols)
+		if _, _, err := c.Hijack(); err == nil || !strings.Contains(err.Error(), "was promised") {
+			t.Errorf("%s: Hijack = %v, want that the client was promised something else", data, err)
+		}
+		c, _ = resumed(t, data)
+		conn, _, err := c.Hijack()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := conn.Write([]byte("HTTP/1.1 101 Switching Protocols\r\n\r\n")); err == nil || !strings.Contains(err.Error(), "was promised") {
+			t.Errorf("%s: Write = %v, want that the client was promised something else", data, err)
+		}
+	}
+}
+
+func TestResumeNonsense(t *testing.T) {
+	for _, data := range []string{"", "x", "{}", `{"v":2}`, `{"v":1,"ahead":"?"}`, `{"v":1,"protocol":"a\r\nb"}`, `{"v":1,"protocol":"a,b"}`} {
+		client, server := net.Pipe()
+		if _, _, err := wsx.Resume(server, []byte(data)); err == nil {
+			t.Errorf("%q is resumed", data)
+		}
+		if _, err := client.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+			t.Errorf("%q: read %v, want that the connection is closed", data, err)
+		}
+		client.Close()
+	}
+}
+
+// A handler that finds no WebSocket answers as ever.
+func TestRefusal(t *testing.T) {
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c := wsx.New(w, r)
+		defer c.Close()
+		http.Error(c, "no", http.StatusForbidden)
+	}))
+	defer srv.Close()
+	conn, err := net.Dial("tcp", srv.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	io.WriteString(conn, "GET / HTTP/1.0\r\n\r\n")
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusForbidden {
+		t.Errorf("status %d, want 403", resp.StatusCode)
+	}
+}
