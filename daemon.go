@@ -1,10 +1,8 @@
 package gozd
 
 import (
-	"bytes"
 	"errors"
 	"net"
-	"net/http"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/engine"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
@@ -60,16 +58,6 @@ func (d *Daemon) Listen(group string) (net.Listener, error) { return d.engine.Li
 // ListenPacket returns the socket of a group of mode udp, as the package's [ListenPacket] does.
 func (d *Daemon) ListenPacket(group string) (net.PacketConn, error) {
 	return d.engine.ListenPacket(group)
-}
-
-// Metrics returns a handler for the daemon's metrics, as the package's [Metrics] does.
-func (d *Daemon) Metrics() http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
-		var text bytes.Buffer
-		d.engine.WriteMetrics(r.Context(), &text)
-		_, _ = w.Write(text.Bytes())
-	})
 }
 
 // Ready says that the program has warmed up and is ready to serve, in a program

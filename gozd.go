@@ -49,7 +49,6 @@ package gozd
 
 import (
 	"net"
-	"net/http"
 	"os"
 	"sync/atomic"
 
@@ -160,21 +159,6 @@ func Ready() error {
 		return ErrNotDaemonized
 	}
 	return d.Ready()
-}
-
-// Metrics returns a handler that answers with the metrics of the control socket, in the Prometheus text format, for a program that has
-// Prometheus ask itself: those of all generations that live, and the counters of all that ever lived. A generation that drains answers for
-// itself. It takes half a second at most, which is what a generation has that does not answer. Before [Daemonize] the
-// status is 503. Whoever may ask learns the groups' names, and versions.
-func Metrics() http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		d := std.Load()
-		if d == nil {
-			http.Error(w, ErrNotDaemonized.Error(), http.StatusServiceUnavailable)
-			return
-		}
-		d.Metrics().ServeHTTP(w, r)
-	})
 }
 
 // Generation returns the number of this process in the line of generations: 1

@@ -26,7 +26,7 @@ func main() {
 		serve(conn)
 	}()
 	<-exit
-	conn.SetReadDeadline(time.Now()) // end the loop, but answer what it has read
+	_ = conn.SetReadDeadline(time.Now()) // end the loop, but answer what it has read
 	<-done
 }
 

@@ -3,15 +3,12 @@
 package engine
 
 import (
-	"context"
-	"io"
 	"log/slog"
 	"net"
 	"os/signal"
 	"sync/atomic"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/config"
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/server"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/early"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/groups"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
@@ -119,11 +116,6 @@ func (e *Engine) Listen(group string) (net.Listener, error) {
 // ListenPacket is Listen for a group of mode udp.
 func (e *Engine) ListenPacket(group string) (net.PacketConn, error) {
 	return e.groups.TakePacket(group, e.life.is(resuming))
-}
-
-// WriteMetrics writes the metrics of the control socket. Errors are those of w, and lost.
-func (e *Engine) WriteMetrics(ctx context.Context, w io.Writer) {
-	server.WriteMetrics(w, controlled{e}.Status(ctx, false))
 }
 
 // ServeEnded is called when a handler's server has returned, which is how it should end once this generation drains.

@@ -85,6 +85,9 @@ func (e *Engine) finish(t *term, why reason) {
 	isWithin(2*settledWait, e.conns.passing.Wait) // a successor that is stopped takes nothing
 	isWithin(otherWait, e.up.AwaitParent)
 	e.life.awaitReport()
+	if !last {
+		e.leaveCounts()
+	}
 	e.control.close() // until now whoever looks for the daemon may still have found this generation
 	e.log.Info("done", "reason", string(why), "took", seconds(end.Seconds), "moved", end.Moved, "ended", end.Ended, "cut", end.Cut)
 	e.done.happen()

@@ -76,5 +76,6 @@ func (p probation) end(why error) {
 	p.groups.Withdraw()
 	p.drains.drain(t, stopping, false)
 	t.endDrain(p.drains.progress(t))
+	p.leaveCounts()
 	p.endFailed(upgrade.StageProbation, why)
 }

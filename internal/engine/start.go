@@ -22,8 +22,11 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
 )
 
-// fileTotals is the name under which the memory of the counters passes on.
-const fileTotals = "totals"
+// The names under which the memory of counters passes on: gozd's own, and the program's of generations that have ended.
+const (
+	fileTotals = "totals"
+	fileLedger = "ledger"
+)
 
 // startup is what the start leaves.
 type startup struct {
@@ -34,6 +37,7 @@ type startup struct {
 	report    *report.Writer    // to whoever started this process; may be nil
 	shadowed  map[string][]byte // what env_file has replaced in the environment
 	undo      []func(*Engine)   // what has been done; see abandon
+	counting  counting
 
 	readyWithin time.Duration // as long as its parent waits for this process, or as its own configuration says
 	deadline    *time.Timer   // for that
@@ -235,8 +239,11 @@ func (s *start) openLog() error {
 func (s *start) claim() (err error) {
 	fault.At(fault.Listen)
 	counters := totals.Open(s.up.File(fileTotals))
-	if f := counters.File(); f != nil {
-		s.up.Pass(fileTotals, f)
+	s.counting = counting{ledger: totals.OpenLedger(s.up.File(fileLedger)), known: make(map[int]string)}
+	for name, f := range map[string]*os.File{fileTotals: counters.File(), fileLedger: s.counting.ledger.File()} {
+		if f != nil {
+			s.up.Pass(name, f)
+		}
 	}
 	s.groups, err = groups.Claim(groups.Options{
 		Conf: s.conf, Parent: &s.parent, Tickets: s.inherited.Tickets, Sockets: s.up, Totals: counters, Log: s.log, Managed: s.super.managed,

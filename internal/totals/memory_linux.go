@@ -11,19 +11,39 @@ import (
 
 // newMemory makes a file without a name, which nobody can make smaller.
 func newMemory(size int64) (*os.File, error) {
-	fd, err := unix.MemfdCreate("gozd totals", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
+	f, err := newFile()
 	if err != nil {
-		return nil, os.NewSyscallError("memfd_create", err)
+		return nil, err
 	}
-	f := os.NewFile(uintptr(fd), "gozd totals")
 	if err = f.Truncate(size); err == nil {
-		_, err = unix.FcntlInt(uintptr(fd), unix.F_ADD_SEALS, unix.F_SEAL_SHRINK|unix.F_SEAL_GROW|unix.F_SEAL_SEAL)
+		_, err = unix.FcntlInt(f.Fd(), unix.F_ADD_SEALS, unix.F_SEAL_SHRINK|unix.F_SEAL_GROW|unix.F_SEAL_SEAL)
 	}
 	if err != nil {
 		_ = f.Close()
 		return nil, err
 	}
 	return f, nil
+}
+
+// newLedgerFile makes a file without a name, to whose end every process writes that has it: the flag is the file's, not the descriptor's.
+func newLedgerFile() (*os.File, error) {
+	f, err := newFile()
+	if err != nil {
+		return nil, err
+	}
+	if _, err := unix.FcntlInt(f.Fd(), unix.F_SETFL, unix.O_APPEND); err != nil {
+		_ = f.Close()
+		return nil, os.NewSyscallError("fcntl", err)
+	}
+	return f, nil
+}
+
+func newFile() (*os.File, error) {
+	fd, err := unix.MemfdCreate("gozd totals", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
+	if err != nil {
+		return nil, os.NewSyscallError("memfd_create", err)
+	}
+	return os.NewFile(uintptr(fd), "gozd totals"), nil
 }
 
 // mapMemory maps size bytes of f. Memory that is smaller would end the process that touches it.

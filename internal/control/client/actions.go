@@ -41,6 +41,28 @@ func (c *Client) Metrics(ctx context.Context, w io.Writer) error {
 	return nil
 }
 
+// Program returns what the program counts in this generation, in the Prometheus text format; nothing where it does not say. With all it is what
+// all generations count, and gozd's own metrics.
+func (c *Client) Program(ctx context.Context, all bool) (string, error) {
+	path := protocol.PathProgram
+	if all {
+		path += "?" + protocol.QueryAll + "=" + protocol.Yes
+	}
+	resp, err := c.do(ctx, http.MethodGet, path)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	text, err := io.ReadAll(io.LimitReader(resp.Body, maxMetrics))
+	if err == nil && len(text) == maxMetrics {
+		err = fmt.Errorf("%w: more than %d bytes", ErrProtocol, maxMetrics)
+	}
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", c.path, err)
+	}
+	return string(text), nil
+}
+
 // Rollback ends the upgrade that is on probation, and returns when the generation that
 // was asked serves alone again. Where nothing is on probation, or the new generation took over
 // meanwhile, the error is an *[AnswerError] with protocol.CodeNoProbation.

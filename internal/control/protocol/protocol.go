@@ -23,13 +23,14 @@ const (
 	PathReopen   = "/v1/reopen"   // POST: an Answer, when every generation has been told
 	PathDrain    = "/v1/drain"    // GET: a stream of Events until this generation has drained
 	PathMetrics  = "/metrics"     // GET: the Prometheus text format
+	PathProgram  = "/v1/program"  // GET: the same, of what the program counts in this generation; nothing if it does not say
 )
 
 // What can follow a path in its query.
 const (
 	QueryDrain = "drain" // of PathUpgrade: no ends the stream when the new generation serves
 	QueryAlone = "alone" // of PathStatus: yes leaves the other generations out
-	QueryAll   = "all"   // of PathMetrics: no leaves the other generations out
+	QueryAll   = "all"   // of PathMetrics: no leaves the other generations out; of PathProgram: yes adds them, and PathMetrics
 
 	Yes = "yes"
 	No  = "no"

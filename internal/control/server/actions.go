@@ -26,6 +26,19 @@ func (s *Server) metrics(w http.ResponseWriter, r *http.Request) {
 	s.write(w, http.StatusOK, "text/plain; version=0.0.4; charset=utf-8", text.Bytes())
 }
 
+func (s *Server) program(w http.ResponseWriter, r *http.Request) {
+	all, ok := s.choice(w, r, protocol.QueryAll, protocol.No, protocol.Yes)
+	if !ok {
+		return
+	}
+	text, err := s.daemon.Program(r.Context(), all == protocol.Yes)
+	if err != nil {
+		s.fail(w, http.StatusInternalServerError, protocol.CodeFailed, err.Error())
+		return
+	}
+	s.write(w, http.StatusOK, "text/plain; version=0.0.4; charset=utf-8", []byte(text))
+}
+
 func (s *Server) stop(w http.ResponseWriter, r *http.Request) {
 	s.note(r, "stop")
 	s.daemon.Stop()

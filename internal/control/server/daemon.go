@@ -15,6 +15,10 @@ type Daemon interface {
 	// Status describes the daemon, or, if alone, this generation only.
 	Status(ctx context.Context, alone bool) *protocol.Status
 
+	// Program is what the program counts in this generation, in the Prometheus text format; with all what it counts in all, and the daemon's
+	// metrics.
+	Program(ctx context.Context, all bool) (string, error)
+
 	// Upgrade does an upgrade and tells how it goes until its outcome, which is Served,
 	// Failed or Superseded. tell does not block. The error is a *[RefusalError], and none
 	// of the three has been told then.

@@ -71,6 +71,13 @@ func (f *fakeDaemon) Status(_ context.Context, alone bool) *protocol.Status {
 	return s
 }
 
+func (f *fakeDaemon) Program(_ context.Context, all bool) (string, error) {
+	if all {
+		return "", errors.New("the program does not say")
+	}
+	return "# TYPE a counter\na 1\n", nil
+}
+
 func (f *fakeDaemon) Upgrade(notify func(protocol.Event)) error {
 	f.note("upgrade")
 	if f.upgrade == nil {

@@ -3,6 +3,7 @@ package server_test
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"net/http"
 	"regexp"
 	"strconv"
@@ -127,6 +128,14 @@ func TestMetricsOfAFirstGeneration(t *testing.T) {
 	}
 	if _, there := e.samples["gozd_upgrade_last_seconds"]; there || len(e.samples) == 0 {
 		t.Errorf("samples %v, want none of an upgrade that was not", e.samples)
+	}
+}
+
+func TestProgramsMetrics(t *testing.T) {
+	resp := request(t, open(t, newFake(), server.Options{}), http.MethodGet, protocol.PathProgram, nil)
+	text, err := io.ReadAll(resp.Body)
+	if err != nil || string(text) != "# TYPE a counter\na 1\n" || resp.Header.Get("Content-Type") != "text/plain; version=0.0.4; charset=utf-8" {
+		t.Errorf("%q, %v, type %q", text, err, resp.Header.Get("Content-Type"))
 	}
 }
 

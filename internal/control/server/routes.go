@@ -25,6 +25,7 @@ func (s *Server) routes() []route {
 	return []route{
 		{http.MethodGet, protocol.PathStatus, s.status},
 		{http.MethodGet, protocol.PathMetrics, s.metrics},
+		{http.MethodGet, protocol.PathProgram, s.program},
 		{http.MethodGet, protocol.PathDrain, s.drain},
 		{http.MethodPost, protocol.PathUpgrade, s.upgrade},
 		{http.MethodPost, protocol.PathDryRun, s.dryRun},

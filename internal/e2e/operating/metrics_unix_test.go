@@ -76,6 +76,9 @@ func upgradeAtOnce(t *testing.T, d *daemon.Daemon) {
 	if _, err := c.Upgrade(t.Context(), client.UpgradeOptions{NoDrain: true}, nil); err != nil {
 		t.Fatal(err)
 	}
+	if _, err := d.State(); err != nil { // which knows of the process from then on
+		t.Fatal(err)
+	}
 }
 
 // metricsOf asks as docs/control.md says.

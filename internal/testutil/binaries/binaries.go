@@ -39,6 +39,12 @@ func UDP(tb testing.TB) string { tb.Helper(); return build(tb, "udp", "examples/
 // SSE returns the path of a program with server-sent events.
 func SSE(tb testing.TB) string { tb.Helper(); return build(tb, "sse", "examples/sse", "") }
 
+// Counted returns the path of a program that counts its requests for Prometheus.
+func Counted(tb testing.TB) string {
+	tb.Helper()
+	return build(tb, "counted", "internal/testutil/counted", "")
+}
+
 // Hooked returns the path of a program whose hooks do what files in its directory say.
 func Hooked(tb testing.TB) string {
 	tb.Helper()

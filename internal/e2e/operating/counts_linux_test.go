@@ -1,0 +1,149 @@
+package operating
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/binaries"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemon"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemontest"
+)
+
+func startCounted(t *testing.T) (d *daemon.Daemon, url string) {
+	t.Helper()
+	d = daemontest.Prepare(t, binaries.Counted(t), daemontest.OnlyWeb)
+	if err := d.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return d, "http://" + daemontest.Target(t, d, "web").Address
+}
+
+// get answers what a client gets on a new connection.
+func get(url string) (string, error) {
+	c := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 30 * time.Second}
+	resp, err := c.Get(url)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	text, err := io.ReadAll(resp.Body)
+	if err == nil && resp.StatusCode != http.StatusOK {
+		err = fmt.Errorf("%s: %s", resp.Status, text)
+	}
+	return string(text), err
+}
+
+// scrape returns what the program has counted, as Prometheus would see it.
+func scrape(url string) (requests int, err error) {
+	text, err := get(url + "/metrics")
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(text) {
+		if n, _ := fmt.Sscanf(line, `requests_total{path="/"} %d`, &requests); n == 1 {
+			return requests, nil
+		}
+	}
+	return 0, fmt.Errorf("no requests_total in\n%s", text)
+}
+
+// TestCountsGoOn has clients ask, slowly too, over upgrades, while somebody scrapes: the number never becomes smaller, and in the end it is that of the
+// clients.
+func TestCountsGoOn(t *testing.T) {
+	d, url := startCounted(t)
+	var clients sync.WaitGroup
+	var over atomic.Bool
+	var answered atomic.Int64
+	for i := range 4 {
+		clients.Go(func() {
+			for !over.Load() {
+				if _, err := get(fmt.Sprintf("%s/?wait=%d", url, i*40)); err != nil {
+					t.Error(err)
+					return
+				}
+				answered.Add(1)
+			}
+		})
+	}
+	scraped := make(chan struct{})
+	go func() {
+		defer close(scraped)
+		for last := 0; !over.Load(); {
+			n, err := scrape(url)
+			if err != nil || n < last {
+				t.Errorf("%d after %d, %v", n, last, err)
+				return
+			}
+			last = n
+		}
+	}()
+	for range 10 {
+		upgradeAtOnce(t, d)
+	}
+	over.Store(true)
+	clients.Wait()
+	<-scraped
+	for _, alive := range []string{"several generations live", "one lives"} {
+		if n, err := scrape(url); err != nil || int64(n) != answered.Load() {
+			t.Errorf("when %s: %d of %d requests, %v", alive, n, answered.Load(), err)
+		}
+		if err := daemontest.WaitAlive(t, d, 1, 30*time.Second); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestCountsOfOneThatDies: what a process has said before it is killed is not lost, nor what has come to others.
+func TestCountsOfOneThatDies(t *testing.T) {
+	d, url := startCounted(t)
+	for range 3 {
+		if _, err := get(url); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before, err := d.State()
+	if err != nil {
+		t.Fatal(err)
+	}
+	upgradeAtOnce(t, d)
+	want := func(what string) {
+		t.Helper()
+		if n, err := scrape(url); err != nil || n != 3 {
+			t.Errorf("%s: %d, %v, want 3", what, n, err)
+		}
+	}
+	want("with the parent")
+	if err := syscall.Kill(before.PID, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	if err := daemontest.WaitAlive(t, d, 1, 30*time.Second); err != nil {
+		t.Fatal(err)
+	}
+	want("when it was killed")
+}
+
+// TestCountsThatFail: a sum without a generation would look like a restart, so there is none, and the daemon goes on.
+func TestCountsThatFail(t *testing.T) {
+	d, url := startCounted(t)
+	if _, err := get(url + "/panic"); err != nil {
+		t.Fatal(err)
+	}
+	upgradeAtOnce(t, d)
+	if _, err := scrape(url); err == nil || !strings.Contains(err.Error(), "503") || !strings.Contains(err.Error(), "broken metrics") {
+		t.Errorf("with a generation whose metrics fail: %v", err)
+	}
+	if err := daemontest.WaitAlive(t, d, 1, 30*time.Second); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := scrape(url); err != nil || n != 0 {
+		t.Errorf("when it has ended: %d, %v", n, err)
+	}
+	daemontest.AwaitLog(t, d, "what the program has counted ends with this generation")
+}

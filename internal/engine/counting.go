@@ -1,0 +1,173 @@
+package engine
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"sync"
+	"time"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/client"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/server"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/exposition"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/totals"
+)
+
+// countTime is how long a generation may take to say what it counts.
+const countTime = 2 * time.Second
+
+// counting is what the program counts for Prometheus, in all generations.
+type counting struct {
+	ledger *totals.Ledger // of generations that have ended
+
+	mu    sync.Mutex // guards what follows
+	own   func(context.Context) (string, error)
+	known map[int]string // what other generations have last said, by their numbers
+}
+
+// CountBy has count say what the program counts in this generation.
+func (e *Engine) CountBy(count func(context.Context) (string, error)) {
+	e.counting.mu.Lock()
+	defer e.counting.mu.Unlock()
+	e.counting.own = count
+}
+
+// Program implements server.Daemon.
+func (c controlled) Program(ctx context.Context, all bool) (string, error) {
+	if all {
+		return c.e.Metrics(ctx)
+	}
+	return c.e.counting.count(ctx)
+}
+
+// count returns nothing where the program has not said how.
+func (c *counting) count(ctx context.Context) (string, error) {
+	c.mu.Lock()
+	own := c.own
+	c.mu.Unlock()
+	if own == nil {
+		return "", nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, countTime)
+	defer cancel()
+	type counts struct {
+		text string
+		err  error
+	}
+	counted := make(chan counts, 1)
+	go func() {
+		var n counts
+		defer func() {
+			if p := recover(); p != nil { // as net/http does for a handler
+				n.err = fmt.Errorf("the program's metrics: panic: %v", p)
+			}
+			counted <- n
+		}()
+		n.text, n.err = own(ctx)
+	}()
+	select {
+	case n := <-counted:
+		return n.text, n.err
+	case <-ctx.Done():
+		return "", fmt.Errorf("the program has not said what it counts within %v", countTime)
+	}
+}
+
+// Metrics returns what the program counts in this generation, with the counts of all others added, those that have ended and those that live, and
+// gozd's own metrics. The error says why that is not known: a sum without some would look like a restart. A generation that has been
+// replaced asks the one that serves.
+func (e *Engine) Metrics(ctx context.Context) (string, error) {
+	if next := e.life.replacedBy(); next != nil {
+		return askSuccessor(ctx, cmp.Or(next.PIDFile, e.PIDFile()), next.PID)
+	}
+	text, err := e.counts(ctx)
+	if err != nil {
+		return "", err
+	}
+	all := bytes.NewBufferString(text)
+	server.WriteMetrics(all, controlled{e}.Status(ctx, false))
+	return all.String(), nil
+}
+
+// askSuccessor waits for the successor's control socket, which is there a moment after it serves.
+func askSuccessor(ctx context.Context, pidfile string, pid int) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, 2*countTime)
+	defer cancel()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		text, err := client.At(pidfile, pid).Program(ctx, true)
+		if !errors.Is(err, client.ErrNoSocket) {
+			return text, err
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return "", err
+		}
+	}
+}
+
+func (e *Engine) counts(ctx context.Context) (string, error) {
+	text, err := e.counting.count(ctx)
+	if err != nil {
+		return "", err
+	}
+	older, newer := controlled{e}.others()
+	failed := make([]error, len(older)+len(newer))
+	var asked sync.WaitGroup
+	for i, r := range append(older, newer...) {
+		if r.pidfile != "" {
+			asked.Go(func() { failed[i] = e.counting.ask(ctx, r) })
+		}
+	}
+	asked.Wait()
+	return e.counting.sum(text, errors.Join(failed...))
+}
+
+// ask notes what another generation counts. It fails where nothing is known of that.
+func (c *counting) ask(ctx context.Context, r relative) error {
+	ctx, cancel := context.WithTimeout(ctx, countTime)
+	defer cancel()
+	text, err := client.At(r.pidfile, r.known.PID).Program(ctx, false)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err == nil {
+		c.known[r.known.Generation] = text
+	} else if _, isKnown := c.known[r.known.Generation]; !isKnown {
+		if ended, _ := c.ledger.Ended(); !ended[r.known.Generation] {
+			return fmt.Errorf("generation %d: %w", r.known.Generation, err)
+		}
+	}
+	return nil
+}
+
+// sum adds the counts of others to text. What has ended by now has left more than it has said; of what was killed the last word counts.
+func (c *counting) sum(text string, err error) (string, error) {
+	if err != nil {
+		return "", err
+	}
+	ended, left := c.ledger.Ended()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	maps.DeleteFunc(c.known, func(generation int, _ string) bool { return ended[generation] })
+	others := []string{left}
+	for _, counts := range c.known {
+		others = append(others, counts)
+	}
+	return exposition.Sum(text, others...), nil
+}
+
+// leaveCounts has what this generation has counted outlive it. Nothing comes to it any more.
+func (e *Engine) leaveCounts() {
+	text, err := e.counting.count(context.Background())
+	if err == nil && text != "" {
+		err = e.counting.ledger.Leave(e.Generation(), text)
+	}
+	if err != nil {
+		e.log.Warn("what the program has counted ends with this generation", "error", err)
+	}
+}
