@@ -44,7 +44,8 @@ func secureGeneration(t *testing.T, network string, srv *http.Server, conf *tls.
 		http: &httpx.Server{Server: srv},
 	}
 	g.succession = succession.NewSealed(t, g.Listener, silentKey, sealedKey)
-	g.serve(t, listener.NewTLS(g.Listener, conf.Clone()))
+	g.secure = listener.NewTLS(g.Listener, conf.Clone())
+	g.serve(t, g.secure)
 	<-serving
 	return g
 }
