@@ -87,7 +87,7 @@ func (s *Server) Serve(l net.Listener) error {
 	if secure != nil && s.hasOwnTLS() {
 		_ = l.Close()
 		return fmt.Errorf("httpx: group %s: mode https has a TLS configuration of its own, and TLSConfig would not count: "+
-			"use mode http with ServeTLS or tls.NewListener, or leave TLSConfig out", ln.Group())
+			"use Options.TLS, or leave TLSConfig out", ln.Group())
 	}
 	stop := s.attach(ln)
 	defer stop()

@@ -1,12 +1,14 @@
 package check
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/config"
@@ -110,7 +112,8 @@ func (t *TLS) Renews(conf *config.Config, g *config.Group, old *TLS) error {
 		if len(was) > 0 && !slices.ContainsFunc(was, func(name string) bool {
 			return slices.Contains(is, name) || pair.Leaf.VerifyHostname(name) == nil
 		}) {
-			return InGroup(conf, g, fmt.Errorf("cert %s: it is for %q, and the one that serves for %q: an upgrade takes it", t.certs[i], is, was))
+			return InGroup(conf, g, fmt.Errorf("cert %s: it is for %s, and the one that serves for %s: an upgrade takes it",
+				t.certs[i], cmp.Or(strings.Join(is, ", "), "no name"), strings.Join(was, ", ")))
 		}
 	}
 	return nil

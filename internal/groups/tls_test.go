@@ -180,7 +180,7 @@ func TestRenew(t *testing.T) {
 		"no such file":               func() { f.remove(t, "a-cert.pem") },
 		"PEM data":                   func() { f.writeFile(t, "a-cert.pem", []byte("-----BEGIN CERT")) },
 		"it expired on":              func() { f.write(t, "a", func(c *x509.Certificate) { c.NotAfter = time.Now().Add(-time.Second) }) },
-		"is for [\"b.test\"]": func() {
+		"it is for b.test, and": func() {
 			f.write(t, "a", func(c *x509.Certificate) { c.DNSNames, c.IPAddresses = []string{"b.test"}, nil })
 		},
 	} {
@@ -250,40 +250,46 @@ func TestRenewLeavesThePrograms(t *testing.T) {
 // The files are looked at once a minute. What is bad is said once, and what has been mended is taken.
 func TestLooksAtFiles(t *testing.T) {
 	f := newFixture(t, pairA)
+	pass := func(looks int) {
+		for range looks {
+			time.Sleep(lookInterval)
+		}
+		synctest.Wait()
+	}
 	synctest.Test(t, func(t *testing.T) {
 		set := f.begin(t)
 		first := set.web()
-		time.Sleep(10 * lookInterval)
+		pass(10)
 		if set.web() != first || f.log.String() != "" {
 			t.Errorf("without a change something else serves, or is logged: %s", f.log.String())
 		}
 		good := f.other(t)
 		key := f.read(t, "a-key.pem")
 		f.writeFile(t, "a-key.pem", good) // half of a renewal: the certificate comes later
-		time.Sleep(10 * lookInterval)
+		pass(10)
 		if n := strings.Count(f.log.String(), "private key does not match public key"); n != 1 || set.web() != first {
 			t.Errorf("the log has %d lines of 10 looks at a broken pair: %s", n, f.log.String())
 		}
 		f.writeFile(t, "a-cert.pem", f.read(t, "other-cert.pem"))
-		time.Sleep(lookInterval)
+		pass(1)
 		second := set.web()
 		if second == first || !strings.Contains(f.log.String(), "certificates renewed") {
 			t.Errorf("the renewed pair is not taken: %s", f.log.String())
 		}
 		f.writeFile(t, "a-key.pem", key) // the same error again is news again
-		time.Sleep(2 * lookInterval)
+		pass(2)
 		if n := strings.Count(f.log.String(), "private key does not match public key"); n != 2 {
 			t.Errorf("the second broken pair has been said %d times", n-1)
 		}
 
 		set.Pause()
 		f.write(t, "a", func(*x509.Certificate) {})
-		time.Sleep(10 * lookInterval)
+		pass(10)
 		if set.web() != second {
 			t.Error("a generation that drains looks at files")
 		}
 		set.resumeTLS()
-		time.Sleep(lookInterval)
+		pass(1)
 		if set.web() == second {
 			t.Error("a generation that serves again does not look at files")
 		}
