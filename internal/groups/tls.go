@@ -51,6 +51,9 @@ func (c *claiming) claimTLS(g *config.Group) (*secure, error) {
 	if len(conf.Certificates) == 0 && conf.GetCertificate == nil && conf.GetConfigForClient == nil {
 		return nil, check.InGroup(c.opts.Conf, g, errors.New("no certificate: the configuration has neither key nor cert, and the program's Options.TLS none of its own"))
 	}
+	if slices.ContainsFunc(conf.Certificates, func(cert tls.Certificate) bool { return len(cert.Certificate) == 0 }) {
+		return nil, check.InGroup(c.opts.Conf, g, errors.New("the program's Options.TLS has an empty certificate"))
+	}
 	s := &secure{first: conf, renewal: renewal{seen: seen, files: files}}
 	s.pairs = len(files.Pairs) > 0 && len(conf.Certificates) == len(files.Pairs) && &conf.Certificates[0] == &files.Pairs[0]
 	s.ca = files.ClientCAs != nil && conf.ClientCAs == files.ClientCAs

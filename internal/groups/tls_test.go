@@ -139,6 +139,10 @@ func TestNoCertificate(t *testing.T) {
 	if want := f.conf.File + ":1: [web]: no certificate: "; err == nil || !strings.HasPrefix(err.Error(), want) {
 		t.Errorf("Claim: %v, want %s…", err, want)
 	}
+	f.tls = func(string, *tls.Config) *tls.Config { return &tls.Config{Certificates: make([]tls.Certificate, 1)} }
+	if _, err := f.claim(); err == nil || !strings.HasSuffix(err.Error(), ":1: [web]: the program's Options.TLS has an empty certificate") {
+		t.Errorf("Claim: %v, want that the certificate is empty", err)
+	}
 	f.tls = func(_ string, base *tls.Config) *tls.Config {
 		base.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return nil, nil }
 		return base

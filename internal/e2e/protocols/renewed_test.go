@@ -100,13 +100,12 @@ func TestRenewedSessions(t *testing.T) {
 // TestNotRenewed: what is bad changes nothing, is named in the answer and in the log, and is taken when it has been mended.
 func TestNotRenewed(t *testing.T) {
 	d := daemontest.Start(t, daemontest.SecureGroup)
-	first := pairOf(t, d, "")
+	first, key := pairOf(t, d, ""), read(t, d, "key.pem")
 	write := func(change func(*x509.Certificate)) {
 		require.NoError(t, daemon.WriteKeyPairTo(filepath.Join(d.Dir, "key.pem"), filepath.Join(d.Dir, "cert.pem"), change))
 	}
 	for want, spoil := range map[string]func(){
 		"private key does not match public key": func() {
-			key := read(t, d, "key.pem")
 			write(func(*x509.Certificate) {})
 			require.NoError(t, os.WriteFile(filepath.Join(d.Dir, "key.pem"), key, 0o600))
 		},
