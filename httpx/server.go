@@ -76,7 +76,7 @@ type Server struct {
 // gozd's connection. Through others, such as TLS, clients are sent away.
 //
 // The listener of an https group has a tls.Config of its own. It is an error to serve it with another
-// one, in TLSConfig: what that demands, such as certificates of clients, would not count.
+// one, in TLSConfig: what that demands, such as certificates of clients, would not count. A program says it in gozd.Options.TLS.
 func (s *Server) Serve(l net.Listener) error {
 	s.fill()
 	ln, ok := listener.FromListener(l)
