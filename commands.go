@@ -79,7 +79,7 @@ func (a *arguments) detach(arg0 string) error {
 		return err
 	}
 	log, becomes, where := "", (*process.Identity)(nil), ""
-	if conf, err := groups.LoadConfig(a.config, nil); err == nil { // or the daemon says what is wrong with it
+	if conf, err := groups.LoadConfig(a.config, nil, Defaults.TLS != nil); err == nil { // or the daemon says what is wrong with it
 		log = conf.Daemon.Log
 		becomes, _ = check.Identity(conf) // likewise
 		where = whereItIs(&conf.Daemon)
@@ -109,7 +109,7 @@ func isTerminal(f *os.File) bool {
 
 // control acts on the daemon that runs by this configuration.
 func (a *arguments) control() error {
-	conf, err := config.Load(a.config, config.Options{AnySocket: true})
+	conf, err := config.Load(a.config, config.Options{AnySocket: true, OwnTLS: true})
 	if err != nil {
 		return err
 	}
@@ -144,7 +144,7 @@ func (a *arguments) say(format string, args ...any) {
 
 // testConfig says whether the configuration is good, key pairs included.
 func (a *arguments) testConfig() error {
-	conf, err := config.Load(a.config, config.Options{AnySocket: true})
+	conf, err := config.Load(a.config, config.Options{AnySocket: true, OwnTLS: Defaults.TLS != nil})
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package gozd
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"log/slog"
 )
 
@@ -99,6 +100,17 @@ type Options struct {
 	// log (SIGUSR1, or gozdctl reopen), after gozd has reopened its own. There is never a second call before the first has
 	// returned; requests that come meanwhile are one more.
 	OnReopen func()
+
+	// TLS, if non-nil, is called in each generation once for each group of mode https, before Daemonize or New returns and before the
+	// process becomes the configured user. base is what gozd would use: the key pairs and client_ca of the configuration, TLS 1.2 at
+	// least, and the protocols of http2. TLS returns base, changed or not, a configuration of its own, such as one with GetCertificate,
+	// ClientCAs or MinVersion, or nil, which means base. gozd uses a clone of the result, in which it sets the keys of session
+	// tickets; httpx takes protocols out of NextProtos that its server does not serve. A program that has TLS needs no key and cert in
+	// the configuration; a result without certificates and without a way to them is then an error of Daemonize or New.
+	//
+	// Certificates and ClientCAs that are still those of base are renewed with the files. What the program puts there, or reads in
+	// GetCertificate, is its own to renew.
+	TLS func(group string, base *tls.Config) *tls.Config
 }
 
 func (o *Options) config() string { return cmp.Or(o.Config, DefaultConfig) }

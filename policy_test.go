@@ -31,7 +31,7 @@ var mayImport = map[string][]string{
 	},
 	"internal/host":       {"internal/check", "internal/config", "internal/process"},
 	"internal/peers":      {"internal/process"},
-	"internal/groups":     {"internal/activation", "internal/check", "internal/config", "internal/handover", "internal/listener", "internal/packet", "internal/socket", "internal/supervise", "internal/tickets", "internal/tlswatch", "internal/totals", "internal/upgrade"},
+	"internal/groups":     {"internal/activation", "internal/check", "internal/config", "internal/handover", "internal/listener", "internal/packet", "internal/safepath", "internal/socket", "internal/supervise", "internal/tickets", "internal/tlswatch", "internal/totals", "internal/upgrade"},
 	"internal/logging":    {"internal/config", "internal/printable"},
 	"cfg":                 {},
 	"cfg/json":            {"internal/format"},

@@ -22,7 +22,7 @@ func (a *arguments) wantsSupervisor() (conf *config.Config, yes bool) {
 	if !supervise.Supported || upgrade.IsSuccessor() || supervise.IsSupervised() {
 		return nil, false
 	}
-	conf, err := groups.LoadConfig(a.config, nil)
+	conf, err := groups.LoadConfig(a.config, nil, Defaults.TLS != nil)
 	if err != nil {
 		return nil, false
 	}

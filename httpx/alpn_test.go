@@ -80,7 +80,7 @@ func TestProgramsTLSWouldNotCount(t *testing.T) {
 	}{
 		{"TLSConfig", func() error {
 			return serve(&httpx.Server{Server: &http.Server{TLSConfig: strict}})
-		}, "use mode http with ServeTLS or tls.NewListener"},
+		}, "use Options.TLS, or leave TLSConfig out"},
 		{"ServeTLS", func() error {
 			ln := listener.NewTLS(listener.New(memnet.Listen(), listener.Options{Group: "web"}), serverTLS.Clone())
 			return httpx.ServeTLS(ln, nil, "cert.pem", "key.pem")

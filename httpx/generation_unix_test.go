@@ -21,7 +21,8 @@ import (
 // generation is a gozd listener on a socket with an httpx.Server on it, that takes
 // connections from the one before.
 type generation struct {
-	hidden <-chan string // the type of a layer that hides connections
+	secure *listener.TLSListener // nil without TLS
+	hidden <-chan string         // the type of a layer that hides connections
 	*listener.Listener
 	http       *httpx.Server
 	succession *succession.Generation

@@ -24,7 +24,7 @@ func (h *h2Conns) secure(c *tls.Conn) *tlsH2Conn {
 	case *standIn:
 		return h.movable(c, below.conn)
 	case *tlswatch.Conn:
-		if l, ok := below.Owner.(*secured); ok && l.stays(c.ConnectionState()) == "" {
+		if l, ok := below.Owner.(*handshakes); ok && l.stays(c.ConnectionState()) == "" {
 			return h.movable(c, l.wrap(c, l.keysOf(c, below)))
 		}
 	}

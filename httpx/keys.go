@@ -30,7 +30,7 @@ type keys struct {
 		Freeze() (*tlsrec.State, error)
 		Thaw()
 	}
-	leaf  [32]byte     // of the group's certificate
+	leaf  [32]byte     // of the group's certificates; for a connection that has come from another generation, whose state has it, none
 	audit func() error // nil: there is nothing to be compared
 }
 
@@ -130,9 +130,12 @@ func (l *secured) admit(packed []byte) (listener.Arrival, error) {
 // allows says why this generation would not have made the connection, or returns nil.
 func (l *secured) allows(state *tlsrec.State) error {
 	conf := l.Config()
-	switch age := time.Since(state.HandshakeAt).Abs(); { // a time to come is as bad
-	case state.Leaf != l.leaf:
+	if !shows(conf, state.Leaf) {
 		return errors.New("httpx: this generation has another certificate")
+	}
+	switch age := time.Since(state.HandshakeAt).Abs(); { // a time to come is as bad
+	case isHooked(conf):
+		return errors.New("httpx: the program of this generation decides in handshakes")
 	case conf.MinVersion > tls.VersionTLS13 || conf.MaxVersion != 0 && conf.MaxVersion < tls.VersionTLS13:
 		return errors.New("httpx: this generation does not speak TLS 1.3")
 	case conf.ClientAuth != tls.NoClientCert:
@@ -145,10 +148,30 @@ func (l *secured) allows(state *tlsrec.State) error {
 	return nil
 }
 
-// leafOf returns the digest of the certificate that clients are shown.
-func leafOf(conf *tls.Config) [32]byte {
-	if len(conf.Certificates) == 0 || len(conf.Certificates[0].Certificate) == 0 {
-		return [32]byte{}
+// hooked is the reason of connections in whose handshake the program might have decided otherwise another time.
+const hooked = "hooks"
+
+func isHooked(conf *tls.Config) bool {
+	return conf.GetCertificate != nil || conf.GetConfigForClient != nil || conf.VerifyConnection != nil
+}
+
+// leafOf returns the digest of the certificates that clients may be shown, all in one: which of them a session began with that is resumed, nobody
+// knows. So the keys of tickets depend on all of them, too.
+func leafOf(conf *tls.Config) (sum [32]byte) {
+	if len(conf.Certificates) == 0 {
+		return sum
 	}
-	return sha256.Sum256(conf.Certificates[0].Certificate[0])
+	h := sha256.New()
+	for _, cert := range conf.Certificates {
+		h.Write(cert.Certificate[0])
+	}
+	h.Sum(sum[:0])
+	return sum
+}
+
+// shows reports whether clients may be shown the certificate of that digest, or of leafOf's.
+func shows(conf *tls.Config, leaf [32]byte) bool {
+	return leaf == leafOf(conf) || slices.ContainsFunc(conf.Certificates, func(cert tls.Certificate) bool {
+		return leaf == sha256.Sum256(cert.Certificate[0])
+	})
 }

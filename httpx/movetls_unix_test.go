@@ -50,7 +50,8 @@ func secureResuming(t *testing.T, network string, srv *httpx.Server, conf *tls.C
 		http: srv,
 	}
 	g.succession = succession.NewSealed(t, g.Listener, silentKey, sealedKey)
-	g.serve(t, listener.NewTLS(g.Listener, conf.Clone()))
+	g.secure = listener.NewTLS(g.Listener, conf.Clone())
+	g.serve(t, g.secure)
 	<-serving
 	return g
 }

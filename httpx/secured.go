@@ -21,18 +21,35 @@ import (
 type secured struct {
 	*listener.TLSListener
 	server *Server
-	config *tls.Config // of TLSListener, with what tells trackers the keys
-	leaf   [32]byte    // of its certificate
 
-	begin      sync.Once
-	ready      chan incoming
-	handshakes sync.WaitGroup
-	over       chan struct{} // closed when nothing more comes
-	err        error         // why; set before over is closed
-	ended      chan struct{} // closed when nobody accepts any more
+	begin   sync.Once
+	ready   chan incoming
+	shaking sync.WaitGroup
+	over    chan struct{} // closed when nothing more comes
+	err     error         // why; set before over is closed
+	ended   chan struct{} // closed when nobody accepts any more
 
-	mu      sync.Mutex // guards pending
+	mu      sync.Mutex // guards what follows
 	pending map[net.Conn]struct{}
+	latest  *handshakes
+}
+
+// handshakes are those that are made by one configuration of the listener.
+type handshakes struct {
+	*secured
+	of     *tls.Config
+	config *tls.Config // of, with what tells trackers the keys
+	leaf   [32]byte    // of its certificates
+}
+
+// current returns what handshakes are made by that begin now.
+func (l *secured) current() *handshakes {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if conf := l.Config(); l.latest == nil || l.latest.of != conf {
+		l.latest = &handshakes{secured: l, of: conf, config: tlswatch.Config(conf), leaf: leafOf(conf)}
+	}
+	return l.latest
 }
 
 // incoming is what Accept returns.
@@ -49,8 +66,6 @@ func (s *Server) serveSecured(ln *listener.TLSListener) error {
 	l := &secured{
 		TLSListener: ln,
 		server:      s,
-		config:      tlswatch.Config(ln.Config()),
-		leaf:        leafOf(ln.Config()),
 		ready:       make(chan incoming),
 		over:        make(chan struct{}),
 		ended:       make(chan struct{}),
@@ -86,7 +101,7 @@ func (l *secured) acceptAll() {
 		c, err := l.AcceptBelow()
 		switch {
 		case err == nil:
-			l.handshakes.Go(func() { l.bring(c) })
+			l.shaking.Go(func() { l.bring(c) })
 		case errors.Is(err, net.ErrClosed):
 			l.finish(err)
 			return
@@ -100,7 +115,7 @@ func (l *secured) acceptAll() {
 func (l *secured) finish(err error) {
 	done := make(chan struct{})
 	go func() {
-		l.handshakes.Wait()
+		l.shaking.Wait()
 		close(done)
 	}()
 	timer := time.NewTimer(lastHandshakes)
@@ -160,9 +175,9 @@ func (l *secured) closePending(which func(net.Conn) bool) {
 // answer, and says what it says. The result is nil where the connection has moved meanwhile.
 func (l *secured) shake(c net.Conn) net.Conn {
 	listener.SetActivity(c, listener.Fresh)
-	tracker := tlswatch.New(c)
-	tracker.Owner = l
-	tc := tls.Server(tracker, l.config)
+	tracker, now := tlswatch.New(c), l.current()
+	tracker.Owner = now
+	tc := tls.Server(tracker, now.config)
 	timeout := l.server.handshakeTimeout()
 	if timeout > 0 {
 		_ = tc.SetDeadline(time.Now().Add(timeout)) // an error means that it has just ended
@@ -186,10 +201,10 @@ func (l *secured) shake(c net.Conn) net.Conn {
 	if cs.NegotiatedProtocol == http2.NextProtoTLS {
 		return tc // net/http gives it back; see h2Conns.secure
 	}
-	return l.wrap(tc, l.keysOf(tc, tracker))
+	return l.wrap(tc, now.keysOf(tc, tracker))
 }
 
-func (l *secured) keysOf(tc *tls.Conn, tracker *tlswatch.Conn) *keys {
+func (l *handshakes) keysOf(tc *tls.Conn, tracker *tlswatch.Conn) *keys {
 	return &keys{mover: tracker, leaf: l.leaf, audit: func() error { return tracker.Audit(tc) }}
 }
 
@@ -204,6 +219,8 @@ func (l *secured) stays(cs tls.ConnectionState) string {
 		return string(tlsrec.Version)
 	case tlswatch.Err() != nil:
 		return string(tlsrec.Off)
+	case isHooked(l.Config()):
+		return hooked
 	}
 	return ""
 }
@@ -232,7 +249,7 @@ func (l *secured) takeUp(c net.Conn, packed []byte) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	sc := l.wrap(rc, &keys{mover: rc, leaf: l.leaf})
+	sc := l.wrap(rc, &keys{mover: rc})
 	if rc.ConnectionState().NegotiatedProtocol != http2.NextProtoTLS {
 		if len(above) == 0 {
 			return sc, nil

@@ -84,7 +84,7 @@ type Server struct {
 // gozd's connection. Through others, such as TLS, clients are sent away.
 //
 // The listener of an https group has a tls.Config of its own. It is an error to serve it with another
-// one, in TLSConfig: what that demands, such as certificates of clients, would not count.
+// one, in TLSConfig: what that demands, such as certificates of clients, would not count. A program says it in gozd.Options.TLS.
 func (s *Server) Serve(l net.Listener) error {
 	s.fill()
 	ln, ok := listener.FromListener(l)
@@ -95,7 +95,7 @@ func (s *Server) Serve(l net.Listener) error {
 	if secure != nil && s.hasOwnTLS() {
 		_ = l.Close()
 		return fmt.Errorf("httpx: group %s: mode https has a TLS configuration of its own, and TLSConfig would not count: "+
-			"use mode http with ServeTLS or tls.NewListener, or leave TLSConfig out", ln.Group())
+			"use Options.TLS, or leave TLSConfig out", ln.Group())
 	}
 	stop := s.attach(ln)
 	defer stop()

@@ -47,6 +47,11 @@ func TestTLSThatStays(t *testing.T) {
 		{"no HTTP/1.1", nil, func() *generation {
 			return secureGeneration(t, "tcp", &http.Server{Handler: by("new"), Protocols: noHTTP1}, serverTLS)
 		}, "refused"},
+		{"a program that chooses the certificate", nil, func() *generation {
+			conf := serverTLS.Clone()
+			conf.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return nil, nil }
+			return secureGeneration(t, "tcp", &http.Server{Handler: by("new")}, conf)
+		}, "refused"},
 		{"no httpx", nil, func() *generation { return bareGeneration(t) }, "refused"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

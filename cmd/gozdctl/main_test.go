@@ -173,7 +173,7 @@ func TestManPages(t *testing.T) {
 		"gozdctl.1":  "COMMANDS|list the daemons in the runtime directory|FILES|app.conf(5)|EXIT STATUS|usage: the command line|SEE ALSO|gozdctl-upgrade(1)",
 		"app.conf.5": "app.conf - configuration|The native format|Keys of a group|required for https|Keys of [gozd]|max_generations|default 16|Environment|Errors",
 	}
-	for _, verb := range []string{"start", "restart", "stop", "quit", "reopen", "upgrade", "rollback", "status", "is-active", "list", "check", "logs", "version", "completion", "exit-status"} {
+	for _, verb := range []string{"start", "restart", "stop", "quit", "reopen", "reload-certs", "upgrade", "rollback", "status", "is-active", "list", "check", "logs", "version", "completion", "exit-status"} {
 		pages["gozdctl-"+verb+".1"] = "NAME|gozdctl-" + verb + " - |DESCRIPTION"
 	}
 	for name, want := range pages {

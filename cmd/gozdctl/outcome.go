@@ -16,8 +16,11 @@ type outcome struct {
 	// Serving is the generation that serves afterwards: after start, upgrade and rollback.
 	Serving *generation `json:"serving,omitempty"`
 
-	// Asked is the generation that was asked: by stop, quit and reopen.
+	// Asked is the generation that was asked: by stop, quit, reopen and reload-certs.
 	Asked *generation `json:"asked,omitempty"`
+
+	// Renewed are the groups that have other certificates: of reload-certs.
+	Renewed []string `json:"renewed,omitempty"`
 
 	// Ended are the generations that have ended: of stop.
 	Ended []generation `json:"ended,omitempty"`

@@ -36,7 +36,7 @@ func rootCommand(a *app) *cobra.Command {
 		&cobra.Group{ID: groupShow, Title: "Commands that show something:"},
 	)
 	for _, cmd := range []*cobra.Command{
-		startCommand(a), restartCommand(a), stopCommand(a), quitCommand(a), reopenCommand(a), upgradeCommand(a), rollbackCommand(a),
+		startCommand(a), restartCommand(a), stopCommand(a), quitCommand(a), reopenCommand(a), reloadCertsCommand(a), upgradeCommand(a), rollbackCommand(a),
 	} {
 		cmd.GroupID = groupAct
 		root.AddCommand(cmd)

@@ -77,7 +77,7 @@ func (a starting) startTarget(own, program []string) (pidfile string, conf *conf
 	case a.config != "":
 		conf, err = a.namedConfig()
 	default:
-		conf, err = config.Load(configOf(program[1:]), config.Options{Program: program[0]})
+		conf, err = config.Load(configOf(program[1:]), config.Options{Program: program[0], OwnTLS: true})
 		if err != nil {
 			err = fmt.Errorf("%w: %w", errProgramsConfig, err)
 		}

@@ -75,7 +75,7 @@ func (a *app) loadConfig(file string) (*config.Config, error) {
 	if program == "" {
 		program = nobody
 	}
-	return config.Load(file, config.Options{Program: program, AnySocket: true})
+	return config.Load(file, config.Options{Program: program, OwnTLS: true, AnySocket: true})
 }
 
 // isDefault reports whether nobody knows the PID file's name.

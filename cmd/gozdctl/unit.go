@@ -73,7 +73,7 @@ func (a *app) unit(o *unitOptions) error {
 			return usageError("%s: systemd has no working directory to begin at: it takes an absolute path", path)
 		}
 	}
-	conf, err := config.Load(a.config, config.Options{Program: nobody, AnySocket: true, Environ: []string{}})
+	conf, err := config.Load(a.config, config.Options{Program: nobody, OwnTLS: true, AnySocket: true, Environ: []string{}})
 	if err != nil {
 		return err
 	}
@@ -155,7 +155,7 @@ func unitNotes(conf *config.Config, o *unitOptions, v *unitFields) (notes []stri
 	if o.hardened && (strings.HasPrefix(o.gozdctl, "/root/") || strings.HasPrefix(o.gozdctl, "/home/")) {
 		note("ProtectHome=yes hides %s, which ExecReload= starts: install gozdctl in /usr/local/bin", o.gozdctl)
 	}
-	if o.hardened && (conf.Daemon.EnvFile != "" || slices.ContainsFunc(conf.Groups, func(g config.Group) bool { return g.Key != "" })) {
+	if o.hardened && (conf.Daemon.EnvFile != "" || slices.ContainsFunc(conf.Groups, func(g config.Group) bool { return len(g.Files()) > 0 })) {
 		note("key, cert and env_file must be readable for a user that exists only while the unit runs, and not lie in /home")
 	}
 	return notes

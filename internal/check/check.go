@@ -1,15 +1,15 @@
 // Package check finds what is wrong with a configuration beyond its text: key
-// pairs that do not load, users that do not exist, variables that cannot be read. The daemon uses it when it
+// pairs that do not load or have expired, users that do not exist, variables that cannot be read. The daemon uses it when it
 // starts, and its -t flag and gozdctl without starting anything.
 package check
 
 import (
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"os"
 	"runtime"
 	"strings"
+	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/config"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/envfile"
@@ -21,9 +21,12 @@ func Config(conf *config.Config) error {
 	errs := []error{Available(conf)}
 	for i := range conf.Groups {
 		g := &conf.Groups[i]
-		_, keyErr := KeyPair(conf, g)
+		files, err := ReadTLS(conf, g)
+		if err == nil {
+			err = files.Valid(conf, g, time.Now())
+		}
 		_, _, ownerErr := Owner(conf, g)
-		errs = append(errs, keyErr, ownerErr)
+		errs = append(errs, err, ownerErr)
 	}
 	_, identityErr := Identity(conf)
 	_, envErr := EnvFile(conf)
@@ -37,35 +40,6 @@ func Available(conf *config.Config) error {
 		return inDaemon(conf, errors.New("supervise yes needs Linux"))
 	}
 	return nil
-}
-
-// KeyPair loads the key pair of an https group; for another mode it returns nil
-// without an error.
-func KeyPair(conf *config.Config, g *config.Group) (*tls.Certificate, error) {
-	if g.Mode != config.HTTPS {
-		return nil, nil
-	}
-	pair, err := loadKeyPair(g.Cert, g.Key)
-	if err != nil {
-		return nil, InGroup(conf, g, fmt.Errorf("cert %s and key %s: %w", g.Cert, g.Key, err))
-	}
-	return &pair, nil
-}
-
-// maxPEM bounds a file of certificates or with a key, in bytes. A chain has some ten thousand.
-const maxPEM = 1 << 20
-
-// loadKeyPair is tls.LoadX509KeyPair, which would wait for the other end of a FIFO.
-func loadKeyPair(certFile, keyFile string) (pair tls.Certificate, err error) {
-	cert, err := process.ReadFile(certFile, maxPEM)
-	if err != nil {
-		return pair, err
-	}
-	key, err := process.ReadFile(keyFile, maxPEM)
-	if err != nil {
-		return pair, err
-	}
-	return tls.X509KeyPair(cert, key)
 }
 
 // Owner returns the numbers of the user and the group that own a group's Unix

@@ -72,19 +72,19 @@ func TestGoodConfig(t *testing.T) {
 	if err := check.Config(conf); err != nil {
 		t.Error(err)
 	}
-	pair, err := check.KeyPair(conf, &conf.Groups[0])
-	if err != nil || pair == nil || len(pair.Certificate) != 1 {
-		t.Errorf("KeyPair = %v, %v", pair, err)
+	files, err := check.ReadTLS(conf, &conf.Groups[0])
+	if err != nil || len(files.Pairs) != 1 || files.ClientCAs != nil {
+		t.Errorf("ReadTLS = %v, %v", files, err)
 	}
-	if pair, err := check.KeyPair(conf, &conf.Groups[1]); pair != nil || err != nil {
-		t.Errorf("KeyPair of a group without TLS = %v, %v", pair, err)
+	if files, err := check.ReadTLS(conf, &conf.Groups[1]); len(files.Pairs) > 0 || err != nil {
+		t.Errorf("ReadTLS of a group without TLS = %v, %v", files, err)
 	}
 	if id, err := check.Identity(conf); id != nil || err != nil {
 		t.Errorf("Identity = %v, %v, want none", id, err)
 	}
 }
 
-func TestKeyPairFails(t *testing.T) {
+func TestReadTLSFails(t *testing.T) {
 	dir := t.TempDir()
 	cert, key := writePair(t, dir, "good")
 	_, otherKey := writePair(t, dir, "other")
@@ -105,16 +105,16 @@ func TestKeyPairFails(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			conf := parse(t, "\n\n[web]\nmode https\nlisten 127.0.0.1:443\ncert %s\nkey %s\n", test.cert, test.key)
-			pair, err := check.KeyPair(conf, &conf.Groups[0])
-			if pair != nil || err == nil {
-				t.Fatalf("KeyPair = %v, %v, want an error", pair, err)
+			files, err := check.ReadTLS(conf, &conf.Groups[0])
+			if files != nil || err == nil {
+				t.Fatalf("ReadTLS = %v, %v, want an error", files, err)
 			}
 			where := conf.File + ":3: [web]: cert " + test.cert + " and key " + test.key + ": "
 			if !strings.HasPrefix(err.Error(), where) || !strings.Contains(err.Error(), test.says) {
-				t.Errorf("KeyPair: %v, want %s...%s", err, where, test.says)
+				t.Errorf("ReadTLS: %v, want %s...%s", err, where, test.says)
 			}
 			if test.is != nil && !errors.Is(err, test.is) {
-				t.Errorf("KeyPair: %v does not wrap %v", err, test.is)
+				t.Errorf("ReadTLS: %v does not wrap %v", err, test.is)
 			}
 			if all := check.Config(conf); all == nil || all.Error() != err.Error() {
 				t.Errorf("Config = %v, want %v", all, err)

@@ -57,10 +57,13 @@ type Group struct {
 	// Listen is where the group listens. The path of a Unix socket is absolute.
 	Listen Address
 
-	// Key and Cert are the absolute paths of two PEM files. They are set in
-	// mode https and empty otherwise. Whether they exist, and belong to each
-	// other, is not checked here.
-	Key, Cert string
+	// Pairs are the key pairs of mode https, in the file's order. There is none in other
+	// modes, and there may be none with Options.OwnTLS.
+	Pairs []KeyPair
+
+	// ClientCA is the absolute path of a PEM file with the certificates of authorities: clients of mode https
+	// have to show a certificate of one of them. If empty, clients are asked for none.
+	ClientCA string
 
 	// HTTP2 says that clients of mode https are offered HTTP/2. It is the default there, and false in
 	// other modes.
@@ -93,6 +96,22 @@ type Group struct {
 	// Line is the line of the file on which the section begins, from 1. It is
 	// 0 where that is unknown: in every format but the native one.
 	Line int
+}
+
+// KeyPair has the absolute paths of two PEM files. Whether they exist, and belong
+// to each other, is not checked here.
+type KeyPair struct{ Key, Cert string }
+
+// Files are all files that the group's TLS is read from.
+func (g *Group) Files() []string {
+	var files []string
+	for _, p := range g.Pairs {
+		files = append(files, p.Cert, p.Key)
+	}
+	if g.ClientCA != "" {
+		files = append(files, g.ClientCA)
+	}
+	return files
 }
 
 // Daemon is what section [gozd] says. Everything in it is optional.
@@ -198,6 +217,9 @@ type Options struct {
 	// AnySocket says that Sockets are not known, and others may be: no group needs listen. That
 	// of a group without one is left zero.
 	AnySocket bool
+
+	// OwnTLS says that the program may have a tls.Config of its own for a group: mode https needs no key pair.
+	OwnTLS bool
 
 	// Environ holds the environment in the form "key=value". If nil,
 	// os.Environ() is used. An empty slice is an empty environment.

@@ -65,6 +65,9 @@ func TestGroupErrors(t *testing.T) {
 		{"no usual port", "mode tcp\nlisten ::1", `app.conf:3: [web]: listen: address "::1": the port is missing, and mode tcp has no usual one`},
 		{"https without a key", "mode https\nlisten 443\ncert c.pem", "app.conf:1: [web]: key is missing: mode https needs one"},
 		{"https without a certificate", "mode https\nlisten 443\nkey k.pem", "app.conf:1: [web]: cert is missing: mode https needs one"},
+		{"more keys than certificates", "mode https\nlisten 443\nkey a, b\ncert c.pem", "app.conf:5: [web]: cert and key have to name as many files, in the same order: there are 1 and 2"},
+		{"comma at the end", "mode https\nlisten 443\nkey a,\ncert c.pem", `app.conf:4: [web]: key "a," has a comma without a file before or after it`},
+		{"authorities without https", "mode http\nlisten 80\nclient_ca c.pem", "app.conf:4: [web]: client_ca is for mode https only"},
 		{"key without https", "mode http\nlisten 80\nkey k.pem", "app.conf:4: [web]: key is for mode https only"},
 		{"certificate without https", "mode tcp\nlisten 80\ncert c.pem", "app.conf:4: [web]: cert is for mode https only"},
 		{"HTTP/2 without https", "mode http\nlisten 80\nhttp2 no", "app.conf:4: [web]: http2 is for mode https only"},
@@ -176,6 +179,8 @@ func TestOtherFormatsErrors(t *testing.T) {
 		{"YAML null", "app.yaml", "web:\n", []string{"app.yaml: [web]: section has nothing in it"}},
 		{"YAML value null", "app.yaml", "web: {mode: tcp, listen: }", []string{"app.yaml: [web]: listen needs a value"}},
 		{"YAML value outside a section", "app.yaml", "web: {mode: tcp, listen: 1}\nfoo: 1", []string{`app.yaml: "foo" is not a section: every value belongs in one`}},
+		{"YAML list of other than files", "app.yaml", "web: {mode: https, listen: 443, cert: c.pem, key: [[a], b]}", []string{"app.yaml: [web]: key is not a single value"}},
+		{"empty YAML list", "app.yaml", "web: {mode: https, listen: 443, cert: c.pem, key: []}", []string{"app.yaml: [web]: key needs a value"}},
 		{"YAML list for a value", "app.yaml", "web: {mode: tcp, listen: [80, 81]}", []string{"app.yaml: [web]: listen is not a single value"}},
 		{"YAML name with a space", "app.yaml", "we b: {mode: tcp, listen: 80}", []string{`app.yaml: "we b" is not a name for a section: ` +
 			`it takes ASCII letters, digits, _, - and ., begins with a letter or digit, and has at most 64 bytes`}},

@@ -43,8 +43,9 @@ stop_timeout   1m30s
 [web-1]
 mode    https
 listen  443
-key     key.pem
-cert    /etc/app/cert.pem
+key     key.pem, b-key.pem
+cert    /etc/app/cert.pem,b.pem
+client_ca ca.pem
 spread  30s
 http2   no
 move_tls yes
@@ -67,8 +68,11 @@ gozd:
 web-1:
   mode: https
   listen: 443
-  key: key.pem
-  cert: /etc/app/cert.pem
+  key: [key.pem, b-key.pem]
+  cert:
+    - /etc/app/cert.pem
+    - b.pem
+  client_ca: ca.pem
   spread: 30s
   http2: no
   move_tls: yes
@@ -99,8 +103,9 @@ fdstore = true
 [web-1]
 mode = "https"
 listen = 443
-key = "key.pem"
-cert = "/etc/app/cert.pem"
+key = ["key.pem", "b-key.pem"]
+cert = "/etc/app/cert.pem, b.pem"
+client_ca = "ca.pem"
 spread = "30s"
 http2 = false
 move_tls = true
@@ -119,7 +124,7 @@ stop_timeout = "1m30s"
 		"user": "app", "group": "1000", "umask": "0007", "max_files": 4096,
 		"upgrade_timeout": "30s", "probation": "5s", "max_generations": 4, "supervise": true, "fdstore": true
 	},
-	"web-1": {"mode": "https", "listen": 443, "key": "key.pem", "cert": "/etc/app/cert.pem", "spread": "30s", "http2": false, "move_tls": true},
+	"web-1": {"mode": "https", "listen": 443, "key": ["key.pem", "b-key.pem"], "cert": ["/etc/app/cert.pem", "b.pem"], "client_ca": "ca.pem", "spread": "30s", "http2": false, "move_tls": true},
 	"app.socket": {
 		"mode": "fcgi", "listen": "unix:run/app.sock", "socket_mode": "0600", "socket_owner": "www:www",
 		"drain_timeout": "0s", "stop_timeout": "1m30s"
@@ -155,11 +160,14 @@ func formatsWant(dir, name string) *config.Config {
 			DrainTimeout: 0,
 			StopTimeout:  90 * time.Second,
 		}, {
-			Name:         "web-1",
-			Mode:         config.HTTPS,
-			Listen:       config.Address{Network: "tcp", Address: ":443"},
-			Key:          filepath.Join(dir, "key.pem"),
-			Cert:         "/etc/app/cert.pem",
+			Name:   "web-1",
+			Mode:   config.HTTPS,
+			Listen: config.Address{Network: "tcp", Address: ":443"},
+			Pairs: []config.KeyPair{
+				{Key: filepath.Join(dir, "key.pem"), Cert: "/etc/app/cert.pem"},
+				{Key: filepath.Join(dir, "b-key.pem"), Cert: filepath.Join(dir, "b.pem")},
+			},
+			ClientCA:     filepath.Join(dir, "ca.pem"),
 			MoveTLS:      true,
 			SocketMode:   0o660,
 			DrainTimeout: 15 * time.Minute,

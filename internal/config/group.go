@@ -28,7 +28,7 @@ func readGroup(s *section, opts Options) Group {
 	if isGiven {
 		g.Listen = readGiven(s, g.Mode, g.Listen, given)
 	}
-	readTLS(s, &g)
+	readTLS(s, &g, opts.OwnTLS)
 	readSocket(s, &g)
 	readSpread(s, &g)
 	return g
@@ -92,22 +92,39 @@ func directive(given Address) string {
 	return "ListenStream=, which is for the other modes"
 }
 
-func readTLS(s *section, g *Group) {
+func readTLS(s *section, g *Group, ownTLS bool) {
 	switch g.Mode {
 	case HTTPS:
-		s.require("key", ": mode https needs one")
-		s.require("cert", ": mode https needs one")
-		g.Key, g.Cert = s.path("key"), s.path("cert")
+		g.Pairs = readPairs(s, ownTLS)
+		g.ClientCA = s.path("client_ca")
 		value, isSet := s.truth("http2", yesNo)
 		g.HTTP2 = !isSet || value == "yes"
 		value, _ = s.truth("move_tls", yesNo)
 		g.MoveTLS = value == "yes"
 	case TCP, HTTP, FCGI, UDP:
-		s.forbid("key", "mode https")
-		s.forbid("cert", "mode https")
-		s.forbid("http2", "mode https")
-		s.forbid("move_tls", "mode https")
+		for _, key := range []string{"key", "cert", "client_ca", "http2", "move_tls"} {
+			s.forbid(key, "mode https")
+		}
 	}
+}
+
+func readPairs(s *section, ownTLS bool) (pairs []KeyPair) {
+	keys, certs := s.paths("key"), s.paths("cert")
+	if !ownTLS || keys != nil || certs != nil {
+		s.require("key", ": mode https needs one")
+		s.require("cert", ": mode https needs one")
+	}
+	if keys == nil || certs == nil {
+		return nil
+	}
+	if len(keys) != len(certs) {
+		s.fail("cert", s.text("cert"), "cert and key have to name as many files, in the same order: there are %d and %d", len(certs), len(keys))
+		return nil
+	}
+	for i := range keys {
+		pairs = append(pairs, KeyPair{Key: keys[i], Cert: certs[i]})
+	}
+	return pairs
 }
 
 func readSocket(s *section, g *Group) {

@@ -9,7 +9,7 @@ import (
 // are read; a key that only one of the two places knows fails the tests.
 var (
 	groupKeys = []string{
-		"mode", "listen", "key", "cert", "http2", "move_tls",
+		"mode", "listen", "key", "cert", "client_ca", "http2", "move_tls",
 		"socket_mode", "socket_owner", "drain_timeout", "stop_timeout", "spread",
 	}
 	daemonKeys = []string{
@@ -21,6 +21,9 @@ var (
 // mayBeEmpty has the keys for which an empty value says something: none. It
 // lets a variable of the environment undo what the file says.
 var mayBeEmpty = []string{"log", "env_file", "user", "group", "socket_owner"}
+
+// lists has the keys whose value can be several, with a comma after each but the last; or a list where the format has such.
+var lists = []string{"key", "cert"}
 
 func keysOf(section string) []string {
 	if section == daemonSection {

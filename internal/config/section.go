@@ -48,6 +48,9 @@ func newSection(l *loader, name string, raw map[string]any) *section {
 // single returns the value of key as a string. The problem, if any, is the end
 // of a sentence that begins with the key.
 func single(key string, v any) (value, problem string) {
+	if all, ok := v.([]any); ok && slices.Contains(lists, key) {
+		v = joined(all)
+	}
 	value, ok := scalar(v)
 	_, text := v.(string)
 	_, truth := v.(bool)
@@ -68,6 +71,19 @@ func single(key string, v any) (value, problem string) {
 		return value, fmt.Sprintf("cannot be %s", value)
 	}
 	return value, ""
+}
+
+// joined returns a list of strings as it would be written in a native file, or v itself.
+func joined(v []any) any {
+	var texts []string
+	for _, one := range v {
+		text, ok := one.(string)
+		if !ok {
+			return v
+		}
+		texts = append(texts, text)
+	}
+	return strings.Join(texts, ", ")
 }
 
 // scalar returns v as it would be written in a native file, and whether v is a
@@ -139,6 +155,23 @@ func (s *section) forbid(key, why string) {
 // path returns the value of key as an absolute path, or "" if it has none.
 func (s *section) path(key string) string {
 	return s.absolute(s.text(key))
+}
+
+// paths returns the values of key, which has several, as absolute paths; nil if it has none.
+func (s *section) paths(key string) (paths []string) {
+	value, ok := s.get(key)
+	if !ok {
+		return nil
+	}
+	for one := range strings.SplitSeq(value, ",") {
+		one = strings.Trim(one, blanks)
+		if one == "" {
+			s.fail(key, value, "%s %q has a comma without a file before or after it", key, value)
+			return nil
+		}
+		paths = append(paths, s.absolute(one))
+	}
+	return paths
 }
 
 func (s *section) absolute(path string) string {

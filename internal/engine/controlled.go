@@ -83,6 +83,15 @@ func (c controlled) Quit() { c.e.Quit() }
 // Reopen implements server.Daemon.
 func (c controlled) Reopen() error { return c.e.reopen() }
 
+// ReloadCerts implements server.Daemon.
+func (c controlled) ReloadCerts() ([]string, error) {
+	if c.e.life.drains() {
+		return nil, &server.RefusalError{Code: protocol.CodeNotServing, Err: errors.New("this generation does not serve any more")}
+	}
+	defer c.e.fds.lend()() // clients may have taken all descriptors
+	return c.e.groups.Renew()
+}
+
 // Draining implements server.Daemon.
 func (c controlled) Draining() <-chan struct{} { return c.e.life.now().serves.Done() }
 

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"crypto/tls"
 	"log/slog"
 )
 
@@ -18,4 +19,5 @@ type Options struct {
 	OnParentExit func()
 	HealthCheck  func(ctx context.Context) error
 	OnReopen     func()
+	TLS          func(group string, base *tls.Config) *tls.Config
 }

@@ -179,7 +179,6 @@ func (s *standby) takeUp(died error) error {
 	s.signals.forget()
 	s.t.resumed.happen()
 	s.fds.fill()
-	s.groups.Rotation.Resume()
 	if !s.files.restore() {
 		s.files.keepWriting(s.done.Done(), &s.attempts.slot, s.life)
 	}

@@ -61,7 +61,10 @@ var startSteps = []step[*start]{
 	{
 		name: "read the configuration", stage: upgrade.StageStart,
 		why: "it has the time limits for what follows; errors in it are reported in a later step, when the parent listens",
-		do:  func(s *start) error { s.conf, s.confErr = groups.LoadConfig(s.hooks.Config, nil); return nil },
+		do: func(s *start) error {
+			s.conf, s.confErr = groups.LoadConfig(s.hooks.Config, nil, s.hooks.TLS != nil)
+			return nil
+		},
 	},
 	{
 		name: "read the parent's message", stage: upgrade.StageStart,
@@ -192,7 +195,7 @@ func (s *start) findBinary() (err error) {
 func (s *start) configure() (err error) {
 	envfile.Restore(s.inherited.Shadowed)
 	if len(s.inherited.Shadowed) > 0 || s.Generation() > 1 && groups.DependsOnParent(s.conf, &s.parent) {
-		s.conf, s.confErr = groups.LoadConfig(s.hooks.Config, &s.parent)
+		s.conf, s.confErr = groups.LoadConfig(s.hooks.Config, &s.parent, s.hooks.TLS != nil)
 	}
 	if s.confErr != nil {
 		return s.confErr
@@ -246,7 +249,7 @@ func (s *start) claim() (err error) {
 		}
 	}
 	s.groups, err = groups.Claim(groups.Options{
-		Conf: s.conf, Parent: &s.parent, Tickets: s.inherited.Tickets, Sockets: s.up, Totals: counters, Log: s.log, Managed: s.super.managed,
+		Conf: s.conf, Parent: &s.parent, Tickets: s.inherited.Tickets, Sockets: s.up, Totals: counters, Log: s.log, TLS: s.hooks.TLS, Managed: s.super.managed,
 		Gate: s.gate.Done(), Release: s.exit.release.Done(), Accepting: s.accepting,
 	})
 	if err != nil {

@@ -10,12 +10,14 @@ import (
 )
 
 // LoadConfig reads the configuration file, as far as this process can know which groups have their socket from systemd: parent is what
-// the previous generation has passed on, and nil in a process that is no generation yet, or does not know.
-func LoadConfig(path string, parent *upgrade.Manifest) (*config.Config, error) {
+// the previous generation has passed on, and nil in a process that is no generation yet, or does not know; ownTLS,
+// that the program has a tls.Config of its own.
+func LoadConfig(path string, parent *upgrade.Manifest, ownTLS bool) (*config.Config, error) {
 	opts, err := configOptions(parent)
 	if err != nil {
 		return nil, err
 	}
+	opts.OwnTLS = ownTLS
 	return config.Load(path, opts)
 }
 

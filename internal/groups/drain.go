@@ -149,6 +149,7 @@ func Close(sockets []socket.Socket) {
 // others accept.
 func (set *Set) Resume(sockets []socket.Socket) (err error) {
 	tlswatch.Draining(false)
+	set.resumeTLS()
 	for i, g := range set.order {
 		if resumeErr := g.traffic.resume(sockets[i]); resumeErr != nil {
 			err = fmt.Errorf("group %s: %w", g.conf.Name, resumeErr)

@@ -1,12 +1,9 @@
 package groups
 
 import (
-	"path/filepath"
-	"slices"
 	"testing"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/config"
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemon"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
 )
 
@@ -57,27 +54,6 @@ func TestMatchSockets(t *testing.T) {
 			if id != tt.want[i] {
 				t.Errorf("%s: group %s keeps socket %q, want %q", tt.name, tt.groups[i].Name, id, tt.want[i])
 			}
-		}
-	}
-}
-
-// TestTLSConfigOffers: net/http's own Serve cannot say that it has no HTTP/2, so the configuration can.
-func TestTLSConfigOffers(t *testing.T) {
-	dir := t.TempDir()
-	if err := daemon.WriteKeyPair(dir); err != nil {
-		t.Fatal(err)
-	}
-	for _, tt := range []struct {
-		http2 bool
-		want  []string
-	}{{true, []string{"h2", "http/1.1"}}, {false, []string{"http/1.1"}}} {
-		g := config.Group{Name: "web", Mode: config.HTTPS, Cert: filepath.Join(dir, "cert.pem"), Key: filepath.Join(dir, "key.pem"), HTTP2: tt.http2}
-		config, err := tlsConfig(&config.Config{}, &g)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !slices.Equal(config.NextProtos, tt.want) {
-			t.Errorf("http2 %v offers %v, want %v", tt.http2, config.NextProtos, tt.want)
 		}
 	}
 }

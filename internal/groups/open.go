@@ -1,7 +1,6 @@
 package groups
 
 import (
-	"crypto/tls"
 	"fmt"
 	"net"
 	"slices"
@@ -22,6 +21,7 @@ func Claim(opts Options) (*Set, error) {
 	if err == nil {
 		set.testMoves()
 		err = useTickets(set)
+		set.watchFiles()
 	}
 	if err != nil {
 		set.Abandon()
@@ -32,7 +32,7 @@ func Claim(opts Options) (*Set, error) {
 
 // Abandon undoes Claim in a generation that does not become one that serves.
 func (set *Set) Abandon() {
-	set.Rotation.Stop()
+	set.Pause()
 	for _, g := range set.order {
 		g.traffic.StopAccepting()
 	}
@@ -46,13 +46,13 @@ type claiming struct {
 }
 
 func (c *claiming) claimAll() error {
-	var configs []*tls.Config
+	var secures []*secure
 	for i := range c.opts.Conf.Groups {
-		config, err := tlsConfig(c.opts.Conf, &c.opts.Conf.Groups[i])
+		s, err := c.claimTLS(&c.opts.Conf.Groups[i])
 		if err != nil {
 			return err
 		}
-		configs = append(configs, config)
+		secures = append(secures, s)
 	}
 	inherited := c.opts.Parent.Sockets
 	if c.opts.isFirst() {
@@ -73,8 +73,9 @@ func (c *claiming) claimAll() error {
 		if err != nil {
 			return err
 		}
-		if configs[i] != nil {
-			g.face, g.tls = listener.NewTLS(g.streams, configs[i]), configs[i]
+		if g.tls = secures[i]; g.tls != nil {
+			g.tls.TLSListener = listener.NewTLS(g.streams, g.tls.first)
+			g.face = g.tls.TLSListener
 		}
 		c.set.byName[g.conf.Name] = g
 		c.set.order = append(c.set.order, g)

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/config"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/listener"
@@ -42,7 +43,7 @@ type Sockets interface {
 	Reopen(group string) (socket.Socket, error)
 }
 
-// Options configure [Claim]. Nothing in it is optional.
+// Options configure [Claim]. Nothing in it is optional but TLS.
 type Options struct {
 	Conf    *config.Config
 	Parent  *upgrade.Manifest // what the parent has passed on; a first generation's is empty
@@ -53,6 +54,9 @@ type Options struct {
 	Managed bool            // the supervisor speaks to systemd, which can keep sockets
 	Gate    <-chan struct{} // no connection is accepted before it is closed
 	Release <-chan struct{} // Accept on a group that drains returns when it is closed
+
+	// TLS is the program's; nil for none.
+	TLS func(group string, base *tls.Config) *tls.Config
 
 	// Accepting is called when a group is accepted on for the first time: its clients would get an answer. It may
 	// be called by several goroutines at once.
@@ -68,8 +72,11 @@ type Set struct {
 	byName  map[string]*group // by name
 	created []upgrade.Socket  // sockets that this process has made, and not inherited
 
-	// Rotation is that of the secrets of TLS sessions; nil, of which all methods can be called, without any.
-	Rotation *tickets.Rotator
+	rotation *tickets.Rotator // of the secrets of TLS sessions; nil, of which all methods can be called, without any
+
+	renewing sync.Mutex  // guards the renewal of groups, and what follows; taken while rotation calls, and held while files are read
+	looks    *time.Timer // at files of TLS; nil without any
+	paused   bool        // there are none for a while
 
 	secrets atomic.Pointer[[]tickets.Secret] // of TLS session tickets, for successors; what it points to never changes
 
@@ -81,8 +88,8 @@ type group struct {
 	conf    *config.Group
 	traffic Traffic
 	streams *listener.Listener // of traffic; nil for datagrams
-	face    net.Listener       // what the program gets: streams, or TLS around it; nil for datagrams
-	tls     *tls.Config        // of face; nil without TLS
+	face    net.Listener       // what the program gets: streams, or tls around it; nil for datagrams
+	tls     *secure            // nil without TLS
 	packets net.PacketConn     // what the program gets for datagrams; nil for streams
 	own     bool               // its socket is not inherited
 	bound   bool               // nobody can connect yet: see [Set.Listen]

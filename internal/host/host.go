@@ -133,9 +133,8 @@ func WarnOfNext(conf *config.Config, log *slog.Logger) {
 		warn(process.Readable(conf.Daemon.EnvFile))
 	}
 	for _, g := range conf.Groups {
-		if g.Mode == config.HTTPS {
-			warn(process.Readable(g.Key))
-			warn(process.Readable(g.Cert))
+		for _, file := range g.Files() {
+			warn(process.Readable(file))
 		}
 	}
 }

@@ -4,6 +4,8 @@ import (
 	"crypto/tls"
 	"net"
 	"slices"
+	"sync"
+	"sync/atomic"
 )
 
 // TLSListener is a [Listener] whose Accept returns *tls.Conn, as that of
@@ -11,26 +13,47 @@ import (
 // asserts *tls.Conn, and [FromConn] finds the Conn below it.
 type TLSListener struct {
 	*Listener
-	config *tls.Config
+	config atomic.Pointer[tls.Config]
+
+	mu      sync.Mutex // guards dropped, and the change of config
+	dropped []string
 }
 
 // NewTLS returns a listener that speaks TLS over the connections of l. config
-// must hold a certificate, and is the listener's from then on; see Drop. The handshake is
+// must hold a certificate or a way to one, and is the listener's from then on; see Drop. The handshake is
 // made by the first Read or Write, never by Accept.
 func NewTLS(l *Listener, config *tls.Config) *TLSListener {
-	return &TLSListener{Listener: l, config: config}
+	t := &TLSListener{Listener: l}
+	t.config.Store(config)
+	return t
 }
 
 // Drop offers clients some protocols no longer (ALPN), as nobody serves them: a client that may speak one of them would, and wait for an
 // answer. It is called before the first Accept.
 func (l *TLSListener) Drop(protocols ...string) {
-	l.config.NextProtos = slices.DeleteFunc(slices.Clone(l.config.NextProtos), func(p string) bool {
-		return slices.Contains(protocols, p)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.dropped = append(l.dropped, protocols...)
+	l.drop(l.config.Load())
+}
+
+func (l *TLSListener) drop(config *tls.Config) {
+	config.NextProtos = slices.DeleteFunc(slices.Clone(config.NextProtos), func(p string) bool {
+		return slices.Contains(l.dropped, p)
 	})
 }
 
-// Config returns the listener's configuration, which is not to be changed. It is called after Drop.
-func (l *TLSListener) Config() *tls.Config { return l.config }
+// Replace has connections that are accepted from now on make their handshake by another configuration, which is the listener's from
+// then on. Those that have been accepted go on by the one before.
+func (l *TLSListener) Replace(config *tls.Config) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.drop(config)
+	l.config.Store(config)
+}
+
+// Config returns the listener's configuration, which is not to be changed, but for its keys of session tickets. It is called after Drop.
+func (l *TLSListener) Config() *tls.Config { return l.config.Load() }
 
 // Accept is [Listener.Accept], with TLS around the connection.
 func (l *TLSListener) Accept() (net.Conn, error) {
@@ -44,7 +67,7 @@ func (l *TLSListener) Accept() (net.Conn, error) {
 			_ = c.Close()
 			continue
 		}
-		return tls.Server(c, l.config), nil
+		return tls.Server(c, l.Config()), nil
 	}
 }
 

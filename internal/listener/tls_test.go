@@ -46,3 +46,29 @@ func TestTLSListener(t *testing.T) {
 		t.Errorf("Accept = %v, %v, want nil, net.ErrClosed", c, err)
 	}
 }
+
+// Protocols that nobody serves are not offered by a later configuration either, and whoever has been accepted before it keeps the one that
+// was there.
+func TestTLSListenerReplaces(t *testing.T) {
+	serverTLS, clientTLS := certificates(t)
+	serverTLS.NextProtos = []string{"h2", "http/1.1"}
+	later := serverTLS.Clone()
+	later.NextProtos = []string{"h2", "late", "http/1.1"}
+	over := listener.NewTLS(listener.New(raw(t, "tcp"), listener.Options{Group: "secure"}), serverTLS)
+	over.Drop("h2")
+	before, beforeClient := pair(t, over, to(over.Listener))
+	over.Replace(later)
+	after, afterClient := pair(t, over, to(over.Listener))
+	clientTLS.NextProtos = []string{"h2", "late", "http/1.1"}
+	for want, c := range map[string][2]net.Conn{"http/1.1": {before, beforeClient}, "late": {after, afterClient}} {
+		served := make(chan error, 1)
+		go func() { served <- c[0].(*tls.Conn).Handshake() }()
+		client := tls.Client(c[1], clientTLS)
+		if err := errors.Join(client.Handshake(), <-served); err != nil {
+			t.Fatal(err)
+		}
+		if got := client.ConnectionState().NegotiatedProtocol; got != want {
+			t.Errorf("negotiated %q, want %q", got, want)
+		}
+	}
+}

@@ -88,6 +88,12 @@ func (c *Client) Reopen(ctx context.Context) (*protocol.Answer, error) {
 	return c.act(ctx, protocol.PathReopen)
 }
 
+// ReloadCerts has the generation read the files of key pairs again. The answer names the groups with something new. Where a file is bad
+// the error is an *[AnswerError] with protocol.CodeFailed.
+func (c *Client) ReloadCerts(ctx context.Context) (*protocol.Answer, error) {
+	return c.act(ctx, protocol.PathReloadCerts)
+}
+
 func (c *Client) act(ctx context.Context, path string) (*protocol.Answer, error) {
 	a := new(protocol.Answer)
 	if err := c.ask(ctx, http.MethodPost, path, a); err != nil {

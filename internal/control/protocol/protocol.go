@@ -14,16 +14,17 @@ import (
 
 // The paths. Those that act take POST and nothing else; those that show take GET.
 const (
-	PathStatus   = "/v1/status"   // GET: a Status
-	PathUpgrade  = "/v1/upgrade"  // POST: a stream of Events, one JSON object a line
-	PathDryRun   = "/v1/dry-run"  // POST: a stream of Events, likewise
-	PathRollback = "/v1/rollback" // POST: an Answer, when the previous generation serves alone again
-	PathStop     = "/v1/stop"     // POST: an Answer at once; the daemon ends under stop_timeout
-	PathQuit     = "/v1/quit"     // POST: the same under drain_timeout
-	PathReopen   = "/v1/reopen"   // POST: an Answer, when every generation has been told
-	PathDrain    = "/v1/drain"    // GET: a stream of Events until this generation has drained
-	PathMetrics  = "/metrics"     // GET: the Prometheus text format
-	PathProgram  = "/v1/program"  // GET: the same, of what the program counts in this generation; nothing if it does not say
+	PathStatus      = "/v1/status"       // GET: a Status
+	PathUpgrade     = "/v1/upgrade"      // POST: a stream of Events, one JSON object a line
+	PathDryRun      = "/v1/dry-run"      // POST: a stream of Events, likewise
+	PathRollback    = "/v1/rollback"     // POST: an Answer, when the previous generation serves alone again
+	PathStop        = "/v1/stop"         // POST: an Answer at once; the daemon ends under stop_timeout
+	PathQuit        = "/v1/quit"         // POST: the same under drain_timeout
+	PathReopen      = "/v1/reopen"       // POST: an Answer, when every generation has been told
+	PathReloadCerts = "/v1/reload-certs" // POST: an Answer with Renewed
+	PathDrain       = "/v1/drain"        // GET: a stream of Events until this generation has drained
+	PathMetrics     = "/metrics"         // GET: the Prometheus text format
+	PathProgram     = "/v1/program"      // GET: the same, of what the program counts in this generation; nothing if it does not say
 )
 
 // What can follow a path in its query.
@@ -129,10 +130,11 @@ type Total struct {
 
 // Answer is what an action that needs no stream is answered with, and every error.
 type Answer struct {
-	PID        int    `json:"pid,omitempty"` // of the generation that has acted
-	Generation int    `json:"generation,omitempty"`
-	Error      string `json:"error,omitempty"` // in words; empty after a success
-	Code       string `json:"code,omitempty"`  // which error, for programs: see Codes
+	PID        int      `json:"pid,omitempty"` // of the generation that has acted
+	Generation int      `json:"generation,omitempty"`
+	Renewed    []string `json:"renewed,omitempty"` // the groups with something new, of PathReloadCerts
+	Error      string   `json:"error,omitempty"`   // in words; empty after a success
+	Code       string   `json:"code,omitempty"`    // which error, for programs: see Codes
 }
 
 // The codes of errors.

@@ -42,22 +42,30 @@ func (s *Server) program(w http.ResponseWriter, r *http.Request) {
 func (s *Server) stop(w http.ResponseWriter, r *http.Request) {
 	s.note(r, "stop")
 	s.daemon.Stop()
-	s.done(w)
+	s.done(w, protocol.Answer{})
 }
 
 func (s *Server) quit(w http.ResponseWriter, r *http.Request) {
 	s.note(r, "quit")
 	s.daemon.Quit()
-	s.done(w)
+	s.done(w, protocol.Answer{})
 }
 
 func (s *Server) reopen(w http.ResponseWriter, r *http.Request) {
-	s.wait(w, r, s.daemon.Reopen)
+	s.wait(w, r, func() (protocol.Answer, error) { return protocol.Answer{}, s.daemon.Reopen() })
 }
 
 func (s *Server) rollback(w http.ResponseWriter, r *http.Request) {
 	s.note(r, "rollback")
-	s.wait(w, r, s.daemon.Rollback)
+	s.wait(w, r, func() (protocol.Answer, error) { return protocol.Answer{}, s.daemon.Rollback() })
+}
+
+func (s *Server) reloadCerts(w http.ResponseWriter, r *http.Request) {
+	s.note(r, "reload-certs")
+	s.wait(w, r, func() (protocol.Answer, error) {
+		renewed, err := s.daemon.ReloadCerts()
+		return protocol.Answer{Renewed: renewed}, err
+	})
 }
 
 // note logs an action.
@@ -67,23 +75,30 @@ func (s *Server) note(r *http.Request, action string) {
 }
 
 // wait answers with what act returns. A client that goes away does not end that.
-func (s *Server) wait(w http.ResponseWriter, r *http.Request, act func() error) {
-	outcome := make(chan error, 1)
-	go func() { outcome <- act() }()
+func (s *Server) wait(w http.ResponseWriter, r *http.Request, act func() (protocol.Answer, error)) {
+	type result struct {
+		answer protocol.Answer
+		err    error
+	}
+	outcome := make(chan result, 1)
+	go func() {
+		answer, err := act()
+		outcome <- result{answer, err}
+	}()
 	select {
-	case err := <-outcome:
-		if err != nil {
-			s.refuse(w, err)
+	case got := <-outcome:
+		if got.err != nil {
+			s.refuse(w, got.err)
 			return
 		}
-		s.done(w)
+		s.done(w, got.answer)
 	case <-r.Context().Done():
 	}
 }
 
-func (s *Server) done(w http.ResponseWriter) {
-	pid, generation := s.daemon.Self()
-	s.answer(w, http.StatusOK, protocol.Answer{PID: pid, Generation: generation})
+func (s *Server) done(w http.ResponseWriter, answer protocol.Answer) {
+	answer.PID, answer.Generation = s.daemon.Self()
+	s.answer(w, http.StatusOK, answer)
 }
 
 // refuse answers with an error of the daemon's.

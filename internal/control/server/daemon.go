@@ -39,6 +39,10 @@ type Daemon interface {
 	// been told to.
 	Reopen() error
 
+	// ReloadCerts returns the names of the groups that have other certificates from now on, or an error that
+	// says which files are bad: groups with such go on as before. In a generation that does not serve it is a *[RefusalError].
+	ReloadCerts() (renewed []string, err error)
+
 	// Draining is closed when this generation begins to drain, and Drained when it has
 	// drained.
 	Draining() <-chan struct{}

@@ -109,6 +109,11 @@ func (f *fakeDaemon) Reopen() error {
 	return f.reopen()
 }
 
+func (f *fakeDaemon) ReloadCerts() ([]string, error) {
+	f.note("reload-certs")
+	return []string{"web"}, nil
+}
+
 func (f *fakeDaemon) Stop()                     { f.note("stop") }
 func (f *fakeDaemon) Quit()                     { f.note("quit") }
 func (f *fakeDaemon) Draining() <-chan struct{} { return f.draining }

@@ -33,6 +33,7 @@ func (s *Server) routes() []route {
 		{http.MethodPost, protocol.PathStop, s.stop},
 		{http.MethodPost, protocol.PathQuit, s.quit},
 		{http.MethodPost, protocol.PathReopen, s.reopen},
+		{http.MethodPost, protocol.PathReloadCerts, s.reloadCerts},
 	}
 }
 

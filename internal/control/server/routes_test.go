@@ -30,12 +30,13 @@ func TestActions(t *testing.T) {
 		{protocol.PathStop, "", http.StatusOK},
 		{protocol.PathQuit, "", http.StatusOK},
 		{protocol.PathReopen, "", http.StatusOK},
+		{protocol.PathReloadCerts, "", http.StatusOK},
 		{protocol.PathRollback, protocol.CodeNoProbation, http.StatusConflict},
 		{protocol.PathUpgrade, protocol.CodeNotServing, http.StatusConflict},
 	} {
 		wantAnswer(t, request(t, s, http.MethodPost, test.path, nil), test.status, test.code)
 	}
-	if got := f.told(); got != "stop quit reopen rollback upgrade" {
+	if got := f.told(); got != "stop quit reopen reload-certs rollback upgrade" {
 		t.Errorf("the daemon has been asked: %s", got)
 	}
 	f.reopen = func() error { return errors.New("no such directory") }

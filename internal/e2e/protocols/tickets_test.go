@@ -72,7 +72,7 @@ func TestSessionsResumeAfterUpgrades(t *testing.T) {
 }
 
 // TestNewCertificateAtTheNextUpgrade replaces the files on the disk: the running
-// generation keeps its pair, the next one has the new, and no session of the old
+// generation keeps its pair until it looks at them, the next one has the new, and no session of the old
 // one hides it. A broken pair fails the upgrade.
 func TestNewCertificateAtTheNextUpgrade(t *testing.T) {
 	d := daemontest.Start(t, daemontest.SecureGroup)

@@ -75,6 +75,12 @@ func Unencrypted(tb testing.TB) string {
 	return build(tb, "unencrypted", "internal/testutil/unencrypted", "")
 }
 
+// OwnTLS returns the path of a program with a tls.Config of its own for each group.
+func OwnTLS(tb testing.TB) string {
+	tb.Helper()
+	return build(tb, "owntls", "internal/testutil/owntls", "")
+}
+
 // OwnCommands returns the path of a program with a command line of its own, which it changes before gozd sees it.
 func OwnCommands(tb testing.TB) string {
 	tb.Helper()

@@ -130,6 +130,15 @@ func (d *Daemon) Rollback(ctx context.Context) (*protocol.Answer, error) {
 	return c.Rollback(ctx)
 }
 
+// ReloadCerts has the serving generation read its key pairs again.
+func (d *Daemon) ReloadCerts(ctx context.Context) (*protocol.Answer, error) {
+	c, err := client.Dial(ctx, d.PIDFile)
+	if err != nil {
+		return nil, err
+	}
+	return c.ReloadCerts(ctx)
+}
+
 // Status asks the serving generation what it knows.
 func (d *Daemon) Status(ctx context.Context) (*protocol.Status, error) {
 	c, err := client.Dial(ctx, d.PIDFile)

@@ -17,6 +17,11 @@ import (
 
 // WriteKeyPair writes key.pem and cert.pem for localhost, made by itself.
 func WriteKeyPair(dir string) error {
+	return WriteKeyPairTo(filepath.Join(dir, "key.pem"), filepath.Join(dir, "cert.pem"), func(*x509.Certificate) {})
+}
+
+// WriteKeyPairTo is WriteKeyPair for other files, and for a certificate that is as change has made it.
+func WriteKeyPairTo(keyFile, certFile string, change func(*x509.Certificate)) error {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return err
@@ -30,6 +35,7 @@ func WriteKeyPair(dir string) error {
 		DNSNames:     []string{"localhost"},
 		IPAddresses:  []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback},
 	}
+	change(template)
 	cert, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
 	if err != nil {
 		return err
@@ -38,10 +44,10 @@ func WriteKeyPair(dir string) error {
 	if err != nil {
 		return err
 	}
-	if err := writePEM(filepath.Join(dir, "key.pem"), "PRIVATE KEY", keyDER); err != nil {
+	if err := writePEM(keyFile, "PRIVATE KEY", keyDER); err != nil {
 		return err
 	}
-	return writePEM(filepath.Join(dir, "cert.pem"), "CERTIFICATE", cert)
+	return writePEM(certFile, "CERTIFICATE", cert)
 }
 
 func writePEM(path, kind string, der []byte) error {
