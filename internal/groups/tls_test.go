@@ -18,6 +18,7 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/lockedbuf"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/loopback"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/tickets"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/totals"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
 )
 
@@ -76,7 +77,8 @@ func (noSockets) Reopen(string) (socket.Socket, error)               { return ni
 
 func (f *fixture) claim() (*Set, error) {
 	return Claim(Options{
-		Conf: f.conf, Parent: &upgrade.Manifest{Generation: f.generation}, Sockets: noSockets{}, Tickets: f.tickets, TLS: f.tls,
+		Totals: totals.Open(nil),
+		Conf:   f.conf, Parent: &upgrade.Manifest{Generation: f.generation}, Sockets: noSockets{}, Tickets: f.tickets, TLS: f.tls,
 		Log: slog.New(slog.NewTextHandler(&f.log, nil)), Gate: make(chan struct{}), Release: make(chan struct{}), Accepting: func() {},
 	})
 }
