@@ -203,7 +203,7 @@ func (c *Conn) moveLocked(program []byte) error {
 const exchangeLimit = time.Second
 
 // exchangeLocked has something small go to and fro, as a connection of TLS whose last record was large cannot move (see "no proof" in
-// docs/upgrade.md). The pong is read with what may come before it, and goes along.
+// docs/connections.md). The pong is read with what may come before it, and goes along.
 func (c *Conn) exchangeLocked() bool {
 	end := time.Now().Add(exchangeLimit)
 	_ = c.conn.SetWriteDeadline(end) // an error comes again
