@@ -6,6 +6,8 @@ import (
 	"context"
 	"errors"
 	"os"
+	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -71,5 +73,35 @@ func TestAwaitEndSparesAnotherDaemon(t *testing.T) {
 	}
 	if _, err := process.Find(successor.pidfile); !errors.Is(err, process.ErrNotRunning) {
 		t.Errorf("the successor: %v, want that it has ended", err)
+	}
+}
+
+// Who has ended before the signal came is not confused with a daemon that somebody has started since: later by more than a hundredth of a second, which is
+// what start times count, as the first one has said that it is ready by then.
+func TestAskSparesAnotherDaemon(t *testing.T) {
+	found := func(d *daemon) *process.Running {
+		t.Helper()
+		r, err := process.Find(d.pidfile)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	first := start(t, "ignore", patience)
+	ended := found(first)
+	first.end()
+	other := start(t, "ignore", patience)
+	looks := []*process.Running{ended, found(other)}
+	r, err := control.AskWho(func() (*process.Running, error) {
+		next := looks[0]
+		looks = looks[1:]
+		return next, nil
+	}, syscall.SIGUSR1)
+	if r != nil || !errors.Is(err, process.ErrNotRunning) || !strings.Contains(err.Error(), "was started since") {
+		t.Errorf("AskWho = %v, %v", r, err)
+	}
+	other.end()
+	if said := other.rest(); said != "" {
+		t.Errorf("the other daemon got %q", said)
 	}
 }

@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
@@ -11,14 +12,24 @@ import (
 // ask signals the generation that serves, and returns it. Where that one has been replaced and has
 // ended before the signal could be sent, the next one gets it. The caller closes what is returned.
 func ask(ctx context.Context, pidfile string, sig os.Signal) (*process.Running, error) {
-	for {
-		r, err := process.Await(ctx, pidfile)
+	return askWho(func() (*process.Running, error) { return process.Await(ctx, pidfile) }, sig)
+}
+
+// askWho is ask with a way to find out who serves. A daemon that somebody has started since the first look is not asked.
+func askWho(serves func() (*process.Running, error), sig os.Signal) (*process.Running, error) {
+	for last := (*asked)(nil); ; {
+		r, err := serves()
 		if err != nil {
 			return nil, err
+		}
+		if last != nil && !last.isOf(r.State) {
+			r.Close()
+			return nil, fmt.Errorf("pid %d has ended meanwhile, and pid %d was started since: %w", last.pid, r.PID, process.ErrNotRunning)
 		}
 		if err = r.Signal(sig); err == nil {
 			return r, nil
 		}
+		last = &asked{r.PID, r.State.StartTime, r.State.Generation}
 		r.Close()
 		if !errors.Is(err, os.ErrProcessDone) {
 			return nil, err
