@@ -19,9 +19,10 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
+	web, _ := listen.FromListener(ln) // also below TLS
 	srv.Handler = func(ctx *fasthttp.RequestCtx) {
 		select {
-		case <-ln.(listen.Listener).Draining():
+		case <-web.Draining():
 			ctx.SetConnectionClose() // the next request of this client is the new process's
 		default:
 		}

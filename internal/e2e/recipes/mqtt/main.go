@@ -2,6 +2,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"log"
 
@@ -20,11 +21,14 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	broker.AddHook(new(auth.AllowHook), nil)
-	broker.AddListener(listeners.NewNet("mqtt", ln)) // was: listeners.NewTCP(listeners.Config{ID: "mqtt", Address: ":1883"})
-	if err := broker.Serve(); err != nil {           // it returns at once
+	err = errors.Join(
+		broker.AddHook(new(auth.AllowHook), nil),
+		broker.AddListener(listeners.NewNet("mqtt", ln)), // was: listeners.NewTCP(listeners.Config{ID: "mqtt", Address: ":1883"})
+		broker.Serve(), // returns at once
+		broker.Publish("generation", fmt.Append(nil, gozd.Generation()), true, 0),
+	)
+	if err != nil {
 		log.Fatal(err)
 	}
-	broker.Publish("generation", fmt.Append(nil, gozd.Generation()), true, 0)
 	<-exit
 }
