@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"crypto/ed25519"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"net/rpc"
 	"net/textproto"
@@ -128,10 +129,16 @@ func askSSH(address string, l *load) error {
 	if err != nil {
 		return err
 	}
-	c, err := ssh.Dial("tcp", address, &ssh.ClientConfig{HostKeyCallback: ssh.FixedHostKey(key), Timeout: patience})
+	conn, err := dial(address)
 	if err != nil {
 		return err
 	}
+	defer func() { _ = conn.Close() }()
+	transport, channels, requests, err := ssh.NewClientConn(conn, address, &ssh.ClientConfig{HostKeyCallback: ssh.FixedHostKey(key)})
+	if err != nil {
+		return err
+	}
+	c := ssh.NewClient(transport, channels, requests)
 	defer func() { _ = c.Close() }()
 	return askAll(l, func() (generation int, err error) {
 		s, err := c.NewSession()
@@ -171,6 +178,21 @@ func askDNS(network string) session {
 		defer func() { _ = c.Close() }()
 		return askAll(l, func() (int, error) { return askName(c) })
 	}
+}
+
+// waitDNS asks once by TCP and then says nothing, until the server ends the connection.
+func waitDNS(address string) (later func(generation int) error, err error) {
+	c, err := dns.DialTimeout("tcp", address, patience)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := askName(c); err != nil {
+		return nil, errors.Join(err, c.Close())
+	}
+	return func(int) error {
+		defer func() { _ = c.Close() }()
+		return ended(c.Conn)
+	}, nil
 }
 
 // paced is a client of UDP that asks at most once in an interval, by one socket as long as there is a load.

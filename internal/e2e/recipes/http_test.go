@@ -96,14 +96,22 @@ func (w web) wait(address string) (later func(generation int) error, err error) 
 	return func(want int) error {
 		defer func() { _ = conn.Close() }()
 		if !w.moves {
-			if n, err := conn.Read(make([]byte, 1)); n != 0 || !errors.Is(err, io.EOF) {
-				return fmt.Errorf("an idle connection reads %d bytes, %w", n, err)
-			}
-			return nil
+			return ended(conn)
 		}
 		if generation, _, err := get(); generation != want || err != nil {
 			return fmt.Errorf("an idle connection is answered by generation %d, %w", generation, err)
 		}
 		return nil
 	}, nil
+}
+
+// ended fails unless nothing more comes from a connection.
+func ended(conn net.Conn) error {
+	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
+		return err
+	}
+	if n, err := conn.Read(make([]byte, 1)); n != 0 || !errors.Is(err, io.EOF) {
+		return fmt.Errorf("an idle connection reads %d bytes, %w", n, err)
+	}
+	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"strconv"
+	"time"
 )
 
 // Packets of MQTT 5, by their first byte.
@@ -150,6 +151,9 @@ func waitMQTT(address string) (later func(generation int) error, err error) {
 	}
 	return func(int) error {
 		defer func() { _ = c.Close() }()
+		if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
+			return err
+		}
 		body, err := c.want(mqttDisconnect)
 		if err == nil && (len(body) == 0 || body[0] != mqttShutdown) {
 			err = fmt.Errorf("DISCONNECT %x", body)

@@ -64,7 +64,7 @@ func recipes() []*recipe {
 	}
 }
 
-var names = []group{{"dns", "tcp", []session{askDNS("tcp")}, nil}, {"dns-udp", "udp", []session{askDNS("udp")}, nil}}
+var names = []group{{"dns", "tcp", []session{askDNS("tcp")}, waitDNS}, {"dns-udp", "udp", []session{askDNS("udp")}, nil}}
 
 // prepare installs a recipe's program.
 func (r *recipe) prepare(t *testing.T) *daemon.Daemon {
