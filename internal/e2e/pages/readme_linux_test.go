@@ -10,15 +10,20 @@ import (
 // The program and the configuration on the README's first screen are examples/hello.
 func TestReadmeShowsHello(t *testing.T) {
 	for info, file := range map[string]string{"go main.go": "main.go", "ini app.conf": "app.conf"} {
-		text, err := os.ReadFile(filepath.Join(root, "examples/hello", file))
-		must(t, err)
-		_, program, ok := strings.Cut(string(text), "\npackage main\n") // without the comment above it
-		if ok {
-			text = []byte("package main\n" + program)
-		}
-		if got := one(t, "README.md", info); got.text != string(text) {
-			t.Errorf("README.md:%d: this is not examples/hello/%s:\n%s", got.line, file, got.text)
-		}
+		wantFile(t, one(t, "README.md", info), "examples/hello/"+file)
+	}
+}
+
+// wantFile fails the test unless a block is a file, but for the comment above a program.
+func wantFile(t *testing.T, b block, file string) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(root, file))
+	must(t, err)
+	if _, program, ok := strings.Cut(string(text), "\npackage main\n"); ok {
+		text = []byte("package main\n" + program)
+	}
+	if b.text != string(text) {
+		t.Errorf("%s:%d: this is not %s:\n%s", b.page, b.line, file, b.text)
 	}
 }
 
