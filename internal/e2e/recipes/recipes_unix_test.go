@@ -47,6 +47,7 @@ func recipes() []*recipe {
 		{"chi", nil, webGroup(web{moves: true})},
 		{"gin", nil, webGroup(web{moves: true})},
 		{"echo", nil, webGroup(web{moves: true})},
+		{"prometheus", nil, webGroup(web{moves: true})},
 		{"fasthttp", nil, webGroup(web{})},
 		{"fiber", nil, webGroup(web{})},
 		{"cobra", blue, webGroup(web{moves: true, rest: ", blue"})},
