@@ -60,7 +60,7 @@ var mayImport = map[string][]string{
 	"internal/h2move":     {},
 	"internal/handover":   {"internal/fault", "internal/fdpass"},
 	"internal/listener":   {},
-	"internal/packet":     {"internal/socket"},
+	"internal/packet":     {"internal/fdpass", "internal/socket"},
 	"internal/printable":  {},
 	"internal/process":    {"internal/early", "internal/fault", "internal/fdpass", "internal/report", "internal/safepath"},
 	"internal/report":     {},

@@ -87,6 +87,12 @@ func newSocket(f *os.File) (Socket, error) {
 	if err != nil {
 		return Socket{}, fmt.Errorf("systemd passes a descriptor named %q that is no socket of ListenStream= or ListenDatagram=: %w", f.Name(), err)
 	}
+	if p, ok := sock.(socket.Packets); ok {
+		if err := socket.HaveAlone(p); err != nil {
+			_ = sock.Close()
+			return Socket{}, fmt.Errorf("socket %q of systemd's: %w", f.Name(), err)
+		}
+	}
 	return Socket{Name: f.Name(), Socket: sock, file: f}, nil
 }
 

@@ -72,6 +72,9 @@ func ParseAddress(s string, m Mode) (Address, error) {
 		return Address{}, fmt.Errorf("address %q: %w", s, err)
 	}
 	if m == UDP {
+		if ip, err := netip.ParseAddrPort(a.Address); err == nil && ip.Addr().IsMulticast() {
+			return Address{}, fmt.Errorf("address %q: a multicast address is shared by all who want it, and no group can have it for itself", s)
+		}
 		a.Network = map[string]string{"tcp": "udp", "unix": "unixgram"}[a.Network]
 	}
 	return a, nil

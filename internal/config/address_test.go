@@ -102,6 +102,9 @@ func TestParseAddressOfDatagrams(t *testing.T) {
 			t.Errorf("%q is read back as %v, %v", a.String(), again, err)
 		}
 	}
+	if _, err := config.ParseAddress("224.0.0.251:53", config.UDP); err == nil || !strings.Contains(err.Error(), "multicast") {
+		t.Errorf("multicast: %v", err)
+	}
 	if _, err := config.ParseAddress("127.0.0.1", config.UDP); err == nil || !strings.HasSuffix(err.Error(), "mode udp has no usual one") {
 		t.Errorf("without a port: %v", err)
 	}

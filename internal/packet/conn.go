@@ -3,6 +3,7 @@
 package packet
 
 import (
+	"io"
 	"net"
 	"sync"
 	"time"
@@ -23,6 +24,8 @@ type Conn struct {
 	opts    Options
 	addr    net.Addr
 	reading sync.Once // guards the call of OnRead
+
+	closing sync.Mutex // held while descriptors are closed that others have sent along
 
 	mu      sync.Mutex // guards what follows
 	inner   socket.Packets
@@ -73,22 +76,27 @@ func (c *Conn) Addr() net.Addr { return c.addr }
 
 // Close is the program's own end: it releases reads at once, also while the group drains. Later calls return net.ErrClosed.
 func (c *Conn) Close() error {
+	inner, err := c.closeOnce()
+	if err != nil || inner == nil {
+		return err
+	}
+	return inner.Close() // which waits for a read that hangs, and so not with the lock
+}
+
+// closeOnce returns what is to be closed; nil if the drain has done that.
+func (c *Conn) closeOnce() (inner io.Closer, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if isDone(c.closed) {
-		return c.closedError("close")
+		return nil, c.closedError("close")
 	}
 	close(c.closed)
 	defer c.changeLocked()
 	if c.isShut {
-		return nil
+		return nil, nil
 	}
-	return c.shutLocked()
-}
-
-func (c *Conn) shutLocked() error {
 	c.isShut = true
-	return c.inner.Close()
+	return c.inner, nil
 }
 
 // closedError is the error of a closed socket, to the letter.

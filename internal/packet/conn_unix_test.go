@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"path/filepath"
@@ -29,6 +30,24 @@ type group struct {
 	gate, release chan struct{}
 	opened        int
 	client        net.Conn
+	woken         chan struct{} // gets something for each ReadFrom that has failed
+}
+
+// watched is a socket that tells of reads that fail.
+type watched struct {
+	*net.UDPConn
+	woken chan struct{}
+}
+
+func (w watched) ReadFrom(b []byte) (int, net.Addr, error) {
+	n, addr, err := w.UDPConn.ReadFrom(b)
+	if err != nil {
+		select {
+		case w.woken <- struct{}{}:
+		default:
+		}
+	}
+	return n, addr, err
 }
 
 // newGroup returns one whose gate is open.
@@ -41,8 +60,8 @@ func newGroup(t *testing.T) *group {
 
 func gated(t *testing.T) *group {
 	t.Helper()
-	g := &group{inner: bind(t, "udp", "127.0.0.1:0"), gate: make(chan struct{}), release: make(chan struct{})}
-	g.Conn = packet.New(g.inner, packet.Options{Group: "dns", Gate: g.gate, Release: g.release, OnRead: func() { g.opened++ }})
+	g := &group{inner: bind(t, "udp", "127.0.0.1:0"), gate: make(chan struct{}), release: make(chan struct{}), woken: make(chan struct{}, 1)}
+	g.Conn = packet.New(socket.Packets{PacketConn: watched{g.inner.PacketConn.(*net.UDPConn), g.woken}}, packet.Options{Group: "dns", Gate: g.gate, Release: g.release, OnRead: func() { g.opened++ }})
 	client, err := net.Dial("udp", g.Addr().String())
 	if err != nil {
 		t.Fatal(err)
@@ -170,6 +189,7 @@ func TestDrain(t *testing.T) {
 	g.StopAccepting()
 	g.StopAccepting() // again
 	<-draining
+	<-g.woken // until then it may get what comes, and answer it
 	g.send(t, "for the successor")
 	wantWaiting(t, read)
 	g.AwaitDrained(t.Context())
@@ -195,8 +215,9 @@ func TestResume(t *testing.T) {
 	if err := g.Resume(dup(t, g.inner)); !errors.Is(err, packet.ErrNotDraining) {
 		t.Errorf("Resume of one that reads = %v", err)
 	}
-	read, before := g.reading(), g.Draining()
+	before := g.Draining()
 	g.StopAccepting()
+	read := g.reading()
 	g.send(t, "one")
 	wantWaiting(t, read)
 	again := dup(t, g.inner)
@@ -322,6 +343,7 @@ func TestRawRead(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	g.StopAccepting() // first: a read that has begun may get what comes before it is woken
 	read := make(chan string, 1)
 	go func() {
 		b := make([]byte, 100)
@@ -333,7 +355,6 @@ func TestRawRead(t *testing.T) {
 		})
 		read <- fmt.Sprint(string(b[:n]), err, readErr)
 	}()
-	g.StopAccepting()
 	g.send(t, "one")
 	wantWaiting(t, read)
 	if err := g.Resume(dup(t, g.inner)); err != nil {
@@ -344,7 +365,7 @@ func TestRawRead(t *testing.T) {
 
 func TestUDPConn(t *testing.T) {
 	g := newGroup(t)
-	c := packet.UDPConn{Conn: g.Conn}
+	c := packet.UDPConn{Conn: packet.New(g.inner, packet.Options{Gate: g.gate, Release: g.release, OnRead: func() {}})}
 	b := make([]byte, 100)
 	g.send(t, "one")
 	n, from, err := c.ReadFromUDPAddrPort(b)
@@ -390,5 +411,41 @@ func TestUnixgram(t *testing.T) {
 	b := make([]byte, 10)
 	if n, _, err := c.ReadFrom(b); err != nil || string(b[:n]) != "hello" {
 		t.Errorf("%q, %v", b[:n], err)
+	}
+}
+
+// TestDescriptorsOfStrangers: what a client sends along is closed, and nothing waits for that, nor for the socket.
+func TestDescriptorsOfStrangers(t *testing.T) {
+	path := filepath.Join(shortdir.Make(t), "s")
+	ln, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"}) // as systemd has it, which refuses nothing
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = ln.Close() }()
+	client, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path + "c", Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = client.Close() }()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = r.Close() }()
+	rights := syscall.UnixRights(int(w.Fd()), int(w.Fd()))
+	if _, _, err := client.WriteMsgUnix([]byte("hello"), rights, &net.UnixAddr{Name: path, Net: "unixgram"}); err != nil {
+		t.Fatal(err)
+	}
+	_ = w.Close()
+	open, never := make(chan struct{}), make(chan struct{})
+	close(open)
+	c := packet.New(socket.Packets{PacketConn: ln}, packet.Options{Group: "log", Gate: open, Release: never, OnRead: func() {}})
+	defer func() { _ = c.Close() }()
+	b := make([]byte, 10)
+	if n, from, err := c.ReadFrom(b); err != nil || from.String() != path+"c" || string(b[:n]) != "hello" {
+		t.Errorf("%q of %v, %v", b[:n], from, err)
+	}
+	if n, err := r.Read(b); err != io.EOF {
+		t.Errorf("the other end of what was sent: %d, %v, want it closed", n, err)
 	}
 }

@@ -50,7 +50,8 @@ func (c *Conn) endLocked() {
 	}
 	close(c.round.drained)
 	if !c.isShut {
-		_ = c.shutLocked()
+		c.isShut = true
+		go func(inner socket.Packets) { _ = inner.Close() }(c.inner) // it waits for a read that hangs
 	}
 	c.changeLocked()
 }

@@ -17,7 +17,7 @@ var longAgo = time.Unix(1, 0)
 // Close, the error is net.ErrClosed. Other errors are the socket's own.
 func (c *Conn) ReadFrom(b []byte) (n int, addr net.Addr, err error) {
 	err = c.read(func(s socket.Packets) (err error) {
-		n, addr, err = s.ReadFrom(b)
+		n, addr, err = c.readFrom(s, b)
 		return err
 	})
 	return n, addr, err

@@ -102,3 +102,36 @@ func TestPacketsShareAPort(t *testing.T) {
 	}
 	bindPackets(t, "udp4", "0.0.0.0:"+port, opts)
 }
+
+// TestPacketsAreHadAlone takes over a socket that was bound as systemd binds: from then on nobody else can bind its address, as before anybody
+// could.
+func TestPacketsAreHadAlone(t *testing.T) {
+	reusing := net.ListenConfig{Control: func(_, _ string, c syscall.RawConn) error {
+		return c.Control(func(fd uintptr) { _ = syscall.SetsockoptInt(int(fd), syscall.SOL_SOCKET, syscall.SO_REUSEADDR, 1) })
+	}}
+	conn, err := reusing.ListenPacket(t.Context(), "udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	thief, err := reusing.ListenPacket(t.Context(), "udp", conn.LocalAddr().String())
+	if err != nil {
+		t.Skip("the system shares no address: ", err)
+	}
+	_ = thief.Close()
+	if err := socket.HaveAlone(socket.Packets{PacketConn: conn.(*net.UDPConn)}); err != nil {
+		t.Fatal(err)
+	}
+	if thief, err = reusing.ListenPacket(t.Context(), "udp", conn.LocalAddr().String()); !errors.Is(err, syscall.EADDRINUSE) {
+		t.Errorf("afterwards: %v, %v", thief, err)
+	}
+}
+
+// The net package would bind a multicast address on all hosts, for everybody.
+func TestMulticast(t *testing.T) {
+	for _, address := range []string{"224.0.0.251:0", "[ff02::fb%lo]:0"} {
+		if s, err := socket.Bind("udp", address, own); err == nil || !strings.Contains(err.Error(), "multicast") {
+			t.Errorf("Bind(udp, %s) = %v, %v", address, s, err)
+		}
+	}
+}

@@ -119,12 +119,35 @@ func Bind(network, address string, opts Options) (Socket, error) {
 	return s, err
 }
 
+// errMulticast is why a group has no multicast address: the net package would bind the port on all hosts, where every user can bind it too.
+var errMulticast = errors.New("a multicast address is shared by all who want it, and no group can have it for itself")
+
+// HaveAlone has a socket for datagrams that somebody else has bound be nobody's besides: with the option by which systemd binds, any user
+// could bind the same address, and get what comes.
+func HaveAlone(s Packets) error {
+	if IsUnix(s.LocalAddr().Network()) {
+		return nil
+	}
+	raw, err := s.SyscallConn()
+	if err != nil {
+		return err
+	}
+	return setReuseAddr(raw, false)
+}
+
 func bindUDP(network, address string, share bool) (Socket, error) {
 	var lc net.ListenConfig
 	if share {
 		lc.Control = func(_, _ string, c syscall.RawConn) error { return setReusePort(c, true) }
 	}
-	conn, err := lc.ListenPacket(context.Background(), network, address)
+	at, err := net.ResolveUDPAddr(network, address)
+	if err == nil && at.IP.IsMulticast() {
+		err = errMulticast
+	}
+	if err != nil {
+		return nil, fmt.Errorf("listen %s %s: %w", network, address, err)
+	}
+	conn, err := lc.ListenPacket(context.Background(), network, at.String())
 	if failed := (*net.OpError)(nil); errors.As(err, &failed) {
 		failed.Err = bindError(failed.Err)
 	}

@@ -15,6 +15,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/fdpass"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/safepath"
 )
 
@@ -118,6 +119,7 @@ func newSocket(network string) (int, error) {
 		return -1, os.NewSyscallError("socket", err)
 	}
 	unix.CloseOnExec(fd)
+	fdpass.Refuse(fd) // before anybody can send any: one of datagrams receives from its bind on
 	if err := unix.SetNonblock(fd, true); err != nil {
 		_ = unix.Close(fd)
 		return -1, os.NewSyscallError("setnonblock", err)
@@ -182,15 +184,17 @@ func IsBound(bound syscall.Conn, path string) (is bool) {
 	return err == nil && raw.Control(func(fd uintptr) { is = isBound(int(fd), path) }) == nil && is
 }
 
-func setReusePort(c syscall.RawConn, on bool) error {
+func setReusePort(c syscall.RawConn, on bool) error { return setOption(c, unix.SO_REUSEPORT, on) }
+
+func setReuseAddr(c syscall.RawConn, on bool) error { return setOption(c, unix.SO_REUSEADDR, on) }
+
+func setOption(c syscall.RawConn, name int, on bool) error {
 	value := 0
 	if on {
 		value = 1
 	}
 	var setErr error
-	err := c.Control(func(fd uintptr) {
-		setErr = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, unix.SO_REUSEPORT, value)
-	})
+	err := c.Control(func(fd uintptr) { setErr = unix.SetsockoptInt(int(fd), unix.SOL_SOCKET, name, value) })
 	return errors.Join(err, setErr)
 }
 

@@ -55,6 +55,8 @@ func Access(string) (Options, error) { return Options{UID: -1, GID: -1}, nil }
 
 func setReusePort(syscall.RawConn, bool) error { return errors.ErrUnsupported }
 
+func setReuseAddr(syscall.RawConn, bool) error { return errors.ErrUnsupported }
+
 // Remove removes a Unix socket's file.
 func Remove(path string) error { return os.Remove(path) }
 

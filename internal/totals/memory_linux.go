@@ -52,7 +52,11 @@ func mapMemory(f *os.File, size int) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if info.Size() != int64(size) {
+	seals, err := unix.FcntlInt(f.Fd(), unix.F_GET_SEALS, 0)
+	if err != nil {
+		return nil, os.NewSyscallError("fcntl", err)
+	}
+	if info.Size() != int64(size) || seals&unix.F_SEAL_SHRINK == 0 {
 		return nil, os.ErrInvalid
 	}
 	return unix.Mmap(int(f.Fd()), 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)

@@ -63,7 +63,7 @@ func TestTotalsWithoutRoom(t *testing.T) {
 
 // TestTotalsOfNonsense makes a new table where the previous generation passes on something else.
 func TestTotalsOfNonsense(t *testing.T) {
-	for name, content := range map[string]string{"short": "x", "empty": "", "other": strings.Repeat("x", size), "long": form + strings.Repeat("\x00", size)} {
+	for name, content := range map[string]string{"short": "x", "empty": "", "other": strings.Repeat("x", size), "long": form + strings.Repeat("\x00", size), "not sealed": form + strings.Repeat("\x01", size-len(form))} {
 		f, err := os.CreateTemp(t.TempDir(), "")
 		if err != nil {
 			t.Fatal(err)
@@ -71,7 +71,7 @@ func TestTotalsOfNonsense(t *testing.T) {
 		if _, err := f.WriteString(content); err != nil {
 			t.Fatal(err)
 		}
-		table := Open(f)
+		table := Open(f) // which could become smaller, too
 		t.Cleanup(table.detach)
 		if n := table.Of("web").Accepted.Add(1); n != 1 {
 			t.Errorf("%s: the counter was at %d", name, n-1)

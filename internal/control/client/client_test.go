@@ -158,7 +158,10 @@ func TestUpgradeOutcomes(t *testing.T) {
 		{"not JSON", "hello\n", func(_ *client.Upgraded, err error) bool { return errors.Is(err, client.ErrProtocol) }},
 	} {
 		seen := 0
-		c, _ := serving(t, answering(http.StatusOK, test.stream))
+		c, pidfile := serving(t, answering(http.StatusOK, test.stream))
+		if strings.HasPrefix(test.stream, served) && !strings.Contains(test.stream, "failed") {
+			serves(t, pidfile, 4)
+		}
 		up, err := c.Upgrade(within(t), client.UpgradeOptions{}, func(protocol.Event) { seen++ })
 		if !test.check(up, err) || seen != strings.Count(test.stream, "}\n") {
 			t.Errorf("%s: %+v, %v after %d events", test.name, up, err, seen)
@@ -167,12 +170,14 @@ func TestUpgradeOutcomes(t *testing.T) {
 }
 
 func TestUpgradeFollowsSuperseded(t *testing.T) {
-	asked := 0
-	c, _ := serving(t, func(w http.ResponseWriter, _ *http.Request) {
+	asked, pidfile := 0, ""
+	var c *client.Client
+	c, pidfile = serving(t, func(w http.ResponseWriter, _ *http.Request) {
 		if asked++; asked < 3 { // its files name the next one only a moment later
 			_, _ = fmt.Fprintf(w, `{"event":"superseded","pid":77}`)
 			return
 		}
+		nextServes(t, pidfile)
 		_, _ = fmt.Fprintf(w, `{"event":"served","pid":%d}`, os.Getppid())
 	})
 	told := 0
@@ -212,6 +217,7 @@ func TestUpgradeThatIsALie(t *testing.T) {
 		var failed *client.UpgradeError
 		return errors.As(err, &failed) && failed.Serves() && failed.Remains() == fmt.Sprintf("pid %d serves again", os.Getpid())
 	}
+	unknown := func(err error) bool { return errors.Is(err, client.ErrUnknownOutcome) }
 	for _, test := range []struct {
 		name, stream string
 		opts         client.UpgradeOptions
@@ -222,6 +228,8 @@ func TestUpgradeThatIsALie(t *testing.T) {
 		{"served, and the old one serves", `{"event":"served",` + dead, client.UpgradeOptions{NoDrain: true}, false, again},
 		{"drained", `{"event":"served",` + dead + `{"event":"drained"}`, client.UpgradeOptions{}, true, lost},
 		{"drained, and the old one serves", `{"event":"served",` + dead + `{"event":"drained"}`, client.UpgradeOptions{}, false, again},
+		{"served, and named by no file", fmt.Sprintf(`{"event":"served","generation":4,"pid":%d}`, os.Getppid()), client.UpgradeOptions{NoDrain: true}, false, unknown},
+		{"served by itself", fmt.Sprintf(`{"event":"served","generation":4,"pid":%d}`, os.Getpid()), client.UpgradeOptions{NoDrain: true}, false, unknown},
 		{"failed", `{"event":"failed","stage":"start",` + dead, client.UpgradeOptions{}, true, lost},
 		{"passed", `{"event":"passed",` + dead, client.DryRunOptions, true, lost},
 		{"served in a dry run", `{"event":"served",` + dead + `{"event":"drained"}`, client.DryRunOptions, true, func(err error) bool { return errors.Is(err, client.ErrProtocol) }},
@@ -366,8 +374,12 @@ func TestUpgradeEndsWithItsContext(t *testing.T) {
 			<-r.Context().Done()
 		}
 	}
-	for text, unknown := range map[string]bool{`{"event":"started"}` + "\n": true, `{"event":"served"}` + "\n": false} {
-		c := own(t, hang(text))
+	served := fmt.Sprintf(`{"event":"served","pid":%d}`, os.Getppid())
+	for text, unknown := range map[string]bool{`{"event":"started"}` + "\n": true, served + "\n": false} {
+		c, pidfile := serving(t, hang(text))
+		if !unknown {
+			nextServes(t, pidfile)
+		}
 		ctx, cancel := context.WithCancel(within(t))
 		up, err := c.Upgrade(ctx, client.UpgradeOptions{}, func(protocol.Event) { cancel() })
 		if !errors.Is(err, context.Canceled) || errors.Is(err, client.ErrUnknownOutcome) != unknown || (up == nil) != unknown {

@@ -15,28 +15,54 @@ import (
 const endedSince = "it had taken over, and has ended since"
 
 // served is the outcome where the generation that was asked says that another one serves. That one may have ended since, and whoever
-// says so may lie: the files tell.
+// says so may lie: it is believed when the daemon's files name that process, or one that has replaced it.
 func (a *upgradeAttempt) served(ctx context.Context, why error) (up *Upgraded, again bool, err error) {
 	served := a.up.Served
-	err = a.look(served)
-	if errors.Is(err, process.ErrUntrusted) {
+	if err := a.look(served); errors.Is(err, process.ErrUntrusted) {
 		return nil, false, err // whoever may say so: it is not the daemon's
 	}
-	if !errors.Is(err, os.ErrProcessDone) { // it lives, or cannot be seen
-		return a.up, false, drainError(ctx, why)
-	}
-	r, err := process.Await(ctx, a.pidfile)
-	if errors.Is(err, process.ErrNotRunning) {
+	named, err := a.awaitNamed(context.WithoutCancel(ctx), served)
+	switch {
+	case errors.Is(err, process.ErrNotRunning):
 		return nil, false, a.upgradeError(protocol.Event{Stage: stageLost, PID: served.PID, Error: endedSince})
-	}
-	if err != nil {
-		return nil, false, fmt.Errorf("pid %d: %w: pid %d has ended, which was said to serve: %w", a.pid, ErrUnknownOutcome, served.PID, err)
-	}
-	r.Close()
-	if r.State.PID == a.pid {
+	case err != nil:
+		return nil, false, fmt.Errorf("pid %d: %w: the daemon's files do not name pid %d, which is said to serve: %w", a.pid, ErrUnknownOutcome, served.PID, err)
+	case named.PID == served.PID:
+		return a.up, false, drainError(ctx, why)
+	case named.PID == a.pid:
 		return nil, false, a.upgradeError(protocol.Event{Stage: stageServing, PID: served.PID, Error: endedSince})
 	}
-	return a.replacedBy(r.State)
+	up, again, err = a.replacedBy(named)
+	if err == nil && up == a.up {
+		err = drainError(ctx, why)
+	}
+	return up, again, err
+}
+
+// errNotNamed means that the files go on to name the generation that was asked.
+var errNotNamed = errors.New("they name the one before")
+
+// awaitNamed returns whom the files name. The one that serves writes them a moment after it does; until then they name the one before, and so they
+// do if that serves again.
+func (a *upgradeAttempt) awaitNamed(ctx context.Context, served protocol.Event) (*process.State, error) {
+	ctx, cancel := context.WithTimeout(ctx, settleWait)
+	defer cancel()
+	for {
+		r, err := process.ReadRecord(a.pidfile)
+		switch {
+		case err == nil && r.State.PID != a.pid && isThere(r):
+			return r.State, nil
+		case err == nil && r.State.PID == a.pid && served.PID != a.pid && errors.Is(a.look(served), os.ErrProcessDone) && isThere(r):
+			return r.State, nil
+		case err == nil:
+			err = errNotNamed
+		case !process.IsUnsettled(err):
+			return nil, err
+		}
+		if pause(ctx) != nil {
+			return nil, err
+		}
+	}
 }
 
 // passed is the outcome of a dry run that has gone well: the daemon serves on, if the files say so too.

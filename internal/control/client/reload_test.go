@@ -38,7 +38,8 @@ func reloading(t *testing.T, allowed, interval time.Duration, n int) (pidfile st
 				return
 			}
 		}
-		_, _ = fmt.Fprintf(w, `{"event":"served","generation":4,"pid":%d}`, os.Getpid()) // a process of the same user's
+		serves(t, pidfile, 4)
+		_, _ = fmt.Fprintf(w, `{"event":"served","generation":4,"pid":%d}`, os.Getppid())
 	})
 	return pidfile, asked
 }
@@ -49,7 +50,7 @@ func TestReload(t *testing.T) {
 	told := 0
 	pidfile, _ := reloading(t, allowed, allowed/10, 15)
 	up, err := client.Reload(within(t), pidfile, func(protocol.Event) { told++ })
-	if err != nil || up.Served.PID != os.Getpid() || up.OldGeneration != 3 || told != 16 {
+	if err != nil || up.Served.PID != os.Getppid() || up.OldGeneration != 3 || told != 16 {
 		t.Errorf("Reload = %+v, %v after %d events", up, err, told)
 	}
 }

@@ -150,8 +150,8 @@ func (a *upgradeAttempt) run(ctx context.Context) (up *Upgraded, again bool, err
 	case errors.As(err, &refused):
 		// One that was dialled by its PID is meant itself.
 		return nil, refused.Answer.Code == protocol.CodeNotServing && a.generation != 0 && a.isReplaced(), err
-	case ctx.Err() != nil && a.up != nil:
-		return a.up, false, drainError(ctx, err)
+	case ctx.Err() != nil && a.up != nil && !a.opts.dryRun:
+		return a.served(ctx, err)
 	case ctx.Err() != nil, errors.Is(err, ErrPermission), errors.Is(err, ErrProtocol), errors.Is(err, process.ErrUntrusted):
 		return nil, false, err
 	}

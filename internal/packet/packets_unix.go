@@ -1,0 +1,62 @@
+//go:build unix
+
+package packet
+
+import (
+	"errors"
+	"net"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/fdpass"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/socket"
+)
+
+// maxFiles is how many descriptors one datagram can have on Linux (SCM_MAX_FD).
+const maxFiles = 253
+
+// rooms are buffers for what comes along with datagrams.
+var rooms = sync.Pool{New: func() any { b := make([]byte, unix.CmsgSpace(4*maxFiles)); return &b }}
+
+// readFrom reads a datagram. Descriptors that came with one of a Unix socket are closed elsewhere: without room for them, this read would
+// take as long as their sender wants. The kernel refuses them where it can, but for those that were sent before this process had the socket.
+func (c *Conn) readFrom(s socket.Packets, b []byte) (n int, addr net.Addr, err error) {
+	conn, ok := s.PacketConn.(*net.UnixConn)
+	if !ok {
+		return s.ReadFrom(b)
+	}
+	room := rooms.Get().(*[]byte)
+	defer rooms.Put(room)
+	n, oobn, _, from, err := conn.ReadMsgUnix(b, *room)
+	if oobn > 0 {
+		if _, fds, err := fdpass.Parse((*room)[:oobn]); err == nil && len(fds) > 0 {
+			go c.dispose(fds)
+		}
+	}
+	if from == nil {
+		return n, nil, err
+	}
+	return n, from, err
+}
+
+// dispose has one thread at most wait.
+func (c *Conn) dispose(fds []int) {
+	c.closing.Lock()
+	defer c.closing.Unlock()
+	fdpass.Close(fds)
+}
+
+// isQueued reports whether a datagram waits to be read.
+func isQueued(s socket.Packets) bool {
+	raw, err := s.SyscallConn()
+	if err != nil {
+		return false
+	}
+	is := false
+	_ = raw.Control(func(fd uintptr) {
+		_, _, err := unix.Recvfrom(int(fd), make([]byte, 1), unix.MSG_PEEK|unix.MSG_DONTWAIT)
+		is = err == nil || !errors.Is(err, unix.EAGAIN)
+	})
+	return is
+}
