@@ -6,6 +6,7 @@ package main
 
 import (
 	"fmt"
+	"log"
 	"net/http"
 	"os"
 
@@ -22,13 +23,19 @@ func main() {
 	root.PersistentFlags().BoolVarP(&c.Verbose, "verbose", "v", false, "show what the daemon does")
 
 	greeting := ""
-	serve := &cobra.Command{Use: "serve", Short: "start the daemon", Args: cobra.NoArgs, RunE: func(*cobra.Command, []string) error {
-		return serve(c, greeting)
+	serve := &cobra.Command{Use: "serve", Short: "start the daemon", Args: cobra.NoArgs, Run: func(*cobra.Command, []string) {
+		if err := serve(c, greeting); err != nil {
+			log.Fatal(err)
+		}
 	}}
 	serve.Flags().BoolVarP(&c.Foreground, "foreground", "f", false, "stay in the foreground")
 	serve.Flags().StringVar(&greeting, "greeting", "Hello", "what to say")
 	root.AddCommand(serve)
 
+	root.AddCommand(&cobra.Command{Use: "check", Short: "test the configuration", Args: cobra.NoArgs, Run: func(*cobra.Command, []string) {
+		c.Check = true
+		gozd.Run(c) // exits with the outcome
+	}})
 	for _, action := range []string{"stop", "quit", "reopen", "reload"} {
 		root.AddCommand(&cobra.Command{Use: action, Short: action + " the daemon", Args: cobra.NoArgs, Run: func(*cobra.Command, []string) {
 			c.Action = action
@@ -36,7 +43,7 @@ func main() {
 		}})
 	}
 	if root.Execute() != nil {
-		os.Exit(2)
+		os.Exit(2) // a usage error
 	}
 }
 

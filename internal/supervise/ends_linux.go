@@ -62,7 +62,10 @@ func (s *supervisor) ended(pid int, ws *syscall.WaitStatus) {
 		s.status = ws
 	}
 	log := s.log.Info
-	if ws != nil && *ws == 0 { // as after each upgrade
+	switch {
+	case served != nil && served.PID == pid && !s.generations.ending():
+		log = s.log.Error
+	case ws != nil && *ws == 0: // as after each upgrade
 		log = s.log.Debug
 	}
 	log("a generation has ended", "pid", pid, "status", describe(ws), "now", s.generations.status())

@@ -41,6 +41,7 @@ type generations struct {
 	failure   string        // of the last upgrade; "" if that was none
 	stopping  bool          // the daemon ends
 	asked     bool          // it has been asked to, which may have reached nobody yet
+	served    bool          // one has served
 }
 
 // ending reports whether the daemon is to end.
@@ -92,6 +93,7 @@ func (l *generations) apply(pid int, e Event) *generation {
 		g.Phase = isStarting
 	case Serving:
 		l.replace(g)
+		l.served = true
 		l.upgrading, l.failure, l.lost = false, "", nil
 	case Upgrading:
 		l.upgrading, l.within, l.lost = true, e.Within, nil
@@ -198,6 +200,9 @@ func (l *generations) status() string {
 	case l.stopping:
 		return fmt.Sprintf("stopping, generations left: %d", len(l.all))
 	case serving == nil && starting == nil:
+		if l.served {
+			return "nothing serves"
+		}
 		return "nothing serves yet"
 	case serving == nil:
 		return fmt.Sprintf("generation %d starting", starting.Number)

@@ -70,11 +70,11 @@ func TestGenerations(t *testing.T) {
 		},
 		{
 			name: "crashed while the one before drains", before: upgraded, steps: []step{{pid: 102}},
-			over: true, status: "nothing serves yet",
+			over: true, status: "nothing serves",
 		},
 		{
 			name: "crashed while the one before stands by", before: guarded, steps: []step{{pid: 102}},
-			status: "nothing serves yet",
+			status: "nothing serves",
 		},
 		{
 			name: "and that one serves again", before: guarded, steps: []step{{pid: 102}, {101, supervise.Failed, "it died"}},
@@ -82,11 +82,11 @@ func TestGenerations(t *testing.T) {
 		},
 		{
 			name: "or cannot", before: guarded, steps: []step{{pid: 102}, {101, supervise.Draining, ""}},
-			over: true, status: "nothing serves yet",
+			over: true, status: "nothing serves",
 		},
 		{
 			name: "or ends", before: guarded, steps: []step{{pid: 102}, {pid: 101}},
-			over: true, status: "nothing serves yet",
+			over: true, status: "nothing serves",
 		},
 		{
 			name: "one stands by", before: guarded,
@@ -112,7 +112,7 @@ func TestGenerations(t *testing.T) {
 				{pid: 102},
 				{101, supervise.Draining, ""},
 			},
-			over: true, status: "nothing serves yet",
+			over: true, status: "nothing serves",
 		},
 		{
 			name: "crashed during an upgrade, and the next carries on", before: begun,

@@ -243,9 +243,9 @@ func (s *supervisor) understand(m message) {
 	s.apply(m, e)
 }
 
-// drop writes to the log why a message is not heeded.
+// drop writes to the log why a message is not heeded. One of a process that is gone is of no consequence: a start has failed, for one.
 func (s *supervisor) drop(pid int, what string, err error) {
-	if s.complaints.may() {
+	if !errors.Is(err, os.ErrProcessDone) && s.complaints.may() {
 		s.log.Warn("a message on the channel is dropped", "pid", pid, "error", fmt.Errorf("%s: %w", what, err))
 	}
 }
