@@ -2,7 +2,6 @@ package engine
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -81,7 +80,7 @@ func (c *counting) count(ctx context.Context) (string, error) {
 // replaced asks the one that serves.
 func (e *Engine) Metrics(ctx context.Context) (string, error) {
 	if next := e.life.replacedBy(); next != nil {
-		return askSuccessor(ctx, cmp.Or(next.PIDFile, e.PIDFile()), next.PID)
+		return askSuccessor(ctx, next.PIDFile, next.PID)
 	}
 	text, err := e.counts(ctx)
 	if err != nil {

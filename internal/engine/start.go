@@ -221,6 +221,7 @@ func (s *start) configure() (err error) {
 	s.Engine.conf, s.hooks.limit = s.conf, s.conf.Daemon.UpgradeTimeout
 	s.readyWithin = cmp.Or(max(s.parent.Timeout, 0), s.conf.Daemon.UpgradeTimeout)
 	s.self = peers.Peer{Generation: s.parent.Generation, PID: os.Getpid(), StartTime: startTime(), PIDFile: s.conf.Daemon.PIDFile}
+	s.report.Locate(s.conf.Daemon.PIDFile)
 	return nil
 }
 

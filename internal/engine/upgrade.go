@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -76,7 +77,9 @@ func (u *upgrading) run() error {
 func (u *upgrading) succeeded(next *upgrade.Successor, offered *transfer) error {
 	took := time.Since(u.a.began)
 	u.log.Info("upgraded", "successor", next.PID, "took", took.Round(time.Millisecond))
-	u.life.succeeded(successor{Peer: u.a.next, reportEnded: next.ReportEnded}, took)
+	peer := u.a.next
+	peer.PIDFile = cmp.Or(next.PIDFile, u.PIDFile())
+	u.life.succeeded(successor{Peer: peer, reportEnded: next.ReportEnded}, took)
 	if u.files.logfile.isAsked() {
 		u.life.signalSuccessor(sigReopen)
 	}
@@ -164,7 +167,11 @@ func (u *upgrading) notifyServed(next *upgrade.Successor) error {
 	if now == nil {
 		return u.t.outcome()
 	}
-	u.a.notify(protocol.Event{Type: protocol.Served, Generation: now.Generation, PID: now.PID, StartTime: now.StartTime, Seconds: took})
+	served := protocol.Event{Type: protocol.Served, Generation: now.Generation, PID: now.PID, StartTime: now.StartTime, Seconds: took}
+	if now.PIDFile != u.PIDFile() {
+		served.PIDFile = now.PIDFile
+	}
+	u.a.notify(served)
 	return nil
 }
 

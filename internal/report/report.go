@@ -28,14 +28,17 @@ type message struct {
 
 	// Kept are the inherited sockets. It is nil, not empty, from a process that does not say.
 	Kept []string `json:"kept,omitzero"`
+
+	PIDFile string `json:"pidfile,omitempty"` // with Ready, where it has said so: see Writer.Locate
 }
 
 // Writer is the end of the process that starts. Its methods are safe for
 // concurrent use. A nil Writer is valid and says nothing: the process was not
 // started by one that listens.
 type Writer struct {
-	mu   sync.Mutex // guards file
-	file *os.File
+	mu      sync.Mutex // guards what follows
+	file    *os.File
+	pidfile string
 }
 
 // NewWriter takes over f, and introduces this process. A reader that is gone is no error: then nobody wants to know.
@@ -45,6 +48,16 @@ func NewWriter(f *os.File) *Writer {
 	// who starts a process waits for it.
 	_, _ = f.WriteString(`{"pid":` + strconv.Itoa(os.Getpid()) + "}\n")
 	return w
+}
+
+// Locate has Ready and Serving say where the process's PID file is. An upgrade may have moved it.
+func (w *Writer) Locate(pidfile string) {
+	if w == nil {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.pidfile = pidfile
 }
 
 // Ready says that the process serves and which of the inherited sockets it has
@@ -86,6 +99,9 @@ func (w *Writer) say(m message) {
 }
 
 func (w *Writer) send(m message) {
+	if m.Ready {
+		m.PIDFile = w.pidfile
+	}
 	line, err := json.Marshal(m)
 	if err != nil {
 		return // cannot happen: the struct holds nothing that JSON cannot
@@ -120,6 +136,8 @@ type Outcome struct {
 	// Kept are the IDs of the inherited sockets that it goes on with; nil if it
 	// has not said, as another version of gozd does not.
 	Kept []string
+
+	PIDFile string // of a process that serves; "" if it has not said
 }
 
 const (
@@ -191,7 +209,7 @@ func (o *Outcome) take(line string) (m message, ok bool) {
 		o.Stage, o.Error = m.Stage, m.Error
 	}
 	if m.Ready {
-		o.Ready, o.Kept = true, m.Kept
+		o.Ready, o.Kept, o.PIDFile = true, m.Kept, m.PIDFile
 	}
 	o.Probation = o.Probation || m.Probation > 0
 	return m, true

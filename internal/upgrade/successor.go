@@ -4,6 +4,7 @@ package upgrade
 type Successor struct {
 	PID        int
 	Generation int
+	PIDFile    string // "" if it has not said
 
 	// Dropped are the groups whose listening sockets it has not taken over: what
 	// waits in their queues is this process's.

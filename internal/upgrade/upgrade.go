@@ -153,7 +153,7 @@ func (u *Upgrader) committed(d *dialogue) (*Successor, error) {
 		return nil, &Error{Stage: StageReady, PID: out.PID, Err: errNotOurs}
 	}
 	next := &Successor{
-		PID: out.PID, Generation: u.succession.newest(), Dropped: u.outgoing.dropped(out.Kept),
+		PID: out.PID, PIDFile: out.PIDFile, Generation: u.succession.newest(), Dropped: u.outgoing.dropped(out.Kept),
 		ReportEnded: d.reported, dialogue: d,
 	}
 	if !u.succession.standsBy() || len(next.Dropped) > 0 {

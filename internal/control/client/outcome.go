@@ -47,9 +47,12 @@ var errNotNamed = errors.New("they name the one before")
 func (a *upgradeAttempt) awaitNamed(ctx context.Context, served protocol.Event) (*process.State, error) {
 	ctx, cancel := context.WithTimeout(ctx, settleWait)
 	defer cancel()
-	for {
-		r, err := process.ReadRecord(a.pidfile)
+	for pidfile := a.pidfile; ; {
+		r, err := process.ReadRecord(pidfile)
 		switch {
+		case errors.Is(err, process.ErrNotRunning) && served.PIDFile != "" && pidfile == a.pidfile:
+			pidfile = served.PIDFile // the upgrade has moved it
+			continue
 		case err == nil && r.State.PID != a.pid && isThere(r):
 			return r.State, nil
 		case err == nil && r.State.PID == a.pid && served.PID != a.pid && errors.Is(a.look(served), os.ErrProcessDone) && isThere(r):

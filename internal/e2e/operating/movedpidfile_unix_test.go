@@ -1,0 +1,44 @@
+//go:build unix
+
+package operating
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/client"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemontest"
+)
+
+// TestUpgradeMovesThePIDFile: whoever asks by the old path is told that the upgrade has succeeded, also where nobody waits for the drain.
+func TestUpgradeMovesThePIDFile(t *testing.T) {
+	d := daemontest.Start(t, daemontest.OnlyWeb)
+	for _, opts := range []client.UpgradeOptions{{}, {NoDrain: true}} {
+		conf, err := os.ReadFile(d.Conf)
+		if err != nil {
+			t.Fatal(err)
+		}
+		old := d.PIDFile
+		d.PIDFile = filepath.Join(d.Dir, "next-"+filepath.Base(old))
+		moved := strings.Replace(string(conf), "pidfile "+filepath.Base(old), "pidfile "+filepath.Base(d.PIDFile), 1)
+		if moved == string(conf) {
+			t.Fatalf("no pidfile in %s", conf)
+		}
+		if err := os.WriteFile(d.Conf, []byte(moved), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		c, err := client.Dial(t.Context(), old)
+		if err != nil {
+			t.Fatal(err)
+		}
+		up, err := c.Upgrade(t.Context(), opts, nil)
+		if err != nil || up.Served.PIDFile != d.PIDFile {
+			t.Fatalf("Upgrade = %+v, %v", up, err)
+		}
+		if s, err := d.State(); err != nil || s.PID != up.Served.PID {
+			t.Errorf("%s names %+v, %v, want pid %d", d.PIDFile, s, err, up.Served.PID)
+		}
+	}
+}
