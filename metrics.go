@@ -16,7 +16,8 @@ const metricsType = "text/plain; version=0.0.4; charset=utf-8"
 //
 // The answer is of all generations together, so that no request is missing from the sums: counters, histograms, and the sums and counts of
 // summaries that own answers in this process, with those of the processes that drain, and of all that have ended since generation 1. Everything
-// else, such as gauges, is this process's. A process that is killed leaves what it has said when it was last asked. A process that has
+// else, such as gauges, is this process's. A process that is killed leaves what it has said when it was last asked;
+// if it was the one that serves, what it has counted itself is lost, as at a restart. A process that has
 // been replaced asks the one that serves. If another one does not say within two seconds what it counts, the status is 503, since a smaller
 // number would look like a restart.
 //

@@ -87,7 +87,7 @@ func (s *Server) resume(c net.Conn, came []byte) {
 	}
 	h := newHijacked(own, state)
 	h.reader.taken.Store(true)
-	h.reader.rest = rest
+	h.reader.rest, h.reader.blank = rest, false // this is no HTTP
 	go s.Resume(h, state)
 }
 

@@ -142,6 +142,35 @@ func TestHijackedMoves(t *testing.T) {
 	}
 }
 
+// A program that reads the connection itself gets all bytes of it: after a move net/http may skip line ends, and this is no HTTP.
+func TestHijackedLosesNoLineEnds(t *testing.T) {
+	for _, tt := range hijackedKinds {
+		t.Run(fmt.Sprintf("%s secure %v", tt.network, tt.secure), func(t *testing.T) {
+			first := lineGeneration(t, tt.network, tt.secure, &lineServer{name: "first"})
+			echo := &httpx.Server{Server: &http.Server{Handler: status(http.StatusOK)}, Resume: func(c net.Conn, _ []byte) {
+				defer c.Close()
+				b := make([]byte, 64)
+				n, _ := c.Read(b)
+				c.Write(b[:n])
+			}}
+			var second *generation
+			if tt.secure {
+				second = secureResuming(t, tt.network, echo, serverTLS)
+			} else {
+				second = newResuming(t, tt.network, echo, func(ln net.Listener) net.Listener { return ln })
+			}
+			c := first.hijacker(t, tt.secure)
+			first.replaceBy(t, second)
+			first.wantMoved(t, 1)
+			c.write("\r\n\r\nhello")
+			got := make([]byte, 9)
+			if n, err := io.ReadFull(c.br, got); err != nil || string(got) != "\r\n\r\nhello" {
+				t.Errorf("%q comes back, %v", got[:n], err)
+			}
+		})
+	}
+}
+
 // Clients write without a pause while generation follows generation: each line is answered once, and in order.
 func TestHijackedMovesUnderLoad(t *testing.T) {
 	for _, tt := range hijackedKinds {

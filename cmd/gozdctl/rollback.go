@@ -52,11 +52,10 @@ func (a *app) rollback(ctx context.Context, pidfile string) error {
 
 // serving is the generation that serves by the daemon's files.
 func serving(ctx context.Context, pidfile string) (*protocol.Answer, error) {
-	r, err := process.Await(ctx, pidfile)
+	r, err := process.AwaitRecord(ctx, pidfile)
 	if err != nil {
 		return nil, err
 	}
-	defer r.Close()
 	return &protocol.Answer{Generation: r.State.Generation, PID: r.State.PID}, nil
 }
 

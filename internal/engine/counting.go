@@ -6,12 +6,15 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"sync"
 	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/client"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/protocol"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/server"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/exposition"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/peers"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/totals"
 )
 
@@ -24,7 +27,7 @@ type counting struct {
 
 	mu    sync.Mutex // guards what follows
 	own   func(context.Context) (string, error)
-	known map[int]string // what other generations have last said, by their numbers
+	known map[totals.Process]string // what other generations have last said
 }
 
 // CountBy has count say what the program counts in this generation.
@@ -80,7 +83,7 @@ func (c *counting) count(ctx context.Context) (string, error) {
 // replaced asks the one that serves.
 func (e *Engine) Metrics(ctx context.Context) (string, error) {
 	if next := e.life.replacedBy(); next != nil {
-		return askSuccessor(ctx, next.PIDFile, next.PID)
+		return askSuccessor(ctx, next.PIDFile)
 	}
 	text, err := e.counts(ctx)
 	if err != nil {
@@ -91,21 +94,24 @@ func (e *Engine) Metrics(ctx context.Context) (string, error) {
 	return all.String(), nil
 }
 
-// askSuccessor waits for the successor's control socket, which is there a moment after it serves.
-func askSuccessor(ctx context.Context, pidfile string, pid int) (string, error) {
+// askSuccessor asks whoever serves by now: the successor, if that has not been replaced too.
+func askSuccessor(ctx context.Context, pidfile string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, 2*countTime)
 	defer cancel()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		text, err := client.At(pidfile, pid).Program(ctx, true)
-		if !errors.Is(err, client.ErrNoSocket) {
-			return text, err
+		c, err := client.Dial(ctx, pidfile)
+		if err != nil {
+			return "", err
 		}
-		select {
+		if c.PID() != os.Getpid() {
+			return c.Program(ctx, true)
+		}
+		select { // the files name the one that serves a moment after it does
 		case <-tick.C:
 		case <-ctx.Done():
-			return "", err
+			return "", ctx.Err()
 		}
 	}
 }
@@ -119,9 +125,15 @@ func (e *Engine) counts(ctx context.Context) (string, error) {
 	failed := make([]error, len(older)+len(newer))
 	var asked sync.WaitGroup
 	for i, r := range append(older, newer...) {
-		if r.pidfile != "" {
-			asked.Go(func() { failed[i] = e.counting.ask(ctx, r) })
+		if r.pidfile == "" {
+			continue
 		}
+		asked.Go(func() {
+			err := e.counting.ask(ctx, r)
+			if i < len(older) { // a new one has said nothing yet that could be missing
+				failed[i] = err
+			}
+		})
 	}
 	asked.Wait()
 	return e.counting.sum(text, errors.Join(failed...))
@@ -132,27 +144,41 @@ func (c *counting) ask(ctx context.Context, r relative) error {
 	ctx, cancel := context.WithTimeout(ctx, countTime)
 	defer cancel()
 	text, err := client.At(r.pidfile, r.known.PID).Program(ctx, false)
+	var refused *client.AnswerError
+	if errors.As(err, &refused) && refused.Answer.Code == protocol.CodeNotFound || errors.Is(err, client.ErrProtocol) {
+		text, err = "", nil // its gozd is older, and knows nothing of counts
+	}
+	p := totals.Process{PID: r.known.PID, StartTime: r.known.StartTime}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err == nil {
-		c.known[r.known.Generation] = text
-	} else if _, isKnown := c.known[r.known.Generation]; !isKnown {
-		if ended, _ := c.ledger.Ended(); !ended[r.known.Generation] {
+		c.known[p] = text
+	} else if _, isKnown := c.known[p]; !isKnown {
+		if ended, _ := c.ledger.Ended(); !ended[p] {
 			return fmt.Errorf("generation %d: %w", r.known.Generation, err)
 		}
 	}
 	return nil
 }
 
-// sum adds the counts of others to text. What has ended by now has left more than it has said; of what was killed the last word counts.
+// sum adds the counts of others to text. What has ended by now has left more than it has said. For one that was killed its last words are left
+// here, so that successors know them too.
 func (c *counting) sum(text string, err error) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	ended, left := c.ledger.Ended()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	maps.DeleteFunc(c.known, func(generation int, _ string) bool { return ended[generation] })
+	for p, counts := range c.known {
+		if (peers.Peer{PID: p.PID, StartTime: p.StartTime}).IsAlive() {
+			continue
+		}
+		if ended, _ := c.ledger.Ended(); !ended[p] {
+			_ = c.ledger.Leave(p, counts) // where there is no room this process knows them still
+		}
+	}
+	ended, left := c.ledger.Ended()
+	maps.DeleteFunc(c.known, func(p totals.Process, _ string) bool { return ended[p] })
 	others := []string{left}
 	for _, counts := range c.known {
 		others = append(others, counts)
@@ -164,7 +190,7 @@ func (c *counting) sum(text string, err error) (string, error) {
 func (e *Engine) leaveCounts() {
 	text, err := e.counting.count(context.Background())
 	if err == nil && text != "" {
-		err = e.counting.ledger.Leave(e.Generation(), text)
+		err = e.counting.ledger.Leave(totals.Process{PID: os.Getpid(), StartTime: startTime()}, text)
 	}
 	if err != nil {
 		e.log.Warn("what the program has counted ends with this generation", "error", err)

@@ -243,7 +243,7 @@ func (s *start) openLog() error {
 func (s *start) claim() (err error) {
 	fault.At(fault.Listen)
 	counters := totals.Open(s.up.File(fileTotals))
-	s.counting = counting{ledger: totals.OpenLedger(s.up.File(fileLedger)), known: make(map[int]string)}
+	s.counting = counting{ledger: totals.OpenLedger(s.up.File(fileLedger)), known: make(map[totals.Process]string)}
 	for name, f := range map[string]*os.File{fileTotals: counters.File(), fileLedger: s.counting.ledger.File()} {
 		if f != nil {
 			s.up.Pass(name, f)

@@ -157,3 +157,34 @@ func (f *fixture) read(t *testing.T, name string) []byte {
 	}
 	return data
 }
+
+// What the program has added to base's authorities, or put in the place of a pair, is the program's.
+func TestRenewLeavesWhatWasAdded(t *testing.T) {
+	f := newFixture(t, pairA+"client_ca ca-cert.pem\n")
+	f.write(t, "ca", func(*x509.Certificate) {})
+	f.write(t, "extra", func(c *x509.Certificate) { c.DNSNames = []string{"extra.test"} })
+	extra := f.pair(t, "extra")
+	f.tls = func(_ string, base *tls.Config) *tls.Config {
+		base.ClientCAs.AddCert(extra.Leaf)
+		return base
+	}
+	set := f.begin(t)
+	f.write(t, "a", func(*x509.Certificate) {})
+	if renewed, err := set.Renew(); len(renewed) != 1 || err != nil {
+		t.Errorf("Renew = %v, %v", renewed, err)
+	}
+	with := set.web().ClientCAs.Clone()
+	if with.AddCert(extra.Leaf); !with.Equal(set.web().ClientCAs) {
+		t.Error("the program's authority is gone after the renewal of a pair")
+	}
+
+	f.tls = func(_ string, base *tls.Config) *tls.Config {
+		base.Certificates[0] = extra
+		return base
+	}
+	set = f.begin(t)
+	f.write(t, "a", func(*x509.Certificate) {})
+	if _, err := set.Renew(); err != nil || !bytes.Equal(set.web().Certificates[0].Certificate[0], extra.Certificate[0]) {
+		t.Errorf("the program's certificate is gone after the renewal of a pair, %v", err)
+	}
+}

@@ -41,7 +41,7 @@ func (c *claiming) claimTLS(g *config.Group) (*secure, error) {
 	} else if err != nil {
 		return nil, err
 	}
-	conf := baseConfig(g, files)
+	conf := baseConfig(g, files) // with what is the program's to change
 	if c.opts.TLS != nil {
 		if own := c.opts.TLS(g.Name, conf); own != nil {
 			conf = own
@@ -55,16 +55,22 @@ func (c *claiming) claimTLS(g *config.Group) (*secure, error) {
 		return nil, check.InGroup(c.opts.Conf, g, errors.New("the program's Options.TLS has an empty certificate"))
 	}
 	s := &secure{first: conf, renewal: renewal{seen: seen, files: files}}
-	s.pairs = len(files.Pairs) > 0 && len(conf.Certificates) == len(files.Pairs) && &conf.Certificates[0] == &files.Pairs[0]
-	s.ca = files.ClientCAs != nil && conf.ClientCAs == files.ClientCAs
-	s.keeps = conf.GetConfigForClient == nil && (conf.ClientAuth == tls.NoClientCert || s.ca)
+	s.pairs = len(files.Pairs) > 0 && slices.EqualFunc(conf.Certificates, files.Pairs, isVery)
+	s.ca = files.ClientCAs != nil && files.ClientCAs.Equal(conf.ClientCAs)
+	// crypto/tls does not ask VerifyPeerCertificate where a session is resumed.
+	s.keeps = conf.GetConfigForClient == nil && (conf.ClientAuth == tls.NoClientCert || s.ca && conf.VerifyPeerCertificate == nil)
 	return s, nil
+}
+
+// isVery reports whether a is b as it was read, and not something of the program's with the same content.
+func isVery(a, b tls.Certificate) bool {
+	return len(a.Certificate) > 0 && len(b.Certificate) > 0 && &a.Certificate[0][0] == &b.Certificate[0][0]
 }
 
 // baseConfig is what the configuration has for a group.
 func baseConfig(g *config.Group, files *check.TLS) *tls.Config {
 	conf := &tls.Config{
-		Certificates: files.Pairs,
+		Certificates: slices.Clone(files.Pairs),
 		NextProtos:   []string{"http/1.1"},
 		MinVersion:   tls.VersionTLS12,
 	}
@@ -72,7 +78,7 @@ func baseConfig(g *config.Group, files *check.TLS) *tls.Config {
 		conf.NextProtos = []string{"h2", "http/1.1"}
 	}
 	if files.ClientCAs != nil {
-		conf.ClientAuth, conf.ClientCAs = tls.RequireAndVerifyClientCert, files.ClientCAs
+		conf.ClientAuth, conf.ClientCAs = tls.RequireAndVerifyClientCert, files.ClientCAs.Clone()
 	}
 	return conf
 }

@@ -256,3 +256,22 @@ func shake(t *testing.T, server, client *tls.Config) (resumed bool) {
 	}
 	return conn.ConnectionState().DidResume
 }
+
+// Whom the program of the successor refuses does not resume there: crypto/tls would not ask it.
+func TestProgramThatVerifiesClients(t *testing.T) {
+	f := newFixture(t, pairA+"client_ca ca-cert.pem\n")
+	f.write(t, "ca", func(c *x509.Certificate) { c.DNSNames = []string{"other.test"} })
+	asked := 0
+	f.tls = func(_ string, base *tls.Config) *tls.Config {
+		base.VerifyPeerCertificate = func([][]byte, [][]*x509.Certificate) error { asked++; return nil }
+		return base
+	}
+	first := f.begin(t)
+	client := &tls.Config{InsecureSkipVerify: true, ServerName: "localhost", ClientSessionCache: tls.NewLRUClientSessionCache(0)}
+	client.Certificates = []tls.Certificate{f.pair(t, "ca")}
+	shake(t, first.web(), client)
+	f.generation, f.tickets = 2, first.Tickets()
+	if shake(t, f.begin(t).web(), copied(client)) || asked != 2 {
+		t.Errorf("the client resumes in the successor, and the program was asked %d times, want twice", asked)
+	}
+}

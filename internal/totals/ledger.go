@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"compress/gzip"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"sync"
 
@@ -19,8 +21,14 @@ const (
 	maxCounts = 16 << 20 // of a record, once it is read
 )
 
-// headSize is that of a record's head: its generation and its length.
-const headSize = 8
+// headSize is that of a record's head: its process, and its length.
+const headSize = 4 + 8 + 4
+
+// Process is whose counts they are. A number of a generation can be another's, too: that of one that was rolled back is given again.
+type Process struct {
+	PID       int
+	StartTime uint64
+}
 
 // Ledger has what generations that have ended have counted for their program. Each leaves one record when it ends. It is safe for concurrent
 // use, by several processes too.
@@ -29,14 +37,14 @@ type Ledger struct {
 
 	mu    sync.Mutex // guards what follows
 	read  int64      // how much of the file
-	ended map[int]bool
+	ended map[Process]bool
 	sum   string
 }
 
 // OpenLedger takes over the memory of the generation before this one, or makes new one if f is nil. Without any, what a generation
 // has counted ends with it.
 func OpenLedger(f *os.File) *Ledger {
-	l := &Ledger{file: f, ended: make(map[int]bool)}
+	l := &Ledger{file: f, ended: make(map[Process]bool)}
 	if f == nil {
 		l.file, _ = newLedgerFile() // there is none
 	}
@@ -46,10 +54,14 @@ func OpenLedger(f *os.File) *Ledger {
 // File is to be passed to the next generation; nil where there is none. It stays the Ledger's.
 func (l *Ledger) File() *os.File { return l.file }
 
-// Leave adds what a generation has counted, in the text format of Prometheus.
-func (l *Ledger) Leave(generation int, text string) error {
+// Leave adds what a process has counted that has ended or is about to, in the text format of Prometheus. Who leaves something for a process that has
+// left it already adds nothing.
+func (l *Ledger) Leave(p Process, text string) error {
 	if l.file == nil {
 		return nil
+	}
+	if info, err := l.file.Stat(); err != nil || info.Size() >= maxLedger {
+		return errors.Join(err, errors.New("there is no room any more for what processes that end have counted"))
 	}
 	record := bytes.NewBuffer(make([]byte, headSize))
 	zip := gzip.NewWriter(record)
@@ -64,14 +76,15 @@ func (l *Ledger) Leave(generation int, text string) error {
 	if len(b) > maxRecord {
 		return fmt.Errorf("the program's counts have %d bytes, and at most %d are kept", len(b), maxRecord)
 	}
-	binary.BigEndian.PutUint32(b, uint32(generation))          //nolint:gosec // nobody upgrades so often
-	binary.BigEndian.PutUint32(b[4:], uint32(len(b)-headSize)) //nolint:gosec // at most maxRecord
+	binary.BigEndian.PutUint32(b, uint32(p.PID)) //nolint:gosec // the kernel's are of 22 bits
+	binary.BigEndian.PutUint64(b[4:], p.StartTime)
+	binary.BigEndian.PutUint32(b[12:], uint32(len(b)-headSize)) //nolint:gosec // at most maxRecord
 	_, err = l.file.Write(b)
 	return err
 }
 
-// Ended returns which generations have left their counts, and the sum of these.
-func (l *Ledger) Ended() (ended map[int]bool, sum string) {
+// Ended returns which processes have left their counts, and the sum of these.
+func (l *Ledger) Ended() (ended map[Process]bool, sum string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for l.file != nil && l.read < maxLedger {
@@ -79,7 +92,7 @@ func (l *Ledger) Ended() (ended map[int]bool, sum string) {
 		if n, _ := l.file.ReadAt(head[:], l.read); n < headSize {
 			break
 		}
-		size := int64(binary.BigEndian.Uint32(head[4:]))
+		size := int64(binary.BigEndian.Uint32(head[12:]))
 		if size > maxRecord {
 			break // nonsense, and all that follows
 		}
@@ -88,17 +101,13 @@ func (l *Ledger) Ended() (ended map[int]bool, sum string) {
 			break // it is being written
 		}
 		l.read += headSize + size
-		l.add(int(binary.BigEndian.Uint32(head[:])), record)
+		l.add(Process{int(binary.BigEndian.Uint32(head[:])), binary.BigEndian.Uint64(head[4:])}, record)
 	}
-	ended = make(map[int]bool, len(l.ended))
-	for generation := range l.ended {
-		ended[generation] = true
-	}
-	return ended, l.sum
+	return maps.Clone(l.ended), l.sum
 }
 
-func (l *Ledger) add(generation int, record []byte) {
-	if l.ended[generation] {
+func (l *Ledger) add(p Process, record []byte) {
+	if l.ended[p] {
 		return
 	}
 	zip, err := gzip.NewReader(bytes.NewReader(record))
@@ -109,6 +118,6 @@ func (l *Ledger) add(generation int, record []byte) {
 	if err != nil {
 		return
 	}
-	l.ended[generation] = true
+	l.ended[p] = true
 	l.sum = exposition.Sum(l.sum, string(text))
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -45,18 +46,18 @@ func TestLedger(t *testing.T) {
 	for generation := 1; generation <= 20; generation++ {
 		l := openAgain(t, first)
 		leaving.Go(func() {
-			if err := l.Leave(generation, counted(generation)); err != nil {
+			if err := l.Leave(Process{generation, 1}, counted(generation)); err != nil {
 				t.Error(err)
 			}
 		})
 	}
 	leaving.Wait()
-	if err := first.Leave(7, counted(1000)); err != nil {
+	if err := first.Leave(Process{7, 1}, counted(1000)); err != nil {
 		t.Fatal(err)
 	}
 	for _, l := range []*Ledger{first, openAgain(t, first), first} {
 		ended, sum := l.Ended()
-		if len(ended) != 20 || !ended[20] || ended[21] || sum != "# TYPE a_total counter\na_total 210\n" {
+		if len(ended) != 20 || !ended[Process{20, 1}] || ended[Process{20, 2}] || sum != "# TYPE a_total counter\na_total 210\n" {
 			t.Errorf("%v, %q", ended, sum)
 		}
 	}
@@ -65,20 +66,21 @@ func TestLedger(t *testing.T) {
 // TestLedgerOfNonsense: any process of the daemon's user can write to it.
 func TestLedgerOfNonsense(t *testing.T) {
 	good := newLedger(t)
-	if err := good.Leave(1, counted(1)); err != nil {
+	if err := good.Leave(Process{1, 1}, counted(1)); err != nil {
 		t.Fatal(err)
 	}
 	record := make([]byte, 4<<10)
 	n, _ := good.File().ReadAt(record, 0)
 	record = record[:n]
+	nonsense := []byte{0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 1} // of process 9
 	for name, tt := range map[string]struct {
 		bytes []byte
 		sum   int // of the record that follows
 	}{
 		"half a head": {record[:5], 0},
-		"too long":    {[]byte{0, 0, 0, 9, 0xff, 0xff, 0xff, 0xff}, 0},
-		"no gzip":     {[]byte{0, 0, 0, 9, 0, 0, 0, 1, 'x'}, 1},
-		"empty":       {[]byte{0, 0, 0, 9, 0, 0, 0, 0}, 1},
+		"too long":    {slices.Concat(nonsense, []byte{0xff, 0xff, 0xff, 0xff}), 0},
+		"no gzip":     {slices.Concat(nonsense, []byte{0, 0, 0, 1, 'x'}), 1},
+		"empty":       {slices.Concat(nonsense, []byte{0, 0, 0, 0}), 1},
 		"twice":       {bytes.Repeat(record, 2), 1},
 	} {
 		l := newLedger(t)
@@ -86,7 +88,7 @@ func TestLedgerOfNonsense(t *testing.T) {
 			t.Fatal(err)
 		}
 		ended, sum := l.Ended()
-		if want := strings.Contains(sum, "a_total 1\n"); want != (tt.sum == 1) || ended[1] != want || ended[9] {
+		if want := strings.Contains(sum, "a_total 1\n"); want != (tt.sum == 1) || ended[Process{1, 1}] != want || ended[Process{9, 1}] {
 			t.Errorf("%s: %v, %q", name, ended, sum)
 		}
 	}
@@ -98,7 +100,7 @@ func TestLedgerOfNonsense(t *testing.T) {
 	}
 	random := make([]byte, 2<<20)
 	_, _ = rand.Read(random)
-	if err := good.Leave(2, fmt.Sprintf("# TYPE a_total counter\na_total{x=\"%x\"} 1\n", random)); err == nil || !strings.Contains(err.Error(), "at most 1048576 are kept") {
+	if err := good.Leave(Process{2, 1}, fmt.Sprintf("# TYPE a_total counter\na_total{x=\"%x\"} 1\n", random)); err == nil || !strings.Contains(err.Error(), "at most 1048576 are kept") {
 		t.Errorf("of what is too large: %v", err)
 	}
 }

@@ -49,13 +49,14 @@ func (a *upgradeAttempt) awaitNamed(ctx context.Context, served protocol.Event) 
 	defer cancel()
 	for pidfile := a.pidfile; ; {
 		r, err := process.ReadRecord(pidfile)
+		isSeen := err == nil && (!a.sees || isThere(r))
 		switch {
 		case errors.Is(err, process.ErrNotRunning) && served.PIDFile != "" && pidfile == a.pidfile:
 			pidfile = served.PIDFile // the upgrade has moved it
 			continue
-		case err == nil && r.State.PID != a.pid && isThere(r):
+		case isSeen && r.State.PID != a.pid:
 			return r.State, nil
-		case err == nil && r.State.PID == a.pid && served.PID != a.pid && errors.Is(a.look(served), os.ErrProcessDone) && isThere(r):
+		case isSeen && a.sees && served.PID != a.pid && errors.Is(a.look(served), os.ErrProcessDone): // the old one serves again
 			return r.State, nil
 		case err == nil:
 			err = errNotNamed
@@ -87,10 +88,7 @@ func (a *upgradeAttempt) failed(ctx context.Context) error {
 
 // hasEnded reports whether the daemon has ended, as far as is known when ctx is done.
 func (a *upgradeAttempt) hasEnded(ctx context.Context) bool {
-	r, err := process.Await(ctx, a.pidfile)
-	if err == nil {
-		r.Close()
-	}
+	_, err := process.AwaitRecord(ctx, a.pidfile)
 	return errors.Is(err, process.ErrNotRunning)
 }
 

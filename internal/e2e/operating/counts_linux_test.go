@@ -127,6 +127,43 @@ func TestCountsOfOneThatDies(t *testing.T) {
 		t.Fatal(err)
 	}
 	want("when it was killed")
+	upgradeAtOnce(t, d)
+	want("in the next generation, which has never asked it")
+}
+
+// TestCountsAfterARollback: the number of the generation that is rolled back is given to another one, whose counts are its own.
+func TestCountsAfterARollback(t *testing.T) {
+	d := daemontest.Prepare(t, binaries.Counted(t), daemontest.OnlyWeb, "probation 1s")
+	if err := d.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	url := "http://" + daemontest.Target(t, d, "web").Address
+	asked := 0
+	ask := func(what string, n int) {
+		t.Helper()
+		for range n {
+			if _, err := get(url); err != nil {
+				t.Fatal(err)
+			}
+			asked++
+		}
+		if n, err := scrape(url); err != nil || n != asked {
+			t.Errorf("%s: %d, %v, want %d", what, n, err, asked)
+		}
+	}
+	ask("at first", 3)
+	_, outcome := daemontest.BeginTrial(t, d)
+	if _, err := d.Rollback(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-outcome; err == nil {
+		t.Error("an upgrade that was rolled back has succeeded")
+	}
+	ask("after the rollback", 1)
+	for _, what := range []string{"in the second one of that number", "and the next"} {
+		upgradeAtOnce(t, d)
+		ask(what, 5)
+	}
 }
 
 // TestCountsThatFail: a sum without a generation would look like a restart, so there is none, and the daemon goes on.
