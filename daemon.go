@@ -1,6 +1,7 @@
 package gozd
 
 import (
+	"context"
 	"errors"
 	"net"
 
@@ -58,6 +59,11 @@ func (d *Daemon) Listen(group string) (net.Listener, error) { return d.engine.Li
 // ListenPacket returns the socket of a group of mode udp, as the package's [ListenPacket] does.
 func (d *Daemon) ListenPacket(group string) (net.PacketConn, error) {
 	return d.engine.ListenPacket(group)
+}
+
+// Only calls run in one generation at a time, as the package's [Only] does.
+func (d *Daemon) Only(name string, run func(ctx context.Context)) error {
+	return d.engine.Only(name, run)
 }
 
 // Ready says that the program has warmed up and is ready to serve, in a program

@@ -23,6 +23,13 @@ var ErrGroupInUse = engine.ErrGroupInUse
 // mode udp, which takes no handler.
 var ErrMode = engine.ErrMode
 
+// ErrOnlyInUse is returned by Only for the name of an earlier call.
+var ErrOnlyInUse = engine.ErrOnlyInUse
+
+// ErrReplaced is why the context of a run of [Only] has ended after an upgrade, by
+// context.Cause. At a stop or a quit that is context.Canceled.
+var ErrReplaced = engine.ErrReplaced
+
 // ErrHandlerType is returned by RegistHandler for a handler whose type does not
 // fit the group's mode.
 var ErrHandlerType = errors.New("wrong type of handler")

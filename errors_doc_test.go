@@ -69,7 +69,7 @@ var errorAreas = []struct {
 	}},
 	{"Upgrade", []string{"internal/engine", "internal/upgrade", "reload.go"}},
 	{"Serving and connections", []string{"errors.go", "handlers.go", "listen", "httpx", "fcgix", "tcpx", "wsx", "internal/listener", "internal/packet", "internal/h2move", "internal/groups/drain.go", "internal/handover", "internal/fdpass", "internal/tlsrec", "internal/tlswatch"}},
-	{"Control socket and gozdctl", []string{"cmd/gozdctl", "internal/control", "internal/totals", "metrics.go", "internal/engine/counting.go"}},
+	{"Control socket and gozdctl", []string{"cmd/gozdctl", "internal/control", "internal/totals", "internal/exposition", "internal/engine/counting.go"}},
 	{"systemd and the supervisor", []string{"internal/supervise", "internal/activation", "internal/engine/supervisor.go"}},
 }
 

@@ -23,7 +23,7 @@ const modulePath = "bitbucket.org/PinIdea/go-zero-downtime-daemon"
 var mayImport = map[string][]string{
 	".": {
 		"internal/config", "listen", "httpx", "fcgix", "tcpx", "internal/engine", "internal/groups",
-		"internal/activation", "internal/check", "internal/control", "internal/control/client", "internal/early", "internal/logging", "internal/printable", "internal/process", "internal/report", "internal/supervise", "internal/upgrade",
+		"internal/activation", "internal/check", "internal/control", "internal/control/client", "internal/early", "internal/exposition", "internal/logging", "internal/printable", "internal/process", "internal/report", "internal/supervise", "internal/upgrade",
 	},
 	"internal/engine": {
 		"internal/config", "internal/groups", "internal/listener",
@@ -50,7 +50,7 @@ var mayImport = map[string][]string{
 
 	"internal/control/client":   {"internal/control/protocol", "internal/process", "internal/socket"},
 	"internal/control/protocol": {},
-	"internal/control/server":   {"internal/control/protocol", "internal/process", "internal/safepath", "internal/socket"},
+	"internal/control/server":   {"internal/exposition", "internal/control/protocol", "internal/process", "internal/safepath", "internal/socket"},
 
 	"internal/early":      {},
 	"internal/envfile":    {"internal/process"},
@@ -60,7 +60,7 @@ var mayImport = map[string][]string{
 	"internal/h2move":     {},
 	"internal/handover":   {"internal/fault", "internal/fdpass"},
 	"internal/listener":   {},
-	"internal/packet":     {"internal/fdpass", "internal/socket"},
+	"internal/packet":     {"internal/fdpass", "internal/listener", "internal/socket"},
 	"internal/printable":  {},
 	"internal/process":    {"internal/early", "internal/fault", "internal/fdpass", "internal/report", "internal/safepath"},
 	"internal/report":     {},

@@ -44,7 +44,6 @@ func (a *app) stop(ctx context.Context, pidfile string) error {
 			if err != nil {
 				return nil, err
 			}
-			answer = asked(answer, c, all)
 			a.out.Asked = &generation{answer.Generation, answer.PID}
 			return answer, control.AwaitEnd(ctx, pidfile, processOf(answer.PID, all), answer.Generation, processes(all)...)
 		},
@@ -66,16 +65,6 @@ func (a *app) stop(ctx context.Context, pidfile string) error {
 	}
 	a.say("%s ended after %s", text, span(took))
 	return nil
-}
-
-// asked is the generation that a stop was asked of: the one that has answered, or another of the daemon's, to which it has passed that on. The
-// daemon's user can have it name any.
-func asked(answer *protocol.Answer, c *client.Client, all []protocol.Generation) *protocol.Answer {
-	isKnown := slices.ContainsFunc(all, func(g protocol.Generation) bool { return g.PID == answer.PID && g.Generation == answer.Generation })
-	if isKnown {
-		return answer
-	}
-	return &protocol.Answer{Generation: c.Generation(), PID: c.PID()}
 }
 
 // living returns all generations, or none where the daemon does not say within a moment: the

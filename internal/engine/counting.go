@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/client"
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/protocol"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/server"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/exposition"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/peers"
@@ -144,9 +143,8 @@ func (c *counting) ask(ctx context.Context, r relative) error {
 	ctx, cancel := context.WithTimeout(ctx, countTime)
 	defer cancel()
 	text, err := client.At(r.pidfile, r.known.PID).Program(ctx, false)
-	var refused *client.AnswerError
-	if errors.As(err, &refused) && refused.Answer.Code == protocol.CodeNotFound || errors.Is(err, client.ErrProtocol) {
-		text, err = "", nil // its gozd is older, and knows nothing of counts
+	if errors.Is(err, client.ErrProtocol) {
+		text, err = "", nil // its gozd is older, and knows no such path
 	}
 	p := totals.Process{PID: r.known.PID, StartTime: r.known.StartTime}
 	c.mu.Lock()

@@ -1,6 +1,8 @@
 package exposition_test
 
 import (
+	"io"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -119,4 +121,19 @@ func FuzzSum(f *testing.F) {
 			t.Errorf("%q becomes %q", got, again)
 		}
 	})
+}
+
+func TestOf(t *testing.T) {
+	got, err := exposition.Of(t.Context(), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Accept-Encoding") != "" || r.Header.Get("Accept") != exposition.Type {
+			t.Errorf("asked with %v", r.Header)
+		}
+		_, _ = io.WriteString(w, base)
+	}))
+	if err != nil || got != base {
+		t.Errorf("%q, %v", got, err)
+	}
+	if _, err := exposition.Of(t.Context(), http.NotFoundHandler()); err == nil || !strings.Contains(err.Error(), "status 404") {
+		t.Errorf("of a handler that refuses: %v", err)
+	}
 }

@@ -48,7 +48,7 @@ func (d *door) leave(end func()) {
 		return
 	}
 	d.beginEmptying()
-	time.AfterFunc(queueLimit, end)
+	time.AfterFunc(EmptyingLimit, end)
 }
 
 // wakeAll has the readers of connections see that the listener drains. Those

@@ -1,14 +1,11 @@
 package listener
 
-import (
-	"net"
-	"syscall"
-)
+import "syscall"
 
-// isQueued reports whether somebody waits in the queue of a listening socket. Accept does not say: it looks at
-// its deadline first, which may have passed while its goroutine had no processor.
-func isQueued(ln net.Listener) bool {
-	s, ok := ln.(syscall.Conn)
+// IsQueued reports whether a client waits in the queue of a listening socket, or a datagram in that of another one. Accept and reads do not say: they look at
+// their deadline first, which may have passed while their goroutine had no processor. It is false of what is no socket.
+func IsQueued(sock any) bool {
+	s, ok := sock.(syscall.Conn)
 	if !ok {
 		return false
 	}

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/listener"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/socket"
 )
 
@@ -33,7 +34,8 @@ type Conn struct {
 	closed  chan struct{} // by the program; another one after Reopen
 	round   *round        // another one after Resume
 	until   time.Time     // the program's deadline for reads; zero for none
-	queue   queue         // how it is emptied
+	alone   bool          // no other process reads from the socket: see EmptyQueue
+	queue   listener.Emptying
 	changed chan struct{} // closed when any of these has changed, and replaced: for reads that wait
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/listener"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/socket"
 )
 
@@ -20,9 +21,9 @@ func (c *Conn) StopAccepting() {
 		return
 	}
 	close(c.round.draining)
-	if c.queue.alone && !c.isShut {
-		c.queue.begin()
-		time.AfterFunc(queueLimit, c.endEmptying)
+	if c.alone && !c.isShut {
+		c.queue.Begin()
+		time.AfterFunc(listener.EmptyingLimit, c.endEmptying)
 	} else {
 		close(c.round.drained)
 	}
@@ -34,7 +35,7 @@ func (c *Conn) StopAccepting() {
 func (c *Conn) EmptyQueue() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.queue.alone = true
+	c.alone = true
 }
 
 // endEmptying closes a socket whose queue has had its time.
@@ -112,7 +113,7 @@ func (c *Conn) Resume(inner socket.Packets) error {
 		_ = inner.Close()
 	}
 	before := c.round
-	c.round, c.queue = newRound(), queue{}
+	c.round, c.alone, c.queue = newRound(), false, listener.Emptying{}
 	close(before.resumed)
 	c.changeLocked()
 	return nil

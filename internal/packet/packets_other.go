@@ -11,6 +11,3 @@ import (
 func (c *Conn) readFrom(s socket.Packets, b []byte) (n int, addr net.Addr, err error) {
 	return s.ReadFrom(b)
 }
-
-// isQueued is not known here.
-func isQueued(socket.Packets) bool { return false }

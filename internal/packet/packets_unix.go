@@ -3,7 +3,6 @@
 package packet
 
 import (
-	"errors"
 	"net"
 	"sync"
 
@@ -45,18 +44,4 @@ func (c *Conn) dispose(fds []int) {
 	c.closing.Lock()
 	defer c.closing.Unlock()
 	fdpass.Close(fds)
-}
-
-// isQueued reports whether a datagram waits to be read.
-func isQueued(s socket.Packets) bool {
-	raw, err := s.SyscallConn()
-	if err != nil {
-		return false
-	}
-	is := false
-	_ = raw.Control(func(fd uintptr) {
-		_, _, err := unix.Recvfrom(int(fd), make([]byte, 1), unix.MSG_PEEK|unix.MSG_DONTWAIT)
-		is = err == nil || !errors.Is(err, unix.EAGAIN)
-	})
-	return is
 }

@@ -7,6 +7,7 @@ import (
 	"syscall"
 	"time"
 
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/listener"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/socket"
 )
 
@@ -75,7 +76,7 @@ func (c *Conn) look() turn {
 	default:
 		t.isOpen = true
 		if isDraining {
-			c.queue.postpone()
+			c.queue.Postpone()
 			c.armLocked()
 		}
 	}
@@ -106,8 +107,8 @@ func (c *Conn) armLocked() {
 	switch {
 	case isDone(c.round.drained):
 		until = longAgo
-	case isDone(c.round.draining) && (until.IsZero() || c.queue.quietAt.Before(until)):
-		until = c.queue.quietAt
+	case isDone(c.round.draining) && (until.IsZero() || c.queue.Until().Before(until)):
+		until = c.queue.Until()
 	}
 	_ = c.inner.SetReadDeadline(until)
 }
@@ -125,7 +126,7 @@ func (c *Conn) isOurs(err error) bool {
 	if !errors.Is(err, os.ErrDeadlineExceeded) {
 		return false
 	}
-	if isDone(c.round.draining) && !isDone(c.round.drained) && c.queue.isEmpty(c.inner) {
+	if isDone(c.round.draining) && !isDone(c.round.drained) && c.queue.IsOver(func() bool { return listener.IsQueued(c.inner) }) {
 		c.endLocked()
 	}
 	return c.until.IsZero() || time.Now().Before(c.until)

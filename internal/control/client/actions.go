@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -55,7 +56,7 @@ func (c *Client) Program(ctx context.Context, all bool) (string, error) {
 	defer func() { _ = resp.Body.Close() }()
 	text, err := io.ReadAll(io.LimitReader(resp.Body, maxMetrics))
 	if err == nil && len(text) == maxMetrics {
-		err = fmt.Errorf("%w: more than %d bytes", ErrProtocol, maxMetrics)
+		err = fmt.Errorf("more than %d bytes", maxMetrics)
 	}
 	if err != nil {
 		return "", fmt.Errorf("%s: %w", c.path, err)
@@ -99,5 +100,7 @@ func (c *Client) act(ctx context.Context, path string) (*protocol.Answer, error)
 	if err := c.ask(ctx, http.MethodPost, path, a); err != nil {
 		return nil, err
 	}
+	// The kernel has said which process answers, and the files its number: what it says of itself could be untrue.
+	a.PID, a.Generation = c.pid, cmp.Or(c.generation, a.Generation)
 	return a, nil
 }

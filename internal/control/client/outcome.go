@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/protocol"
@@ -51,7 +52,7 @@ func (a *upgradeAttempt) awaitNamed(ctx context.Context, served protocol.Event) 
 		r, err := process.ReadRecord(pidfile)
 		isSeen := err == nil && (!a.sees || isThere(r))
 		switch {
-		case errors.Is(err, process.ErrNotRunning) && served.PIDFile != "" && pidfile == a.pidfile:
+		case errors.Is(err, process.ErrNotRunning) && filepath.IsAbs(served.PIDFile) && pidfile == a.pidfile:
 			pidfile = served.PIDFile // the upgrade has moved it
 			continue
 		case isSeen && r.State.PID != a.pid:

@@ -6,6 +6,7 @@ import (
 	"net/http"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/protocol"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/exposition"
 )
 
 func (s *Server) status(w http.ResponseWriter, r *http.Request) {
@@ -23,7 +24,7 @@ func (s *Server) metrics(w http.ResponseWriter, r *http.Request) {
 	}
 	var text bytes.Buffer
 	WriteMetrics(&text, s.daemon.Status(r.Context(), all == protocol.No))
-	s.write(w, http.StatusOK, "text/plain; version=0.0.4; charset=utf-8", text.Bytes())
+	s.write(w, http.StatusOK, exposition.Type, text.Bytes())
 }
 
 func (s *Server) program(w http.ResponseWriter, r *http.Request) {
@@ -36,7 +37,7 @@ func (s *Server) program(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, http.StatusInternalServerError, protocol.CodeFailed, err.Error())
 		return
 	}
-	s.write(w, http.StatusOK, "text/plain; version=0.0.4; charset=utf-8", []byte(text))
+	s.write(w, http.StatusOK, exposition.Type, []byte(text))
 }
 
 func (s *Server) stop(w http.ResponseWriter, r *http.Request) {

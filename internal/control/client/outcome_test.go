@@ -1,0 +1,69 @@
+//go:build unix
+
+package client_test
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"testing"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/client"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
+)
+
+// What the daemon says is believed only as far as its files bear it out: its user can have it say anything.
+func TestUpgradeThatIsALie(t *testing.T) {
+	const dead = `"pid":4194304,"start_time":1,"generation":4}` + "\n"
+	lost := func(err error) bool {
+		var failed *client.UpgradeError
+		return errors.Is(err, process.ErrNotRunning) || errors.As(err, &failed) && !failed.Serves() && failed.Remains() == "nobody serves"
+	}
+	again := func(err error) bool {
+		var failed *client.UpgradeError
+		return errors.As(err, &failed) && failed.Serves() && failed.Remains() == fmt.Sprintf("pid %d serves again", os.Getpid())
+	}
+	unknown := func(err error) bool { return errors.Is(err, client.ErrUnknownOutcome) }
+	for _, test := range []struct {
+		name, stream string
+		opts         client.UpgradeOptions
+		ends         bool // the daemon, before it answers
+		is           func(error) bool
+	}{
+		{"served", `{"event":"served",` + dead, client.UpgradeOptions{NoDrain: true}, true, lost},
+		{"served, and the old one serves", `{"event":"served",` + dead, client.UpgradeOptions{NoDrain: true}, false, again},
+		{"drained", `{"event":"served",` + dead + `{"event":"drained"}`, client.UpgradeOptions{}, true, lost},
+		{"drained, and the old one serves", `{"event":"served",` + dead + `{"event":"drained"}`, client.UpgradeOptions{}, false, again},
+		{"served, and named by no file", fmt.Sprintf(`{"event":"served","generation":4,"pid":%d}`, os.Getppid()), client.UpgradeOptions{NoDrain: true}, false, unknown},
+		{"served by itself", fmt.Sprintf(`{"event":"served","generation":4,"pid":%d}`, os.Getpid()), client.UpgradeOptions{NoDrain: true}, false, unknown},
+		{"failed", `{"event":"failed","stage":"start",` + dead, client.UpgradeOptions{}, true, lost},
+		{"passed", `{"event":"passed",` + dead, client.DryRunOptions, true, lost},
+		{"served in a dry run", `{"event":"served",` + dead + `{"event":"drained"}`, client.DryRunOptions, true, func(err error) bool { return errors.Is(err, client.ErrProtocol) }},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var pidfile string
+			var c *client.Client
+			c, pidfile = serving(t, func(w http.ResponseWriter, _ *http.Request) {
+				if test.ends {
+					if err := process.RemoveFiles(pidfile); err != nil {
+						t.Error(err)
+					}
+				}
+				_, _ = fmt.Fprint(w, test.stream)
+			})
+			if up, err := c.Upgrade(within(t), test.opts, nil); up != nil || !test.is(err) {
+				t.Errorf("Upgrade = %+v, %v", up, err)
+			}
+		})
+	}
+}
+
+// Who answers is known: a daemon that says that it is another is not believed, and nobody waits for that one's end.
+func TestAnswerThatNamesAnother(t *testing.T) {
+	c, _ := serving(t, answering(http.StatusOK, `{"pid":1,"generation":99}`))
+	a, err := c.Stop(within(t))
+	if err != nil || a.PID != os.Getpid() || a.Generation != 3 {
+		t.Errorf("Stop = %+v, %v, want this process, of generation 3", a, err)
+	}
+}
