@@ -56,6 +56,22 @@ func FromConn(c net.Conn) (Conn, bool) {
 	return conn, ok
 }
 
+// IsDraining reports whether the generation that has accepted c accepts no more. A server that knows no
+// drain, such as fasthttp, asks this in its handler, and closes the connection after the response. It is false
+// where [FromConn] finds no [Conn] in c.
+func IsDraining(c net.Conn) bool {
+	conn, ok := listener.FromConn(c)
+	if !ok {
+		return false
+	}
+	select {
+	case <-conn.Draining():
+		return true
+	default:
+		return false
+	}
+}
+
 // Listener is a group's listener as an adapter sees it. gozd.Listen returns one; no other package implements it, and it may get
 // more methods. They are safe for concurrent use.
 //

@@ -136,4 +136,15 @@ func TestOf(t *testing.T) {
 	if _, err := exposition.Of(t.Context(), http.NotFoundHandler()); err == nil || !strings.Contains(err.Error(), "status 404") {
 		t.Errorf("of a handler that refuses: %v", err)
 	}
+	if _, err := exposition.Of(t.Context(), http.HandlerFunc(endless)); err == nil || !strings.Contains(err.Error(), "more than 16777216 bytes") {
+		t.Errorf("of a handler that answers too much: %v", err)
+	}
+}
+
+func endless(w http.ResponseWriter, _ *http.Request) {
+	for {
+		if _, err := w.Write(make([]byte, 64<<10)); err != nil {
+			return
+		}
+	}
 }

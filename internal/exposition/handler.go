@@ -4,13 +4,17 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 )
 
 // Type is the content type of the format.
 const Type = "text/plain; version=0.0.4; charset=utf-8"
 
-// Of returns what a handler answers, in the text format.
+// MaxSize bounds what a program answers, in bytes: some 100,000 time series. More is an error.
+const MaxSize = 16 << 20
+
+// Of returns what a handler answers, in the text format, up to MaxSize.
 func Of(ctx context.Context, h http.Handler) (string, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://gozd/metrics", http.NoBody)
 	if err != nil {
@@ -22,14 +26,18 @@ func Of(ctx context.Context, h http.Handler) (string, error) {
 	if a.status != http.StatusOK {
 		return "", fmt.Errorf("the program's metrics: status %d", a.status)
 	}
+	if a.tooLarge {
+		return "", fmt.Errorf("the program's metrics: more than %d bytes", MaxSize)
+	}
 	return a.body.String(), nil
 }
 
-// answer is a http.ResponseWriter that keeps what is written.
+// answer is a http.ResponseWriter that keeps what is written, as far as there is room.
 type answer struct {
-	header http.Header
-	status int
-	body   bytes.Buffer
+	header   http.Header
+	status   int
+	body     bytes.Buffer
+	tooLarge bool
 }
 
 // Header implements http.ResponseWriter.
@@ -39,4 +47,10 @@ func (a *answer) Header() http.Header { return a.header }
 func (a *answer) WriteHeader(status int) { a.status = status }
 
 // Write implements io.Writer.
-func (a *answer) Write(b []byte) (int, error) { return a.body.Write(b) }
+func (a *answer) Write(b []byte) (int, error) {
+	if a.body.Len()+len(b) > MaxSize {
+		a.tooLarge = true
+		return 0, io.ErrShortWrite // which ends most handlers
+	}
+	return a.body.Write(b)
+}

@@ -168,19 +168,34 @@ func TestCountsAfterARollback(t *testing.T) {
 
 // TestCountsThatFail: a sum without a generation would look like a restart, so there is none, and the daemon goes on.
 func TestCountsThatFail(t *testing.T) {
-	d, url := startCounted(t)
-	if _, err := get(url + "/panic"); err != nil {
-		t.Fatal(err)
+	for how, reason := range map[string]string{
+		"/panic": "broken metrics",
+		"/hang":  "has not said what it counts within 2s",
+		"/huge":  "more than 16777216 bytes",
+	} {
+		t.Run(how[1:], func(t *testing.T) {
+			t.Parallel()
+			d, url := startCounted(t)
+			if _, err := get(url + how); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := scrape(url); err == nil || !strings.Contains(err.Error(), reason) {
+				t.Errorf("asked itself: %v, want %q", err, reason)
+			}
+			upgradeAtOnce(t, d)
+			if _, err := scrape(url); err == nil || !strings.Contains(err.Error(), "503") {
+				t.Errorf("with a generation whose metrics fail: %v, want status 503", err)
+			}
+			if _, err := get(url); err != nil {
+				t.Error(err)
+			}
+			if err := daemontest.WaitAlive(t, d, 1, 30*time.Second); err != nil {
+				t.Fatal(err)
+			}
+			if n, err := scrape(url); err != nil || n != 1 {
+				t.Errorf("when it has ended: %d, %v", n, err)
+			}
+			daemontest.AwaitLog(t, d, "what the program has counted ends with this generation")
+		})
 	}
-	upgradeAtOnce(t, d)
-	if _, err := scrape(url); err == nil || !strings.Contains(err.Error(), "503") || !strings.Contains(err.Error(), "broken metrics") {
-		t.Errorf("with a generation whose metrics fail: %v", err)
-	}
-	if err := daemontest.WaitAlive(t, d, 1, 30*time.Second); err != nil {
-		t.Fatal(err)
-	}
-	if n, err := scrape(url); err != nil || n != 0 {
-		t.Errorf("when it has ended: %d, %v", n, err)
-	}
-	daemontest.AwaitLog(t, d, "what the program has counted ends with this generation")
 }

@@ -19,12 +19,9 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	web, _ := listen.FromListener(ln) // also below TLS
 	srv.Handler = func(ctx *fasthttp.RequestCtx) {
-		select {
-		case <-web.Draining():
+		if listen.IsDraining(ctx.Conn()) {
 			ctx.SetConnectionClose() // the next request of this client is the new process's
-		default:
 		}
 		fmt.Fprintf(ctx, "generation %d\n", gozd.Generation())
 	}

@@ -19,12 +19,9 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	web, _ := listen.FromListener(ln) // also below TLS
 	app.Use(func(c *fiber.Ctx) error {
-		select {
-		case <-web.Draining():
+		if listen.IsDraining(c.Context().Conn()) {
 			c.Context().SetConnectionClose() // the next request of this client is the new process's
-		default:
 		}
 		return c.Next()
 	})
