@@ -49,15 +49,15 @@ func (c *h2Conn) sendAwaySoon() {
 	if c.mover != nil && c.mover.tries() {
 		return
 	}
-	wait := time.Until(c.born.Add(freshTime))
+	wait := time.Until(c.youth.born.Add(freshTime))
 	if wait <= 0 {
 		c.sendAway()
 		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.over && c.fresh == nil {
-		c.fresh = time.AfterFunc(wait, func() {
+	if !c.over && c.youth.timer == nil {
+		c.youth.timer = time.AfterFunc(wait, func() {
 			if c.of.isAway() {
 				c.sendAway()
 			}
@@ -65,13 +65,23 @@ func (c *h2Conn) sendAwaySoon() {
 	}
 }
 
+// youth is the time in which a connection is too new for its client to be sent away. The connection's mu guards timer.
+type youth struct {
+	born  time.Time
+	timer *time.Timer // runs until the client is sent away; nil if it is not to be
+}
+
+func (y *youth) end() {
+	if y.timer != nil {
+		y.timer.Stop()
+		y.timer = nil
+	}
+}
+
 // stay is called when the drain is called off: a client that has not been told stays.
 func (c *h2Conn) stay() {
 	c.mu.Lock()
-	if c.fresh != nil {
-		c.fresh.Stop()
-		c.fresh = nil
-	}
+	c.youth.end()
 	c.mu.Unlock()
 	if c.mover != nil {
 		c.mover.stay()

@@ -14,12 +14,12 @@ func TestLateGoAwayAfterAResume(t *testing.T) {
 		defer server.Close()
 		var h h2Conns
 		c := newPlainH2Conn(server)
-		c.born = born
+		c.youth.born = born
 		defer h.follow(c)()
 		h.sendAway(newPace(0, nil))
 		for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(time.Millisecond) { // its own goroutine
 			c.mu.Lock()
-			begun := c.fresh != nil || c.away != staying
+			begun := c.youth.timer != nil || c.away != staying
 			c.mu.Unlock()
 			if begun {
 				break
@@ -34,7 +34,7 @@ func TestLateGoAwayAfterAResume(t *testing.T) {
 		c.mu.Unlock()
 		c.sendAwaySoon()
 		c.mu.Lock()
-		if c.fresh != nil || c.away != staying {
+		if c.youth.timer != nil || c.away != staying {
 			t.Errorf("born %v: it is sent away, or will be", born)
 		}
 		c.mu.Unlock()

@@ -24,8 +24,7 @@ import (
 // The connection is a *tls.Conn, or one without TLS; see tlsH2Conn.
 type h2Conn struct {
 	net.Conn
-	born time.Time
-	of   *h2Conns // set before anybody else has it
+	of *h2Conns // set before anybody else has it
 
 	in h2move.In // touched by Read only, and the server reads in one goroutine
 
@@ -40,15 +39,15 @@ type h2Conn struct {
 	away     awayState
 	idle     bool
 	linger   *time.Timer // runs while the client knows, and no stream is open
-	fresh    *time.Timer // runs until the client may be sent away; nil if it need not
-	over     bool        // the server has ended
-	expedite bool        // the drain's deadline has come: nobody lingers as long
-	ending   bool        // the program's Shutdown has begun: nobody is asked
+	youth    youth
+	over     bool // the server has ended
+	expedite bool // the drain's deadline has come: nobody lingers as long
+	ending   bool // the program's Shutdown has begun: nobody is asked
 }
 
 // newPlainH2Conn follows a connection of which the client's preface has been read.
 func newPlainH2Conn(c net.Conn) *h2Conn {
-	hc := &h2Conn{Conn: c, born: time.Now()}
+	hc := &h2Conn{Conn: c, youth: youth{born: time.Now()}}
 	hc.in.Saw = hc.sawFrame
 	return hc
 }
@@ -188,7 +187,7 @@ func (c *h2Conn) isIdle() bool {
 // stopTimers is called when the server has ended.
 func (c *h2Conn) stopTimers() {
 	if c.mover != nil {
-		c.mover.stop()
+		c.mover.attempt.stop()
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -196,7 +195,5 @@ func (c *h2Conn) stopTimers() {
 	if c.linger != nil {
 		c.linger.Stop()
 	}
-	if c.fresh != nil {
-		c.fresh.Stop()
-	}
+	c.youth.end()
 }

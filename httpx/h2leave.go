@@ -23,7 +23,7 @@ func (m *h2Mover) decide() bool {
 
 // isLeaving reports whether the connection is to move, or to try.
 func (m *h2Mover) isLeaving() bool {
-	return !m.hasStayed() && !m.conn.isAway() && m.from.MovesHTTP2()
+	return !m.attempt.hasFailed() && !m.conn.isAway() && m.from.MovesHTTP2()
 }
 
 // try goes on with the move as far as it can.
@@ -34,11 +34,11 @@ func (m *h2Mover) try() {
 	if m.gate == nil {
 		m.proof = proofUnasked
 		m.gate = h2move.NewGate(&m.conn.in)
-		m.begin()
+		m.attempt.begin(m.look)
 	}
 	idle := m.handlers.Load() == 0 && m.conn.isIdle()
 	switch {
-	case m.isLate(), m.gate.IsFull():
+	case m.attempt.isLate(), m.gate.IsFull():
 		m.from.NoteStay("streams", errStreams)
 		m.giveUp()
 	case !idle || !m.conn.writing.TryLock(): // a write may wait for the client, and looks afterwards
@@ -79,7 +79,7 @@ func (m *h2Mover) leave() {
 	switch {
 	case err == nil:
 		m.gone, m.err = true, io.EOF
-		m.stop()
+		m.attempt.stop()
 	case errors.Is(err, listener.ErrBusy): // a part of a record has come, and the rest is to follow
 	case errors.As(err, &why) && why.Passes && m.proof == proofUnasked: // and it does with the next records, of either side
 		m.proof = proofAsked
@@ -95,20 +95,14 @@ func (m *h2Mover) isGone() bool { return m != nil && m.gone }
 
 // giveUp has the connection stay in this drain. That may have been called off meanwhile.
 func (m *h2Mover) giveUp() {
-	m.mu.Lock()
-	m.stays = isDraining(m.sock)
-	m.mu.Unlock()
+	m.attempt.giveUp(isDraining(m.sock))
 	m.settle()
 }
 
 // settle is for a connection that does not move, or not any more.
 func (m *h2Mover) settle() {
 	m.open()
-	m.mu.Lock()
-	due := m.due
-	m.due = false
-	m.mu.Unlock()
-	if due && isDraining(m.sock) {
+	if m.attempt.pay() && isDraining(m.sock) {
 		go m.conn.sendAwaySoon() // it may block as long as the client does not read
 	}
 }
@@ -118,6 +112,6 @@ func (m *h2Mover) open() {
 	if m.gate != nil {
 		m.queue = append(m.queue, m.gate.Held()...)
 		m.gate = nil
-		m.stop()
+		m.attempt.stop()
 	}
 }

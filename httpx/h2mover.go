@@ -1,16 +1,11 @@
 package httpx
 
 import (
-	"sync"
 	"sync/atomic"
-	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/h2move"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/listener"
 )
-
-// holdLimit is how long new streams are held back while the open ones may end. Tests change it.
-var holdLimit = time.Second
 
 // h2Mover has an HTTP/2 connection move to the successor while no stream is open on it, and takes it up there.
 //
@@ -42,12 +37,7 @@ type h2Mover struct {
 	barrier h2move.Barrier
 	gone    bool // to the successor
 
-	mu     sync.Mutex  // guards what follows
-	timer  *time.Timer // runs while new streams are held back
-	late   bool        // it has
-	stays  bool        // in this drain
-	due    bool        // its client is to be sent away if it stays
-	trying atomic.Bool // new streams are held back
+	attempt h2Attempt
 }
 
 // proofState is whether the client was asked for another record, by a PING.
@@ -146,47 +136,9 @@ func isClosed(c <-chan struct{}) bool {
 	}
 }
 
-// begin bounds how long new streams are held back.
-func (m *h2Mover) begin() {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.trying.Store(true)
-	m.timer = time.AfterFunc(holdLimit, m.timeUp)
-}
-
-func (m *h2Mover) timeUp() {
-	m.mu.Lock()
-	m.late = m.trying.Load()
-	m.mu.Unlock()
-	m.look()
-}
-
-// stop undoes begin. It may be called again.
-func (m *h2Mover) stop() {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.trying.Store(false)
-	m.late = false
-	if m.timer != nil {
-		m.timer.Stop()
-	}
-}
-
-func (m *h2Mover) isLate() bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.late
-}
-
-func (m *h2Mover) hasStayed() bool {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.stays
-}
-
 // look has a Read that waits look whether the connection can move now.
 func (m *h2Mover) look() {
-	if m.trying.Load() {
+	if m.attempt.isOn.Load() {
 		m.from.Wake()
 	}
 }
@@ -196,20 +148,15 @@ func (m *h2Mover) tries() bool {
 	if !m.isLeaving() {
 		return false
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.stays {
+	if !m.attempt.owe() {
 		return false
 	}
-	m.due = true
 	m.from.Wake()
 	return true
 }
 
 // stay is called when the drain is called off. In the next one the connection may move.
 func (m *h2Mover) stay() {
-	m.mu.Lock()
-	m.stays, m.due = false, false
-	m.mu.Unlock()
+	m.attempt.forget()
 	m.look()
 }

@@ -9,9 +9,8 @@ import (
 type outcome struct {
 	Command    string `json:"command"`
 	ExitStatus int    `json:"exit_status"`
-	Error      string `json:"error,omitempty"`
-	Advice     string `json:"advice,omitempty"` // what to do next after an error
-	PIDFile    string `json:"pidfile,omitempty"`
+	failure
+	PIDFile string `json:"pidfile,omitempty"`
 
 	// Serving is the generation that serves afterwards: after start, upgrade and rollback.
 	Serving *generation `json:"serving,omitempty"`
@@ -37,6 +36,12 @@ type outcome struct {
 	Version *protocol.Build  `json:"version,omitempty"`
 
 	acted bool // something was done that standard output cannot undo
+}
+
+// failure is why it has failed.
+type failure struct {
+	Error  string `json:"error,omitempty"`
+	Advice string `json:"advice,omitempty"` // what to do next
 }
 
 // generation names one process of a daemon.

@@ -164,18 +164,39 @@ func unitNotes(conf *config.Config, o *unitOptions, v *unitFields) (notes []stri
 // unitFields are those of the template.
 type unitFields struct {
 	Name, Start, Gozdctl, PIDFile string
-	Upgrade, Stop, Drain          string
-	Probation                     string // empty for none
-	TimeoutStart, TimeoutStop     string
-	Becomes                       string // the user in [gozd]
-	RuntimeDirectory              string
-	LogsDirectory                 string
-	Sockets                       string
-	FDStore, Hardened, User       bool
+	unitTimes
+	Becomes                 string // the user in [gozd]
+	RuntimeDirectory        string
+	LogsDirectory           string
+	Sockets                 string
+	FDStore, Hardened, User bool
+}
+
+// unitTimes are those of the configuration, and what follows from them.
+type unitTimes struct {
+	Upgrade, Stop, Drain      string
+	Probation                 string // empty for none
+	TimeoutStart, TimeoutStop string
+}
+
+func timesOf(conf *config.Config) unitTimes {
+	const moment = 20 * time.Second
+	d := &conf.Daemon
+	var stop, drain time.Duration
+	for i := range conf.Groups {
+		stop, drain = max(stop, conf.Groups[i].StopTimeout), max(drain, conf.Groups[i].DrainTimeout)
+	}
+	t := unitTimes{
+		Upgrade: span(d.UpgradeTimeout), Stop: span(stop), Drain: span(drain),
+		TimeoutStart: inSeconds(d.UpgradeTimeout + d.Probation + stop + moment), TimeoutStop: inSeconds(stop + moment),
+	}
+	if d.Probation > 0 {
+		t.Probation = span(d.Probation)
+	}
+	return t
 }
 
 func unitValues(conf *config.Config, o *unitOptions) *unitFields {
-	const moment = 20 * time.Second
 	d := &conf.Daemon
 	inHome := func(p string) string {
 		if o.user && strings.HasPrefix(p, o.home+"/") && filepath.IsAbs(o.home) {
@@ -188,7 +209,7 @@ func unitValues(conf *config.Config, o *unitOptions) *unitFields {
 	v := &unitFields{
 		// The first word of a command has no variables.
 		Name: name, Start: inHome(quote(o.program)), Gozdctl: inHome(quote(o.gozdctl)), PIDFile: path(d.PIDFile), Becomes: printable.Line(d.User),
-		FDStore: d.FDStore, Hardened: o.hardened, User: o.user,
+		FDStore: d.FDStore, Hardened: o.hardened, User: o.user, unitTimes: timesOf(conf),
 	}
 	if strings.HasPrefix(d.PIDFile, "%t/") {
 		v.PIDFile = "%t" + path(d.PIDFile[2:])
@@ -203,15 +224,6 @@ func unitValues(conf *config.Config, o *unitOptions) *unitFields {
 	if d.User == "" && !o.user {
 		v.RuntimeDirectory, v.LogsDirectory = quote(below("/run", d.PIDFile)), quote(below("/var/log", d.Log))
 	}
-	var stop, drain time.Duration
-	for i := range conf.Groups {
-		stop, drain = max(stop, conf.Groups[i].StopTimeout), max(drain, conf.Groups[i].DrainTimeout)
-	}
-	v.Upgrade, v.Stop, v.Drain = span(d.UpgradeTimeout), span(stop), span(drain)
-	if d.Probation > 0 {
-		v.Probation = span(d.Probation)
-	}
-	v.TimeoutStart, v.TimeoutStop = inSeconds(d.UpgradeTimeout+d.Probation+stop+moment), inSeconds(stop+moment)
 	var sockets []string
 	groups := socketGroups(conf)
 	for _, g := range groups {
