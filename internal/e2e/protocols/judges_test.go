@@ -48,6 +48,21 @@ func startJudge(t *testing.T, name string, args ...string) *judge {
 	return j
 }
 
+// byHand is for a judge that only has TLS.
+func (j *judge) byHand() *judge {
+	j.post = func(body string) string {
+		body += "\n" // some read lines
+		return fmt.Sprintf("POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+	}
+	j.answer = regexp.MustCompile(`^X-Gozd-Generation: (\d+)\r\n`)
+	return j
+}
+
+func startJava(t *testing.T, host, port, version string) *judge {
+	t.Helper()
+	return startJudge(t, require.Tool(t, "java", "package default-jdk-headless"), "-XX:TieredStopAtLevel=1", "testdata/Judge.java", "https://"+net.JoinHostPort(host, port), version)
+}
+
 // ask returns the generation that has answered.
 func (j *judge) ask(t *testing.T, body string) string {
 	t.Helper()
@@ -82,14 +97,15 @@ var judges = []struct {
 		}
 		return startJudge(t, python, "testdata/judge.py", "https://"+net.JoinHostPort(host, port))
 	}},
+	{"Java, HTTP/1.1", func(t *testing.T, host, port string) *judge { t.Helper(); return startJava(t, host, port, "HTTP_1_1") }},
+	{"Java, HTTP/2", func(t *testing.T, host, port string) *judge { t.Helper(); return startJava(t, host, port, "HTTP_2") }},
+	{"NSS", func(t *testing.T, host, port string) *judge {
+		t.Helper()
+		return startJudge(t, require.Tool(t, "tstclnt", "package libnss3-tools"), "-h", host, "-p", port, "-D", "-o", "-V", "tls1.3:tls1.3").byHand()
+	}},
 	{"GnuTLS", func(t *testing.T, host, port string) *judge {
 		t.Helper()
-		j := startJudge(t, require.Tool(t, "gnutls-cli", "package gnutls-bin"), "--insecure", "--inline-commands", "--port", port, host)
-		j.post = func(body string) string {
-			body += "\n" // it reads lines
-			return fmt.Sprintf("POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
-		}
-		j.answer = regexp.MustCompile(`^X-Gozd-Generation: (\d+)\r\n`)
+		j := startJudge(t, require.Tool(t, "gnutls-cli", "package gnutls-bin"), "--insecure", "--inline-commands", "--port", port, host).byHand()
 		j.before = func(t *testing.T, round int) {
 			t.Helper()
 			if round%2 == 0 {
