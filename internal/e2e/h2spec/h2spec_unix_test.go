@@ -3,11 +3,13 @@
 package h2spec
 
 import (
+	"crypto/tls"
 	"encoding/binary"
 	"io"
 	"maps"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -27,53 +29,87 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/succession"
 )
 
-// generation serves HTTP/2 without TLS.
+// generation serves HTTP/2, without TLS or with it.
 type generation struct {
 	*listener.Listener
 	succession *succession.Generation
 }
 
-func newGeneration(t *testing.T) *generation {
+// certificate is one that nobody looks at.
+var certificate = sync.OnceValue(func() []tls.Certificate {
+	srv := httptest.NewTLSServer(nil)
+	defer srv.Close()
+	return srv.TLS.Certificates
+})
+
+func newGeneration(t *testing.T, secure bool) *generation {
 	t.Helper()
 	serving, release := make(chan struct{}), make(chan struct{})
-	ln := listener.New(loopback.Listen(t, "tcp"), listener.Options{
-		Group: "web", HandoverKey: "http web", Release: release, OnAccept: func() { close(serving) },
-	})
+	opts := listener.Options{Group: "web", HandoverKey: "http web", Release: release, OnAccept: func() { close(serving) }}
+	if secure {
+		opts.HandoverKey, opts.SilentKey, opts.SealedKey = "", "https web", "https (TLS 1) web"
+	}
+	g := &generation{Listener: listener.New(loopback.Listen(t, "tcp"), opts)}
+	served := net.Listener(g.Listener)
+	if secure {
+		g.succession = succession.NewSealed(t, g.Listener, opts.SilentKey, opts.SealedKey)
+		served = listener.NewTLS(g.Listener, &tls.Config{Certificates: certificate(), NextProtos: []string{"h2"}, MinVersion: tls.VersionTLS13})
+	} else {
+		g.succession = succession.New(t, g.Listener, opts.HandoverKey)
+	}
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
-	protocols.SetUnencryptedHTTP2(true)
+	protocols.SetHTTP2(secure)
+	protocols.SetUnencryptedHTTP2(!secure)
 	srv := &httpx.Server{Server: &http.Server{Protocols: protocols, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		_, _ = io.WriteString(w, strings.Repeat("x", 100))
 	})}}
-	g := &generation{ln, succession.New(t, ln, "http web")}
-	served := make(chan struct{})
+	ended := make(chan struct{})
 	go func() {
-		defer close(served)
-		_ = srv.Serve(ln)
+		defer close(ended)
+		_ = srv.Serve(served)
 	}()
 	t.Cleanup(func() {
 		close(release)
 		_ = srv.Close()
-		<-served
+		<-ended
 	})
 	<-serving
 	return g
+}
+
+// dial returns a connection to g, on which HTTP/2 begins.
+func (g *generation) dial(secure bool) (conn, error) {
+	c, err := net.Dial("tcp", g.Addr().String())
+	if err != nil {
+		return nil, err
+	}
+	if secure {
+		return tls.Client(c, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}}), nil //nolint:gosec // of this test
+	}
+	return c.(*net.TCPConn), nil
+}
+
+type conn interface {
+	net.Conn
+	CloseWrite() error
 }
 
 // relay passes each connection on to a generation of its own, and has another one take it over when client and server have agreed
 // on their settings. What the client says after that waits until then.
 type relay struct {
 	net.Listener
-	t     *testing.T
-	moves bool
-	moved atomic.Int32
-	conns sync.WaitGroup
+	t      *testing.T
+	secure bool // on the way to the server
+	moves  bool
+	moved  atomic.Int32
+	conns  sync.WaitGroup
 }
 
-func newRelay(t *testing.T, moves bool) *relay {
+func newRelay(t *testing.T, secure, moves bool) *relay {
 	t.Helper()
-	r := &relay{Listener: loopback.Listen(t, "tcp"), t: t, moves: moves}
+	r := &relay{Listener: loopback.Listen(t, "tcp"), t: t, secure: secure, moves: moves}
 	var accepting sync.WaitGroup
 	accepting.Go(func() {
 		for {
@@ -94,8 +130,8 @@ func newRelay(t *testing.T, moves bool) *relay {
 
 func (r *relay) pass(client net.Conn) {
 	defer func() { _ = client.Close() }()
-	g := newGeneration(r.t)
-	server, err := net.Dial("tcp", g.Addr().String())
+	g := newGeneration(r.t, r.secure)
+	server, err := g.dial(r.secure)
 	if err != nil {
 		r.t.Error(err)
 		return
@@ -108,7 +144,7 @@ func (r *relay) pass(client net.Conn) {
 	})
 	defer answering.Wait()
 	if r.moves && passSettings(server, client) {
-		next := newGeneration(r.t)
+		next := newGeneration(r.t, r.secure)
 		g.succession.ReplaceBy(r.t, next.succession)
 		for deadline := time.Now().Add(time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
 			if g.Stats().Out == 1 {
@@ -118,7 +154,7 @@ func (r *relay) pass(client net.Conn) {
 		}
 	}
 	_, _ = io.Copy(server, client)
-	_ = server.(*net.TCPConn).CloseWrite()
+	_ = server.CloseWrite()
 }
 
 // passSettings passes on what the client says until it has acknowledged the server's settings, and reports whether it has.
@@ -159,14 +195,14 @@ func failures(all map[string]bool, g *spec.TestGroup) {
 	}
 }
 
-func run(t *testing.T, moves bool) (failed map[string]bool, tests int, moved int32) {
+func run(t *testing.T, secure, moves bool) (failed map[string]bool, tests int, moved int32) {
 	t.Helper()
-	r := newRelay(t, moves)
+	r := newRelay(t, secure, moves)
 	host, port, err := net.SplitHostPort(r.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
-	conf := &config.Config{Host: host, Path: "/", Timeout: 5 * time.Second, MaxHeaderLen: 4000}
+	conf := &config.Config{Host: host, Path: "/", Timeout: 3 * time.Second, MaxHeaderLen: 4000}
 	if conf.Port, err = net.LookupPort("tcp", port); err != nil {
 		t.Fatal(err)
 	}
@@ -181,13 +217,17 @@ func run(t *testing.T, moves bool) (failed map[string]bool, tests int, moved int
 
 // TestMovedConnectionsConform has a server on connections that have moved pass what it passes on others.
 func TestMovedConnectionsConform(t *testing.T) {
-	before, tests, _ := run(t, false)
-	after, same, moved := run(t, true)
-	t.Logf("%d tests, %d connections have moved, %d fail without a move: %v", tests, moved, len(before), before)
-	if !maps.Equal(before, after) || tests != same {
-		t.Errorf("after a move %d of %d tests fail: %v", len(after), same, after)
-	}
-	if int(moved) < tests/2 {
-		t.Errorf("only %d connections have moved in %d tests", moved, tests)
+	for name, secure := range map[string]bool{"clear": false, "TLS": true} {
+		t.Run(name, func(t *testing.T) {
+			before, tests, _ := run(t, secure, false)
+			after, same, moved := run(t, secure, true)
+			t.Logf("%d tests, %d connections have moved, %d fail without a move: %v", tests, moved, len(before), before)
+			if !maps.Equal(before, after) || tests != same {
+				t.Errorf("after a move %d of %d tests fail: %v", len(after), same, after)
+			}
+			if int(moved) < tests/2 {
+				t.Errorf("only %d connections have moved in %d tests", moved, tests)
+			}
+		})
 	}
 }
