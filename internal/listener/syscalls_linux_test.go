@@ -145,13 +145,21 @@ func serveFile(ln net.Listener) error {
 	if err := os.WriteFile(filepath.Join(dir, "f.txt"), make([]byte, movedSize), 0o600); err != nil {
 		return err
 	}
-	go http.Serve(ln, http.FileServer(http.Dir(dir)))
+	files, served := http.FileServer(http.Dir(dir)), make(chan struct{})
+	go http.Serve(ln, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		files.ServeHTTP(w, r)
+		close(served)
+	}))
 	resp, err := http.Get("http://" + ln.Addr().String() + "/f.txt")
 	if err != nil {
 		return err
 	}
 	defer resp.Body.Close()
-	return readAll(resp.Body)
+	if err := readAll(resp.Body); err != nil {
+		return err
+	}
+	<-served // a process that ends within sendfile leaves no count of it
+	return nil
 }
 
 // async runs f, and sends what it returns.
