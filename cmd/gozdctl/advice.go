@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -40,7 +41,7 @@ func (a *app) advice(cmd *cobra.Command, err error) string {
 	case a.out.Upgrade != nil && a.out.Upgrade.Stage == "lost":
 		return "start the daemon again: gozdctl start -- PROGRAM ARGUMENTS"
 	case errors.As(err, new(*client.UpgradeError)):
-		return logAdvice(file)
+		return a.logAdvice(cmd.Context(), file)
 	}
 	return ""
 }
@@ -100,8 +101,13 @@ func noSocketAdvice(pidfile string) string {
 	return fmt.Sprintf("%s; kill -HUP %d upgrades, and nobody tells the outcome; kill -TERM %[2]d stops", logSays, r.PID)
 }
 
-func logAdvice(pidfile string) string {
-	return fmt.Sprintf("what has failed is still in place, and the next restart will start it; all that it has said is in its log: gozdctl logs %s", word(pidfile))
+// logAdvice leads to what the new process has said. Without a log there is nothing that gozdctl could show.
+func (a *app) logAdvice(ctx context.Context, pidfile string) string {
+	const still = "what has failed is still in place, and the next restart will start it"
+	if s, _, err := a.askOwnersStatus(ctx, pidfile); err == nil && s.Log == "" {
+		return still + "; the configuration names no log; where systemd runs it, journalctl has all that it has said"
+	}
+	return fmt.Sprintf("%s; all that it has said is in its log: gozdctl logs %s", still, word(pidfile))
 }
 
 // isConfigured reports whether an upgrade has failed where its configuration was to blame.

@@ -97,7 +97,7 @@ func TestLogsOfOneThatHasEnded(t *testing.T) {
 func TestHelp(t *testing.T) {
 	for _, args := range [][]string{{"help"}, {"-h"}, {"--help"}} {
 		status, stdout, stderr := ctl(t, args...)
-		if status != statusOK || stderr != "" || !strings.Contains(stdout, "Commands that act on the daemon:") {
+		if status != statusOK || stderr != "" || !strings.Contains(stdout, "Usage:\n  gozdctl COMMAND\n\nCommands that act on the daemon:") {
 			t.Errorf("%v: status %d, %q, %q", args, status, stdout, stderr)
 		}
 	}

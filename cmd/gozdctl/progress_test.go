@@ -6,6 +6,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/protocol"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/require"
@@ -111,6 +112,17 @@ func TestProgressOnATerminal(t *testing.T) {
 			t.Errorf("at %d columns it shows in the end\n%s\nwant\n%s", test.columns, screen, test.then)
 		}
 	}
+}
+
+// Without a connection it is a matter of seconds, whatever the deadline.
+func TestProgressOfAStandby(t *testing.T) {
+	s, screen := newTerminal(200)
+	events := []protocol.Event{{Type: protocol.DrainBegan, Generation: 3, Until: time.Now().Add(time.Hour)}}
+	tellAll(t, s, events, func(protocol.EventType) {
+		if got, want := screen.String(), "generation 3 has no connection left, and stands by"; got != want {
+			t.Errorf("it shows %q, want %q", got, want)
+		}
+	})
 }
 
 // Elsewhere each step is a line, and what is only so at the moment is none.

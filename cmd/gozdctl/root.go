@@ -29,6 +29,7 @@ func rootCommand(a *app) *cobra.Command {
 	}
 	root.SuggestionsMinimumDistance = 2
 	root.DisableFlagsInUseLine = true
+	root.SetUsageTemplate(strings.Replace(root.UsageTemplate(), "{{if .HasAvailableSubCommands}}\n  {{.CommandPath}} [command]{{end}}", "", 1)) // "COMMAND" says it
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError("%v", err) })
 	root.AddGroup(

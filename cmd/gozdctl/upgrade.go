@@ -212,6 +212,10 @@ func (t *upgradeReporter) draining(e protocol.Event) {
 		t.patience.renew(min(time.Until(e.Until), process.MaxWait) + margin)
 	}
 	t.most = max(t.most, e.Open)
+	if e.Open == 0 { // its deadline would only frighten: it ends in seconds
+		t.progress.now(fmt.Sprintf("generation %d has no connection left, and stands by", e.Generation))
+		return
+	}
 	text := fmt.Sprintf("generation %d drains %s %d left", e.Generation, bar(t.most-e.Open, t.most, 10), e.Open)
 	if !e.Until.IsZero() {
 		text += ", until " + e.Until.Local().Format(time.TimeOnly)
