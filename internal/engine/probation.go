@@ -7,6 +7,7 @@ import (
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/config"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/fault"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/supervise"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
 )
 
@@ -41,6 +42,7 @@ func (p probation) pass(lasts time.Duration) {
 		return
 	}
 	p.report.Probation(lasts)
+	p.super.notify(supervise.Event{Kind: supervise.Trying})
 	p.openGate()
 	fault.At(fault.OnProbation)
 	timer := time.NewTimer(lasts)

@@ -19,6 +19,7 @@ type Kind string
 // The kinds of events.
 const (
 	Starting  Kind = "starting"  // it handles signals from now on, and is not ready
+	Trying    Kind = "trying"    // it serves beside the one before it, on probation
 	Serving   Kind = "serving"   // it serves, instead of the one before it
 	Upgrading Kind = "upgrading" // it serves, and has begun to start its successor
 	Failed    Kind = "failed"    // it serves on, since the upgrade has failed

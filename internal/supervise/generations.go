@@ -25,7 +25,8 @@ type generation struct {
 	StartTime uint64
 	Number    int
 	Phase     phase
-	User      int // that it runs as; see processes.admit
+	Trying    bool // it is on probation, or was
+	User      int  // that it runs as; see processes.admit
 }
 
 // generations are those that live, and which of them serves. They learn of every event
@@ -91,6 +92,8 @@ func (l *generations) apply(pid int, e Event) *generation {
 	switch e.Kind {
 	case Starting:
 		g.Phase = isStarting
+	case Trying:
+		g.Trying = true
 	case Serving:
 		l.replace(g)
 		l.served = true
@@ -121,6 +124,8 @@ func mayFollow(p phase, k Kind) bool {
 	switch k {
 	case Starting, Serving:
 		return p == isSpawned || p == isStarting
+	case Trying:
+		return p == isStarting
 	case Upgrading, Settled:
 		return p == isServing
 	case Failed:
@@ -212,11 +217,14 @@ func (l *generations) status() string {
 		text += fmt.Sprintf(", %d draining", n)
 	}
 	if l.upgrading {
-		next := serving.Number + 1
+		next, does := serving.Number+1, "starting"
 		if starting != nil {
 			next = cmp.Or(starting.Number, next)
+			if starting.Trying {
+				does = "on probation"
+			}
 		}
-		text += fmt.Sprintf(", generation %d starting", next)
+		text += fmt.Sprintf(", generation %d %s", next, does)
 	}
 	if l.failure != "" {
 		text += "; " + l.failure

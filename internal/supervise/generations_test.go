@@ -49,6 +49,16 @@ func TestGenerations(t *testing.T) {
 			serves: 101, targets: 101, status: "generation 1 serving, generation 2 starting",
 		},
 		{
+			name: "on probation", before: begun,
+			steps:  []step{{101, supervise.Upgrading, ""}, {102, supervise.Starting, ""}, {102, supervise.Trying, ""}},
+			serves: 101, targets: 101, status: "generation 1 serving, generation 2 on probation",
+		},
+		{
+			name: "on probation, and passed", before: begun,
+			steps:  []step{{101, supervise.Upgrading, ""}, {102, supervise.Starting, ""}, {102, supervise.Trying, ""}, {102, supervise.Serving, ""}},
+			serves: 102, targets: 102, status: "generation 2 serving, 1 draining",
+		},
+		{
 			name: "upgrade failed", before: begun,
 			steps:  []step{{101, supervise.Upgrading, ""}, {102, supervise.Starting, ""}, {pid: 102}, {101, supervise.Failed, "no good"}},
 			serves: 101, targets: 101, status: "generation 1 serving; no good",
