@@ -163,6 +163,7 @@ func TestExplain(t *testing.T) {
 		{"it says where", errOther, report.Outcome{PID: 7, Error: "no", Stage: StageListen, Probation: true}, true, StageListen, 7, "no"},
 		{"it says nothing of its stage", errOther, report.Outcome{PID: 7, Error: "no", Probation: true}, false, StageProbation, 7, "no"},
 		{"it hangs", errors.New("killed"), report.Outcome{PID: 7}, true, StageReady, 7, "not ready after 1s: killed"},
+		{"it hangs without a word", errors.New("killed"), report.Outcome{}, true, StageReady, 0, "not ready after 1s: is /bin/app built with gozd? killed"},
 		{"it hangs on probation", errors.New("killed"), report.Outcome{PID: 7, Probation: true}, true, StageProbation, 7, "its probation was not over after 1h1m1s: killed"},
 		{"it dies between report and ready", errOther, report.Outcome{PID: 7, Ready: true}, false, StageReady, 7, "it was ready and ended before it took over: "},
 		{"it ends", errors.New("child pid=7 exited"), report.Outcome{PID: 7}, false, StageStart, 7, "child pid=7 exited with status 0 before it was ready"},

@@ -23,6 +23,8 @@ func (a *attempt) explain(ended error, out report.Outcome, wrote string, late bo
 	switch {
 	case out.Probation && late:
 		e.Err = fmt.Errorf("its probation was not over after %v: %w", a.opts.limit(), ended)
+	case late && out.PID == 0: // no gozd in it has said a word
+		e.Stage, e.Err = StageReady, fmt.Errorf("not ready after %v: is %s built with gozd? %w", a.opts.timeout(), a.binary, ended)
 	case late:
 		e.Stage, e.Err = StageReady, fmt.Errorf("not ready after %v: %w", a.opts.timeout(), ended)
 	case out.Ready:
