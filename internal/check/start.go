@@ -32,7 +32,7 @@ func Start(conf *config.Config, own map[string]string) error {
 	}
 	errs = append(errs, pidfile(conf, id), logfile(conf, id))
 	for i := range conf.Groups {
-		errs = append(errs, address(conf, &conf.Groups[i], slices.Collect(maps.Values(own))))
+		errs = append(errs, address(conf, &conf.Groups[i], id, slices.Collect(maps.Values(own))))
 	}
 	return errors.Join(errs...)
 }
@@ -58,13 +58,24 @@ func logfile(conf *config.Config, id *process.Identity) error {
 	info, err := safepath.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		err = directory(filepath.Dir(path), nil)
+		err = newFile(conf, path, id)
 	case err == nil && info.IsDir():
 		err = fmt.Errorf("%s: %w", path, syscall.EISDIR)
 	case err == nil:
 		err = firstError(process.MayWrite(path, nil), process.MayWrite(path, id))
 	}
 	return describe(conf, "log", err)
+}
+
+// newFile returns nil where a start can make the file at path. It makes the file's directory too, if that is all that is missing: the PID
+// file's for anybody, others for the user that the daemon becomes.
+func newFile(conf *config.Config, path string, id *process.Identity) error {
+	dir := filepath.Dir(path)
+	isMade := id != nil || dir == filepath.Dir(conf.Daemon.PIDFile)
+	if _, err := safepath.Stat(dir); isMade && errors.Is(err, fs.ErrNotExist) {
+		dir = filepath.Dir(dir)
+	}
+	return directory(dir, nil)
 }
 
 // directory returns nil where files can be made in dir.
@@ -80,13 +91,13 @@ func directory(dir string, id *process.Identity) error {
 }
 
 // address returns nil where a group's address is free, or the daemon's own.
-func address(conf *config.Config, g *config.Group, own []string) error {
+func address(conf *config.Config, g *config.Group, id *process.Identity, own []string) error {
 	network, addr := g.Listen.Bind()
 	if g.Listen.IsUnix() && slices.Contains(own, network+" "+addr) {
 		return nil
 	}
 	if g.Listen.IsUnix() && filepath.IsAbs(addr) {
-		if err := directory(filepath.Dir(addr), nil); err != nil {
+		if err := newFile(conf, addr, id); err != nil {
 			return InGroup(conf, g, fmt.Errorf("listen: %w", err))
 		}
 	}

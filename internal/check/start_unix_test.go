@@ -4,11 +4,13 @@ package check_test
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"net"
 	"os"
 	"os/user"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -45,6 +47,30 @@ func TestStartFindsNothing(t *testing.T) {
 	}
 	if n := entries(t, dir); n != 0 {
 		t.Errorf("it has left %d files", n)
+	}
+}
+
+// What the start makes is not missing.
+func TestStartMakesDirectories(t *testing.T) {
+	const text = "[gozd]\npidfile %[1]s/%[2]s/app.pid\nlog %[1]s/%[3]s/app.log\n%[5]s\n[app]\nmode fcgi\nlisten %[1]s/%[4]s/app.sock\n"
+	me := "user " + strconv.Itoa(os.Geteuid()) + "\ngroup " + strconv.Itoa(os.Getegid())
+	for _, test := range []struct {
+		pidfile, log, socket, user string
+		missing                    int
+	}{
+		{"new", "new", "new", "", 0},
+		{"new", "log", "socket", me, 0},
+		{"new", "log", "socket", "", 2},
+		{"new", "log/app", "new/app", me, 2},
+	} {
+		dir := shortdir.Make(t)
+		err := check.Start(parse(t, text, dir, test.pidfile, test.log, test.socket, test.user), nil)
+		if n := strings.Count(fmt.Sprint(err), "no such file or directory"); n != test.missing || (err == nil) != (n == 0) {
+			t.Errorf("%v: Start = %v", test, err)
+		}
+		if n := entries(t, dir); n != 0 {
+			t.Errorf("it has left %d files", n)
+		}
 	}
 }
 
