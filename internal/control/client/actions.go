@@ -3,9 +3,11 @@ package client
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"syscall"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/protocol"
 )
@@ -23,10 +25,19 @@ func (c *Client) StatusAlone(ctx context.Context) (*protocol.Status, error) {
 
 func (c *Client) status(ctx context.Context, path string) (*protocol.Status, error) {
 	s := new(protocol.Status)
-	if err := c.ask(ctx, http.MethodGet, path, s); err != nil {
+	err := c.ask(ctx, http.MethodGet, path, s)
+	if isCut(err) { // its process was killed: whoever serves now can be asked the same
+		return nil, fmt.Errorf("%s: %w: %w", c.path, errClosed, err)
+	}
+	if err != nil {
 		return nil, err
 	}
 	return s, nil
+}
+
+// isCut reports whether the other side has gone without an answer.
+func isCut(err error) bool {
+	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, ErrProtocol)
 }
 
 // Metrics copies the generation's metrics, in the Prometheus text format, to w.

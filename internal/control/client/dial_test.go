@@ -67,6 +67,43 @@ func TestDialADyingProcess(t *testing.T) {
 	}
 }
 
+// A generation that is killed before it has answered does not end the question: a status can be asked twice.
+func TestAskOneThatIsKilled(t *testing.T) {
+	pidfile := pidfileIn(t)
+	asDaemon(t, pidfile, process.State{Control: true, Since: time.Now()})
+	ln, err := net.Listen("unix", protocol.SocketPath(pidfile, os.Getpid()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for i := 0; ; i++ {
+			conn, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			if i%2 == 1 { // otherwise the request, if it has come, is left unread: a reset
+				_, _ = conn.Read(make([]byte, 1<<10))
+			}
+			_ = conn.Close()
+		}
+	}()
+	defer func() { <-done }()
+	defer ln.Close()
+	calls := 0
+	err = client.Ask(within(t), pidfile, func(c *client.Client) error {
+		if calls++; calls == 4 {
+			_ = process.RemoveFiles(pidfile)
+		}
+		_, err := c.Status(within(t))
+		return err
+	})
+	if calls != 4 || !errors.Is(err, process.ErrNotRunning) {
+		t.Errorf("Ask = %v after %d calls, want ErrNotRunning after 4", err, calls)
+	}
+}
+
 // A generation that ends between a look and the question has not been asked: who serves by then is, or the daemon does not run.
 func TestAskAfterAnEnd(t *testing.T) {
 	for name, tt := range map[string]struct {
