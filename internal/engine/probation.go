@@ -42,7 +42,7 @@ func (p probation) pass(lasts time.Duration) {
 		return
 	}
 	p.report.Probation(lasts)
-	p.super.notify(supervise.Event{Kind: supervise.Trying})
+	p.super.notify(supervise.Event{Kind: supervise.Starting, Trying: true})
 	p.openGate()
 	fault.At(fault.OnProbation)
 	timer := time.NewTimer(lasts)

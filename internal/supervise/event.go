@@ -19,7 +19,6 @@ type Kind string
 // The kinds of events.
 const (
 	Starting  Kind = "starting"  // it handles signals from now on, and is not ready
-	Trying    Kind = "trying"    // it serves beside the one before it, on probation
 	Serving   Kind = "serving"   // it serves, instead of the one before it
 	Upgrading Kind = "upgrading" // it serves, and has begun to start its successor
 	Failed    Kind = "failed"    // it serves on, since the upgrade has failed
@@ -39,6 +38,10 @@ type Event struct {
 
 	// Text is why an upgrade has failed.
 	Text string `json:"text,omitempty"`
+
+	// Trying says, with Starting, that the generation serves beside the one before it, on probation. It is no kind: an older supervisor
+	// would complain.
+	Trying bool `json:"trying,omitempty"`
 
 	// Within is the longest that what has begun may take.
 	Within time.Duration `json:"within_ns,omitempty"`

@@ -91,9 +91,7 @@ func (l *generations) apply(pid int, e Event) *generation {
 	}
 	switch e.Kind {
 	case Starting:
-		g.Phase = isStarting
-	case Trying:
-		g.Trying = true
+		g.Phase, g.Trying = isStarting, e.Trying
 	case Serving:
 		l.replace(g)
 		l.served = true
@@ -124,8 +122,6 @@ func mayFollow(p phase, k Kind) bool {
 	switch k {
 	case Starting, Serving:
 		return p == isSpawned || p == isStarting
-	case Trying:
-		return p == isStarting
 	case Upgrading, Settled:
 		return p == isServing
 	case Failed:

@@ -20,6 +20,9 @@ var begun = []step{{101, supervise.Starting, ""}, {101, supervise.Serving, ""}}
 // standsBy is the text of a Draining of one that does.
 const standsBy = "stands by"
 
+// trying is the text of a Starting on probation.
+const trying = "trying"
+
 // guarded is upgraded where the first one stands by.
 var guarded = append(upgraded[:len(upgraded)-1:len(upgraded)-1], step{101, supervise.Draining, standsBy})
 
@@ -50,12 +53,12 @@ func TestGenerations(t *testing.T) {
 		},
 		{
 			name: "on probation", before: begun,
-			steps:  []step{{101, supervise.Upgrading, ""}, {102, supervise.Starting, ""}, {102, supervise.Trying, ""}},
+			steps:  []step{{101, supervise.Upgrading, ""}, {102, supervise.Starting, ""}, {102, supervise.Starting, trying}},
 			serves: 101, targets: 101, status: "generation 1 serving, generation 2 on probation",
 		},
 		{
 			name: "on probation, and passed", before: begun,
-			steps:  []step{{101, supervise.Upgrading, ""}, {102, supervise.Starting, ""}, {102, supervise.Trying, ""}, {102, supervise.Serving, ""}},
+			steps:  []step{{101, supervise.Upgrading, ""}, {102, supervise.Starting, ""}, {102, supervise.Starting, trying}, {102, supervise.Serving, ""}},
 			serves: 102, targets: 102, status: "generation 2 serving, 1 draining",
 		},
 		{
@@ -175,7 +178,7 @@ func take(t *testing.T, l *supervise.Generations, s step) {
 		if s.kind == supervise.Starting { // as the supervisor does when it has looked at the process
 			l.Add(s.pid, s.pid-100)
 		}
-		known = l.Heard(s.pid, supervise.Event{Version: 1, Kind: s.kind, Generation: s.pid - 100, Text: s.text, StandsBy: s.text == standsBy})
+		known = l.Heard(s.pid, supervise.Event{Version: 1, Kind: s.kind, Generation: s.pid - 100, Text: s.text, StandsBy: s.text == standsBy, Trying: s.text == trying})
 	}
 	if !known {
 		t.Fatalf("%+v is of a stranger", s)
