@@ -101,6 +101,26 @@ func (s *session) do(b block) {
 	}
 	for _, c := range b.commands("$ ") {
 		s.compare(b.page, c, s.run(s.typed.Replace(c.text)))
+		if pidfile, ok := strings.CutPrefix(c.text, "kill -STOP $(cat "); ok {
+			s.awaitStandstill(strings.TrimSuffix(pidfile, ")"))
+		}
+	}
+}
+
+// awaitStandstill waits until the process of a PID file does nothing any more: on a busy machine its threads go on for a while.
+func (s *session) awaitStandstill(pidfile string) {
+	s.t.Helper()
+	pid, err := os.ReadFile(filepath.Join(s.work(), pidfile))
+	must(s.t, err)
+	for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
+		stat, err := os.ReadFile("/proc/" + strings.TrimSpace(string(pid)) + "/stat")
+		must(s.t, err)
+		if strings.Contains(string(stat), ") T ") {
+			return
+		}
+		if time.Now().After(deadline) {
+			s.t.Fatalf("%s: its process has not stopped", pidfile)
+		}
 	}
 }
 
