@@ -51,6 +51,12 @@ func Hooked(tb testing.TB) string {
 	return build(tb, "hooked", "internal/testutil/hooked", "")
 }
 
+// Overlapping returns the path of a program that does what docs/overlap.md is about.
+func Overlapping(tb testing.TB) string {
+	tb.Helper()
+	return build(tb, "overlapping", "internal/testutil/overlapping", "")
+}
+
 // Ticking returns the path of a program with a ticker that only one generation has.
 func Ticking(tb testing.TB) string {
 	tb.Helper()
