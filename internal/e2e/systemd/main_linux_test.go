@@ -14,7 +14,7 @@ import (
 const modulePath = "bitbucket.org/PinIdea/go-zero-downtime-daemon/"
 
 // programs are what the tests install, by the name of their binary.
-var programs = map[string]string{"mixed": "examples/mixed", "udp": "examples/udp", "faulty": "internal/testutil/faulty", "gozdctl": "cmd/gozdctl"}
+var programs = map[string]string{"mixed": "examples/mixed", "udp": "examples/udp", "faulty": "internal/testutil/faulty", "overlapping": "internal/testutil/overlapping", "gozdctl": "cmd/gozdctl"}
 
 // binaries is where they are once build has built them. They are what would be shipped, without the race detector: the
 // units allow no more than that, and all machines have to run them.
