@@ -55,20 +55,25 @@ func endChildren(when string) {
 	}
 }
 
-// work has one worker process, which ends with its standard input, or with ctx.
+// work has one worker process, which ends with its standard input: when ctx ends, and when this process does, however that comes.
 func work(ctx context.Context) {
-	cmd := exec.Command("cat")
-	stdin, err := cmd.StdinPipe()
-	if err == nil {
-		err = cmd.Start()
-	}
+	worker := exec.CommandContext(ctx, "cat")
+	stdin, err := worker.StdinPipe()
 	if err != nil {
 		log.Fatal(err)
 	}
-	err = note("workers", "%d begins %d", gozd.Generation(), cmd.Process.Pid)
-	<-ctx.Done()
-	err = errors.Join(err, stdin.Close(), cmd.Wait(), note("workers", "%d ended %d", gozd.Generation(), cmd.Process.Pid))
-	if err != nil {
+	worker.Cancel = stdin.Close
+	if err := worker.Start(); err != nil {
+		log.Fatal(err)
+	}
+	pid := worker.Process.Pid
+	if err := note("workers", "%d begins %d", gozd.Generation(), pid); err != nil {
+		log.Fatal(err)
+	}
+	if err := worker.Wait(); !errors.Is(err, context.Canceled) {
+		log.Fatal(err)
+	}
+	if err := note("workers", "%d ended %d", gozd.Generation(), pid); err != nil {
 		log.Fatal(err)
 	}
 }

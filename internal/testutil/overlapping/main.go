@@ -82,6 +82,7 @@ var commands = map[string]func(rest string) (string, error){
 	"open":    openPortLate,
 	"address": func(string) (string, error) { return anyPort, nil },
 	"child":   startChild,
+	"reap":    reapAll,
 	"exit":    func(string) (string, error) { os.Exit(3); return "", nil },
 	"fatal":   func(string) (string, error) { log.Fatal("fatal"); return "", nil },
 	"panic":   func(string) (string, error) { panic("panic") },
