@@ -67,6 +67,7 @@ func TestChildProcesses(t *testing.T) {
 	daemontest.AwaitEnd(t, killed)
 	awaitServing(t, d, 1)
 	supervisor := parentOf(t, one)
+	wantGroup(t, &process.State{PID: supervisor}, one)
 	daemontest.Await(t, "orphan of the supervisor", func() bool { return slices.Contains(daemon.Children(supervisor), orphan.PID) })
 	wantParent(t, atExit, one.PID)
 
