@@ -46,6 +46,7 @@ func TestProgramExitsAtHUP(t *testing.T) {
 		r, err := process.Find(d.PIDFile)
 		if err == nil {
 			defer r.Close()
+			_, _ = d.State() // it ends with the test
 			return r.PID != one.PID
 		}
 		return len(daemontest.ProcessesOf(t, d)) == 0
