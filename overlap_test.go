@@ -53,7 +53,7 @@ var overlapTests = map[string]map[string]string{
 		"internal/e2e/systemd":   "TestDatagramUnit TestDatagramStore",
 	},
 	"gRPC": {
-		"grpcx":                  "TestUpgradesFailNoCall TestServesAgainAfterACrash TestResume TestStopUnderNewClients",
+		"grpcx":                  "TestUpgradesFailNoCall TestUpgradesByHTTPXFailNoCall TestServesAgainAfterACrash TestResume TestStopUnderNewClients",
 		"internal/e2e/protocols": "TestUnencryptedHTTP2Moves",
 	},
 	"Signals": {"internal/e2e/programs": "TestProgramReturnsAtTERM TestProgramHandlesHUP TestProgramExitsAtHUP TestProgramIgnoresHUP TestProgramResetsSignals"},

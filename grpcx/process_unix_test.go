@@ -23,11 +23,18 @@ import (
 
 func start(t *testing.T) (*daemon.Daemon, *address) {
 	t.Helper()
+	return startIn(t, "tcp")
+}
+
+// startIn starts a daemon whose group has a mode, and the variables that its program has then.
+func startIn(t *testing.T, mode string, env ...string) (*daemon.Daemon, *address) {
+	t.Helper()
 	binary, err := program()
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := daemontest.Prepare(t, binary, "[rpc]\nmode tcp\nlisten 127.0.0.1:0\n")
+	d := daemontest.Prepare(t, binary, "[rpc]\nmode "+mode+"\nlisten 127.0.0.1:0\n")
+	d.Env = append(d.Env, env...)
 	if err := d.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -58,6 +65,18 @@ func TestUpgradesFailNoCall(t *testing.T) {
 		upgrades = 5
 	}
 	d, to := start(t)
+	wantNoneFailed(t, d, to, upgrades, callers)
+}
+
+// The same by httpx, for which a gRPC server is a handler.
+func TestUpgradesByHTTPXFailNoCall(t *testing.T) {
+	d, to := startIn(t, "http", "PROGRAM_BY=httpx")
+	wantNoneFailed(t, d, to, 10, 8)
+}
+
+// wantNoneFailed upgrades a daemon while clients call it all the time.
+func wantNoneFailed(t *testing.T, d *daemon.Daemon, to *address, upgrades, callers int) {
+	t.Helper()
 	clients := []*client{
 		dial(t, to),
 		dial(t, to, grpc.WithDefaultServiceConfig(`{"loadBalancingConfig":[{"round_robin":{}}],"healthCheckConfig":{"serviceName":""}}`)),

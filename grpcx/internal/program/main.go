@@ -1,10 +1,14 @@
-// Command program is a daemon that serves gRPC's health service, and says in a header which generation answers.
+// Command program is a daemon that serves gRPC's health service, by grpcx, or with PROGRAM_BY=httpx by that, and says in a header which
+// generation answers.
 package main
 
 import (
 	"context"
 	"log"
+	"net/http"
+	"os"
 	"strconv"
+	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/health"
@@ -13,6 +17,7 @@ import (
 
 	gozd "bitbucket.org/PinIdea/go-zero-downtime-daemon"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/grpcx"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/httpx"
 )
 
 func main() {
@@ -22,13 +27,23 @@ func main() {
 		log.Fatal(err)
 	}
 	states := health.NewServer()
-	srv := &grpcx.Server{New: func() *grpc.Server {
+	newServer := func() *grpc.Server {
 		s := grpc.NewServer(grpc.UnaryInterceptor(sign))
 		grpc_health_v1.RegisterHealthServer(s, states)
 		return s
-	}}
-	go func() { log.Print(srv.Serve(ln)) }()
+	}
+	serve := (&grpcx.Server{New: newServer}).Serve
+	if os.Getenv("PROGRAM_BY") == "httpx" {
+		serve = byHTTPX(newServer()).Serve
+	}
+	go func() { log.Print(serve(ln)) }()
 	<-exit
+}
+
+func byHTTPX(grpcServer *grpc.Server) *httpx.Server {
+	p := new(http.Protocols)
+	p.SetUnencryptedHTTP2(true)
+	return &httpx.Server{Server: &http.Server{Handler: grpcServer, Protocols: p, ReadHeaderTimeout: time.Minute}}
 }
 
 // sign says who answers.
