@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/safepath"
 )
 
 // ErrUntrusted means that a daemon's files do not prove whose they are: somebody who is neither root nor the
@@ -52,6 +54,21 @@ func ReadRecord(pidfile string) (*Record, error) {
 		return nil, fmt.Errorf("%s: the daemon is user %d's, and its state file user %d's: %w", pidfile, uid, by, ErrUntrusted)
 	}
 	return r, r.checkDirectory()
+}
+
+// ReadRecordOf is [ReadRecord] of a PID file that a daemon of the user uid has named; -1 is anybody. Files of another user's are those of another
+// daemon: the error wraps [ErrUntrusted], and they are not opened.
+func ReadRecordOf(pidfile string, uid int) (*Record, error) {
+	if info, err := safepath.Lstat(LockPath(pidfile)); err == nil {
+		if by, ok := owner(info); ok && uid >= 0 && by != uid {
+			return nil, fmt.Errorf("%s: the daemon is user %d's, and its lock file user %d's: %w", pidfile, uid, by, ErrUntrusted)
+		}
+	}
+	r, err := ReadRecord(pidfile)
+	if err == nil && uid >= 0 && r.Owner != uid { // it has been exchanged since
+		return nil, fmt.Errorf("%s: the daemon is user %d's, and its lock file user %d's: %w", pidfile, uid, r.Owner, ErrUntrusted)
+	}
+	return r, err
 }
 
 // checkDirectory refuses the files of a daemon of root's that lie where another user could exchange them, to whoever could

@@ -49,7 +49,7 @@ func (a *upgradeAttempt) awaitNamed(ctx context.Context, served protocol.Event) 
 	ctx, cancel := context.WithTimeout(ctx, settleWait)
 	defer cancel()
 	for pidfile := a.pidfile; ; {
-		r, err := process.ReadRecord(pidfile)
+		r, err := process.ReadRecordOf(pidfile, a.owner) // the old one can name any
 		isSeen := err == nil && (!a.sees || isThere(r))
 		switch {
 		case errors.Is(err, process.ErrNotRunning) && filepath.IsAbs(served.PIDFile) && pidfile == a.pidfile:

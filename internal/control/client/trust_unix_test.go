@@ -16,6 +16,7 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/client"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/protocol"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/require"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/stranger"
 )
 
@@ -89,6 +90,35 @@ func TestUpgradeThatNamesAStranger(t *testing.T) {
 		if err := os.Remove(process.StatePath(pidfile)); err != nil && !noDrain { // the user's file
 			t.Fatal(err)
 		}
+	}
+}
+
+// A daemon that has ended, and names the PID file of another user's for that of its successor, has none.
+func TestUpgradeThatNamesTheFilesOfAStranger(t *testing.T) {
+	require.Root(t)
+	other, start := stranger.Process(t)
+	named := pidfileIn(t)
+	lock, err := process.Acquire(named)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(lock.Leave)
+	if err := process.WriteState(named, &process.State{PID: other, StartTime: start, Generation: 4}); err != nil {
+		t.Fatal(err)
+	}
+	if err := lock.File().Chown(stranger.UID, -1); err != nil {
+		t.Fatal(err)
+	}
+	var c *client.Client
+	var pidfile string
+	c, pidfile = serving(t, func(w http.ResponseWriter, _ *http.Request) {
+		if err := process.RemoveFiles(pidfile); err != nil {
+			t.Error(err)
+		}
+		_, _ = fmt.Fprintf(w, `{"event":"served","pid":4194304,"start_time":1,"generation":4,"pidfile":%q}`+"\n", named)
+	})
+	if up, err := c.Upgrade(within(t), client.UpgradeOptions{NoDrain: true}, nil); up != nil || !errors.Is(err, process.ErrUntrusted) {
+		t.Errorf("Upgrade = %+v, %v, want ErrUntrusted", up, err)
 	}
 }
 

@@ -11,8 +11,8 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 )
 
-// nobody is that user's number on Debian.
-const nobody = 65534
+// UID is nobody's number on Debian.
+const UID = 65534
 
 // Process returns a process of another user's, which lives until the end of the test: nobody's for root, and root's for others.
 func Process(tb testing.TB) (pid int, startTime uint64) {
@@ -20,7 +20,7 @@ func Process(tb testing.TB) (pid int, startTime uint64) {
 	pid = 1
 	if os.Getuid() == 0 {
 		cmd := exec.CommandContext(tb.Context(), "sleep", "60")
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: UID, Gid: UID}}
 		if err := cmd.Start(); err != nil {
 			tb.Fatal(err)
 		}
