@@ -191,6 +191,18 @@ func TestWatchWritesInPlace(t *testing.T) {
 	}
 }
 
+// The daemon's user can name new generations for ever, and root may watch for a day: those that are gone are forgotten.
+func TestWatchForgets(t *testing.T) {
+	s, _ := newTerminal(80)
+	w := &watcher{app: newApp(s, s), most: make(map[int]int)}
+	for pid := range 100 {
+		w.redraw(&protocol.Status{Generations: []protocol.Generation{{PID: pid, State: protocol.Draining, Groups: []protocol.Group{{Open: 1}}}}}, nil)
+	}
+	if n := len(w.most); n != 1 {
+		t.Errorf("it remembers %d generations, and one is there", n)
+	}
+}
+
 // What does not fit on a small terminal is left out: a screen that scrolls cannot be written over.
 func TestWatchOnASmallTerminal(t *testing.T) {
 	s, screen := newTerminal(80)

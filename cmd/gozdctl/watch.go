@@ -118,6 +118,7 @@ func (w *watcher) redraw(s *protocol.Status, err error) {
 // bars show how far each draining generation has got since it was first seen.
 func (w *watcher) bars(page *screen, s *protocol.Status) {
 	first := true
+	w.forget(s)
 	for _, g := range s.Generations {
 		if g.State != protocol.Draining || g.Groups == nil {
 			continue
@@ -131,6 +132,17 @@ func (w *watcher) bars(page *screen, s *protocol.Status) {
 		most := w.most[g.PID]
 		page.printf("generation %-3d %s %d of %d left\n", g.Generation, page.paint(yellow, bar(most-n, most, 20)), n, most)
 	}
+}
+
+// forget leaves out generations that are gone: the daemon's user can name new ones for ever.
+func (w *watcher) forget(s *protocol.Status) {
+	most := make(map[int]int, len(s.Generations))
+	for _, g := range s.Generations {
+		if n, seen := w.most[g.PID]; seen {
+			most[g.PID] = n
+		}
+	}
+	w.most = most
 }
 
 // printLine prints a line when something has changed.
