@@ -51,7 +51,7 @@ func probeFile(network, path string, info fs.FileInfo) error {
 	defer cancel()
 	c, err := dial(ctx, network, path)
 	if err == nil {
-		_ = c.Close()
+		Leave(c)
 		return fmt.Errorf("another process answers on it: %w", syscall.EADDRINUSE)
 	}
 	if errors.Is(err, syscall.EPROTOTYPE) {

@@ -186,7 +186,7 @@ func (c *Client) connect(ctx context.Context) (net.Conn, error) {
 		err = c.accept(peer)
 	}
 	if err != nil {
-		leave(conn)
+		socket.Leave(conn)
 		return nil, fmt.Errorf("%s: %w", c.path, err)
 	}
 	return conn, nil
@@ -201,7 +201,7 @@ func (c *Client) probe(ctx context.Context) error {
 	case err != nil:
 		return c.connectError(err)
 	}
-	leave(conn)
+	socket.Leave(conn)
 	return nil
 }
 

@@ -9,7 +9,8 @@ import (
 	"math"
 	"net"
 	"net/http"
-	"time"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/socket"
 )
 
 // maxHeader bounds the header of an answer, in bytes.
@@ -25,7 +26,7 @@ func (c *Client) exchange(ctx context.Context, method, path string) (*http.Respo
 	}
 	conn = &abandoned{conn, ctx}
 	// A blocked write ends with the connection.
-	body := &answerBody{ctx: ctx, conn: conn, release: context.AfterFunc(ctx, func() { leave(conn) })}
+	body := &answerBody{ctx: ctx, conn: conn, release: context.AfterFunc(ctx, func() { socket.Leave(conn) })}
 	// The daemon's user may write a header without end.
 	answer := &io.LimitedReader{R: conn, N: maxHeader}
 	_, err = fmt.Fprintf(conn, "%s %s HTTP/1.1\r\nHost: gozd\r\nContent-Length: 0\r\nConnection: close\r\n\r\n", method, path)
@@ -77,26 +78,8 @@ func (c *abandoned) Read(p []byte) (int, error) {
 
 // Close does not wait for the ends of descriptors that have been sent along.
 func (c *abandoned) Close() error {
-	leave(c.Conn)
+	socket.Leave(c.Conn)
 	return nil
-}
-
-// leaveWait is how long a connection may take to be closed, which is no time at all.
-const leaveWait = 100 * time.Millisecond
-
-// leave closes a connection, and waits for that no longer than leaveWait.
-func leave(conn net.Conn) {
-	closed := make(chan struct{})
-	go func() {
-		defer close(closed)
-		_ = conn.Close()
-	}()
-	timer := time.NewTimer(leaveWait)
-	defer timer.Stop()
-	select {
-	case <-closed:
-	case <-timer.C:
-	}
 }
 
 // answerBody has the connection to itself.
