@@ -36,6 +36,7 @@ type processes struct {
 	held        map[int]*watched // by PID
 	most        int              // at once
 	user        *User            // whom the generations become; nil for nobody
+	signals     <-chan os.Signal // a long look ends with one that has come
 
 	ends chan end      // generations that have ended
 	done chan struct{} // closed when the daemon has ended

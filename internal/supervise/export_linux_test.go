@@ -113,3 +113,10 @@ func (d Door) Abandon() { _, _ = d.d.socket.Close(), d.d.dir.Close() }
 
 // Remove removes the files.
 func (d Door) Remove() { d.d.remove(); _ = d.d.socket.Close() }
+
+// AwaitsSuccessor reports whether a generation of a user's that has ended while it started its successor may have one, to a supervisor that has
+// got those signals.
+func AwaitsSuccessor(uid int, signals <-chan os.Signal) bool {
+	p := processes{generations: &generations{lost: &generation{Number: 1, User: uid}}, signals: signals}
+	return p.awaitsSuccessor()
+}

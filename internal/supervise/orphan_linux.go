@@ -38,10 +38,11 @@ func (p *processes) awaitsSuccessor() bool {
 // an orphan then, which this process has adopted. What else the program has started may be taken for it, until time is over.
 //
 // The kernel's list of this process's children answers at once where there is one; but it may leave out some while others end
-// (proc_pid_task(5), children), and so only a look at all processes says that there is none. The service's user may have started very many.
+// (proc_pid_task(5), children), and so only a look at all processes says that there is none. The service's user may have started very many, which
+// takes seconds: a signal that has come ends the look, and there may be one.
 func (p *processes) mayHaveSuccessor(lost *generation) bool {
-	isOne := func(pid int) bool { return p.isOrphan(pid) && p.mayFollow(pid, lost) }
-	return slices.ContainsFunc(children(), isOne) || slices.ContainsFunc(allProcesses(), isOne)
+	isOne := func(pid int) bool { return len(p.signals) > 0 || p.isOrphan(pid) && p.mayFollow(pid, lost) }
+	return slices.ContainsFunc(children(), isOne) || anyProcess(isOne)
 }
 
 func (p *processes) isOrphan(pid int) bool {
@@ -71,12 +72,23 @@ func children() (pids []int) {
 	return pids
 }
 
-func allProcesses() (pids []int) {
-	paths, _ := filepath.Glob("/proc/[0-9]*") // likewise
-	for _, path := range paths {
-		if pid, err := strconv.Atoi(filepath.Base(path)); err == nil {
-			pids = append(pids, pid)
+// anyProcess asks of all processes, until the answer is yes.
+func anyProcess(is func(pid int) bool) bool {
+	const atOnce = 256
+	dir, err := os.Open("/proc")
+	if err != nil {
+		return false
+	}
+	defer func() { _ = dir.Close() }()
+	for {
+		names, err := dir.Readdirnames(atOnce)
+		for _, name := range names {
+			if pid, err := strconv.Atoi(name); err == nil && is(pid) {
+				return true
+			}
+		}
+		if err != nil {
+			return false
 		}
 	}
-	return pids
 }

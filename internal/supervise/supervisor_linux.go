@@ -50,7 +50,7 @@ type supervisor struct {
 func newSupervisor(opts Options, log *slog.Logger) *supervisor {
 	s := &supervisor{log: log, signals: make(chan os.Signal, 64), children: make(chan os.Signal, 1)}
 	s.processes = processes{
-		generations: &s.generations, user: opts.User,
+		generations: &s.generations, user: opts.User, signals: s.signals,
 		held: make(map[int]*watched), ends: make(chan end), done: make(chan struct{}),
 	}
 	s.passing = passing{generations: &s.generations, processes: &s.processes, log: log, complaints: &s.complaints}
