@@ -56,7 +56,7 @@ func removeUnanswered(path string) {
 	defer cancel()
 	c, err := socket.Dial(ctx, path)
 	if err == nil {
-		_ = c.Close()
+		socket.Leave(c)
 		return
 	}
 	if errors.Is(err, syscall.ECONNREFUSED) || errors.Is(err, fs.ErrPermission) {
