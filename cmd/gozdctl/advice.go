@@ -19,6 +19,9 @@ import (
 // advice is what to do next after an error; empty where the error says it all.
 func (a *app) advice(cmd *cobra.Command, err error) string {
 	file := a.out.PIDFile
+	if moved := (*client.MovedError)(nil); errors.As(err, &moved) {
+		return fmt.Sprintf("the daemon is there: gozdctl %s %s", cmd.Name(), word(moved.To))
+	}
 	switch status := statusOf(err); {
 	case status == statusUnknown && cmd.GroupID == groupShow:
 		return "it may be stopped by a signal, or have no time: look at its process with ps"

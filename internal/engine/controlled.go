@@ -75,10 +75,19 @@ func (c controlled) Rollback() error {
 }
 
 // Stop implements server.Daemon.
-func (c controlled) Stop() { c.e.Stop() }
+func (c controlled) Stop() (movedTo string) { return c.movedTo(c.e.leave(stopAsked, stopping)) }
 
 // Quit implements server.Daemon.
-func (c controlled) Quit() { c.e.Quit() }
+func (c controlled) Quit() (movedTo string) { return c.movedTo(c.e.leave(stopAsked, quitting)) }
+
+// movedTo is the PID file of the generation that has replaced this one, which has only been hurried, if that is another: who has asked finds
+// nobody any more by this one's.
+func (c controlled) movedTo(hurried bool) string {
+	if next := c.e.life.replacedBy(); hurried && next != nil && next.PIDFile != c.e.PIDFile() {
+		return next.PIDFile
+	}
+	return ""
+}
 
 // Reopen implements server.Daemon.
 func (c controlled) Reopen() error { return c.e.reopen() }

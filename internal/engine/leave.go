@@ -20,7 +20,7 @@ func (e *Engine) Stop() { e.leave(stopAsked, stopping) }
 func (e *Engine) Quit() { e.leave(stopAsked, quitting) }
 
 // leave begins to drain, or hurries a drain that has begun.
-func (e *Engine) leave(ev event, why reason) {
+func (e *Engine) leave(ev event, why reason) (hurried bool) {
 	from, t := e.life.leave(ev, why)
 	if ev == stopAsked && from.drains() {
 		// It stands by no longer, and a stop takes the time that it may. A terminal's and a supervisor's signal are one request.
@@ -31,7 +31,7 @@ func (e *Engine) leave(ev event, why reason) {
 		if why == stopping && !t.expedited.has() {
 			go e.drains.expedite(t)
 		}
-		return
+		return true
 	}
 	switch from {
 	case starting:
@@ -51,6 +51,7 @@ func (e *Engine) leave(ev event, why reason) {
 		}
 		go e.finish(t, why)
 	}
+	return false
 }
 
 // finish drains every group and ends the generation, unless it serves again meanwhile.

@@ -84,14 +84,22 @@ func (c *Client) Rollback(ctx context.Context) (*protocol.Answer, error) {
 
 // Stop has the daemon end under stop_timeout, and does not wait for that. The PID in
 // the answer is that of the generation to watch. A generation that drains already is
-// hurried, and alone.
+// hurried, and alone; the error is a *[MovedError] where an upgrade has just moved the daemon's PID file.
 func (c *Client) Stop(ctx context.Context) (*protocol.Answer, error) {
-	return c.act(ctx, protocol.PathStop)
+	return c.end(ctx, protocol.PathStop)
 }
 
 // Quit is Stop under drain_timeout.
 func (c *Client) Quit(ctx context.Context) (*protocol.Answer, error) {
-	return c.act(ctx, protocol.PathQuit)
+	return c.end(ctx, protocol.PathQuit)
+}
+
+func (c *Client) end(ctx context.Context, path string) (*protocol.Answer, error) {
+	a, err := c.act(ctx, path)
+	if err == nil && a.PIDFile != "" && c.generation != 0 { // one that was dialled by its PID is meant itself
+		return nil, &MovedError{PIDFile: c.pidfile, To: a.PIDFile}
+	}
+	return a, err
 }
 
 // Reopen has this generation and the older ones reopen their log. This one has done it

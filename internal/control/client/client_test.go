@@ -134,6 +134,18 @@ func TestRefusals(t *testing.T) {
 	}
 }
 
+// A daemon is not stopped where the generation that was asked has been replaced, and its successor has other files.
+func TestStopOfOneWhoseFilesHaveMoved(t *testing.T) {
+	c, pidfile := serving(t, answering(http.StatusOK, `{"pid":5,"generation":3,"pidfile":"/run/moved.pid"}`))
+	for name, end := range map[string]func(context.Context) (*protocol.Answer, error){"Stop": c.Stop, "Quit": c.Quit} {
+		a, err := end(within(t))
+		var moved *client.MovedError
+		if a != nil || !errors.As(err, &moved) || moved.To != "/run/moved.pid" || moved.PIDFile != pidfile || !errors.Is(err, process.ErrNotRunning) {
+			t.Errorf("%s = %+v, %v", name, a, err)
+		}
+	}
+}
+
 func TestUpgradeOutcomes(t *testing.T) {
 	served := fmt.Sprintf(`{"event":"served","pid":%d,"generation":4}`, os.Getppid()) + "\n"
 	for _, test := range []struct {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/protocol"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 )
 
 // ErrNoSocket means that the daemon runs, and has no control socket: its platform has none, it could not make one, which
@@ -25,6 +26,19 @@ var ErrProtocol = errors.New("the daemon speaks another protocol")
 // ErrUnknownOutcome means that a stream ended, or ctx did, before the daemon had
 // said how it went. It may still succeed.
 var ErrUnknownOutcome = errors.New("the outcome is not known")
+
+// MovedError says that no generation serves by a PID file any more, since an upgrade has moved it. It wraps process.ErrNotRunning.
+type MovedError struct {
+	PIDFile, To string
+}
+
+// Error implements error.
+func (e *MovedError) Error() string {
+	return fmt.Sprintf("%s: %v: an upgrade has moved the PID file to %s", e.PIDFile, process.ErrNotRunning, e.To)
+}
+
+// Unwrap returns process.ErrNotRunning.
+func (e *MovedError) Unwrap() error { return process.ErrNotRunning }
 
 // AnswerError is a refusal, in the daemon's words.
 type AnswerError struct {

@@ -133,6 +133,7 @@ type Answer struct {
 	PID        int      `json:"pid,omitempty"` // of the generation that has acted
 	Generation int      `json:"generation,omitempty"`
 	Renewed    []string `json:"renewed,omitempty"` // the groups with something new, of PathReloadCerts
+	PIDFile    string   `json:"pidfile,omitempty"` // of PathStop and PathQuit: where an upgrade has moved it, if this generation has been replaced, and alone hurries
 	Error      string   `json:"error,omitempty"`   // in words; empty after a success
 	Code       string   `json:"code,omitempty"`    // which error, for programs: see Codes
 }

@@ -42,14 +42,12 @@ func (s *Server) program(w http.ResponseWriter, r *http.Request) {
 
 func (s *Server) stop(w http.ResponseWriter, r *http.Request) {
 	s.note(r, "stop")
-	s.daemon.Stop()
-	s.done(w, protocol.Answer{})
+	s.done(w, protocol.Answer{PIDFile: s.daemon.Stop()})
 }
 
 func (s *Server) quit(w http.ResponseWriter, r *http.Request) {
 	s.note(r, "quit")
-	s.daemon.Quit()
-	s.done(w, protocol.Answer{})
+	s.done(w, protocol.Answer{PIDFile: s.daemon.Quit()})
 }
 
 func (s *Server) reopen(w http.ResponseWriter, r *http.Request) {

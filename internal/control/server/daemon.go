@@ -31,9 +31,10 @@ type Daemon interface {
 	// Rollback returns when this generation serves alone again, or a *[RefusalError].
 	Rollback() error
 
-	// Stop and Quit have the generation end, and do not wait for that.
-	Stop()
-	Quit()
+	// Stop and Quit have the generation end, and do not wait for that. One that has been replaced already is only hurried; movedTo is the PID file
+	// of the one that serves then, if an upgrade has moved it.
+	Stop() (movedTo string)
+	Quit() (movedTo string)
 
 	// Reopen returns when this generation has reopened its log and the older ones have
 	// been told to.

@@ -114,8 +114,8 @@ func (f *fakeDaemon) ReloadCerts() ([]string, error) {
 	return []string{"web"}, nil
 }
 
-func (f *fakeDaemon) Stop()                     { f.note("stop") }
-func (f *fakeDaemon) Quit()                     { f.note("quit") }
+func (f *fakeDaemon) Stop() string              { f.note("stop"); return "" }
+func (f *fakeDaemon) Quit() string              { f.note("quit"); return "/run/moved.pid" }
 func (f *fakeDaemon) Draining() <-chan struct{} { return f.draining }
 func (f *fakeDaemon) Drained() <-chan struct{}  { return f.drained }
 

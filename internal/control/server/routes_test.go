@@ -47,6 +47,14 @@ func TestActions(t *testing.T) {
 }
 
 // Nothing happens by a request that makes no sense.
+// Who asks a generation that has been replaced learns where the daemon is by now.
+func TestQuitSaysWhereTheFilesAre(t *testing.T) {
+	s := open(t, newFake(), server.Options{})
+	if a := wantAnswer(t, request(t, s, http.MethodPost, protocol.PathQuit, nil), http.StatusOK, ""); a.PIDFile != "/run/moved.pid" {
+		t.Errorf("the answer is %+v", a)
+	}
+}
+
 func TestRefusals(t *testing.T) {
 	f := newFake()
 	s := open(t, f, server.Options{})

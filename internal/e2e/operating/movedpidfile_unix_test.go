@@ -3,6 +3,7 @@
 package operating
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,7 +13,8 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemontest"
 )
 
-// TestUpgradeMovesThePIDFile: whoever asks by the old path is told that the upgrade has succeeded, also where nobody waits for the drain.
+// TestUpgradeMovesThePIDFile: whoever asks by the old path is told that the upgrade has succeeded, also where nobody waits for the drain, and
+// whoever has found the daemon by it a moment before that it is not stopped.
 func TestUpgradeMovesThePIDFile(t *testing.T) {
 	d := daemontest.Start(t, daemontest.OnlyWeb)
 	for _, opts := range []client.UpgradeOptions{{}, {NoDrain: true}} {
@@ -39,6 +41,14 @@ func TestUpgradeMovesThePIDFile(t *testing.T) {
 		}
 		if s, err := d.State(); err != nil || s.PID != up.Served.PID {
 			t.Errorf("%s names %+v, %v, want pid %d", d.PIDFile, s, err, up.Served.PID)
+		}
+		if !opts.NoDrain {
+			continue
+		}
+		// The one that was asked stands by. To stop it is no stop of the daemon.
+		var gone *client.MovedError
+		if a, err := c.Stop(t.Context()); !errors.As(err, &gone) || gone.To != d.PIDFile {
+			t.Errorf("Stop = %+v, %v, want that the PID file is %s", a, err, d.PIDFile)
 		}
 	}
 }
