@@ -46,7 +46,6 @@ func TestActions(t *testing.T) {
 	}
 }
 
-// Nothing happens by a request that makes no sense.
 // Who asks a generation that has been replaced learns where the daemon is by now.
 func TestQuitSaysWhereTheFilesAre(t *testing.T) {
 	s := open(t, newFake(), server.Options{})
@@ -55,6 +54,7 @@ func TestQuitSaysWhereTheFilesAre(t *testing.T) {
 	}
 }
 
+// Nothing happens by a request that makes no sense.
 func TestRefusals(t *testing.T) {
 	f := newFake()
 	s := open(t, f, server.Options{})
