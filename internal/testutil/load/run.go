@@ -28,6 +28,9 @@ type Load struct {
 	// cuts them. If zero, 1 minute.
 	StopTimeout time.Duration
 
+	// Trace keeps each exchange, for Traced: about 80 bytes.
+	Trace bool
+
 	rec     *Recorder
 	users   []*user
 	begin   context.Context // ends when nothing new may begin

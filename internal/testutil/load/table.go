@@ -5,6 +5,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -17,15 +18,26 @@ func (rec *Recorder) WriteTable(w io.Writer) error { return rec.Snapshot().Write
 // WriteTable writes the snapshot as [Recorder.WriteTable] does.
 func (s Snapshot) WriteTable(w io.Writer) error {
 	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(tw, "kind\trequests\tfailed\tp50\tp99\tmax\tconns\treconns\t  served by generation")
-	for _, k := range append(slices.Clone(s.Kinds), s.Total) {
-		fmt.Fprintf(tw, "%s\t%d\t%d\t%s\t%s\t%s\t%d\t%d\t  %s\n", k.Kind, k.Requests, k.Failed,
-			shortTime(k.P50), shortTime(k.P99), shortTime(k.Max), k.Connections, k.Reconnects, generations(k.Served))
+	for _, row := range s.Rows() {
+		last := len(row) - 1
+		fmt.Fprintln(tw, strings.Join(row[:last], "\t")+"\t  "+row[last])
 	}
 	if err := tw.Flush(); err != nil {
 		return fmt.Errorf("load: write table: %w", err)
 	}
 	return s.writeErrors(w)
+}
+
+// Rows returns the cells of the table: its head, the kinds, and the total.
+func (s Snapshot) Rows() [][]string {
+	rows := [][]string{{"kind", "requests", "failed", "p50", "p99", "max", "conns", "reconns", "served by generation"}}
+	for _, k := range append(slices.Clone(s.Kinds), s.Total) {
+		rows = append(rows, []string{
+			k.Kind, strconv.Itoa(k.Requests), strconv.Itoa(k.Failed), shortTime(k.P50), shortTime(k.P99), shortTime(k.Max),
+			strconv.Itoa(k.Connections), strconv.Itoa(k.Reconnects), generations(k.Served),
+		})
+	}
+	return rows
 }
 
 func (s Snapshot) writeErrors(w io.Writer) error {

@@ -18,6 +18,7 @@ type user struct {
 	newClient func() (Client, error)
 	share     float64 // of the interval, that passes before the first exchange
 	client    Client  // nil before the first exchange and after a failure
+	trace     []Exchange
 }
 
 // run does exchanges until the load stops.
@@ -62,6 +63,9 @@ func (u *user) exchange(ctx context.Context) error {
 	}
 	if reply.Took == 0 {
 		reply.Took = time.Since(start)
+	}
+	if u.load.Trace {
+		u.note(reply, err)
 	}
 	u.load.rec.Record(u.kind, reply, err)
 	return err
