@@ -7,6 +7,9 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/load"
 )
 
+// slow is the kind that asks the server to take its time.
+const slow = "GET, slow (3 s)"
+
 // newClients returns a load of every kind. A user pauses after each exchange, so
 // that the figures show upgrades and not how much two cores can do.
 func newClients(d *daemon.Daemon) (*load.Load, error) {
@@ -42,7 +45,7 @@ func newClients(d *daemon.Daemon) (*load.Load, error) {
 	l.Add("lines, one connection", 2, func() (load.Client, error) {
 		return load.NewLines(line, load.LinesOptions{Think: 4 * think})
 	})
-	l.Add("GET, slow (3 s)", 4, func() (load.Client, error) {
+	l.Add(slow, 4, func() (load.Client, error) {
 		return load.NewSlow(web, load.SlowOptions{Delay: 3 * time.Second})
 	})
 	return l, nil

@@ -2,9 +2,11 @@
 //
 //	go run ./examples/demo
 //	go run ./examples/demo -upgrades 20 -every 500ms
+//	go run ./examples/demo -report report.html
 //
 // It builds two versions of the program mixed, starts the daemon, runs clients of
-// every kind that never retry, and exits with status 1 if one request failed.
+// every kind that never retry, and exits with status 1 if one request failed. The
+// report is a page with the same figures, and how they were over time.
 package main
 
 import (
@@ -50,16 +52,24 @@ var errLost = errors.New("requests failed")
 func main() {
 	upgrades := flag.Int("upgrades", 5, "how many `times` to upgrade")
 	every := flag.Duration("every", 2*time.Second, "`time` between two upgrades")
+	page := flag.String("report", "", "write a page about the run to `file`")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, *upgrades, *every); err != nil {
+	if err := run(ctx, plan{*upgrades, *every, *page}); err != nil {
 		fmt.Fprintln(os.Stderr, "demo:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, upgrades int, every time.Duration) error {
+// plan is what the flags say.
+type plan struct {
+	upgrades int
+	every    time.Duration
+	page     string // file of the report, "" if there is none
+}
+
+func run(ctx context.Context, p plan) error {
 	dir, err := os.MkdirTemp("", "gozd-demo-")
 	if err != nil {
 		return err
@@ -75,7 +85,7 @@ func run(ctx context.Context, upgrades int, every time.Duration) error {
 		return err
 	}
 	d.Binary = filepath.Join(dir, "mixed")
-	return upgradeUnderLoad(ctx, d, versions, upgrades, every)
+	return upgradeUnderLoad(ctx, d, versions, p)
 }
 
 // buildVersions builds the versions that take turns.
@@ -91,79 +101,10 @@ func buildVersions(ctx context.Context, dir string) ([]string, error) {
 	return paths, nil
 }
 
-func upgradeUnderLoad(ctx context.Context, d *daemon.Daemon, versions []string, upgrades int, every time.Duration) (err error) {
-	if err := d.Start(ctx); err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, stop(d)) }()
-	clients, err := newClients(d)
-	if err != nil {
-		return err
-	}
-	state, err := d.State()
-	if err != nil {
-		return err
-	}
-	fmt.Printf("generation 1 serves, pid %d; clients start, and none of them ever retries\n", state.PID)
-	clients.Start(ctx)
-	upgradeErr := upgradeOften(ctx, d, clients.Recorder(), versions, upgrades, every)
-	stopErr := clients.Stop()
-	fmt.Println()
-	if err := errors.Join(clients.Recorder().WriteTable(os.Stdout), upgradeErr, stopErr); err != nil {
-		return err
-	}
-	return verdict(clients.Recorder().Snapshot().Total, upgrades)
-}
-
 func verdict(total load.Stats, upgrades int) error {
 	fmt.Printf("\n%d upgrades, %d requests, %d failed\n", upgrades, total.Requests, total.Failed)
 	if total.Failed > 0 {
 		return fmt.Errorf("%d of %d %w", total.Failed, total.Requests, errLost)
 	}
 	return nil
-}
-
-// upgradeOften installs the versions in turn and upgrades to each.
-func upgradeOften(ctx context.Context, d *daemon.Daemon, rec *load.Recorder, versions []string, n int, every time.Duration) error {
-	for i := range n {
-		if err := progress(ctx, rec, every); err != nil {
-			return err
-		}
-		next := versions[(i+1)%len(versions)]
-		if err := daemon.Install(next, d.Binary); err != nil {
-			return err
-		}
-		up, err := d.Upgrade(ctx)
-		if err != nil {
-			return err
-		}
-		took := time.Duration(up.Served.Seconds * float64(time.Second))
-		fmt.Printf("upgrade: generation %d, pid %d, is ready after %v; %d generations live\n",
-			up.Served.Generation, up.Served.PID, took.Round(time.Millisecond), len(d.Alive()))
-	}
-	return progress(ctx, rec, every)
-}
-
-// progress waits, and says once a second how it goes.
-func progress(ctx context.Context, rec *load.Recorder, wait time.Duration) error {
-	until := time.NewTimer(wait)
-	defer until.Stop()
-	tick := time.NewTicker(time.Second)
-	defer tick.Stop()
-	for {
-		select {
-		case <-tick.C:
-			fmt.Println("  ", rec.Snapshot())
-		case <-until.C:
-			return nil
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-}
-
-func stop(d *daemon.Daemon) error {
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-	defer cancel()
-	return d.Stop(ctx)
 }
