@@ -42,27 +42,11 @@ func listenTCP(b *testing.B) net.Listener {
 
 // BenchmarkSmall answers small requests on kept connections.
 func BenchmarkSmall(b *testing.B) {
-	handler := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "ok") })
 	for _, side := range sides {
 		b.Run("side="+side.name, func(b *testing.B) {
 			ln := listenTCP(b)
-			go func() { _ = side.serve(side.wrap(ln), handler) }()
-			b.ReportAllocs()
-			b.RunParallel(func(pb *testing.PB) {
-				conn, err := net.Dial("tcp", ln.Addr().String())
-				if err != nil {
-					b.Error(err)
-					return
-				}
-				defer func() { _ = conn.Close() }()
-				r := bufio.NewReader(conn)
-				for pb.Next() {
-					if err := exchange(conn, r); err != nil {
-						b.Error(err)
-						return
-					}
-				}
-			})
+			go func() { _ = side.serve(side.wrap(ln), small) }()
+			ask(b, func() (asker, error) { return dialing(ln, exchange) })
 		})
 	}
 }
@@ -97,6 +81,7 @@ func BenchmarkFile(b *testing.B) {
 			defer func() { _ = conn.Close() }()
 			r := bufio.NewReaderSize(conn, 256<<10)
 			b.SetBytes(size)
+			defer reportCPU(b)()
 			for b.Loop() {
 				if _, err := fmt.Fprint(conn, "GET /file HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
 					b.Fatal(err)
@@ -120,6 +105,7 @@ func BenchmarkAccept(b *testing.B) {
 			ln := listenTCP(b)
 			wrapped := side.wrap(ln)
 			b.ReportAllocs()
+			defer reportCPU(b)()
 			for b.Loop() {
 				client, err := net.Dial("tcp", ln.Addr().String())
 				if err != nil {
