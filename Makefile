@@ -11,11 +11,8 @@ test:
 soak:
 	GOZD_SOAK=10m go test -race -count=1 -timeout 20m -v -run '^TestSoak$$' ./internal/e2e/endurance
 
-lint fuzz demo vet:
+lint fuzz bench demo vet:
 	.ci/run $@
-
-bench:
-	go test -run '^$$' -bench . -benchmem ./...
 
 fmt:
 	gofmt -w .
