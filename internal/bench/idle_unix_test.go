@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/client"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemon"
 )
@@ -16,8 +17,7 @@ const spareFiles = 100
 
 // BenchmarkIdleConnections upgrades a daemon that has many idle connections. All of
 // them are used once before each upgrade and once after it, so none may have been
-// closed. It reports how long it takes from the moment at which the new generation
-// is ready until the old one has moved everything and is gone:
+// closed. It reports how long the old generation drains, until it has moved everything:
 //
 //   - idle-ms: from the hands of net/http, where connections idle after a request
 //   - parked-ms: from a generation in which nothing has been asked on them
@@ -58,7 +58,7 @@ func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Mi
 
 // idleFigures are those of gozd.
 type idleFigures struct {
-	idle, parked []time.Duration // from ready until the old generation is gone
+	idle, parked []time.Duration // that the old generation has drained
 	memory       float64         // of a parked connection, in bytes
 }
 
@@ -86,22 +86,28 @@ func measureIdle(b *testing.B, n int) idleFigures {
 	return f
 }
 
-// replace upgrades. It returns how long the old generation has lived on after the
-// new one was ready, and how much memory the new one has then.
+// replace upgrades. It returns how long the old generation has drained, and how much memory the new one has then. What the old one does
+// afterwards is to stand by for some seconds, however many connections there were.
 func replace(b *testing.B, d *daemon.Daemon) (took time.Duration, rss int) {
 	b.Helper()
-	up, err := d.Upgrade(b.Context())
+	var up *client.Upgraded
+	err := client.Ask(b.Context(), d.PIDFile, func(c *client.Client) (err error) {
+		up, err = c.Upgrade(b.Context(), client.UpgradeOptions{}, nil)
+		return err
+	})
 	if err != nil {
+		b.Fatal(err)
+	}
+	if up.Drained == nil {
+		b.Fatalf("generation %d has not said that it is done", up.OldGeneration)
+	}
+	if _, err := d.State(); err != nil { // by which the daemon is known, and ended
 		b.Fatal(err)
 	}
 	if err := d.WaitAlive(b.Context(), 1); err != nil {
 		b.Fatal(err)
 	}
-	s, err := d.State()
-	if err != nil {
-		b.Fatal(err)
-	}
-	return time.Since(s.Since), residentSet(b, up.Served.PID)
+	return time.Duration(up.Drained.Seconds * float64(time.Second)), residentSet(b, up.Served.PID)
 }
 
 func generation(b *testing.B, d *daemon.Daemon) int {
