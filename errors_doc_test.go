@@ -60,14 +60,14 @@ var errorAreas = []struct {
 	in      []string
 }{
 	{"Configuration", []string{"internal/config", "cfg", "internal/format", "internal/envfile", "internal/check"}},
-	{"Start", []string{".", "internal/engine/start.go", "internal/engine/ready.go", "internal/host", "internal/process", "internal/report", "internal/runfiles"}},
+	{"Start", []string{".", "internal/command", "internal/engine/start.go", "internal/engine/ready.go", "internal/host", "internal/process", "internal/report", "internal/runfiles"}},
 	{"Sockets", []string{"internal/socket", "internal/groups", "internal/tickets"}},
 	{"Becoming a user and trusting files", []string{
 		"internal/safepath", "internal/process/access_unix.go", "internal/process/capabilities_linux.go", "internal/process/give_unix.go",
 		"internal/process/logfile.go", "internal/process/logfile_unix.go", "internal/process/privileges_unix.go", "internal/process/readfile.go",
 		"internal/process/record.go", "internal/process/runtimedir.go", "internal/process/trust_unix.go", "internal/process/user_linux.go",
 	}},
-	{"Upgrade", []string{"internal/engine", "internal/upgrade", "reload.go"}},
+	{"Upgrade", []string{"internal/engine", "internal/upgrade", "internal/command/reload.go"}},
 	{"Serving and connections", []string{"errors.go", "handlers.go", "listen", "httpx", "fcgix", "tcpx", "wsx", "internal/listener", "internal/packet", "internal/h2move", "internal/groups/drain.go", "internal/handover", "internal/fdpass", "internal/tlsrec", "internal/tlswatch"}},
 	{"Control socket and gozdctl", []string{"cmd/gozdctl", "internal/control", "internal/totals", "internal/exposition", "internal/engine/counting.go"}},
 	{"systemd and the supervisor", []string{"internal/supervise", "internal/activation", "internal/engine/supervisor.go"}},

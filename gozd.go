@@ -48,11 +48,13 @@
 package gozd
 
 import (
+	"cmp"
 	"context"
 	"net"
 	"os"
 	"sync/atomic"
 
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/command"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
 )
@@ -84,7 +86,9 @@ func Default() *Daemon { return std.Load() }
 // Call it once, as early as possible in main: signals are handled from then on. Each process of the daemon is started
 // with the arguments that the first one was started with, also where the program has changed os.Args before, to take a
 // command of its own off it for instance: it does so in each of them.
-func Daemonize() <-chan struct{} { return begin(parseArguments) }
+func Daemonize() <-chan struct{} {
+	return begin(Command{}, (*command.Command).ParseFlags)
+}
 
 // Command is what a program's own command line says, for [Run]. The zero value starts the daemon in the background, by the configuration of
 // [Defaults].
@@ -103,10 +107,20 @@ type Command struct {
 // Run is [Daemonize] for a program with a command line of its own, by package flag or any other: it defines no flags and parses none.
 // It returns, or exits, as Daemonize does. Each process of the daemon is started with the same arguments as the first one, and must come to
 // the same call of Run by them. Call it once, as early as possible, and not Daemonize too.
-func Run(c Command) <-chan struct{} { return begin(c.arguments) }
+func Run(c Command) <-chan struct{} { return begin(c, (*command.Command).Complete) }
 
-func begin(parse func(Options) (*arguments, error)) <-chan struct{} {
-	d, status := daemonize(process.Arguments()[0], parse)
+func begin(c Command, complete func(*command.Command) error) <-chan struct{} {
+	line := &command.Command{
+		Action: c.Action, Config: cmp.Or(c.Config, Defaults.config()),
+		Foreground: c.Foreground, Verbose: c.Verbose || Defaults.Verbose, Check: c.Check, OwnTLS: Defaults.TLS != nil,
+	}
+	var d *Daemon
+	status := command.Do(line, process.Arguments()[0], func() error { return complete(line) }, func() (err error) {
+		opts := Defaults
+		opts.Config, opts.Verbose = line.Config, line.Verbose
+		d, err = newDaemon(opts, true)
+		return err
+	})
 	if d == nil {
 		os.Exit(status)
 	}

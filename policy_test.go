@@ -22,8 +22,11 @@ const modulePath = "bitbucket.org/PinIdea/go-zero-downtime-daemon"
 // and nothing that is in it may import that.
 var mayImport = map[string][]string{
 	".": {
-		"internal/config", "listen", "httpx", "fcgix", "tcpx", "internal/engine", "internal/groups",
-		"internal/activation", "internal/check", "internal/control", "internal/control/client", "internal/early", "internal/exposition", "internal/logging", "internal/printable", "internal/process", "internal/report", "internal/supervise", "internal/upgrade",
+		"internal/config", "listen", "httpx", "fcgix", "tcpx", "internal/command", "internal/engine", "internal/exposition", "internal/process", "internal/upgrade",
+	},
+	"internal/command": {
+		"internal/config", "internal/engine", "internal/groups",
+		"internal/activation", "internal/check", "internal/control", "internal/control/client", "internal/early", "internal/logging", "internal/printable", "internal/process", "internal/report", "internal/supervise", "internal/upgrade",
 	},
 	"internal/engine": {
 		"internal/config", "internal/groups", "internal/listener",

@@ -1,4 +1,4 @@
-package gozd
+package command
 
 import (
 	"os"
@@ -18,27 +18,27 @@ import (
 // wantsSupervisor reports whether this process is to be the supervisor: somebody may watch it who would take its end for the
 // daemon's, as systemd, a container and a shell do, and it is none of the generations. A configuration with errors is for the
 // generation to report.
-func (a *arguments) wantsSupervisor() (conf *config.Config, yes bool) {
+func (c *Command) wantsSupervisor() (conf *config.Config, yes bool) {
 	if !supervise.Supported || upgrade.IsSuccessor() || supervise.IsSupervised() {
 		return nil, false
 	}
-	conf, err := groups.LoadConfig(a.config, nil, Defaults.TLS != nil)
+	conf, err := groups.LoadConfig(c.Config, nil, c.OwnTLS)
 	if err != nil {
 		return nil, false
 	}
 	mode := conf.Daemon.Supervise
-	return conf, mode == config.SuperviseYes || mode == config.SuperviseAuto && a.foreground
+	return conf, mode == config.SuperviseYes || mode == config.SuperviseAuto && c.Foreground
 }
 
 // supervise makes this process the supervisor, and returns with what status it is to end.
-func (a *arguments) supervise(arg0 string, conf *config.Config) (status int, err error) {
+func (c *Command) supervise(arg0 string, conf *config.Config) (status int, err error) {
 	binary, err := process.FindBinary(arg0)
 	if err != nil {
 		return statusFailed, err
 	}
 	opts := supervise.Options{
 		Binary: binary, Args: process.Arguments()[1:], Dir: process.StartDir,
-		Log: logging.New(os.Stderr, a.verbose, config.LogText),
+		Log: logging.New(os.Stderr, c.Verbose, config.LogText),
 	}
 	if id, err := check.Identity(conf); err == nil && id != nil { // an error is for the generation to report
 		opts.User = &supervise.User{UID: id.UID, GID: id.GID}

@@ -1,4 +1,4 @@
-package gozd
+package command
 
 import (
 	"context"
@@ -18,58 +18,50 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
 )
 
-// daemonize does what the command line says. It returns a daemon in the process
-// that is to serve, and otherwise the status to exit with.
-func daemonize(arg0 string, parse func(Options) (*arguments, error)) (*Daemon, int) {
+// Do does what c says, once complete has completed it, and returns the status to exit with. In the process that is to serve it calls serve instead.
+func Do(c *Command, arg0 string, complete, serve func() error) (status int) {
 	if engine.Made() { // before a process that was detached could detach again
-		logging.PrintError(Defaults.Verbose, engine.ErrSecond)
-		return nil, statusFailed
+		logging.PrintError(c.Verbose, engine.ErrSecond)
+		return statusFailed
 	}
-	a, err := parse(Defaults)
-	if err != nil {
-		verbose := a != nil && a.verbose
-		logging.PrintError(verbose, err)
-		return nil, statusUsage
+	if err := complete(); err != nil {
+		logging.PrintError(c.Verbose, err)
+		return statusUsage
 	}
-	d, status, err := a.run(arg0)
+	status, err := c.do(arg0, serve)
 	if err != nil {
 		if err != engine.ErrPrinted { //nolint:errorlint // it is this very error
-			logging.PrintError(a.verbose, err)
+			logging.PrintError(c.Verbose, err)
 		}
-		return nil, statusFailed
+		return statusFailed
 	}
-	return d, status
+	return status
 }
 
-// run returns a daemon, or nil and the status to exit with where the command is done.
-func (a *arguments) run(arg0 string) (*Daemon, int, error) {
+func (c *Command) do(arg0 string, serve func() error) (status int, err error) {
 	switch {
-	case a.test:
-		return nil, statusOK, a.testConfig()
-	case a.command != "start":
-		return nil, statusOK, a.control()
-	case a.foreground || process.IsDetached() || upgrade.IsSuccessor() || supervise.IsSupervised():
-		conf, yes := a.wantsSupervisor()
-		if conf != nil && conf.Daemon.Log != "" && a.foreground && process.InForeground() { // who types -f wants to see something
-			a.say("its output goes to %s; without log in the configuration it comes here", conf.Daemon.Log)
-		}
-		if yes {
-			status, err := a.supervise(arg0, conf)
-			return nil, status, err
-		}
-		if !upgrade.IsSuccessor() { // what whoever has started this process has open is not for others
-			process.CloseAllOnExec()
-		}
-		opts := Defaults
-		opts.Config, opts.Verbose = a.config, a.verbose
-		d, err := newDaemon(opts, true)
-		return d, statusOK, err
+	case c.Check:
+		return statusOK, c.testConfig()
+	case c.Action != "start":
+		return statusOK, c.control()
+	case !c.Foreground && !process.IsDetached() && !upgrade.IsSuccessor() && !supervise.IsSupervised():
+		return statusOK, c.detach(arg0)
 	}
-	return nil, statusOK, a.detach(arg0)
+	conf, yes := c.wantsSupervisor()
+	if conf != nil && conf.Daemon.Log != "" && c.Foreground && process.InForeground() { // who types -f wants to see something
+		c.say("its output goes to %s; without log in the configuration it comes here", conf.Daemon.Log)
+	}
+	if yes {
+		return c.supervise(arg0, conf)
+	}
+	if !upgrade.IsSuccessor() { // what whoever has started this process has open is not for others
+		process.CloseAllOnExec()
+	}
+	return statusOK, serve()
 }
 
 // detach starts the daemon in the background, and returns when it is ready.
-func (a *arguments) detach(arg0 string) error {
+func (c *Command) detach(arg0 string) error {
 	binary, err := process.FindBinary(arg0)
 	if err != nil {
 		return err
@@ -79,7 +71,7 @@ func (a *arguments) detach(arg0 string) error {
 		return err
 	}
 	log, becomes, where := "", (*process.Identity)(nil), ""
-	if conf, err := groups.LoadConfig(a.config, nil, Defaults.TLS != nil); err == nil { // or the daemon says what is wrong with it
+	if conf, err := groups.LoadConfig(c.Config, nil, c.OwnTLS); err == nil { // or the daemon says what is wrong with it
 		log = conf.Daemon.Log
 		becomes, _ = check.Identity(conf) // likewise
 		where = whereItIs(&conf.Daemon)
@@ -88,7 +80,7 @@ func (a *arguments) detach(arg0 string) error {
 	if err != nil {
 		return err
 	}
-	a.say("started, pid %d%s", pid, where)
+	c.say("started, pid %d%s", pid, where)
 	return nil
 }
 
@@ -108,17 +100,17 @@ func isTerminal(f *os.File) bool {
 }
 
 // control acts on the daemon that runs by this configuration.
-func (a *arguments) control() error {
-	conf, err := config.Load(a.config, config.Options{AnySocket: true, OwnTLS: true})
+func (c *Command) control() error {
+	conf, err := config.Load(c.Config, config.Options{AnySocket: true, OwnTLS: true})
 	if err != nil {
 		return err
 	}
 	ctx, pidfile := context.Background(), conf.Daemon.PIDFile
 	if err := control.RunsBy(ctx, pidfile, conf.File, conf.Source); err != nil {
-		return fmt.Errorf("%s: %w", a.command, err)
+		return fmt.Errorf("%s: %w", c.Action, err)
 	}
 	var pid int
-	switch a.command {
+	switch c.Action {
 	case "stop":
 		pid, err = control.Stop(ctx, pidfile)
 	case "quit":
@@ -126,25 +118,25 @@ func (a *arguments) control() error {
 	case "reopen":
 		pid, err = control.Reopen(pidfile)
 	case "reload":
-		return a.reload(ctx, pidfile)
+		return c.reload(ctx, pidfile)
 	}
 	if err != nil {
-		return fmt.Errorf("%s: %w", a.command, err)
+		return fmt.Errorf("%s: %w", c.Action, err)
 	}
-	a.say("%s: done, pid %d", a.command, pid)
+	c.say("%s: done, pid %d", c.Action, pid)
 	return nil
 }
 
 // say tells what has been done to whoever asks for gozd's own log, or sits at a terminal and sees nothing else.
-func (a *arguments) say(format string, args ...any) {
-	if a.verbose || isTerminal(os.Stderr) {
+func (c *Command) say(format string, args ...any) {
+	if c.Verbose || isTerminal(os.Stderr) {
 		fmt.Fprintln(os.Stderr, logging.MarkLog+printable.Line(fmt.Sprintf(format, args...)))
 	}
 }
 
 // testConfig says whether the configuration is good, key pairs included.
-func (a *arguments) testConfig() error {
-	conf, err := config.Load(a.config, config.Options{AnySocket: true, OwnTLS: Defaults.TLS != nil})
+func (c *Command) testConfig() error {
+	conf, err := config.Load(c.Config, config.Options{AnySocket: true, OwnTLS: c.OwnTLS})
 	if err != nil {
 		return err
 	}

@@ -1,4 +1,4 @@
-package gozd
+package command
 
 import (
 	"context"
@@ -11,7 +11,7 @@ import (
 )
 
 // reload asks the daemon's control socket, which answers when nobody is accepted by the old generation any more.
-func (a *arguments) reload(ctx context.Context, pidfile string) error {
+func (c *Command) reload(ctx context.Context, pidfile string) error {
 	start := time.Now()
 	up, err := client.Reload(ctx, pidfile, nil)
 	if failed := (*client.UpgradeError)(nil); errors.As(err, &failed) && failed.Stage != "" {
@@ -23,7 +23,7 @@ func (a *arguments) reload(ctx context.Context, pidfile string) error {
 	if err != nil {
 		return fmt.Errorf("reload: %w", err)
 	}
-	a.say("reload: pid %d replaces pid %d after %v", up.Served.PID, up.OldPID, time.Since(start).Round(time.Millisecond))
+	c.say("reload: pid %d replaces pid %d after %v", up.Served.PID, up.OldPID, time.Since(start).Round(time.Millisecond))
 	return nil
 }
 
