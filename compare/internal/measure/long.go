@@ -1,0 +1,103 @@
+//go:build linux
+
+package measure
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"sync/atomic"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/compare/internal/report"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/compare/internal/tools"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/load"
+)
+
+// heldUpgrades is how many upgrades are asked for while a response goes on.
+const heldUpgrades = 10
+
+// held counts how many upgrades a tool does while one response goes on.
+func held(ctx context.Context, e *tools.Env, t tools.Tool, o Options, set *report.Set) (err error) {
+	d, err := t.Start(ctx, e)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, d.Stop()) }()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	cut, err := hold(ctx, d)
+	if err != nil {
+		return err
+	}
+	done := 0
+	for range heldUpgrades {
+		if _, err := upgrade(ctx, d, o.HeldLimit, 0); err == nil {
+			done++
+		}
+	}
+	set.Add(report.Key{Tool: t.Name, Metric: report.HeldDone}, float64(done))
+	lost := 0.0
+	if cut.Load() {
+		lost = 1
+	}
+	set.Add(report.Key{Tool: t.Name, Metric: report.HeldLost}, lost)
+	return nil
+}
+
+// hold begins a response that never ends, and notes if it does.
+func hold(ctx context.Context, d *tools.Daemon) (cut *atomic.Bool, err error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+d.HTTP+"/held", nil)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := new(http.Transport).RoundTrip(req)
+	if err != nil {
+		return nil, fmt.Errorf("hold a response: %w", err)
+	}
+	cut = new(atomic.Bool)
+	go func() {
+		_, _ = io.Copy(io.Discard, resp.Body) // it has no end that is right
+		_ = resp.Body.Close()
+		if ctx.Err() == nil {
+			cut.Store(true)
+		}
+	}()
+	return cut, nil
+}
+
+// streamCount is how many streams meet an upgrade.
+const streamCount = 8
+
+// streams counts how many hijacked connections an upgrade breaks.
+func streams(ctx context.Context, e *tools.Env, t tools.Tool, o Options, set *report.Set) (err error) {
+	d, err := t.Start(ctx, e)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, d.Stop()) }()
+	users := make([]*load.Hijack, streamCount)
+	for i := range users {
+		users[i], err = load.NewHijack(load.Target{Network: "tcp", Address: d.HTTP}, load.HijackOptions{})
+		if err != nil {
+			return err
+		}
+		defer func() { _ = users[i].Close() }()
+		if _, err := users[i].Do(ctx); err != nil {
+			return fmt.Errorf("stream %d: %w", i+1, err)
+		}
+	}
+	// The old process may wait for them for ever, and the new one does not always come before.
+	if _, err := upgrade(ctx, d, o.HeldLimit, o.GoneLimit); err != nil && !errors.Is(err, errNotReady) {
+		return err
+	}
+	broken := 0
+	for _, u := range users {
+		if _, err := u.Do(ctx); err != nil {
+			broken++
+		}
+	}
+	set.Add(report.Key{Tool: t.Name, Metric: report.Streams}, 100*float64(broken)/streamCount)
+	return nil
+}

@@ -1,0 +1,139 @@
+//go:build linux
+
+// Package measure upgrades tools under their clients, and writes down what that does.
+package measure
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/compare/internal/clients"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/compare/internal/report"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/compare/internal/tools"
+)
+
+// Options bound a comparison.
+type Options struct {
+	Upgrades   int           // at most, under load
+	Budget     time.Duration // after which no further upgrade is begun
+	ReadyLimit time.Duration // how long a new process may take
+	GoneLimit  time.Duration // how long is waited for the old one to end
+	HeldLimit  time.Duration // the ReadyLimit while a response is held
+	Quiet      time.Duration // between two upgrades
+}
+
+// Window is before and after a signal the time whose latencies are compared.
+const Window = 200 * time.Millisecond
+
+// moment is one upgrade.
+type moment struct {
+	signal time.Time
+	ready  time.Duration
+	gone   time.Duration
+	there  bool // the old processes are still there
+	memory [2]int
+}
+
+// Tool measures one tool, and adds the figures to set.
+func Tool(ctx context.Context, e *tools.Env, t tools.Tool, o Options, set *report.Set) (version string, err error) {
+	version, err = underLoad(ctx, e, t, o, set)
+	if err != nil || t.Plain {
+		return version, err
+	}
+	if err := held(ctx, e, t, o, set); err != nil {
+		return version, err
+	}
+	return version, streams(ctx, e, t, o, set)
+}
+
+func underLoad(ctx context.Context, e *tools.Env, t tools.Tool, o Options, set *report.Set) (version string, err error) {
+	d, err := t.Start(ctx, e)
+	if err != nil {
+		return "", err
+	}
+	defer func() { err = errors.Join(err, d.Stop()) }()
+	crowd, err := clients.Start(ctx, d.HTTP, d.TLS, e.ClientTLS(), t.Kinds)
+	if err != nil {
+		return d.Version, err
+	}
+	time.Sleep(o.Quiet) // the clients connect, and the first window needs a past
+	begun := time.Now()
+	var moments []moment
+	for i := 0; i < o.Upgrades && (i == 0 || time.Since(begun) < o.Budget) && err == nil; i++ {
+		var m moment
+		m, err = upgrade(ctx, d, o.ReadyLimit, o.GoneLimit)
+		moments = append(moments, m)
+		time.Sleep(o.Quiet) // a client that thinks meets it only now
+	}
+	samples := crowd.Stop()
+	if err != nil {
+		return d.Version, fmt.Errorf("upgrade %d of tool %q: %w", len(moments), t.Name, err)
+	}
+	addMoments(set, t.Name, moments)
+	addSamples(set, t, samples, moments)
+	if handshakes, resumed := crowd.Resumed(); handshakes > 0 {
+		set.Add(report.Key{Tool: t.Name, Metric: report.Resumed}, 100*float64(resumed)/float64(handshakes))
+	}
+	return d.Version, nil
+}
+
+// errNotReady is the error of an upgrade of which nothing was seen in time.
+var errNotReady = errors.New("no new process answers")
+
+// upgrade upgrades once, and waits until the new process answers and the old one is gone.
+func upgrade(ctx context.Context, d *tools.Daemon, readyLimit, goneLimit time.Duration) (m moment, err error) {
+	all, old := d.PIDs(), d.Old()
+	serving, err := d.Serving(ctx)
+	if err != nil {
+		return m, err
+	}
+	m.memory[0] = d.Memory()
+	m.signal = time.Now()
+	asking, cancel := context.WithTimeout(ctx, readyLimit)
+	defer cancel()
+	asked, gone := make(chan error, 1), make(chan time.Time, 1)
+	go func() { asked <- d.Upgrade(asking, serving) }()
+	watching, stop := context.WithCancel(ctx)
+	defer stop()
+	go func() { gone <- awaitGone(watching, old) }()
+	if err := awaitReady(asking, d, all, serving); err != nil {
+		return m, errors.Join(err, <-asked)
+	}
+	m.ready = time.Since(m.signal)
+	m.memory[1] = d.Memory()
+	if err := <-asked; err != nil {
+		return m, err
+	}
+	select {
+	case at := <-gone:
+		m.gone = at.Sub(m.signal)
+	case <-time.After(goneLimit - time.Since(m.signal)):
+		m.gone, m.there = goneLimit, true
+	}
+	return m, ctx.Err()
+}
+
+// awaitGone returns when the processes had ended.
+func awaitGone(ctx context.Context, pids []int) time.Time {
+	for ctx.Err() == nil && !tools.AllGone(pids) {
+		time.Sleep(time.Millisecond)
+	}
+	return time.Now()
+}
+
+// awaitReady asks on new connections until somebody answers who was not there before.
+func awaitReady(ctx context.Context, d *tools.Daemon, old []int, serving string) error {
+	before := map[string]bool{serving: true}
+	for _, pid := range old {
+		before[fmt.Sprint(pid)] = true
+	}
+	for ctx.Err() == nil {
+		if who, err := d.Serving(ctx); err == nil && !before[who] {
+			return nil
+		}
+		time.Sleep(time.Millisecond)
+	}
+	return errNotReady
+}
