@@ -19,8 +19,6 @@ func addMoments(set *report.Set, tool string, moments []moment) {
 	for _, m := range moments {
 		set.Add(report.Key{Tool: tool, Metric: report.Ready}, milliseconds(m.ready))
 		set.Add(report.Key{Tool: tool, Metric: report.Gone}, milliseconds(m.gone))
-		set.Add(report.Key{Tool: tool, Metric: report.Memory}, megabytes(m.memory[0]))
-		set.Add(report.Key{Tool: tool, Metric: report.Both}, megabytes(m.memory[1]))
 		if m.there {
 			there++
 		}

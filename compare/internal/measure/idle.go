@@ -69,17 +69,6 @@ func Idle(ctx context.Context, e *tools.Env, n int, secure bool, set *report.Set
 		c.tls.ClientSessionCache = tls.NewLRUClientSessionCache(64) // handshakes are not what is measured
 	}
 	defer c.close()
-	if _, err := c.each(ctx, ""); err != nil {
-		return fmt.Errorf("%d connections: %w", n, err)
-	}
-	return c.upgrade(ctx, d, client, set)
-}
-
-func (c *idlers) upgrade(ctx context.Context, d *tools.Daemon, client string, set *report.Set) error {
-	n := len(c.conns)
-	key := func(metric string) report.Key {
-		return report.Key{Tool: "gozd", Client: client, Metric: metric, X: n}
-	}
 	serving, err := d.Serving(ctx)
 	if err != nil {
 		return err
@@ -88,12 +77,26 @@ func (c *idlers) upgrade(ctx context.Context, d *tools.Daemon, client string, se
 	if err != nil {
 		return err
 	}
+	without := tools.Files(old)
+	if _, err := c.each(ctx, ""); err != nil {
+		return fmt.Errorf("%d connections: %w", n, err)
+	}
+	return c.upgrade(ctx, d, old, without, client, set)
+}
+
+// upgrade upgrades the daemon whose process old had so many descriptors without clients.
+func (c *idlers) upgrade(ctx context.Context, d *tools.Daemon, old, without int, client string, set *report.Set) error {
+	n := len(c.conns)
+	key := func(metric string) report.Key {
+		return report.Key{Tool: "gozd", Client: client, Metric: metric, X: n}
+	}
+	serving := strconv.Itoa(old)
 	set.Add(key(report.IdleMemory), megabytes(d.Memory()))
 	signal := time.Now()
 	if err := d.Upgrade(ctx, serving); err != nil {
 		return err
 	}
-	took, both, err := awaitMoved(ctx, d, old, signal)
+	took, both, err := awaitMoved(ctx, d, old, without, signal)
 	if err != nil {
 		return err
 	}
@@ -104,14 +107,15 @@ func (c *idlers) upgrade(ctx context.Context, d *tools.Daemon, client string, se
 	return err
 }
 
-// few is how many sockets a process without connections has at most.
+// few is how many descriptors the old process may have more than before it had clients:
+// those of the upgrade itself, and by the least number of connections less than these.
 const few = 20
 
 // awaitMoved waits until the old process has no connection any more, and looks how
 // much memory both take meanwhile.
-func awaitMoved(ctx context.Context, d *tools.Daemon, old int, signal time.Time) (took time.Duration, memory int, err error) {
+func awaitMoved(ctx context.Context, d *tools.Daemon, old, without int, signal time.Time) (took time.Duration, memory int, err error) {
 	for next := time.Now(); ; {
-		if tools.Files(old) < few {
+		if tools.Files(old) < without+few {
 			return time.Since(signal), max(memory, d.Memory()), nil
 		}
 		if time.Since(signal) > time.Minute || ctx.Err() != nil {

@@ -31,10 +31,14 @@ func held(ctx context.Context, e *tools.Env, t tools.Tool, o Options, set *repor
 	if err != nil {
 		return err
 	}
+	set.Add(report.Key{Tool: t.Name, Metric: report.Memory}, megabytes(d.Memory()))
 	done := 0
-	for range heldUpgrades {
+	for i := range heldUpgrades {
 		if _, err := upgrade(ctx, d, o.HeldLimit, 0); err == nil {
 			done++
+		}
+		if i == 0 && done == 1 { // here, and not under load, which it would disturb
+			set.Add(report.Key{Tool: t.Name, Metric: report.Both}, megabytes(d.Memory()))
 		}
 	}
 	set.Add(report.Key{Tool: t.Name, Metric: report.HeldDone}, float64(done))

@@ -33,7 +33,6 @@ type moment struct {
 	ready  time.Duration
 	gone   time.Duration
 	there  bool // the old processes are still there
-	memory [2]int
 }
 
 // Tool measures one tool, and adds the figures to set.
@@ -89,7 +88,6 @@ func upgrade(ctx context.Context, d *tools.Daemon, readyLimit, goneLimit time.Du
 	if err != nil {
 		return m, err
 	}
-	m.memory[0] = d.Memory()
 	m.signal = time.Now()
 	asking, cancel := context.WithTimeout(ctx, readyLimit)
 	defer cancel()
@@ -102,7 +100,6 @@ func upgrade(ctx context.Context, d *tools.Daemon, readyLimit, goneLimit time.Du
 		return m, errors.Join(err, <-asked)
 	}
 	m.ready = time.Since(m.signal)
-	m.memory[1] = d.Memory()
 	if err := <-asked; err != nil {
 		return m, err
 	}

@@ -27,7 +27,7 @@ var fcgiGozd = Tool{
 		if err := d.addresses(); err != nil {
 			return err
 		}
-		conf := fmt.Sprintf("[gozd]\npidfile app.pid\n[app]\nmode fcgi\nlisten %s\n", d.HTTP)
+		conf := fmt.Sprintf(gozdSection+"[app]\nmode fcgi\nlisten %s\n", d.HTTP)
 		if err := startGozd(ctx, e, d, "gozdfcgi", conf); err != nil {
 			return err
 		}

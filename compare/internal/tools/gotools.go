@@ -14,7 +14,7 @@ import (
 )
 
 var restart = Tool{
-	Name: "kill and restart", Kinds: All,
+	Name: "kill and restart", Kinds: All, program: "restart",
 	How:   "net/http alone. TERM, and as soon as the process is gone the program is started again.",
 	start: func(ctx context.Context, e *Env, d *Daemon) error { return startKilled(ctx, e, d, "restart") },
 }
@@ -28,8 +28,9 @@ func startKilled(ctx context.Context, e *Env, d *Daemon, program string) error {
 		return err
 	}
 	d.Version = "net/http of Go"
+	flags := d.flags(e)
 	start := func() (err error) {
-		d.started, err = d.launch(nil, binary, d.flags(e)...)
+		d.started, err = d.launch(nil, binary, flags...)
 		return err
 	}
 	d.upgrade = func(ctx context.Context, _ string) error {
@@ -184,8 +185,8 @@ func listening() (*os.File, string, error) {
 }
 
 var gozd = Tool{
-	Name: "gozd", Kinds: All,
-	How: "The program of its README with two groups, HTTPS with move_tls yes. HUP.",
+	Name: "gozd", Kinds: All, program: "gozd",
+	How: "The program of its README with two groups, HTTPS with move_tls yes, in the foreground with a supervisor, as under systemd. HUP to the serving process.",
 	start: func(ctx context.Context, e *Env, d *Daemon) error {
 		if err := d.addresses(); err != nil {
 			return err
@@ -194,8 +195,11 @@ var gozd = Tool{
 	},
 }
 
+// gozdSection has a supervisor, whatever the place where compare runs looks like.
+const gozdSection = "[gozd]\npidfile app.pid\nsupervise yes\n"
+
 func gozdConf(http, https string, e *Env, maxFiles int) string {
-	conf := "[gozd]\npidfile app.pid\n"
+	conf := gozdSection
 	if maxFiles > 0 {
 		conf += fmt.Sprintf("max_files %d\n", maxFiles)
 	}
@@ -215,5 +219,7 @@ func startGozd(ctx context.Context, e *Env, d *Daemon, program, conf string) err
 	d.Version = "this commit"
 	d.upgrade = signalServing(syscall.SIGHUP)
 	d.started, err = d.launch(nil, binary, "-f", "-c", path)
+	supervisor := d.started
+	d.stays = func() []int { return []int{supervisor} }
 	return err
 }

@@ -31,6 +31,8 @@ func (d *Daemon) launch(files []*os.File, name string, args ...string) (int, err
 	defer func() { _ = log.Close() }()
 	cmd := exec.Command(name, args...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr, cmd.ExtraFiles = d.dir, log, log, files
+	// What a program writes of its own accord, such as Caddy its configuration, stays here.
+	cmd.Env = append(os.Environ(), "XDG_CONFIG_HOME="+d.dir, "XDG_DATA_HOME="+d.dir, "XDG_RUNTIME_DIR="+d.dir)
 	if err := cmd.Start(); err != nil {
 		return 0, fmt.Errorf("start %s: %w", name, err)
 	}
@@ -56,27 +58,35 @@ type stat struct {
 // processes returns all processes below this one that are alive; the dead ones
 // that are its own children it takes leave of.
 func processes() []stat {
-	paths, _ := filepath.Glob("/proc/[0-9]*/stat") // the pattern is right
-	children := make(map[int][]stat)
-	for _, path := range paths {
-		data, err := os.ReadFile(path)
+	var below []stat
+	for queue := children(os.Getpid()); len(queue) > 0; queue = queue[1:] {
+		pid := queue[0]
+		queue = append(queue, children(pid)...)
+		data, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 		if err != nil {
 			continue // gone meanwhile
 		}
-		s, ok := parseStat(data)
-		if ok {
-			children[s.parent] = append(children[s.parent], s)
-		}
-	}
-	var below []stat
-	for queue := children[os.Getpid()]; len(queue) > 0; queue = queue[1:] {
-		s := queue[0]
-		queue = append(queue, children[s.pid]...)
-		if !gone(s.pid) && s.state != "Z" && s.state != "X" {
+		if s, ok := parseStat(data); ok && s.state != "X" && !gone(pid) {
 			below = append(below, s)
 		}
 	}
 	return below
+}
+
+// children are those of all threads of a process. To look through all of /proc would
+// take long on a machine with many processes.
+func children(pid int) []int {
+	paths, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid)) // the pattern is right
+	var all []int
+	for _, path := range paths {
+		data, _ := os.ReadFile(path) // the thread may be gone
+		for _, field := range strings.Fields(string(data)) {
+			if child, err := strconv.Atoi(field); err == nil {
+				all = append(all, child)
+			}
+		}
+	}
+	return all
 }
 
 // parseStat reads /proc/PID/stat; the name in it may contain anything.

@@ -163,7 +163,7 @@ defaults
 frontend web
 	bind %[2]s
 	bind %[3]s ssl crt %[4]s alpn h2,http/1.1
-	http-response set-header X-Serving %%[pid]
+	http-response set-header X-Serving %%pid
 	default_backend app
 backend app
 	server app %[5]s
@@ -196,15 +196,21 @@ var haproxyReload = Tool{
 
 const caddyfile = `
 {
-	admin unix//%[1]s/admin.sock
+	admin unix/%[1]s/admin.sock
 	auto_https off
 	storage file_system %[1]s
 }
-http://127.0.0.1:%[2]s, https://localhost:%[3]s, https://127.0.0.1:%[3]s {
-	tls %[4]s %[5]s
+(app) {
 	reverse_proxy %[6]s {
 		header_down X-Serving "configuration %[7]d"
 	}
+}
+http://127.0.0.1:%[2]s {
+	import app
+}
+https://localhost:%[3]s, https://127.0.0.1:%[3]s {
+	tls %[4]s %[5]s
+	import app
 }
 `
 

@@ -36,7 +36,8 @@ type Tool struct {
 	Kinds []string // the clients that make sense
 	Plain bool     // only a load is measured, no held connections and streams
 
-	start func(context.Context, *Env, *Daemon) error
+	program string // of this module, if it is one
+	start   func(context.Context, *Env, *Daemon) error
 }
 
 // Tools are all, in the order of the table.
@@ -63,6 +64,16 @@ type Daemon struct {
 	started   int          // the process that compare has started last
 	replaced  map[int]bool // of which an upgrade was asked for
 	resources []func()     // released at the end
+}
+
+// Build builds the tool's program, which Start would do too. What is no program of
+// this module takes no time.
+func (t Tool) Build(ctx context.Context, e *Env) error {
+	if t.program == "" {
+		return nil
+	}
+	_, err := e.build(ctx, t.program)
+	return err
 }
 
 // Start starts the tool in a directory of its own, and returns when it serves.
