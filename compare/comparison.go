@@ -27,10 +27,10 @@ type form struct {
 var (
 	shortForm = form{
 		Options: measure.Options{
-			Upgrades: 3, Budget: 8 * time.Second, ReadyLimit: 20 * time.Second,
-			GoneLimit: 6 * time.Second, HeldLimit: time.Second, Quiet: 400 * time.Millisecond,
+			Upgrades: 4, Budget: 10 * time.Second, ReadyLimit: 20 * time.Second,
+			GoneLimit: 6 * time.Second, HeldLimit: 2 * time.Second, Quiet: 400 * time.Millisecond,
 		},
-		repeats: 1, idle: []int{100, 1_000},
+		repeats: 1, idle: []int{100, 1_000, 10_000},
 	}
 	longForm = form{
 		Options: measure.Options{

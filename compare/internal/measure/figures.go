@@ -18,6 +18,9 @@ func addMoments(set *report.Set, tool string, moments []moment) {
 	there := 0
 	for _, m := range moments {
 		set.Add(report.Key{Tool: tool, Metric: report.Ready}, milliseconds(m.ready))
+		if m.none {
+			continue
+		}
 		set.Add(report.Key{Tool: tool, Metric: report.Gone}, milliseconds(m.gone))
 		if m.there {
 			there++

@@ -92,9 +92,8 @@ func streams(ctx context.Context, e *tools.Env, t tools.Tool, o Options, set *re
 			return fmt.Errorf("stream %d: %w", i+1, err)
 		}
 	}
-	// The old process may wait for them for ever, and the new one does not always come before.
-	if _, err := upgrade(ctx, d, o.HeldLimit, o.GoneLimit); err != nil && !errors.Is(err, errNotReady) {
-		return err
+	if _, err := upgrade(ctx, d, o.ReadyLimit, o.GoneLimit); err != nil {
+		return fmt.Errorf("with streams: %w", err)
 	}
 	broken := 0
 	for _, u := range users {

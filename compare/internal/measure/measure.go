@@ -33,6 +33,7 @@ type moment struct {
 	ready  time.Duration
 	gone   time.Duration
 	there  bool // the old processes are still there
+	none   bool // there are none, as the tool replaces no process
 }
 
 // Tool measures one tool, and adds the figures to set.
@@ -84,6 +85,7 @@ var errNotReady = errors.New("no new process answers")
 // upgrade upgrades once, and waits until the new process answers and the old one is gone.
 func upgrade(ctx context.Context, d *tools.Daemon, readyLimit, goneLimit time.Duration) (m moment, err error) {
 	all, old := d.PIDs(), d.Old()
+	m.none = len(old) == 0
 	serving, err := d.Serving(ctx)
 	if err != nil {
 		return m, err

@@ -66,7 +66,7 @@ func Idle(r report.Result) []byte {
 	}
 	p := newPicture(2*width+2*margin, top+height+margin, title)
 	curves(p, r, margin, top, width, height, "from the signal until all have left, ms", report.MoveMS, scale{low: 1, high: 100_000})
-	curves(p, r, margin+width, top, width, height, "memory of both processes, MB", report.IdleBoth, scale{low: 1, high: 100_000})
+	curves(p, r, margin+width, top, width, height, "memory of both processes, MB", report.IdleBoth, scale{low: 10, high: 10_000})
 	return p.bytes(title)
 }
 

@@ -205,7 +205,7 @@ const caddyfile = `
 		header_down X-Serving "configuration %[7]d"
 	}
 }
-http://127.0.0.1:%[2]s {
+http://:%[2]s {
 	import app
 }
 https://localhost:%[3]s, https://127.0.0.1:%[3]s {
