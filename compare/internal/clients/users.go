@@ -124,7 +124,7 @@ func newHTTP2(c *Crowd) (load.Client, error) {
 func (c *Crowd) use(ctx context.Context, name string, k kind, client load.Client) {
 	defer func() { _ = client.Close() }()
 	var own []Sample
-	for c.wait(k.pause + rand.N(k.think-k.pause+1)) {
+	for c.wait(k.pause + rand.N(k.think-k.pause+1)) { //nolint:gosec // nobody has an interest in guessing it
 		begun := time.Now()
 		r, err := c.do(ctx, client)
 		if errors.Is(err, load.ErrNotSent) {

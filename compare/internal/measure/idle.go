@@ -30,7 +30,8 @@ const spareFiles = 200
 var ErrFiles = errors.New("the limit of open files is too low")
 
 // allowFiles raises the limit of open files, if it is allowed to.
-func allowFiles(n uint64) error {
+func allowFiles(files int) error {
+	n := uint64(max(files, 0))
 	var limit unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
 		return err
@@ -40,7 +41,7 @@ func allowFiles(n uint64) error {
 	}
 	limit.Cur, limit.Max = n, max(limit.Max, n)
 	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
-		return fmt.Errorf("%w for %d connections: %w", ErrFiles, n-spareFiles, err)
+		return fmt.Errorf("%w for %d connections: %w", ErrFiles, files-spareFiles, err)
 	}
 	return nil
 }
@@ -54,7 +55,7 @@ type idlers struct {
 
 // Idle upgrades gozd with n idle connections.
 func Idle(ctx context.Context, e *tools.Env, n int, secure bool, set *report.Set) (err error) {
-	if err := allowFiles(uint64(n) + spareFiles); err != nil {
+	if err := allowFiles(n + spareFiles); err != nil {
 		return err
 	}
 	d, err := tools.StartIdle(ctx, e, n)

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"sync/atomic"
+	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/compare/internal/report"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/compare/internal/tools"
@@ -34,6 +35,7 @@ func held(ctx context.Context, e *tools.Env, t tools.Tool, o Options, set *repor
 	set.Add(report.Key{Tool: t.Name, Metric: report.Memory}, megabytes(d.Memory()))
 	done := 0
 	for i := range heldUpgrades {
+		time.Sleep(o.Quiet) // some do not hear a signal while they are still at the last one
 		if _, err := upgrade(ctx, d, o.HeldLimit, 0); err == nil {
 			done++
 		}
@@ -92,6 +94,7 @@ func streams(ctx context.Context, e *tools.Env, t tools.Tool, o Options, set *re
 			return fmt.Errorf("stream %d: %w", i+1, err)
 		}
 	}
+	time.Sleep(o.Quiet)
 	if _, err := upgrade(ctx, d, o.ReadyLimit, o.GoneLimit); err != nil {
 		return fmt.Errorf("with streams: %w", err)
 	}

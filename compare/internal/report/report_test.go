@@ -63,8 +63,10 @@ func example() report.Result {
 		Rows: s.Rows([]string{"b, second", "a first", "gozd"}),
 		Notes: []report.Note{
 			{About: report.Machine, Text: "one with \"quotes\", and a | bar"},
-			{Tool: "a first", About: report.How, Text: "so"}, {Tool: "a first", About: report.Version, Text: "v1"},
-			{Tool: "b, second", About: report.How, Text: "else"}, {Tool: "b, second", About: report.Skipped, Text: "why | not"},
+			{Tool: "a first", About: report.How, Text: "so"},
+			{Tool: "a first", About: report.Version, Text: "v1"},
+			{Tool: "b, second", About: report.How, Text: "else"},
+			{Tool: "b, second", About: report.Skipped, Text: "why | not"},
 			{About: report.Unfair, Text: "caveat"},
 		},
 	}

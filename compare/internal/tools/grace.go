@@ -67,9 +67,9 @@ func (e *Env) debianGrace(ctx context.Context) (binary, version string, err erro
 
 func debianMod(name string) string {
 	const path = "github.com/facebookgo/"
-	text := "module " + path + name + "\n\ngo 1.16\n"
+	lines := []string{"module " + path + name, "go 1.16"}
 	for _, needed := range map[string][]string{"grace": {"httpdown"}, "httpdown": {"clock", "stats"}}[name] {
-		text += "\nrequire " + path + needed + " v0.0.0\n"
+		lines = append(lines, "require "+path+needed+" v0.0.0")
 	}
-	return text
+	return strings.Join(lines, "\n") + "\n"
 }

@@ -80,7 +80,7 @@ func children(pid int) []int {
 	var all []int
 	for _, path := range paths {
 		data, _ := os.ReadFile(path) // the thread may be gone
-		for _, field := range strings.Fields(string(data)) {
+		for field := range strings.FieldsSeq(string(data)) {
 			if child, err := strconv.Atoi(field); err == nil {
 				all = append(all, child)
 			}
