@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -45,6 +46,9 @@ func main() {
 }
 
 func run(ctx context.Context, s settings, w io.Writer) error {
+	if s.docs && s.only != "" {
+		return errors.New("-docs is for all tools: -only cannot be beside it")
+	}
 	if err := s.findSource(); err != nil {
 		return err
 	}

@@ -86,7 +86,7 @@ var errNotReady = errors.New("no new process answers")
 func upgrade(ctx context.Context, d *tools.Daemon, readyLimit, goneLimit time.Duration) (m moment, err error) {
 	all, old := d.PIDs(), d.Old()
 	m.none = len(old) == 0
-	serving, err := d.Serving(ctx)
+	serving, err := d.Newest(ctx)
 	if err != nil {
 		return m, err
 	}
@@ -130,9 +130,11 @@ func awaitReady(ctx context.Context, d *tools.Daemon, old []int, serving string)
 	}
 	for ctx.Err() == nil {
 		if who, err := d.Serving(ctx); err == nil && !before[who] {
+			d.SetNewest(who)
 			return nil
 		}
 		time.Sleep(time.Millisecond)
 	}
+	d.SetNewest("") // it may come later
 	return errNotReady
 }

@@ -128,9 +128,18 @@ func (e *Env) goCommand(ctx context.Context, dir string, args ...string) error {
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir = dir
 	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("go %s in %s: %w: %s", args[0], dir, err, strings.TrimSpace(string(out)))
+		return fmt.Errorf("go %s of %s: %w: %s", args[0], filepath.Base(args[len(args)-2]), err, strings.TrimSpace(string(out)))
 	}
 	return nil
+}
+
+// revision says which gozd this is.
+func (e *Env) revision(ctx context.Context) string {
+	out, err := exec.CommandContext(ctx, "git", "-C", e.source, "rev-parse", "--short", "HEAD").Output()
+	if err != nil {
+		return "of this source" // which may be no clone
+	}
+	return "commit " + strings.TrimSpace(string(out))
 }
 
 // installed returns the path of another's program.

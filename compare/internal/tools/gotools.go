@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"syscall"
 	"time"
@@ -27,7 +28,7 @@ func startKilled(ctx context.Context, e *Env, d *Daemon, program string) error {
 	if err := d.addresses(); err != nil {
 		return err
 	}
-	d.Version = "net/http of Go"
+	d.Version = "net/http of " + runtime.Version()
 	flags := d.flags(e)
 	start := func() (err error) {
 		d.started, err = d.launch(nil, binary, flags...)
@@ -92,7 +93,7 @@ var tableflipReadme = Tool{
 
 var tableflipCareful = Tool{
 	Name: "tableflip, careful", Kinds: All,
-	How: "HUP. The old process ends by a drain of its own of 60 lines: every answer says \"Connection: close\", " +
+	How: "HUP. The old process ends by a drain of its own: every answer says \"Connection: close\", " +
 		"an idle connection has 2 s to ask for the last time, hijacked ones are waited for, and after 30 s all is cut.",
 	start: func(ctx context.Context, e *Env, d *Daemon) error {
 		return startTableflip(ctx, e, d, "careful")
@@ -148,7 +149,7 @@ var socketActivation = Tool{
 		if err != nil {
 			return err
 		}
-		d.Version = "net/http of Go"
+		d.Version = "net/http of " + runtime.Version()
 		var files []*os.File
 		for _, address := range []*string{&d.HTTP, &d.TLS} {
 			file, at, err := listening()
@@ -216,7 +217,7 @@ func startGozd(ctx context.Context, e *Env, d *Daemon, program, conf string) err
 	if err := os.WriteFile(path, []byte(conf), 0o600); err != nil {
 		return err
 	}
-	d.Version = "this commit"
+	d.Version = e.revision(ctx)
 	d.upgrade = signalServing(syscall.SIGHUP)
 	d.started, err = d.launch(nil, binary, "-f", "-c", path)
 	supervisor := d.started

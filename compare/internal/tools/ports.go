@@ -50,6 +50,18 @@ func (d *Daemon) Serving(ctx context.Context) (string, error) {
 	return ask(ctx, "http://"+d.HTTP+"/", &http.Transport{DisableKeepAlives: true})
 }
 
+// Newest returns who has come last, as far as that is known, and otherwise who serves:
+// the old process of some tools answers for a while beside the new one.
+func (d *Daemon) Newest(ctx context.Context) (string, error) {
+	if d.newest != "" {
+		return d.newest, nil
+	}
+	return d.Serving(ctx)
+}
+
+// SetNewest notes who has come last; empty: it is not known.
+func (d *Daemon) SetNewest(who string) { d.newest = who }
+
 func ask(ctx context.Context, url string, by *http.Transport) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()

@@ -62,6 +62,7 @@ type Daemon struct {
 	stays     func() []int // processes that outlive an upgrade by design
 	others    func() []int // processes that are not the tool's: what is behind it, or in front
 	started   int          // the process that compare has started last
+	newest    string       // who has come last, if that is known
 	replaced  map[int]bool // of which an upgrade was asked for
 	resources []func()     // released at the end
 }
@@ -96,7 +97,7 @@ func (t Tool) Start(ctx context.Context, e *Env) (*Daemon, error) {
 
 func none() []int { return nil }
 
-// Upgrade asks for an upgrade as the tool recommends; serving is what Serving has
+// Upgrade asks for an upgrade as the tool recommends; serving is what Newest has
 // said just before. It may return before the upgrade is done, and without knowing
 // whether it will be.
 func (d *Daemon) Upgrade(ctx context.Context, serving string) error { return d.upgrade(ctx, serving) }
