@@ -128,7 +128,11 @@ func (c *comparison) tool(ctx context.Context, t tools.Tool, repeat int) error {
 // idleAll upgrades gozd with more and more idle connections.
 func (c *comparison) idleAll(ctx context.Context) error {
 	for _, secure := range []bool{false, true} {
-		for _, n := range c.idle {
+		for _, wanted := range c.idle {
+			n := measure.Most(wanted)
+			if n < wanted {
+				c.note("", report.Run, fmt.Sprintf("%d idle connections are more than this machine's limit of open files allows: %d instead", wanted, n))
+			}
 			begun := time.Now()
 			err := measure.Idle(ctx, c.env, n, secure, &c.set)
 			if ctx.Err() != nil {
@@ -147,8 +151,11 @@ func (c *comparison) idleAll(ctx context.Context) error {
 	return nil
 }
 
+// note notes what has not been noted already by an earlier repeat.
 func (c *comparison) note(tool, about, text string) {
-	c.notes = append(c.notes, report.Note{Tool: tool, About: about, Text: text})
+	if n := (report.Note{Tool: tool, About: about, Text: text}); !slices.Contains(c.notes, n) {
+		c.notes = append(c.notes, n)
+	}
 }
 
 // oneLine is an error for a note.

@@ -49,7 +49,8 @@ func read(path string) string {
 var unfair = []report.Note{
 	{About: report.Unfair, Text: "nginx, HAProxy and Caddy are proxies: what they replace is the proxy and not the program behind it, and each request passes two processes. Their memory is that of the proxy, and Caddy replaces no process."},
 	{About: report.Unfair, Text: "Caddy's reload is a command that starts first; the time until it is ready contains that. The others get a signal."},
-	{About: report.Unfair, Text: "gozd's old process stays for three seconds after each upgrade, to serve again if the new one dies. What else it has to do is done earlier; see \"move\"."},
+	{About: report.Unfair, Text: "gozd's old process stays for three seconds after each upgrade, to serve again if the new one dies. What else it has to do is done earlier: the table of idle connections has the time until all have moved."},
+	{About: report.Unfair, Text: "gozd's memory contains its supervisor, overseer's its main process, nginx's and HAProxy's the master. Where a restart replaces the process, there are never two."},
 	{About: report.Unfair, Text: "Streams and held responses do not move by themselves. With gozd they stay with the old process for drain_timeout (15 minutes by default), with others until that is cut: after 30 s with tableflip's README and overseer, 60 s with endless. Who is watched for less does not see it."},
 	{About: report.Unfair, Text: "Endless and grace do not know hijacked connections by name; what they do with them follows from how they count connections."},
 	{About: report.Unfair, Text: "10 ms of round trip are a pause between the look at the connection and the request. There is no delay on the way, and a real network also has loss."},

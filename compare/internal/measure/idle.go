@@ -26,24 +26,26 @@ import (
 // spareFiles is what a process with many connections has open besides them.
 const spareFiles = 200
 
-// ErrFiles is the error for more connections than this process may have.
-var ErrFiles = errors.New("the limit of open files is too low")
-
-// allowFiles raises the limit of open files, if it is allowed to.
-func allowFiles(files int) error {
-	n := uint64(max(files, 0))
+// Most returns how many connections of n this process may have: as many as the limit
+// of open files allows, in thousands. It raises the limit if it may.
+func Most(n int) int {
 	var limit unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
-		return err
+	if unix.Getrlimit(unix.RLIMIT_NOFILE, &limit) != nil {
+		return n // and who opens them will see
 	}
-	if limit.Cur >= n {
-		return nil
+	want := uint64(max(n, 0) + spareFiles)
+	if limit.Max < want {
+		higher := unix.Rlimit{Cur: want, Max: want}
+		if unix.Setrlimit(unix.RLIMIT_NOFILE, &higher) == nil {
+			return n
+		}
 	}
-	limit.Cur, limit.Max = n, max(limit.Max, n)
-	if err := unix.Setrlimit(unix.RLIMIT_NOFILE, &limit); err != nil {
-		return fmt.Errorf("%w for %d connections: %w", ErrFiles, files-spareFiles, err)
+	limit.Cur = limit.Max
+	_ = unix.Setrlimit(unix.RLIMIT_NOFILE, &limit) // Go has done so at the start
+	if limit.Cur >= want {
+		return n
 	}
-	return nil
+	return int(limit.Cur-spareFiles) / 1000 * 1000
 }
 
 // idlers are clients with a connection each.
@@ -55,9 +57,6 @@ type idlers struct {
 
 // Idle upgrades gozd with n idle connections.
 func Idle(ctx context.Context, e *tools.Env, n int, secure bool, set *report.Set) (err error) {
-	if err := allowFiles(n + spareFiles); err != nil {
-		return err
-	}
 	d, err := tools.StartIdle(ctx, e, n)
 	if err != nil {
 		return err

@@ -28,7 +28,7 @@ var Clients = [][2]string{
 	{"fcgi idle", "as naive, to nginx, which passes on by FastCGI"},
 }
 
-// Tables returns all tables of the result.
+// Tables returns all tables of the result that have figures.
 func (r Result) Tables() []Table {
 	tables := []Table{
 		r.byClient(Failures, "Failures per 1,000 clients and upgrade",
@@ -37,7 +37,7 @@ func (r Result) Tables() []Table {
 			"Connections that had ended as the protocol allows, and that the client opened again. None of these lost a request."),
 		r.times(), r.latency(), r.longLived(),
 	}
-	return append(tables, r.idle()...)
+	return slices.DeleteFunc(append(tables, r.idle()...), func(t Table) bool { return len(t.Cells) == 1 })
 }
 
 // WriteText writes the tables for a terminal.
