@@ -161,5 +161,8 @@ func (c *comparison) note(tool, about, text string) {
 // oneLine is an error for a note.
 func oneLine(err error) string {
 	text := strings.Join(strings.Fields(err.Error()), " ")
+	if _, why, ok := strings.Cut(text, tools.ErrMissing.Error()+": "); ok {
+		text = why
+	}
 	return text[:min(len(text), 300)]
 }

@@ -79,7 +79,10 @@ func (s settings) result(ctx context.Context, w io.Writer) (report.Result, error
 	if err != nil {
 		return result, err
 	}
-	return result, result.Write(s.out)
+	if err := result.Write(s.out); err != nil {
+		return result, err
+	}
+	return report.Read(s.out) // rounded, as it will be read again
 }
 
 // findSource checks that this runs in the module's directory, where the programs are,

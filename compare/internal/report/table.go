@@ -134,7 +134,7 @@ func metrics(names ...string) []Key {
 func (r Result) times() Table {
 	t := r.columns("Times and memory",
 		"Times are from the signal on. \"Old still there\" is how many upgrades found the old process alive at the limit; \"gone\" is then that limit. "+
-			"Memory is what one client's connection needs, before an upgrade, and after one while the old process has to stay for that client. "+
+			"Memory is that of a program with one client, before an upgrade, and after one while the old process has to stay for that client. "+
 			"\"Resumed\" is the part of the TLS connections opened again that resumed a session; it is empty where none had to be opened.",
 		[]string{"ready, ms", "old gone, ms", "old still there", "memory, MB", "memory of both, MB", "TLS resumed, %"},
 		metrics(Ready, Gone, Lingering, Memory, Both, Resumed)...)
