@@ -35,7 +35,7 @@ func main() {
 	flag.BoolVar(&s.docs, "docs", false, "write into docs/compare and docs/compare.md of this clone")
 	flag.BoolVar(&s.render, "render", false, "measure nothing: write pictures and page from the CSV files that are there")
 	flag.StringVar(&s.out, "o", "", "`directory` for the CSV files and pictures (default: a new one in the temporary directory)")
-	flag.StringVar(&s.only, "only", "", "measure only these `tools`, separated by commas; \"idle\" is gozd with many connections")
+	flag.StringVar(&s.only, "only", "", "measure only these `tools`, separated by commas and without those in their names; \"idle\" is gozd with many connections")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()

@@ -101,8 +101,11 @@ func Gone(r report.Result) []byte {
 		there, _ := r.Get(report.Key{Tool: tool, Metric: report.Lingering})
 		p.text(margin, y+17, tool, style{bold: tool == "gozd" || tool == "FastCGI, gozd"})
 		fill, text := blue, duration(figure.Mid)
-		if there.High > 0 {
+		switch {
+		case there.High > 0 && figure.Mid >= figure.High:
 			fill, text = orange, "over "+text
+		case there.High > 0:
+			fill, text = orange, text+", and over "+duration(figure.High)
 		}
 		p.rect(at(low), y+5, at(figure.Mid)-at(low), row-10, fill)
 		p.line(at(figure.Low), y+row/2, at(figure.High), y+row/2, ink, 1.5)
