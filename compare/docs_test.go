@@ -12,23 +12,25 @@ import (
 
 const again = "write it anew: go run -C compare . -docs -render"
 
-// The page and the pictures show what the CSV files say.
+// The pages and the pictures show what the CSV files say.
 func TestDocsAreMadeOfTheFigures(t *testing.T) {
 	docs := filepath.Join("..", "docs")
 	result, err := report.Read(filepath.Join(docs, "compare"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	page, err := os.ReadFile(filepath.Join(docs, "compare.md"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	want, err := report.Page(page, result)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(page, want) {
-		t.Errorf("docs/compare.md is not made of docs/compare/*.csv: %s", again)
+	for name, figures := range report.Pages {
+		page, err := os.ReadFile(filepath.Join("..", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, err := report.Page(page, figures(result))
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if !bytes.Equal(page, want) {
+			t.Errorf("%s is not made of docs/compare/*.csv: %s", name, again)
+		}
 	}
 	pictures := plots.All(result)
 	for name, want := range pictures {

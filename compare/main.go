@@ -32,7 +32,7 @@ func main() {
 	log.SetFlags(0)
 	var s settings
 	flag.BoolVar(&s.short, "short", false, "five minutes: no repeats, fewer upgrades and connections")
-	flag.BoolVar(&s.docs, "docs", false, "write into docs/compare and docs/compare.md of this clone")
+	flag.BoolVar(&s.docs, "docs", false, "write into docs/compare, docs/compare.md and README.md of this clone")
 	flag.BoolVar(&s.render, "render", false, "measure nothing: write pictures and page from the CSV files that are there")
 	flag.StringVar(&s.out, "o", "", "`directory` for the CSV files and pictures (default: a new one in the temporary directory)")
 	flag.StringVar(&s.only, "only", "", "measure only these `tools`, separated by commas and without those in their names; \"idle\" is gozd with many connections")
@@ -63,7 +63,7 @@ func run(ctx context.Context, s settings, w io.Writer) error {
 		return err
 	}
 	if s.docs {
-		if err := report.Update(filepath.Join(s.source, "..", "docs", "compare.md"), result); err != nil {
+		if err := report.Update(filepath.Join(s.source, ".."), result); err != nil {
 			return err
 		}
 	}

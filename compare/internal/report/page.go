@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 )
 
@@ -14,26 +15,38 @@ const (
 	end   = "<!-- end of figures -->"
 )
 
-// Page returns the page with the figures of the result between its marks.
-func Page(page []byte, r Result) ([]byte, error) {
+// Pages are the pages with figures, by their paths in the repository.
+var Pages = map[string]func(Result) string{
+	"docs/compare.md": Result.Markdown,
+	"README.md":       func(r Result) string { return markdownTable(r.inShort().Cells) },
+}
+
+// Page returns the page with figures between its marks.
+func Page(page []byte, figures string) ([]byte, error) {
 	head, rest, ok1 := bytes.Cut(page, []byte(begin))
 	_, tail, ok2 := bytes.Cut(rest, []byte(end))
 	if !ok1 || !ok2 {
 		return nil, errors.New("the page has no marks for the figures")
 	}
-	return fmt.Appendf(nil, "%s%s\n\n%s\n%s%s", head, begin, r.Markdown(), end, tail), nil
+	return fmt.Appendf(nil, "%s%s\n\n%s\n%s%s", head, begin, figures, end, tail), nil
 }
 
-// Update writes the figures into the page at path.
-func Update(path string, r Result) error {
-	page, err := os.ReadFile(path)
-	if err != nil {
-		return err
+// Update writes the figures into the pages of the repository at root.
+func Update(root string, r Result) error {
+	for name, figures := range Pages {
+		path := filepath.Join(root, name)
+		page, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		if page, err = Page(page, figures(r)); err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
+		if err := os.WriteFile(path, page, 0o644); err != nil { //nolint:gosec // it is for everybody
+			return err
+		}
 	}
-	if page, err = Page(page, r); err != nil {
-		return fmt.Errorf("%s: %w", path, err)
-	}
-	return os.WriteFile(path, page, 0o644) //nolint:gosec // it is for everybody
+	return nil
 }
 
 // pictures are shown above the tables that they belong to.

@@ -164,7 +164,7 @@ func TestTables(t *testing.T) {
 }
 
 func TestPageKeepsWhatIsAroundTheFigures(t *testing.T) {
-	page, err := report.Page([]byte("# Before\n\n<!-- figures: written by go run -C compare . -docs -render -->\nold\n<!-- end of figures -->\n\nafter\n"), example())
+	page, err := report.Page([]byte("# Before\n\n<!-- figures: written by go run -C compare . -docs -render -->\nold\n<!-- end of figures -->\n\nafter\n"), example().Markdown())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -177,11 +177,11 @@ func TestPageKeepsWhatIsAroundTheFigures(t *testing.T) {
 	if strings.Contains(text, "\nold\n") {
 		t.Error("the page still has what was there")
 	}
-	again, err := report.Page(page, example())
+	again, err := report.Page(page, example().Markdown())
 	if err != nil || string(again) != text {
 		t.Errorf("written again, the page changes (%v)", err)
 	}
-	if _, err := report.Page([]byte("no marks"), example()); err == nil {
+	if _, err := report.Page([]byte("no marks"), ""); err == nil {
 		t.Error("a page without marks is written")
 	}
 }

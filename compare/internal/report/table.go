@@ -81,6 +81,15 @@ func (r Result) byClient(metric, title, text string) Table {
 	return t
 }
 
+// inShort is for those who only look. Its clients do what those of libraries do: they look whether the server has closed a connection before
+// they write on it.
+func (r Result) inShort() Table {
+	key := func(client, metric string) Key { return Key{Client: client, Metric: metric} }
+	return r.columns("", "",
+		[]string{"new connections: lost", "keep-alive: lost", "keep-alive at 10 ms of round trip: lost", "HTTP/2 POSTs: lost", "keep-alive over TLS: reconnects"},
+		key("new", Failures), key("fincheck", Failures), key("rtt10", Failures), key("h2 POST", Failures), key("tls", Reconnects))
+}
+
 // cell writes a figure, and its range if there is one.
 func (r Result) cell(k Key) string {
 	row, ok := r.Get(k)
