@@ -14,7 +14,7 @@ func (s *Server) status(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	s.answer(w, http.StatusOK, s.daemon.Status(r.Context(), alone == protocol.Yes))
+	writeJSON(w, http.StatusOK, s.daemon.Status(r.Context(), alone == protocol.Yes))
 }
 
 func (s *Server) metrics(w http.ResponseWriter, r *http.Request) {
@@ -24,7 +24,7 @@ func (s *Server) metrics(w http.ResponseWriter, r *http.Request) {
 	}
 	var text bytes.Buffer
 	WriteMetrics(&text, s.daemon.Status(r.Context(), all == protocol.No))
-	s.write(w, http.StatusOK, exposition.Type, text.Bytes())
+	write(w, http.StatusOK, exposition.Type, text.Bytes())
 }
 
 func (s *Server) program(w http.ResponseWriter, r *http.Request) {
@@ -37,17 +37,15 @@ func (s *Server) program(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, http.StatusInternalServerError, protocol.CodeFailed, err.Error())
 		return
 	}
-	s.write(w, http.StatusOK, exposition.Type, []byte(text))
+	write(w, http.StatusOK, exposition.Type, []byte(text))
 }
 
-func (s *Server) stop(w http.ResponseWriter, r *http.Request) {
-	s.note(r, "stop")
-	s.done(w, protocol.Answer{PIDFile: s.daemon.Stop()})
-}
-
-func (s *Server) quit(w http.ResponseWriter, r *http.Request) {
-	s.note(r, "quit")
-	s.done(w, protocol.Answer{PIDFile: s.daemon.Quit()})
+// leave is stop or quit.
+func (s *Server) leave(action string, do func() (pidfile string)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		s.note(r, action)
+		s.done(w, protocol.Answer{PIDFile: do()})
+	}
 }
 
 func (s *Server) reopen(w http.ResponseWriter, r *http.Request) {
@@ -97,7 +95,7 @@ func (s *Server) wait(w http.ResponseWriter, r *http.Request, act func() (protoc
 
 func (s *Server) done(w http.ResponseWriter, answer protocol.Answer) {
 	answer.PID, answer.Generation = s.daemon.Self()
-	s.answer(w, http.StatusOK, answer)
+	writeJSON(w, http.StatusOK, answer)
 }
 
 // refuse answers with an error of the daemon's.

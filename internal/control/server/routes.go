@@ -30,8 +30,8 @@ func (s *Server) routes() []route {
 		{http.MethodPost, protocol.PathUpgrade, s.upgrade},
 		{http.MethodPost, protocol.PathDryRun, s.dryRun},
 		{http.MethodPost, protocol.PathRollback, s.rollback},
-		{http.MethodPost, protocol.PathStop, s.stop},
-		{http.MethodPost, protocol.PathQuit, s.quit},
+		{http.MethodPost, protocol.PathStop, s.leave("stop", s.daemon.Stop)},
+		{http.MethodPost, protocol.PathQuit, s.leave("quit", s.daemon.Quit)},
 		{http.MethodPost, protocol.PathReopen, s.reopen},
 		{http.MethodPost, protocol.PathReloadCerts, s.reloadCerts},
 	}
@@ -121,19 +121,19 @@ func (s *Server) choice(w http.ResponseWriter, r *http.Request, key string, word
 // fail answers with an error.
 func (s *Server) fail(w http.ResponseWriter, status int, code, text string) {
 	pid, generation := s.daemon.Self()
-	s.answer(w, status, protocol.Answer{PID: pid, Generation: generation, Error: text, Code: code})
+	writeJSON(w, status, protocol.Answer{PID: pid, Generation: generation, Error: text, Code: code})
 }
 
-// answer writes v, to its last byte. A client that is gone is no error.
-func (s *Server) answer(w http.ResponseWriter, status int, v any) {
+// writeJSON writes v, to its last byte. A client that is gone is no error.
+func writeJSON(w http.ResponseWriter, status int, v any) {
 	body, err := json.Marshal(v)
 	if err != nil {
 		panic(err) // cannot happen: the protocol's types hold nothing that JSON cannot
 	}
-	s.write(w, status, "application/json", append(body, '\n'))
+	write(w, status, "application/json", append(body, '\n'))
 }
 
-func (s *Server) write(w http.ResponseWriter, status int, contentType string, body []byte) {
+func write(w http.ResponseWriter, status int, contentType string, body []byte) {
 	w.Header().Set("Content-Type", contentType)
 	w.Header().Set("Content-Length", fmt.Sprint(len(body)))
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(writeTime))

@@ -97,13 +97,11 @@ func Open(d Daemon, opts Options) (*Server, error) {
 		DisableGeneralOptionsHandler: true,
 		ErrorLog:                     log.New(io.Discard, "", 0), // panics are logged by recovered, and the rest is the clients' affair
 	}
-	go s.serve()
+	go func() {
+		defer close(s.served)
+		_ = s.http.Serve(s.ln) // it ends with Leave
+	}()
 	return s, nil
-}
-
-func (s *Server) serve() {
-	defer close(s.served)
-	_ = s.http.Serve(s.ln) // it ends with Leave
 }
 
 // Path returns the socket's path.
