@@ -34,7 +34,7 @@ type generation struct {
 func newGeneration(t *testing.T, network string, h http.HandlerFunc) *generation {
 	t.Helper()
 	s := onSocket(t, network, h)
-	return &generation{s, succession.New(t, s.Listener, "fcgi web")}
+	return &generation{s, succession.New(t, s.Listener)}
 }
 
 // replaceBy begins the drain of g, whose idle connections move to next.

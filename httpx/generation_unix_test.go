@@ -59,7 +59,7 @@ func newResuming(t *testing.T, network string, srv *httpx.Server, layer func(net
 // start serves on ln.
 func (g *generation) start(t *testing.T, ln net.Listener) {
 	t.Helper()
-	g.succession = succession.New(t, g.Listener, "http web")
+	g.succession = succession.New(t, g.Listener)
 	g.serve(t, ln)
 }
 

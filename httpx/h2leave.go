@@ -71,7 +71,7 @@ func (m *h2Mover) tryIdle() {
 func (m *h2Mover) leave() {
 	state, err := h2move.NewState(&m.conn.in, &m.conn.out, m.gate.Held())
 	if err == nil {
-		err = m.from.HandOverHTTP2(state.Append(nil))
+		err = m.from.HandOver(listener.HTTP2Way, state.Append(nil))
 	} else {
 		m.from.NoteStay("state", err)
 	}

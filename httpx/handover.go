@@ -163,7 +163,7 @@ func (c *hijackedConn) Handover(state []byte) error {
 		return fmt.Errorf("httpx: %w: state of %d bytes, at most %d", listener.ErrNoSuccessor, len(state), MaxHijackedState)
 	}
 	if _, secure := c.Conn.(*secureConn); !secure {
-		return c.reader.HandOverHijacked(packHijacked(nil, state))
+		return c.reader.HandOver(listener.HijackedWay, packHijacked(nil, state))
 	}
 	end := time.Now().Add(recordsWait)
 	for {
@@ -181,7 +181,7 @@ func (c *hijackedConn) Handover(state []byte) error {
 func (c *hijackedConn) handOver(state []byte) error {
 	packed := packHijacked(c.reader.rest, state)
 	defer clear(packed)
-	if err := c.reader.HandOverHijacked(packed); err != nil {
+	if err := c.reader.HandOver(listener.HijackedWay, packed); err != nil {
 		return err
 	}
 	c.reader.rest = nil

@@ -315,7 +315,7 @@ func TestHijackedNonsense(t *testing.T) {
 	g := lineGeneration(t, "tcp", false, l)
 	for _, state := range []string{"", "x", "\x01\x00\x00", "\x02\x00\x00\x00\x00state", "\x01\x00\x00\x00\x09state", "\x01\xff\xff\xff\xffstate"} {
 		client, server := net.Pipe()
-		if _, err := g.ReserveHijacked(server, []byte(state)); err == nil {
+		if _, err := g.Arrivals().Reserve("hijacked http web", server, []byte(state)); err == nil {
 			t.Errorf("state %q is taken", state)
 		}
 		client.Close()

@@ -27,7 +27,7 @@ func (l *movable) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err // as is: net/http asserts err.(net.Error)
 		}
-		came := listener.TakeHijacked(c)
+		came := listener.Take(c, listener.HijackedWay)
 		c = l.follow(c)
 		if came == nil {
 			return c, nil
@@ -118,7 +118,7 @@ const (
 func (r *reader) init(conn listener.Conn, s *Server) {
 	r.prepare(conn, s)
 	r.Init(conn, r.isIdle)
-	if r.came = listener.TakeHTTP2(conn); r.came != nil {
+	if r.came = listener.Take(conn, listener.HTTP2Way); r.came != nil {
 		r.begin = http2.ClientPreface
 	}
 }

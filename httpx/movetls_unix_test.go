@@ -49,7 +49,7 @@ func secureResuming(t *testing.T, network string, srv *httpx.Server, conf *tls.C
 		}),
 		http: srv,
 	}
-	g.succession = succession.NewSealed(t, g.Listener, silentKey, sealedKey)
+	g.succession = succession.New(t, g.Listener)
 	g.secure = listener.NewTLS(g.Listener, conf.Clone())
 	g.serve(t, g.secure)
 	<-serving

@@ -20,12 +20,12 @@ type lateHeir struct {
 
 func (lateHeir) Takes(string) bool { return true }
 
-func (h lateHeir) Move(_ string, state []byte, s syscall.Conn) error {
+func (h lateHeir) Move(key string, state []byte, s syscall.Conn) error {
 	c, err := succession.Duplicate(s)
 	if err != nil {
 		return err
 	}
-	answered, err := h.next.Reserve(c, state)
+	answered, err := h.next.Arrivals().Reserve(key, c, state)
 	if err != nil {
 		return err
 	}

@@ -73,7 +73,7 @@ func (s *Server) serveSecured(ln *listener.TLSListener) error {
 	}
 	ln.SetIdleTimeout(s.idleTimeout())
 	s.h2.canMove() // now, and not when somebody waits for it
-	defer ln.TakeSealed(l.admit)()
+	defer ln.Arrivals().Admit(listener.SealedWay, l.admit)()
 	defer close(l.ended)
 	return s.Server.Serve(l)
 }

@@ -44,7 +44,7 @@ func (c *secureConn) NetConn() net.Conn { return c.secureLayer }
 
 func (c *secureConn) visible() net.Conn                  { return c.secureLayer }
 func (c *secureConn) hijacked() (*reader, listener.Conn) { return &c.reader, c.sock }
-func (c *secureConn) moves() bool                        { return c.ln.MovesSealed() && !c.reader.IsRefused() }
+func (c *secureConn) moves() bool                        { return c.ln.MovesBy(listener.SealedWay) && !c.reader.IsRefused() }
 
 // setState also says what a *tls.Conn would have said for it by hookConnState: the bytes of requests that are sent at once are counted
 // below TLS.

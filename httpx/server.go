@@ -102,17 +102,17 @@ func (s *Server) Serve(l net.Listener) error {
 	switch {
 	case secure != nil:
 		secure.Drop(s.notServed()...)
-		ln.SetSilentTimeout(s.handshakeTimeout())
-		if ln.HasSealed() && tlswatch.Err() == nil && (s.offered.HTTP1() || s.h2.canMove()) {
+		ln.Arrivals().SetTimeout(listener.SilentWay, s.handshakeTimeout())
+		if ln.Arrivals().Has(listener.SealedWay) && tlswatch.Err() == nil && (s.offered.HTTP1() || s.h2.canMove()) {
 			return s.serveSecured(secure)
 		}
 		return s.Server.Serve(l)
 	case l == net.Listener(ln):
 		s.addPlain(ln)
 		if s.offered.UnencryptedHTTP2() && s.h2.canMove() {
-			defer ln.AdmitHTTP2(s.h2.admit)()
+			defer ln.Arrivals().Admit(listener.HTTP2Way, s.h2.admit)()
 		}
-		defer ln.AdmitHijacked(s.admitHijacked)()
+		defer ln.Arrivals().Admit(listener.HijackedWay, s.admitHijacked)()
 		return s.Server.Serve(&movable{ln, s})
 	}
 	s.addPlain(ln)

@@ -76,7 +76,7 @@ func TestTLSThatStays(t *testing.T) {
 func bareGeneration(t *testing.T) *generation {
 	t.Helper()
 	g := &generation{Listener: listener.New(loopback.Listen(t, "tcp"), listener.Options{Group: "web", SilentKey: silentKey, SealedKey: sealedKey})}
-	g.succession = succession.NewSealed(t, g.Listener, silentKey, sealedKey)
+	g.succession = succession.New(t, g.Listener)
 	srv := &http.Server{Handler: by("bare")}
 	served := make(chan struct{})
 	go func() {
@@ -108,7 +108,7 @@ func TestTLSOfPlainServeStays(t *testing.T) {
 func TestTLSToAnOlderGeneration(t *testing.T) {
 	old := named(t, "old")
 	older := &generation{Listener: listener.New(loopback.Listen(t, "tcp"), listener.Options{Group: "web"})}
-	older.succession = succession.New(t, older.Listener, "http web")
+	older.succession = succession.New(t, older.Listener)
 	c := old.secureClient(t, nil)
 	c.wantPost(t, "old", "x")
 	silent := old.client(t)

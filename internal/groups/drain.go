@@ -195,35 +195,21 @@ func keyOf(g *config.Group, form string) string {
 
 // Taker gives connections from another generation to the groups that have their keys.
 func (set *Set) Taker() (keys []string, take handover.Taker) {
-	takers := make(map[string]takeConn)
+	takers := make(map[string]*listener.Arrivals)
 	for _, g := range set.order {
-		if g.streams == nil {
-			continue
+		if g.streams != nil {
+			for _, key := range g.streams.Arrivals().Keys() {
+				takers[key] = g.streams.Arrivals()
+			}
 		}
-		takers[handoverKey(g.conf)] = g.streams.Reserve
-		takers[listener.HTTP2Key(handoverKey(g.conf))] = g.streams.ReserveHTTP2       // which refuses, unless the program serves that
-		takers[listener.HijackedKey(handoverKey(g.conf))] = g.streams.ReserveHijacked // so does this
-		takers[silentKey(g.conf)] = g.takeSilent
-		takers[sealedKey(g.conf)] = g.streams.ReserveSealed
 	}
-	delete(takers, "")
 	return slices.Sorted(maps.Keys(takers)), func(key string, conn net.Conn, state []byte) (answered func(error), err error) {
-		take := takers[key]
-		if take == nil {
+		taker := takers[key]
+		if taker == nil {
 			return nil, fmt.Errorf("no group %q", key)
 		}
-		return take(conn, state)
+		return taker.Reserve(key, conn, state)
 	}
-}
-
-type takeConn func(conn net.Conn, state []byte) (answered func(error), err error)
-
-// takeSilent takes a connection on which nothing has been said.
-func (g *group) takeSilent(conn net.Conn, state []byte) (answered func(error), err error) {
-	if len(state) > 0 {
-		return nil, fmt.Errorf("group %q: a silent connection has no state", g.conf.Name)
-	}
-	return g.streams.Reserve(conn, nil)
 }
 
 // MoveIdle has idle connections move to another generation.

@@ -28,19 +28,16 @@ const freshGrace = time.Second
 // whether a part of a request is on its way, only the receiving side is shut down: what has
 // arrived whole is still answered.
 func SetActivity(c net.Conn, a Activity) {
-	conn, ok := FromConn(c)
+	s, ok := socketBelow(c)
 	if !ok {
 		return
 	}
-	s, ok := conn.(socket)
-	if !ok {
-		return
-	}
-	s.setActivity(a)
+	t := s.part()
+	t.doing.Store(int32(a))
 	if a == Busy {
-		s.requests().Request()
+		t.batch.Request()
 	}
-	if a == Idle && closesIdle(s.listener()) {
+	if a == Idle && closesIdle(t.ln) {
 		_ = s.CloseRead()
 	}
 }
@@ -63,7 +60,7 @@ func closeQuiet(l *Listener) {
 
 func closeThose(conns []socket, a Activity) {
 	for _, c := range conns {
-		if c.activity() == a && !c.isMoving() {
+		if t := c.part(); t.activity() == a && !t.leaving.moving.Load() {
 			_ = c.CloseRead()
 		}
 	}

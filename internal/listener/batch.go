@@ -84,12 +84,8 @@ func hasInput(c net.Conn) bool {
 // BatchOf returns the batch of the connection below c, see [FromConn], of which an adapter tells by [SetActivity] what it does: what is read
 // from the socket and a request that is Busy are noted. It is nil where there is no such connection.
 func BatchOf(c net.Conn) *Batch {
-	conn, ok := FromConn(c)
-	if !ok {
-		return nil
-	}
-	if s, ok := conn.(socket); ok {
-		return s.requests()
+	if s, ok := socketBelow(c); ok {
+		return &s.part().batch
 	}
 	return nil
 }

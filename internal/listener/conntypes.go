@@ -26,9 +26,9 @@ func (c *TCPConn) Close() error {
 }
 
 // Handover implements Conn.
-func (c *TCPConn) Handover(state []byte) error { return c.handOver(c, c.TCPConn, openWay, state) }
+func (c *TCPConn) Handover(state []byte) error { return c.handOver(c, c.TCPConn, OpenWay, state) }
 
-func (c *TCPConn) moveOn(w way, with Cargo, above []byte) error {
+func (c *TCPConn) moveOn(w Way, with Cargo, above []byte) error {
 	return c.move(c, c.TCPConn, w, with, above)
 }
 
@@ -58,9 +58,9 @@ func (c *UnixConn) Close() error {
 }
 
 // Handover implements Conn.
-func (c *UnixConn) Handover(state []byte) error { return c.handOver(c, c.UnixConn, openWay, state) }
+func (c *UnixConn) Handover(state []byte) error { return c.handOver(c, c.UnixConn, OpenWay, state) }
 
-func (c *UnixConn) moveOn(w way, with Cargo, above []byte) error {
+func (c *UnixConn) moveOn(w Way, with Cargo, above []byte) error {
 	return c.move(c, c.UnixConn, w, with, above)
 }
 
@@ -97,7 +97,7 @@ func (c *foreignConn) Read(b []byte) (int, error) { return c.readFrom(c.Conn, b)
 // Handover refuses: this is no socket.
 func (c *foreignConn) Handover([]byte) error { return ErrNoSuccessor }
 
-func (c *foreignConn) moveOn(way, Cargo, []byte) error { return ErrNoSuccessor }
+func (c *foreignConn) moveOn(Way, Cargo, []byte) error { return ErrNoSuccessor }
 
 // NetConn returns the connection that the foreign listener accepted.
 func (c *foreignConn) NetConn() net.Conn { return c.Conn }

@@ -2,7 +2,7 @@
 // hold Accept until the process is ready, know every connection that they
 // accepted, and after an upgrade stop accepting without disturbing what is
 // open. Connections that are idle then can move to the successor, by an adapter's
-// [IdleReader] or by [Conn].Handover, and that one adopts them by [Listener.Adopt].
+// [IdleReader] or by [Conn].Handover, and that one adopts them by [Arrivals.Reserve].
 //
 // A [Listener] wraps a *net.TCPListener or a *net.UnixListener. Its connections
 // embed the concrete socket type, so that sendfile, splice and writev are the

@@ -37,7 +37,7 @@ func (l *Listener) StopAccepting() {
 	if first {
 		wakeAll(l.open())
 		closeQuiet(l)
-		l.countStays()
+		countStays(l)
 	}
 }
 
@@ -55,7 +55,7 @@ func (d *door) leave(end func()) {
 // who begin to read after that see it by themselves.
 func wakeAll(conns []socket) {
 	for _, c := range conns {
-		if r := c.idleReader(); r != nil {
+		if r := c.part().idle.Load(); r != nil {
 			r.Wake()
 		}
 	}
@@ -128,11 +128,11 @@ func (d *drain) noteLate(ctx context.Context) (stop func()) {
 // cut ends what is open, in two steps.
 func (d *drain) cut() {
 	for _, c := range d.cutting() {
-		if f := c.deadline(); f != nil {
-			go f() // it may write, and the client need not read
+		if f := c.part().cut.Load(); f != nil {
+			go (*f)() // it may write, and the client need not read
 			continue
 		}
-		if c.isMoving() {
+		if c.part().leaving.moving.Load() {
 			continue // the socket may be the successor's
 		}
 		_ = c.CloseRead() // an error means that it has just ended

@@ -27,6 +27,13 @@ func FromConn(c net.Conn) (Conn, bool) {
 	return nil, false
 }
 
+// socketBelow is FromConn for connections of a [Listener] only.
+func socketBelow(c net.Conn) (socket, bool) {
+	conn, _ := FromConn(c)
+	s, ok := conn.(socket)
+	return s, ok
+}
+
 // below returns the connection under a layer, nil if that does not show it.
 func below(c net.Conn) net.Conn {
 	switch w := c.(type) {

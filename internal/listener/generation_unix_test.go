@@ -39,11 +39,20 @@ func adopt(t *testing.T, ln *listener.Listener, network string, state []byte) (c
 		t.Fatal(err)
 	}
 	server.Close()
-	if err := ln.Adopt(own, state); err != nil {
+	if err := take(ln, own, state); err != nil {
 		own.Close()
-		t.Fatalf("Adopt = %v", err)
+		t.Fatalf("Reserve = %v", err)
 	}
 	return client
+}
+
+// take has ln adopt c by the first way that there is.
+func take(ln *listener.Listener, c net.Conn, state []byte) error {
+	answered, err := ln.Arrivals().Reserve(ln.Arrivals().Keys()[0], c, state)
+	if err == nil {
+		answered(nil)
+	}
+	return err
 }
 
 // accepted sends the next connections of ln until its end.
@@ -93,5 +102,5 @@ func wantEOF(t *testing.T, c net.Conn) {
 // parked counts the goroutines that wait for an adopted connection's first byte.
 func parked() int {
 	buf := make([]byte, 1<<20)
-	return strings.Count(string(buf[:runtime.Stack(buf, true)]), "listener.(*parking).park(")
+	return strings.Count(string(buf[:runtime.Stack(buf, true)]), "listener.(*Arrivals).wait(")
 }

@@ -3,36 +3,9 @@ package listener
 import (
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"syscall"
 )
-
-// way is how a connection moves. Each has a key of its own, so that no generation takes one for another.
-type way int
-
-const (
-	openWay     way = iota // its bytes are those of the protocol; a state of the program's may go along
-	silentWay              // TLS is spoken on it, and neither side has said anything
-	sealedWay              // with the state of a layer over it, such as TLS: see Cargo
-	http2Way               // with the state of HTTP/2: see TakeHTTP2
-	hijackedWay            // with the state of a program that has taken it over from an adapter: see TakeHijacked
-)
-
-var ways = [...]way{openWay, silentWay, sealedWay, http2Way, hijackedWay}
-
-// key is what a successor knows a way by; "" if connections do not move by it.
-func (o *Options) key(w way) string {
-	switch w {
-	case silentWay:
-		return o.SilentKey
-	case sealedWay:
-		return o.SealedKey
-	case http2Way:
-		return HTTP2Key(o.HandoverKey)
-	case hijackedWay:
-		return HijackedKey(o.HandoverKey)
-	}
-	return o.HandoverKey
-}
 
 // Successor takes connections that a draining generation gives away. key is one of the keys of
 // their listener.
@@ -68,7 +41,7 @@ type idleRule struct {
 // connections stay until they end. It changes nothing where Options have no key, or the successor takes none of
 // them.
 func (l *Listener) MoveIdle(s Successor) {
-	if !slices.ContainsFunc(ways[:], func(w way) bool { return l.opts.isTaken(w, s) }) {
+	if !slices.ContainsFunc(ways[:], func(w Way) bool { return l.opts.isTaken(w, s) }) {
 		return
 	}
 	l.mu.Lock()
@@ -87,17 +60,13 @@ func (l *Listener) CloseIdle() {
 
 // Moves reports whether an idle connection of the draining listener moves to the
 // successor. Adapters ask it before they tell a client to close its connection.
-func (l *Listener) Moves() bool { return l.moves(openWay) }
+func (l *Listener) Moves() bool { return l.MovesBy(OpenWay) }
 
-// MovesSealed is Moves for connections with a [Cargo].
-func (l *Listener) MovesSealed() bool { return l.moves(sealedWay) }
-
-func (l *Listener) moves(w way) bool {
+// MovesBy is Moves for connections that move by w.
+func (l *Listener) MovesBy(w Way) bool {
 	rule, _ := l.idleRule()
 	return rule.policy == moveIdle && l.opts.isTaken(w, rule.successor)
 }
-
-func (o *Options) isTaken(w way, by Successor) bool { return o.key(w) != "" && by.Takes(o.key(w)) }
 
 // idleRule returns the rule, and the round that it holds for.
 func (l *Listener) idleRule() (idleRule, *round) {
@@ -106,29 +75,38 @@ func (l *Listener) idleRule() (idleRule, *round) {
 	return l.idle, l.round
 }
 
-// handOver gives the socket of c, whose part t is, to the successor. One of HTTP/2 that has not been read from goes on as it came.
-func (t *tracked) handOver(c socket, s syscall.Conn, w way, state []byte) error {
-	if w == openWay && t.h2.state != nil {
-		w, state = http2Way, t.h2.state
+// departure is what has become of moving a connection to the successor.
+type departure struct {
+	moved  atomic.Bool            // the successor has it
+	moving atomic.Bool            // it may have it already: nobody shuts the socket down
+	stays  atomic.Pointer[round]  // in which the successor has refused it
+	noted  atomic.Pointer[round]  // in which it was counted as one that stays; see Cargo
+	cannot atomic.Pointer[string] // why it never moves; see Stays
+}
+
+// handOver gives the socket of c, whose part t is, to the successor. One that has come with a state which nobody has taken goes on as it came.
+func (t *tracked) handOver(c socket, s syscall.Conn, w Way, state []byte) error {
+	if came := &t.came; w == OpenWay && came.way != OpenWay && came.state != nil {
+		w, state = came.way, came.state
 	}
 	rule, now := t.ln.idleRule()
 	key := t.ln.opts.key(w)
 	if rule.policy != moveIdle || key == "" {
 		return ErrNoSuccessor
 	}
-	t.moving.Store(true) // until it certainly has not
+	t.leaving.moving.Store(true) // until it certainly has not
 	if err := rule.successor.Move(key, state, s); err != nil {
-		t.moving.Store(false)
-		t.stays.Store(now)
+		t.leaving.moving.Store(false)
+		t.leaving.stays.Store(now)
 		return fmt.Errorf("%w: %w", ErrNoSuccessor, err)
 	}
-	t.setMoved()
+	t.leaving.moved.Store(true)
 	_ = c.Close() // only our descriptor: the successor has its own
 	return nil
 }
 
-// isRefused reports whether the successor has refused the connection, and does not have much time left to change that.
-func (t *tracked) isRefused() bool {
+// isRefused reports whether the successor has refused the connection, which moves by w, and is not offered it again in time: see [IdleReader.IsRefused].
+func (t *tracked) isRefused(w Way) bool {
 	now := t.ln.current()
-	return t.stays.Load() == now && (now.late.isSet() || now.expedited.isSet())
+	return t.leaving.stays.Load() == now && (w == SealedWay || now.late.isSet() || now.expedited.isSet())
 }

@@ -54,8 +54,8 @@ func TestParkedMoveOn(t *testing.T) {
 				wantText(t, c, text)
 				c.Close()
 			}
-			if err := old.Adopt(nil, nil); !errors.Is(err, net.ErrClosed) {
-				t.Errorf("Adopt after the drain = %v, want net.ErrClosed", err)
+			if err := take(old, nil, nil); !errors.Is(err, net.ErrClosed) {
+				t.Errorf("Reserve after the drain = %v, want net.ErrClosed", err)
 			}
 		})
 	}
@@ -162,8 +162,8 @@ func TestAdoptWithNobodyToPassOnTo(t *testing.T) {
 	ln := generation(t, "tcp")
 	pair(t, ln, to(ln)) // so that it drains
 	ln.StopAccepting()
-	if err := ln.Adopt(server, nil); !errors.Is(err, net.ErrClosed) {
-		t.Fatalf("Adopt = %v, want net.ErrClosed", err)
+	if err := take(ln, server, nil); !errors.Is(err, net.ErrClosed) {
+		t.Fatalf("Reserve = %v, want net.ErrClosed", err)
 	}
 	send(t, server, "untouched")
 	wantText(t, client, "untouched")

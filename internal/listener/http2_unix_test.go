@@ -23,8 +23,8 @@ func arrival(t *testing.T, ln *listener.Listener, a listener.Arrival) (client ne
 		t.Fatal(err)
 	}
 	server.Close()
-	defer ln.AdmitHTTP2(func([]byte) (listener.Arrival, error) { return a, nil })()
-	answered, err := ln.ReserveHTTP2(own, []byte("state"))
+	defer ln.Arrivals().Admit(listener.HTTP2Way, func([]byte) (listener.Arrival, error) { return a, nil })()
+	answered, err := ln.Arrivals().Reserve("h2 http web", own, []byte("state"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -57,11 +57,11 @@ func TestHTTP2Arrives(t *testing.T) {
 			if got := listener.IsOver(c); got != tt.over {
 				t.Errorf("IsOver = %v, want %v", got, tt.over)
 			}
-			if got := listener.TakeHTTP2(c); string(got) != "state" {
-				t.Errorf("TakeHTTP2 = %q", got)
+			if got := listener.Take(c, listener.HTTP2Way); string(got) != "state" {
+				t.Errorf("Take = %q", got)
 			}
-			if got := listener.TakeHTTP2(c); got != nil {
-				t.Errorf("the second TakeHTTP2 = %q", got)
+			if got := listener.Take(c, listener.HTTP2Way); got != nil {
+				t.Errorf("the second Take = %q", got)
 			}
 		})
 	}
@@ -75,15 +75,15 @@ func TestHTTP2ThatNobodyTakes(t *testing.T) {
 	}
 	refused := func(want error) {
 		t.Helper()
-		if _, err := ln.ReserveHTTP2(nil, nil); err == nil || want != nil && !errors.Is(err, want) {
-			t.Errorf("ReserveHTTP2 = %v, want %v", err, want)
+		if _, err := ln.Arrivals().Reserve("h2 http web", nil, nil); err == nil || want != nil && !errors.Is(err, want) {
+			t.Errorf("Reserve = %v, want %v", err, want)
 		}
 	}
 	refused(nil)
 	first, second := errors.New("first"), errors.New("second")
-	stop := ln.AdmitHTTP2(no(first))
+	stop := ln.Arrivals().Admit(listener.HTTP2Way, no(first))
 	refused(first)
-	stopSecond := ln.AdmitHTTP2(no(second))
+	stopSecond := ln.Arrivals().Admit(listener.HTTP2Way, no(second))
 	stop()
 	refused(second)
 	stopSecond()

@@ -31,8 +31,8 @@ type IdleReader struct {
 	sock net.Conn
 	idle func(n int) bool
 	used atomic.Bool // something has been read
-	way  way         // by which it moves; set before Init
-	with Cargo       // nil if the way is another than sealedWay
+	way  Way         // by which it moves; set before Init
+	with Cargo       // nil if the way is another than SealedWay
 
 	observe func(b []byte) // sees what is read; nil if nobody does
 
@@ -53,21 +53,21 @@ func (r *IdleReader) Init(conn Conn, idle func(n int) bool) { r.initOver(conn, c
 // InitSealed is Init for an adapter that reads through layer, in which [FromConn] has found conn: the connection moves with what cargo packs. A Read of
 // layer's that a deadline has ended must leave the layer as it was.
 func (r *IdleReader) InitSealed(layer net.Conn, conn Conn, cargo Cargo, idle func(n int) bool) {
-	r.way, r.with = sealedWay, cargo
+	r.way, r.with = SealedWay, cargo
 	r.initOver(conn, layer, idle)
 }
 
 func (r *IdleReader) initOver(conn Conn, sock net.Conn, idle func(n int) bool) {
 	r.conn, r.sock, r.idle = conn, sock, idle
 	if s, ok := conn.(socket); ok {
-		s.setIdleReader(r)
+		s.part().idle.Store(r)
 	}
 }
 
 // Read reads from the connection. Once that has been handed over, the error is
 // io.EOF. Errors are the socket's own: net/http asserts *net.OpError.
 func (r *IdleReader) Read(b []byte) (int, error) {
-	asked := r.way != sealedWay
+	asked := r.way != SealedWay
 	for {
 		if r.isDraining() && r.idle(len(b)) {
 			if !asked { // the layer may have read ahead: it is to give what it has, and no more
@@ -93,7 +93,15 @@ func (r *IdleReader) Read(b []byte) (int, error) {
 // ErrWoken is returned by ReadWoken after a Wake.
 var ErrWoken = errors.New("listen: woken")
 
-// ReadWoken is Read for whoever sees to itself when the connection moves, by HandOverHTTP2 or HandOverHijacked: it returns ErrWoken after a Wake, and
+// WokenReader is a [Conn] that does not leave it to its reader to be woken when its listener drains.
+type WokenReader interface {
+	Conn
+
+	// ReadWoken is Read, but returns [ErrWoken] when the listener has begun to drain, and at other times: then nothing has been read.
+	ReadWoken(b []byte) (int, error)
+}
+
+// ReadWoken is Read for whoever sees to itself when the connection moves, by HandOver: it returns ErrWoken after a Wake, and
 // nothing has been read.
 func (r *IdleReader) ReadWoken(b []byte) (int, error) {
 	n, err := r.sock.Read(b)
@@ -114,7 +122,7 @@ func (r *IdleReader) waitReadable() error {
 			if r.leave() {
 				return errEOF
 			}
-			if s, ok := r.conn.(socket); ok && s.http2().told {
+			if s, ok := r.conn.(socket); ok && s.part().came.told {
 				return errStays // its client can be sent away, but not by us
 			}
 		}
@@ -141,11 +149,11 @@ func (r *IdleReader) leave() bool {
 	if !ok {
 		return false
 	}
-	rule, now := s.listener().idleRule()
+	rule, now := s.part().ln.idleRule()
 	if rule.policy == moveIdle && s.moveOn(r.way, r.with, nil) == nil {
 		return true
 	}
-	forsaken := rule.policy == moveIdle && now.expedited.isSet() && !s.listener().moves(r.way) // its successor takes nothing any more
+	forsaken := rule.policy == moveIdle && now.expedited.isSet() && !s.part().ln.MovesBy(r.way) // its successor takes nothing any more
 	if (rule.policy == closeIdle || forsaken) && !r.isFresh() {
 		_ = s.CloseRead() // Read returns what has arrived, and then io.EOF
 	}
@@ -157,7 +165,7 @@ func (r *IdleReader) leave() bool {
 // it would be cut at the deadline between two requests.
 func (r *IdleReader) IsRefused() bool {
 	s, ok := r.conn.(socket)
-	return ok && (s.isRefused() || r.way == sealedWay && s.staysIn(s.listener().current()))
+	return ok && s.part().isRefused(r.way)
 }
 
 // isFresh reports whether nothing has ever been read and the client may still be about to
@@ -185,7 +193,7 @@ func (r *IdleReader) isFresh() bool {
 func (r *IdleReader) Wake() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.retired || r.way == silentWay && r.used.Load() {
+	if r.retired || r.way == SilentWay && r.used.Load() {
 		return
 	}
 	r.woken = true

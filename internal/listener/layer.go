@@ -47,11 +47,11 @@ func (l *Layer) Init(outer net.Conn, conn Conn, idle func(n int) bool) bool {
 	if !ok || hasTLS(outer) {
 		return false
 	}
-	l.followed, l.asks, l.skip = true, -1, s.bytesRead()
+	l.followed, l.asks, l.skip = true, -1, s.part().read.Load()
 	l.out.sum.SetSeed(l.in.sum.Seed())
 	l.reader.Init(conn, func(int) bool { return idle(l.asked()) && l.IsClear() })
 	l.reader.observe = l.enter
-	s.setBelow(&l.reader)
+	s.part().below.Store(&l.reader)
 	return true
 }
 

@@ -66,16 +66,14 @@ type Listener struct {
 	accepting sync.Once // guards the call of OnAccept
 	hidden    sync.Once // guards the call of OnHidden
 
-	mu      sync.Mutex // guards what follows: each part is in a file of its own
-	closed  latch      // by Close; another one after Reopen
-	round   *round     // another one after Resume
-	door    door       // the socket that connections come in by
-	conns   register   // those that are open, and counts
-	inbox   inbox      // adopted connections that wait for Accept
-	parking parking    // those of which nothing has been read yet
-	sealed  sealed     // what is known of those with a Cargo
-	idle    idleRule   // what becomes of idle ones
-	checks  checks     // nil by which nobody takes any
+	arrivals Arrivals // from older generations
+	stays    stays    // those that have not moved on
+
+	life           // its lock guards what follows: each part is in a file of its own
+	door  door     // the socket that connections come in by
+	conns register // those that are open, and counts
+	inbox inbox    // adopted connections that wait for Accept
+	idle  idleRule // what becomes of idle ones
 }
 
 // New returns a Listener over inner, which it takes over: it closes inner when
@@ -84,14 +82,14 @@ type Listener struct {
 func New(inner net.Listener, opts Options) *Listener {
 	keepFile(inner)
 	l := &Listener{
-		addr:   ownAddr(inner.Addr()),
-		opts:   opts,
-		closed: make(latch),
-		round:  newRound(),
-		door:   door{inner: inner},
-		conns:  register{open: make(map[socket]bool), totals: cmp.Or(opts.Totals, new(Totals))},
-		inbox:  inbox{arrived: make(chan struct{}, 1)},
+		addr:  ownAddr(inner.Addr()),
+		opts:  opts,
+		life:  life{closed: make(latch), round: newRound()},
+		door:  door{inner: inner},
+		conns: register{open: make(map[socket]bool), totals: cmp.Or(opts.Totals, new(Totals))},
+		inbox: inbox{arrived: make(chan struct{}, 1)},
 	}
+	l.arrivals.ln = l
 	if isPointer(l.addr) {
 		known.add(l)
 	}

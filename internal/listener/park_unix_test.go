@@ -105,7 +105,7 @@ func TestAdoptedWithState(t *testing.T) {
 
 func TestAdoptBeforeTheGate(t *testing.T) {
 	gate := make(chan struct{})
-	ln := listener.New(raw(t, "tcp"), listener.Options{Gate: gate})
+	ln := listener.New(raw(t, "tcp"), listener.Options{HandoverKey: "http web", Gate: gate})
 	defer ln.Close()
 	adopt(t, ln, "tcp", []byte("state"))
 	conns := accepted(ln)
@@ -281,7 +281,7 @@ func TestAdoptedAfterClose(t *testing.T) {
 		t.Errorf("Read = %d, %v, want the end", n, err)
 	}
 	eventually(t, "counted out", func() bool { return ln.Stats().Open == 0 })
-	if err := ln.Adopt(nil, nil); !errors.Is(err, net.ErrClosed) {
-		t.Errorf("Adopt = %v, want net.ErrClosed", err)
+	if err := take(ln, nil, nil); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("Reserve = %v, want net.ErrClosed", err)
 	}
 }

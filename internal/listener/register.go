@@ -13,9 +13,7 @@ type register struct {
 	total   uint64          // accepted
 	in, out uint64          // adopted, and handed over
 	cut     int
-	stayed  map[string]uint64 // by reasons
-
-	totals *Totals
+	totals  *Totals
 }
 
 // Totals count what all generations of a daemon have had on a group.
@@ -42,7 +40,7 @@ func (r *register) adopt(s socket) {
 // remove counts a connection that has moved at once with its end, so that no drain takes it for another kind.
 func (r *register) remove(s socket) {
 	delete(r.open, s)
-	if s.hasMoved() {
+	if s.part().leaving.moved.Load() {
 		r.out++
 		r.totals.Out.Add(1)
 	}
@@ -79,20 +77,12 @@ func (l *Listener) Stats() Stats {
 	defer l.mu.Unlock()
 	return Stats{
 		Open:     len(l.conns.open),
-		Parked:   min(l.parking.count(), len(l.conns.open)), // one that ends is not open any more for a moment
+		Parked:   min(int(l.arrivals.parked.Load()), len(l.conns.open)), // one that ends is not open any more for a moment
 		Accepted: l.conns.total,
 		In:       l.conns.in,
 		Out:      l.conns.out,
 		Cut:      l.conns.cut,
 	}
-}
-
-// Stayed counts, by reasons, the connections that were to move with a [Cargo] and have stayed, when an upgrade began to drain the
-// listener or when it was their turn. It has those reasons that there were.
-func (l *Listener) Stayed() map[string]uint64 {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return maps.Clone(l.conns.stayed)
 }
 
 // Totals returns those of Options.

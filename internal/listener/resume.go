@@ -30,22 +30,3 @@ func (l *Listener) Resume(inner net.Listener) error {
 	before.resumed.set()
 	return nil
 }
-
-// Closed returns a channel that is closed when the program closes the listener.
-func (l *Listener) Closed() <-chan struct{} {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.closed
-}
-
-// Reopen undoes the program's own Close of a listener that drains, and reports whether it has: the program can take it again before it
-// resumes, and serve it with another server. Connections that are open stay.
-func (l *Listener) Reopen() bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if !l.closed.isSet() || !l.round.draining.isSet() {
-		return false
-	}
-	l.closed = make(latch)
-	return true
-}

@@ -1,5 +1,7 @@
 package listener
 
+import "sync"
+
 // latch is a channel that is closed once. Setting it is guarded by a lock of its owner's; anybody may wait for it.
 type latch chan struct{}
 
@@ -35,17 +37,24 @@ func newRound() *round {
 	return &round{draining: make(latch), drained: make(latch), late: make(latch), expedited: make(latch), resumed: make(latch)}
 }
 
+// life is which round a Listener is in, and whether the program has closed it.
+type life struct {
+	mu     sync.Mutex // guards what follows, and all of the Listener that says so
+	closed latch      // by Close; another one after Reopen
+	round  *round     // another one after Resume
+}
+
 // Draining returns a channel that is closed when the listener stops accepting
 // because its generation ends. The program's own Close does not close it.
-func (l *Listener) Draining() <-chan struct{} { return l.current().draining }
+func (l *life) Draining() <-chan struct{} { return l.current().draining }
 
 // Expedited returns a channel that is closed by Expedite.
-func (l *Listener) Expedited() <-chan struct{} { return l.current().expedited }
+func (l *life) Expedited() <-chan struct{} { return l.current().expedited }
 
 // Rounds returns a channel that is closed when the listener stops accepting because its generation ends, as
 // Draining does, and one that is closed if it resumes after that. For an adapter that has to put things right then: it calls
 // Rounds again for what follows.
-func (l *Listener) Rounds() (draining, resumed <-chan struct{}) {
+func (l *life) Rounds() (draining, resumed <-chan struct{}) {
 	r := l.current()
 	return r.draining, r.resumed
 }
@@ -54,8 +63,8 @@ func (l *Listener) Rounds() (draining, resumed <-chan struct{}) {
 // has resumed. For a Conn that has neither a listener nor Rounds, resumed is nil.
 func Rounds(conn Conn) (draining, resumed <-chan struct{}) {
 	switch c := conn.(type) {
-	case interface{ listener() *Listener }:
-		return c.listener().Rounds()
+	case socket:
+		return c.part().ln.Rounds()
 	case interface {
 		Rounds() (draining, resumed <-chan struct{})
 	}:
@@ -64,8 +73,27 @@ func Rounds(conn Conn) (draining, resumed <-chan struct{}) {
 	return conn.Draining(), nil
 }
 
-func (l *Listener) current() *round {
+func (l *life) current() *round {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.round
+}
+
+// Closed returns a channel that is closed when the program closes the listener.
+func (l *life) Closed() <-chan struct{} {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.closed
+}
+
+// Reopen undoes the program's own Close of a listener that drains, and reports whether it has: the program can take it again before it
+// resumes, and serve it with another server. Connections that are open stay.
+func (l *life) Reopen() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.closed.isSet() || !l.round.draining.isSet() {
+		return false
+	}
+	l.closed = make(latch)
+	return true
 }

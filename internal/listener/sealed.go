@@ -2,7 +2,6 @@ package listener
 
 import (
 	"errors"
-	"sync"
 	"syscall"
 )
 
@@ -44,7 +43,7 @@ const (
 const StayWrong = "wrong"
 
 // move moves the connection by w, with the state of its protocol, and its cargo if there is any. After nil this process has nothing to do with it any more.
-func (t *tracked) move(c socket, s syscall.Conn, w way, with Cargo, above []byte) error {
+func (t *tracked) move(c socket, s syscall.Conn, w Way, with Cargo, above []byte) error {
 	if with == nil {
 		return t.handOver(c, s, w, above)
 	}
@@ -56,16 +55,16 @@ func (t *tracked) move(c socket, s syscall.Conn, w way, with Cargo, above []byte
 	if err != nil {
 		return t.cannotPack(now, err)
 	}
-	t.moving.Store(true)
+	t.leaving.moving.Store(true)
 	err = rule.successor.Move(t.ln.opts.key(w), state, s)
 	clear(state)
 	if isUntaken(err) {
-		t.moving.Store(false)
+		t.leaving.moving.Store(false)
 		with.Stay()
 		return t.stay(now, stayRefused, err)
 	}
 	if err == nil {
-		t.setMoved()
+		t.leaving.moved.Store(true)
 	} else { // nobody has it any more, or the successor alone
 		_ = t.stay(now, stayUncertain, err)
 	}
@@ -79,27 +78,4 @@ func (t *tracked) move(c socket, s syscall.Conn, w way, with Cargo, above []byte
 func isUntaken(err error) bool {
 	var knows interface{ Untaken() bool }
 	return errors.As(err, &knows) && knows.Untaken()
-}
-
-// sealed is what a Listener knows of connections with a [Cargo].
-type sealed struct {
-	mu    sync.Mutex      // guards what follows
-	check *check          // nil if nobody takes them
-	told  map[string]bool // reasons that OnStay has been called with
-}
-
-func (s *sealed) tell(opts *Options, reason string, err error) {
-	if opts.OnStay == nil {
-		return
-	}
-	s.mu.Lock()
-	first := !s.told[reason]
-	if s.told == nil {
-		s.told = make(map[string]bool)
-	}
-	s.told[reason] = true
-	s.mu.Unlock()
-	if first {
-		opts.OnStay(reason, err)
-	}
 }

@@ -57,7 +57,7 @@ func vault(t *testing.T) (ln *listener.Listener, said chan string) {
 	ln = listener.New(raw(t, "tcp"), listener.Options{
 		Group: "web", SealedKey: "sealed", OnStay: func(reason string, err error) { said <- fmt.Sprintf("%s: %v", reason, err) },
 	})
-	ln.TakeSealed(func([]byte) (listener.Arrival, error) { return listener.Arrival{}, nil })
+	ln.Arrivals().Admit(listener.SealedWay, func([]byte) (listener.Arrival, error) { return listener.Arrival{}, nil })
 	t.Cleanup(func() {
 		ln.Close()
 		ln.Drain(expired())
@@ -88,7 +88,7 @@ func (h *sealedHeir) Move(_ string, state []byte, s syscall.Conn) error {
 	if err != nil {
 		return err
 	}
-	answered, err := h.next.ReserveSealed(c, state)
+	answered, err := h.next.Arrivals().Reserve("sealed", c, state)
 	if err == nil {
 		answered(nil)
 	}
@@ -188,7 +188,7 @@ func TestUnansweredIsClosed(t *testing.T) {
 		t.Fatal(err)
 	}
 	state := []byte("secret")
-	answered, err := ln.ReserveSealed(own, state)
+	answered, err := ln.Arrivals().Reserve("sealed", own, state)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -218,7 +218,7 @@ func TestUnseal(t *testing.T) {
 		}
 		server.Close()
 		state := []byte("secret")
-		answered, err := ln.ReserveSealed(own, state)
+		answered, err := ln.Arrivals().Reserve("sealed", own, state)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -247,19 +247,19 @@ func TestUnseal(t *testing.T) {
 func TestSealedThatNobodyTakes(t *testing.T) {
 	ln, _ := vault(t)
 	no := errors.New("no")
-	stop := ln.TakeSealed(func([]byte) (listener.Arrival, error) { return listener.Arrival{}, no })
-	if _, err := ln.ReserveSealed(nil, []byte("s")); !errors.Is(err, no) {
-		t.Errorf("ReserveSealed = %v, want what the check says", err)
+	stop := ln.Arrivals().Admit(listener.SealedWay, func([]byte) (listener.Arrival, error) { return listener.Arrival{}, no })
+	if _, err := ln.Arrivals().Reserve("sealed", nil, []byte("s")); !errors.Is(err, no) {
+		t.Errorf("Reserve = %v, want what the check says", err)
 	}
 	other := errors.New("other")
-	ln.TakeSealed(func([]byte) (listener.Arrival, error) { return listener.Arrival{}, other })
+	ln.Arrivals().Admit(listener.SealedWay, func([]byte) (listener.Arrival, error) { return listener.Arrival{}, other })
 	stop() // is not the one that counts
-	if _, err := ln.ReserveSealed(nil, []byte("s")); !errors.Is(err, other) {
-		t.Errorf("ReserveSealed = %v, want what the second check says", err)
+	if _, err := ln.Arrivals().Reserve("sealed", nil, []byte("s")); !errors.Is(err, other) {
+		t.Errorf("Reserve = %v, want what the second check says", err)
 	}
-	ln.TakeSealed(nil)()
-	if _, err := ln.ReserveSealed(nil, []byte("s")); err == nil {
-		t.Error("ReserveSealed = nil, and nobody serves them")
+	ln.Arrivals().Admit(listener.SealedWay, nil)()
+	if _, err := ln.Arrivals().Reserve("sealed", nil, []byte("s")); err == nil {
+		t.Error("Reserve = nil, and nobody serves them")
 	}
 }
 

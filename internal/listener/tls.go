@@ -86,11 +86,11 @@ func (l *TLSListener) AcceptBelow() (net.Conn, error) {
 // along, since a server of TLS never speaks first (RFC 8446, section 2). Whoever waits in that handshake gets io.EOF.
 func moveSilent(c net.Conn) {
 	s, ok := c.(socket)
-	if !ok || s.listener().opts.SilentKey == "" || s.cameSealed() {
+	if !ok || s.part().ln.opts.SilentKey == "" || s.part().came.way == SealedWay {
 		return
 	}
-	r := &IdleReader{way: silentWay}
+	r := &IdleReader{way: SilentWay}
 	// Where it cannot move it is none of our business that it is idle: SetActivity says what ends.
-	r.Init(s, func(int) bool { return !r.used.Load() && s.listener().moves(silentWay) })
-	s.setBelow(r)
+	r.Init(s, func(int) bool { return !r.used.Load() && s.part().ln.MovesBy(SilentWay) })
+	s.part().below.Store(r)
 }

@@ -50,12 +50,10 @@ func newGeneration(t *testing.T, secure bool) *generation {
 		opts.HandoverKey, opts.SilentKey, opts.SealedKey = "", "https web", "https (TLS 1) web"
 	}
 	g := &generation{Listener: listener.New(loopback.Listen(t, "tcp"), opts)}
+	g.succession = succession.New(t, g.Listener)
 	served := net.Listener(g.Listener)
 	if secure {
-		g.succession = succession.NewSealed(t, g.Listener, opts.SilentKey, opts.SealedKey)
 		served = listener.NewTLS(g.Listener, &tls.Config{Certificates: certificate(), NextProtos: []string{"h2"}, MinVersion: tls.VersionTLS13})
-	} else {
-		g.succession = succession.New(t, g.Listener, opts.HandoverKey)
 	}
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)

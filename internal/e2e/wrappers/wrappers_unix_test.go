@@ -70,7 +70,7 @@ func newGeneration(t *testing.T, name string, wrap func(*testing.T, net.Listener
 	srv := &httpx.Server{Server: &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(w, "%s %s", name, r.URL.Path)
 	})}}
-	g := &generation{ln, succession.New(t, ln, "http web")}
+	g := &generation{ln, succession.New(t, ln)}
 	served := make(chan struct{})
 	over := wrap(t, ln)
 	go func() {

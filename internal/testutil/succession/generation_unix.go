@@ -4,8 +4,6 @@ package succession
 
 import (
 	"context"
-	"net"
-	"strings"
 	"testing"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/handover"
@@ -19,32 +17,11 @@ type Generation struct {
 	receiver *handover.Receiver
 }
 
-// New returns the generation of a listener with that HandoverKey. At the end of the test it
+// New returns the generation of a listener. At the end of the test it
 // takes nothing any more, and what the listener has left is closed.
-func New(tb testing.TB, ln *listener.Listener, key string) *Generation {
+func New(tb testing.TB, ln *listener.Listener) *Generation {
 	tb.Helper()
-	return newGeneration(tb, ln, []string{key, listener.HTTP2Key(key), listener.HijackedKey(key)}, "")
-}
-
-// NewSealed is New for a listener with a SilentKey and a SealedKey.
-func NewSealed(tb testing.TB, ln *listener.Listener, silentKey, sealedKey string) *Generation {
-	tb.Helper()
-	return newGeneration(tb, ln, []string{silentKey, sealedKey}, sealedKey)
-}
-
-func newGeneration(tb testing.TB, ln *listener.Listener, keys []string, sealedKey string) *Generation {
-	tb.Helper()
-	r, err := handover.NewReceiver(keys, func(key string, c net.Conn, state []byte) (func(error), error) {
-		switch {
-		case key == sealedKey:
-			return ln.ReserveSealed(c, state)
-		case strings.HasPrefix(key, "h2 "):
-			return ln.ReserveHTTP2(c, state)
-		case strings.HasPrefix(key, "hijacked "):
-			return ln.ReserveHijacked(c, state)
-		}
-		return ln.Reserve(c, state)
-	})
+	r, err := handover.NewReceiver(ln.Arrivals().Keys(), ln.Arrivals().Reserve)
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -7,7 +7,6 @@ import (
 	"net"
 	"os"
 	"slices"
-	"strings"
 	"syscall"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/listener"
@@ -32,18 +31,7 @@ func (h *Heir) Move(key string, state []byte, s syscall.Conn) error {
 	if err != nil {
 		return err
 	}
-	reserve := h.Next.Reserve
-	switch {
-	case strings.HasPrefix(key, "h2 "):
-		reserve = h.Next.ReserveHTTP2
-	case strings.HasPrefix(key, "hijacked "):
-		reserve = h.Next.ReserveHijacked
-		state = slices.Clone(state) // which the listener keeps
-	case strings.Contains(key, "(TLS "):
-		reserve = h.Next.ReserveSealed
-		state = slices.Clone(state) // which the listener keeps
-	}
-	answered, err := reserve(c, state)
+	answered, err := h.Next.Arrivals().Reserve(key, c, slices.Clone(state)) // the listener keeps it
 	if err != nil {
 		_ = c.Close()
 		return untaken{err}
