@@ -98,7 +98,7 @@ func (c controlled) ReloadCerts() ([]string, error) {
 		return nil, &server.RefusalError{Code: protocol.CodeNotServing, Err: errors.New("this generation does not serve any more")}
 	}
 	defer c.e.fds.lend()() // clients may have taken all descriptors
-	return c.e.groups.Renew()
+	return c.e.groups.TLS().Renew()
 }
 
 // Draining implements server.Daemon.

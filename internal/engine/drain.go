@@ -107,7 +107,9 @@ func (d *drainer) expedite(t *term) {
 		return
 	}
 	d.begin(t, stopping)
-	d.groups.Expedite()
+	for _, traffic := range d.groups.All() {
+		traffic.Expedite()
+	}
 	t.expedited.happen()
 }
 

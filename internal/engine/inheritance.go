@@ -61,7 +61,7 @@ func payload(e *Engine, ancestors []peers.Peer, earlier earlierUpgrades) (json.R
 	data, err := json.Marshal(inheritance{
 		PIDFile:   e.PIDFile(),
 		Ancestors: ancestors,
-		Tickets:   e.groups.Tickets(),
+		Tickets:   e.groups.TLS().Tickets(),
 		Shadowed:  e.shadowed,
 		Managed:   e.super.managed,
 		Storing:   e.conf.Daemon.FDStore,

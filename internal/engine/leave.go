@@ -57,7 +57,7 @@ func (e *Engine) leave(ev event, why reason) (hurried bool) {
 // finish drains every group and ends the generation, unless it serves again meanwhile.
 func (e *Engine) finish(t *term, why reason) {
 	<-e.begun.Done()
-	isWithin(otherWait, e.groups.Pause) // it waits for files of TLS, which may hang
+	isWithin(otherWait, e.groups.TLS().Pause) // it waits for files of TLS, which may hang
 	e.fds.Release()
 	last := why != replaced && e.endAll(why)
 	if last {

@@ -47,13 +47,6 @@ func (set *Set) StopAccepting(expedite bool) {
 	}
 }
 
-// Expedite has a drain that has begun end within the time of a stop.
-func (set *Set) Expedite() {
-	for _, g := range set.order {
-		g.traffic.Expedite()
-	}
-}
-
 // Finish has idle connections end when the daemon does, and those answered who wait in the queues. A socket that systemd keeps is left as it is:
 // its clients wait for the next start, and nobody could connect to it any more otherwise.
 func (set *Set) Finish() {
@@ -149,7 +142,7 @@ func Close(sockets []socket.Socket) {
 // others accept.
 func (set *Set) Resume(sockets []socket.Socket) (err error) {
 	tlswatch.Draining(false)
-	set.resumeTLS()
+	set.tls.resume()
 	for i, g := range set.order {
 		if resumeErr := g.traffic.resume(sockets[i]); resumeErr != nil {
 			err = fmt.Errorf("group %s: %w", g.conf.Name, resumeErr)

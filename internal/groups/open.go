@@ -16,12 +16,10 @@ import (
 // Claim gives every group its socket: that of the previous generation where it has the address, a new one otherwise. After an
 // error nothing is left of what it has made. It is for a process that is still root, where the daemon is started so.
 func Claim(opts Options) (*Set, error) {
-	set := &Set{opts: opts, byName: make(map[string]*group)}
+	set := &Set{opts: opts, byName: make(map[string]*group), tls: TLS{conf: opts.Conf, log: opts.Log}}
 	err := (&claiming{opts: &set.opts, set: set}).claimAll()
 	if err == nil {
-		set.testMoves()
-		err = useTickets(set)
-		set.watchFiles()
+		err = set.tls.start(opts.Tickets)
 	}
 	if err != nil {
 		set.Abandon()
@@ -32,7 +30,7 @@ func Claim(opts Options) (*Set, error) {
 
 // Abandon undoes Claim in a generation that does not become one that serves.
 func (set *Set) Abandon() {
-	set.Pause()
+	set.tls.Pause()
 	for _, g := range set.order {
 		g.traffic.StopAccepting()
 	}
@@ -73,9 +71,10 @@ func (c *claiming) claimAll() error {
 		if err != nil {
 			return err
 		}
-		if g.tls = secures[i]; g.tls != nil {
-			g.tls.TLSListener = listener.NewTLS(g.streams, g.tls.first)
-			g.face = g.tls.TLSListener
+		if s := secures[i]; s != nil {
+			s.TLSListener = listener.NewTLS(g.streams, s.first)
+			g.face = s.TLSListener
+			c.set.tls.all = append(c.set.tls.all, s)
 		}
 		c.set.byName[g.conf.Name] = g
 		c.set.order = append(c.set.order, g)

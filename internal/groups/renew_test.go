@@ -17,11 +17,11 @@ func TestRenew(t *testing.T) {
 	f := newFixture(t, pairA)
 	set := f.begin(t)
 	before := set.web()
-	if renewed, err := set.Renew(); renewed != nil || err != nil || set.web() != before {
+	if renewed, err := set.TLS().Renew(); renewed != nil || err != nil || set.web() != before {
 		t.Errorf("Renew without anything new = %v, %v", renewed, err)
 	}
 	f.write(t, "a", func(*x509.Certificate) {})
-	if renewed, err := set.Renew(); !slices.Equal(renewed, []string{"web"}) || err != nil {
+	if renewed, err := set.TLS().Renew(); !slices.Equal(renewed, []string{"web"}) || err != nil {
 		t.Errorf("Renew = %v, %v", renewed, err)
 	}
 	after := set.web()
@@ -40,7 +40,7 @@ func TestRenew(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f.write(t, "a", func(*x509.Certificate) {})
 			breaks()
-			renewed, err := set.Renew()
+			renewed, err := set.TLS().Renew()
 			if renewed != nil || err == nil || !strings.Contains(err.Error(), f.conf.File+":1: [web]: ") || !strings.Contains(err.Error(), name) {
 				t.Errorf("Renew = %v, %v", renewed, err)
 			}
@@ -91,7 +91,7 @@ func TestRenewLeavesThePrograms(t *testing.T) {
 	set := f.begin(t)
 	cas := set.web().ClientCAs
 	f.write(t, "a", func(*x509.Certificate) {})
-	if renewed, err := set.Renew(); len(renewed) != 1 || err != nil {
+	if renewed, err := set.TLS().Renew(); len(renewed) != 1 || err != nil {
 		t.Errorf("Renew = %v, %v", renewed, err)
 	}
 	after := set.web()
@@ -135,13 +135,13 @@ func TestLooksAtFiles(t *testing.T) {
 			t.Errorf("the second broken pair has been said %d times", n-1)
 		}
 
-		set.Pause()
+		set.TLS().Pause()
 		f.write(t, "a", func(*x509.Certificate) {})
 		pass(10)
 		if set.web() != second {
 			t.Error("a generation that drains looks at files")
 		}
-		set.resumeTLS()
+		set.tls.resume()
 		pass(1)
 		if set.web() == second {
 			t.Error("a generation that serves again does not look at files")
@@ -170,7 +170,7 @@ func TestRenewLeavesWhatWasAdded(t *testing.T) {
 	}
 	set := f.begin(t)
 	f.write(t, "a", func(*x509.Certificate) {})
-	if renewed, err := set.Renew(); len(renewed) != 1 || err != nil {
+	if renewed, err := set.TLS().Renew(); len(renewed) != 1 || err != nil {
 		t.Errorf("Renew = %v, %v", renewed, err)
 	}
 	with := set.web().ClientCAs.Clone()
@@ -184,7 +184,7 @@ func TestRenewLeavesWhatWasAdded(t *testing.T) {
 	}
 	set = f.begin(t)
 	f.write(t, "a", func(*x509.Certificate) {})
-	if _, err := set.Renew(); err != nil || !bytes.Equal(set.web().Certificates[0].Certificate[0], extra.Certificate[0]) {
+	if _, err := set.TLS().Renew(); err != nil || !bytes.Equal(set.web().Certificates[0].Certificate[0], extra.Certificate[0]) {
 		t.Errorf("the program's certificate is gone after the renewal of a pair, %v", err)
 	}
 }

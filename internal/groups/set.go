@@ -13,8 +13,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
-	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/config"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/listener"
@@ -72,13 +70,7 @@ type Set struct {
 	byName  map[string]*group // by name
 	created []upgrade.Socket  // sockets that this process has made, and not inherited
 
-	rotation *tickets.Rotator // of the secrets of TLS sessions; nil, of which all methods can be called, without any
-
-	renewing sync.Mutex  // guards the renewal of groups, and what follows; taken while rotation calls, and held while files are read
-	looks    *time.Timer // at files of TLS; nil without any
-	paused   bool        // there are none for a while
-
-	secrets atomic.Pointer[[]tickets.Secret] // of TLS session tickets, for successors; what it points to never changes
+	tls TLS
 
 	mu sync.Mutex // guards used and open of the groups
 }
@@ -89,7 +81,6 @@ type group struct {
 	traffic Traffic
 	streams *listener.Listener // of traffic; nil for datagrams
 	face    net.Listener       // what the program gets: streams, or tls around it; nil for datagrams
-	tls     *secure            // nil without TLS
 	packets net.PacketConn     // what the program gets for datagrams; nil for streams
 	own     bool               // its socket is not inherited
 	bound   bool               // nobody can connect yet: see [Set.Listen]
@@ -126,6 +117,9 @@ func (set *Set) All() iter.Seq2[*config.Group, Traffic] {
 		}
 	}
 }
+
+// TLS returns what the groups have of TLS.
+func (set *Set) TLS() *TLS { return &set.tls }
 
 // Len is the number of groups.
 func (set *Set) Len() int { return len(set.order) }

@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"crypto/tls"
 	"errors"
+	"log/slog"
 	"slices"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/check"
@@ -14,10 +17,26 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/tlswatch"
 )
 
+// TLS is what the groups of mode https have of TLS, renewed while they serve: certificates, and the secrets of session tickets. Without such groups it
+// passes the parent's secrets on, and does nothing. Its methods are safe for concurrent use.
+type TLS struct {
+	conf *config.Config
+	log  *slog.Logger
+	all  []*secure // complete when Claim returns
+
+	rotation *tickets.Rotator                 // of the secrets; nil, of which all methods can be called, without groups
+	secrets  atomic.Pointer[[]tickets.Secret] // for successors, too; what it points to never changes
+
+	mu     sync.Mutex  // guards the renewal of groups, and what follows; taken while rotation calls, and held while files are read
+	looks  *time.Timer // at files; nil without any
+	paused bool        // there are none for a while
+}
+
 // secure is what a group of mode https has of TLS. Its listener comes later than the rest, and its configuration is
 // the one that counts.
 type secure struct {
 	*listener.TLSListener
+	conf  *config.Group
 	first *tls.Config // of the listener
 
 	pairs, ca bool // the certificates, and the authorities of clients' ones, are those of the files: the program has left them so
@@ -54,7 +73,7 @@ func (c *claiming) claimTLS(g *config.Group) (*secure, error) {
 	if slices.ContainsFunc(conf.Certificates, func(cert tls.Certificate) bool { return len(cert.Certificate) == 0 }) {
 		return nil, check.InGroup(c.opts.Conf, g, errors.New("the program's Options.TLS has an empty certificate"))
 	}
-	s := &secure{first: conf, renewal: renewal{seen: seen, files: files}}
+	s := &secure{conf: g, first: conf, renewal: renewal{seen: seen, files: files}}
 	s.pairs = len(files.Pairs) > 0 && slices.EqualFunc(conf.Certificates, files.Pairs, isVery)
 	s.ca = files.ClientCAs != nil && files.ClientCAs.Equal(conf.ClientCAs)
 	// crypto/tls does not ask VerifyPeerCertificate where a session is resumed.
@@ -83,48 +102,40 @@ func baseConfig(g *config.Group, files *check.TLS) *tls.Config {
 	return conf
 }
 
-// testMoves makes sure that connections of TLS can move before clients rely on it.
-func (set *Set) testMoves() {
-	if !slices.ContainsFunc(set.order, func(g *group) bool { return g.conf.MoveTLS }) {
-		return
+// start makes sure that connections of TLS can move before clients rely on it, and begins what is done from time to time. Clients of the groups
+// resume their sessions with this generation, and later with its successors.
+func (t *TLS) start(parents []tickets.Secret) (err error) {
+	if slices.ContainsFunc(t.all, func(s *secure) bool { return s.conf.MoveTLS }) {
+		if err := tlswatch.SelfTest(); err != nil {
+			t.log.Error("connections of TLS do not move", "error", err)
+		}
 	}
-	if err := tlswatch.SelfTest(); err != nil {
-		set.opts.Log.Error("connections of TLS do not move", "error", err)
-	}
-}
-
-// useTickets has clients of the https groups resume their TLS sessions with this
-// generation, and later with its successors. A daemon without such a group has no secrets of its own, and passes on none.
-func useTickets(set *Set) error {
-	if !slices.ContainsFunc(set.order, func(g *group) bool { return g.tls != nil }) {
-		set.secrets.Store(&set.opts.Tickets)
+	if len(t.all) == 0 {
+		t.secrets.Store(&parents)
 		return nil
 	}
-	var err error
-	set.rotation, err = tickets.Start(set.opts.Tickets, set.setTickets, func(err error) {
-		set.opts.Log.Error("session ticket keys not rotated", "error", err)
+	t.rotation, err = tickets.Start(parents, t.setTickets, func(err error) {
+		t.log.Error("session ticket keys not rotated", "error", err)
 	})
+	t.watchFiles()
 	return err
 }
 
 // Tickets are the secrets that successors are given.
-func (set *Set) Tickets() []tickets.Secret {
-	if all := set.secrets.Load(); all != nil {
+func (t *TLS) Tickets() []tickets.Secret {
+	if all := t.secrets.Load(); all != nil {
 		return *all
 	}
 	return nil
 }
 
 // setTickets gives the secrets to the groups, and to successors.
-func (set *Set) setTickets(secrets []tickets.Secret) error {
-	set.renewing.Lock()
-	defer set.renewing.Unlock()
-	set.secrets.Store(&secrets)
-	for _, g := range set.order {
-		if g.tls == nil {
-			continue
-		}
-		if err := set.setKeys(g, g.tls.Config(), g.tls.files); err != nil {
+func (t *TLS) setTickets(secrets []tickets.Secret) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.secrets.Store(&secrets)
+	for _, s := range t.all {
+		if err := t.setKeys(s, s.Config(), s.files); err != nil {
 			return err
 		}
 	}
@@ -134,8 +145,8 @@ func (set *Set) setTickets(secrets []tickets.Secret) error {
 // setKeys sets the keys of session tickets. They depend on all by which clients and the server know each other: nobody resumes what
 // could not be begun any more. What the program asks of clients is not known to a successor, and so keeps the keys that crypto/tls
 // makes for this process. A certificate that the program chooses is not known either; sessions outlast that, as they do with crypto/tls.
-func (set *Set) setKeys(g *group, conf *tls.Config, files *check.TLS) error {
-	if !g.tls.keeps {
+func (t *TLS) setKeys(s *secure, conf *tls.Config, files *check.TLS) error {
+	if !s.keeps {
 		return nil
 	}
 	var shown [][]byte
@@ -145,7 +156,7 @@ func (set *Set) setKeys(g *group, conf *tls.Config, files *check.TLS) error {
 	if conf.ClientAuth != tls.NoClientCert {
 		shown = append(shown, files.ClientCAPEM)
 	}
-	keys, err := tickets.Keys(*set.secrets.Load(), g.conf.Name, bytes.Join(shown, nil))
+	keys, err := tickets.Keys(*t.secrets.Load(), s.conf.Name, bytes.Join(shown, nil))
 	if err != nil {
 		return err
 	}

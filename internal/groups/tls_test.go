@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/config"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/listener"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/socket"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemon"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/lockedbuf"
@@ -94,7 +95,7 @@ func (f *fixture) begin(t *testing.T) *Set {
 	return set
 }
 
-func (set *Set) web() *tls.Config { return set.byName["web"].tls.Config() }
+func (set *Set) web() *tls.Config { return set.byName["web"].face.(*listener.TLSListener).Config() }
 
 // TestTLSConfigOffers: net/http's own Serve cannot say that it has no HTTP/2, so the configuration can.
 func TestTLSConfigOffers(t *testing.T) {
@@ -127,7 +128,7 @@ func TestProgramsTLS(t *testing.T) {
 	if web := set.web(); web.MinVersion != tls.VersionTLS12 || web.ClientCAs == nil {
 		t.Errorf("nil is not base: %+v", web)
 	}
-	if api := set.byName["api"].tls.Config(); api.MinVersion != tls.VersionTLS13 || api == shared {
+	if api := set.byName["api"].face.(*listener.TLSListener).Config(); api.MinVersion != tls.VersionTLS13 || api == shared {
 		t.Errorf("api has %+v, want a clone of the program's", api)
 	}
 }
@@ -209,11 +210,11 @@ func TestSessions(t *testing.T) {
 			}
 			test.between(t, f)
 			client.Certificates = []tls.Certificate{f.pair(t, "ca")}
-			f.generation, f.tickets = 2, first.Tickets()
+			f.generation, f.tickets = 2, first.TLS().Tickets()
 			if got := shake(t, f.begin(t).web(), copied(client)); got != test.resumes {
 				t.Errorf("resumed in the successor: %v, want %v", got, test.resumes)
 			}
-			if _, err := first.Renew(); err != nil {
+			if _, err := first.TLS().Renew(); err != nil {
 				t.Fatal(err)
 			}
 			if got := shake(t, first.web(), client); got != test.renewing {
@@ -270,7 +271,7 @@ func TestProgramThatVerifiesClients(t *testing.T) {
 	client := &tls.Config{InsecureSkipVerify: true, ServerName: "localhost", ClientSessionCache: tls.NewLRUClientSessionCache(0)}
 	client.Certificates = []tls.Certificate{f.pair(t, "ca")}
 	shake(t, first.web(), client)
-	f.generation, f.tickets = 2, first.Tickets()
+	f.generation, f.tickets = 2, first.TLS().Tickets()
 	if shake(t, f.begin(t).web(), copied(client)) || asked != 2 {
 		t.Errorf("the client resumes in the successor, and the program was asked %d times, want twice", asked)
 	}
