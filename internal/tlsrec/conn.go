@@ -39,8 +39,9 @@ type input struct {
 	asked   bool // the peer has been asked for a new key
 }
 
-// output is the writing side. mu guards all of it, and is held during writes. It is taken after input.mu.
+// output is the writing side. mu guards all of it but conn, and is held during writes. It is taken after input.mu.
 type output struct {
+	conn      net.Conn // below
 	mu        sync.Mutex
 	half      *Half
 	err       error // the first permanent one
@@ -59,7 +60,7 @@ func Server(conn net.Conn, s *State) (*Conn, error) {
 		return nil, fmt.Errorf("tlsrec: going on with a connection: %w", err)
 	}
 	c := &Conn{conn: conn, state: *s}
-	c.in.half, c.out.half = s.in, s.out
+	c.in.half, c.out.half, c.out.conn = s.in, s.out, conn
 	c.state.in, c.state.out = nil, nil
 	s.in, s.out = nil, nil // they are c's now
 	return c, nil
@@ -81,16 +82,10 @@ func (c *Conn) ConnectionState() tls.ConnectionState {
 	}
 }
 
-// State returns the state for a move without beginning one. The error is a [Reason].
-func (c *Conn) State() (*State, error) { return c.take(false) }
-
 // Freeze returns the state for a move. From then on until [Conn.Thaw] the connection is another's: nothing is written, no
 // data, no alert and no close_notify, and nothing is read. Read fails with an error that is a timeout, Write with Frozen, and
 // both go on after Thaw; Close closes the connection below, and that alone. The error is a [Reason].
-func (c *Conn) Freeze() (*State, error) { return c.take(true) }
-
-// take is State, and Freeze if freeze.
-func (c *Conn) take(freeze bool) (*State, error) {
+func (c *Conn) Freeze() (*State, error) {
 	if c.calls.Load()&1 != 0 {
 		return nil, Closed
 	}
@@ -116,9 +111,7 @@ func (c *Conn) take(freeze bool) (*State, error) {
 	if err != nil {
 		return nil, err
 	}
-	if freeze {
-		c.in.frozen, c.out.frozen = true, true
-	}
+	c.in.frozen, c.out.frozen = true, true
 	return s, nil
 }
 
@@ -146,7 +139,7 @@ func (c *Conn) Close() error {
 	if calls != 0 {
 		return c.conn.Close() // it ends the Write, which holds the lock
 	}
-	notified := c.closeNotify()
+	notified := c.out.closeNotify()
 	err := c.conn.Close()
 	c.wipe() // also where the connection below was closed before, as it is after a move
 	if err != nil {
@@ -183,21 +176,7 @@ func (c *Conn) CloseWrite() error {
 	if frozen {
 		return Frozen
 	}
-	return c.closeNotify()
-}
-
-// closeNotify sends a close_notify once. It waits for a client that does not read for 5 s, as crypto/tls.
-func (c *Conn) closeNotify() error {
-	c.out.mu.Lock()
-	defer c.out.mu.Unlock()
-	if c.out.frozen || c.out.closed {
-		return c.out.closedErr
-	}
-	c.out.closed = true
-	_ = c.conn.SetWriteDeadline(time.Now().Add(5 * time.Second))
-	c.out.closedErr = c.writeAlert(alertCloseNotify)
-	_ = c.conn.SetWriteDeadline(time.Now())
-	return c.out.closedErr
+	return c.out.closeNotify()
 }
 
 // NetConn returns the connection below. Whoever reads or writes there destroys the one above.

@@ -328,7 +328,6 @@ func TestUseByMany(t *testing.T) {
 				case <-stop:
 					return
 				default:
-					_, _ = server.State()
 					_ = server.ConnectionState()
 					_ = server.UpdateKeys(false)
 				}

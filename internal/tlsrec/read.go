@@ -118,13 +118,13 @@ func (c *Conn) refuse(err error) error {
 		alert = alertInternalError
 	}
 	c.in.err = permanent(localError(alert))
-	c.sendAlert(alert)
+	c.out.sendAlert(alert)
 	return c.in.err
 }
 
 // refuseWith is refuse with an error of one's own.
 func (c *Conn) refuseWith(alert tls.AlertError, err error) error {
-	c.sendAlert(alert)
+	c.out.sendAlert(alert)
 	c.in.err = err
 	return err
 }
@@ -167,7 +167,7 @@ func (c *Conn) takeData(content []byte) error {
 	}
 	if in.half.Seq >= updateAfter && !in.asked {
 		in.asked = true
-		c.sendKeyUpdate(true)
+		_ = c.UpdateKeys(true) // the next Write has the error
 	}
 	in.plain = content
 	return nil
@@ -233,7 +233,7 @@ func (c *Conn) takeKeyUpdate(request byte, more bool) error {
 		return err
 	}
 	if request == 1 {
-		c.sendKeyUpdate(false)
+		_ = c.UpdateKeys(false) // the next Write has the error
 	}
 	if more {
 		return c.refuseWith(alertUnexpectedMessage, errors.New("tls: handshake buffer not empty before setting read traffic secret"))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"sync"
+	"time"
 )
 
 // errShutdown is crypto/tls's of that name.
@@ -42,50 +43,17 @@ func (c *Conn) Write(b []byte) (int, error) {
 	for len(b) > 0 {
 		n := min(len(b), maxPlaintext)
 		if c.out.half.Seq >= updateAfter {
-			if err := c.writeKeyUpdate(false); err != nil {
+			if err := c.out.writeKeyUpdate(false); err != nil {
 				return written, err
 			}
 		}
-		if err := c.writeRecord(TypeApplicationData, b[:n]); err != nil {
+		if err := c.out.writeRecord(TypeApplicationData, b[:n]); err != nil {
 			return written, err
 		}
 		written += n
 		b = b[n:]
 	}
 	return written, nil
-}
-
-// writeRecord writes one record, unless the connection is frozen or writing has failed. out.mu is held.
-func (c *Conn) writeRecord(kind byte, content []byte) error {
-	switch {
-	case c.out.frozen: // nothing asks for a record then; should something all the same, it must not go out
-		return Frozen
-	case c.out.err != nil:
-		return c.out.err
-	}
-	b := outPool.Get().(*[]byte)
-	defer outPool.Put(b)
-	record, err := c.out.half.Seal((*b)[:0], kind, content)
-	if err == nil {
-		_, err = c.conn.Write(record)
-	}
-	if err != nil { // part of the record may be on its way: nothing can follow
-		c.out.err = permanent(err)
-	}
-	return c.out.err
-}
-
-// writeKeyUpdate writes a KeyUpdate and goes on to the next key. out.mu is held.
-func (c *Conn) writeKeyUpdate(request bool) error {
-	message := keyUpdate
-	if request {
-		message[4] = 1
-	}
-	if err := c.writeRecord(TypeHandshake, message[:]); err != nil {
-		return err
-	}
-	c.out.half.Update()
-	return nil
 }
 
 // UpdateKeys sends a KeyUpdate, which has the peer read with the next key, and answer with one of its own if request. It is done
@@ -96,36 +64,74 @@ func (c *Conn) UpdateKeys(request bool) error {
 	if c.out.closed {
 		return errShutdown
 	}
-	return c.writeKeyUpdate(request)
+	return c.out.writeKeyUpdate(request)
 }
 
-// sendKeyUpdate is writeKeyUpdate for the reader. The next Write has its error.
-func (c *Conn) sendKeyUpdate(request bool) {
-	c.out.mu.Lock()
-	defer c.out.mu.Unlock()
-	if !c.out.closed {
-		_ = c.writeKeyUpdate(request)
+// writeRecord writes one record, unless the connection is frozen or writing has failed. mu is held.
+func (o *output) writeRecord(kind byte, content []byte) error {
+	switch {
+	case o.frozen: // nothing asks for a record then; should something all the same, it must not go out
+		return Frozen
+	case o.err != nil:
+		return o.err
 	}
+	b := outPool.Get().(*[]byte)
+	defer outPool.Put(b)
+	record, err := o.half.Seal((*b)[:0], kind, content)
+	if err == nil {
+		_, err = o.conn.Write(record)
+	}
+	if err != nil { // part of the record may be on its way: nothing can follow
+		o.err = permanent(err)
+	}
+	return o.err
 }
 
-// writeAlert writes an alert. out.mu is held.
-func (c *Conn) writeAlert(alert tls.AlertError) error {
+// writeKeyUpdate writes a KeyUpdate and goes on to the next key. mu is held.
+func (o *output) writeKeyUpdate(request bool) error {
+	message := keyUpdate
+	if request {
+		message[4] = 1
+	}
+	if err := o.writeRecord(TypeHandshake, message[:]); err != nil {
+		return err
+	}
+	o.half.Update()
+	return nil
+}
+
+// writeAlert writes an alert. mu is held.
+func (o *output) writeAlert(alert tls.AlertError) error {
 	level := byte(levelFatal)
 	if alert == alertCloseNotify {
 		level = levelWarning
 	}
-	return c.writeRecord(TypeAlert, []byte{level, byte(alert)})
+	return o.writeRecord(TypeAlert, []byte{level, byte(alert)})
 }
 
 // sendAlert tells the peer what was wrong, after which nothing can be written.
-func (c *Conn) sendAlert(alert tls.AlertError) {
-	c.out.mu.Lock()
-	defer c.out.mu.Unlock()
-	if c.out.closed {
+func (o *output) sendAlert(alert tls.AlertError) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.closed {
 		return
 	}
-	_ = c.writeAlert(alert)
-	if c.out.err == nil {
-		c.out.err = permanent(localError(alert))
+	_ = o.writeAlert(alert)
+	if o.err == nil {
+		o.err = permanent(localError(alert))
 	}
+}
+
+// closeNotify sends a close_notify once. It waits for a client that does not read for 5 s, as crypto/tls.
+func (o *output) closeNotify() error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.frozen || o.closed {
+		return o.closedErr
+	}
+	o.closed = true
+	_ = o.conn.SetWriteDeadline(time.Now().Add(5 * time.Second))
+	o.closedErr = o.writeAlert(alertCloseNotify)
+	_ = o.conn.SetWriteDeadline(time.Now())
+	return o.closedErr
 }
