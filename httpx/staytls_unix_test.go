@@ -146,7 +146,7 @@ func TestOwnHTTP2OverTLSIsNotFollowed(t *testing.T) {
 		t.Fatal(err)
 	}
 	_ = resp.Body.Close()
-	if _, err := (<-followed).State(); resp.ProtoMajor != 2 || !errors.Is(err, tlsrec.Reason("h2")) {
+	if _, err := (<-followed).Freeze(); resp.ProtoMajor != 2 || !errors.Is(err, tlsrec.Reason("h2")) {
 		t.Errorf("%s, and the state is kept: %v", resp.Proto, err)
 	}
 }

@@ -109,26 +109,26 @@ func (h *hooks) Write(line []byte) (int, error) {
 
 // verify learns what the handshake has come to.
 func (h *hooks) verify(cs tls.ConnectionState) error {
+	h.conn.mu.Lock()
 	h.conn.established(cs)
+	h.conn.mu.Unlock()
 	if h.program.VerifyConnection != nil {
 		return h.program.VerifyConnection(cs)
 	}
 	return nil
 }
 
-func (c *Conn) established(cs tls.ConnectionState) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+func (s *session) established(cs tls.ConnectionState) {
 	switch {
 	case cs.Version < tls.VersionTLS13:
-		c.lose(tlsrec.Version)
+		s.lose(tlsrec.Version)
 	case len(cs.PeerCertificates) > 0:
-		c.lose(tlsrec.ClientCertificate)
+		s.lose(tlsrec.ClientCertificate)
 	case len(cs.ServerName) > 255 || len(cs.NegotiatedProtocol) > 255:
-		c.lose(tlsrec.TooLong)
+		s.lose(tlsrec.TooLong)
 	}
-	leaf := c.state.Leaf
-	c.state = tlsrec.State{
+	leaf := s.state.Leaf
+	s.state = tlsrec.State{
 		Suite: cs.CipherSuite, ServerName: cs.ServerName, NegotiatedProtocol: cs.NegotiatedProtocol,
 		DidResume: cs.DidResume, ECHAccepted: cs.ECHAccepted, CurveID: cs.CurveID,
 		HandshakeAt: time.Now().Round(0), Leaf: leaf,

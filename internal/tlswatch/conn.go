@@ -18,21 +18,16 @@ type Conn struct {
 
 	conn net.Conn
 
-	mu      sync.Mutex // guards what follows
-	in, out flow
-	state   tlsrec.State  // what VerifyConnection was told, without halves
-	keys    *keys         // of the handshake, while it goes on
-	watch   *watch        // nil until there is a ClientHello, and if nobody asks for the connection's secrets
-	why     tlsrec.Reason // why the connection never moves; "" if it may
+	mu sync.Mutex // guards what follows
+	session
+	watch  *watch // nil until there is a ClientHello, and if nobody asks for the connection's secrets
+	listed bool   // in watch
 
 	reading, writing bool // there is a call below
 	asked            bool // tls.Conn has called Read since the last byte: it has used up all of them
-	complete         bool // both sides have sent their Finished
 	frozen           bool
 	moved            bool // Audit was called
 	closed           bool
-	touched          bool // since rest was called
-	listed           bool // in watch
 	audit            audit
 }
 
@@ -118,12 +113,15 @@ func (c *Conn) beginWrite(p []byte) (n int, err error, done bool) {
 	return 0, nil, false
 }
 
-// lose has the connection stay for good. The first reason counts. mu is held.
-func (c *Conn) lose(why tlsrec.Reason) {
-	if c.why == "" {
-		c.why = why
+// follow has the session go over what was read or written. mu is held.
+func (c *Conn) follow(f *flow, p []byte) {
+	if c.closed || c.why != "" {
+		return
 	}
-	c.forget()
+	c.session.follow(f, p)
+	if c.touched {
+		c.list()
+	}
 }
 
 // Stay has the connection stay for good, and forgets its secrets.
@@ -131,14 +129,6 @@ func (c *Conn) Stay(why tlsrec.Reason) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.lose(why)
-}
-
-// forget clears the secrets and gives back what the proof needs. mu is held.
-func (c *Conn) forget() {
-	c.in.forget()
-	c.out.forget()
-	c.keys.clear()
-	c.keys = nil
 }
 
 // Close closes the connection below.

@@ -59,6 +59,15 @@ func (c *Conn) Miscount(by int) {
 // TryMove is what SelfTest does.
 func TryMove() error { return tryMove() }
 
+// State is the state for a move that is refused at once.
+func (c *Conn) State() (*tlsrec.State, error) {
+	s, err := c.Freeze()
+	if err == nil {
+		c.Thaw()
+	}
+	return s, err
+}
+
 // Rest has c rest as after a silence.
 func (c *Conn) Rest() {
 	c.rest() // was in use

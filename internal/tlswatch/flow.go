@@ -25,24 +25,24 @@ const smallest = 5 + 1 + 16
 // bulk is the length of a record that is full of data.
 const bulk = 16384 + 1 + 16
 
-// follow goes over what was read or written. mu is held.
-func (c *Conn) follow(f *flow, p []byte) {
-	for len(p) > 0 && c.why == "" && !c.closed {
-		p = p[c.take(f, p):]
+// follow goes over what was read or written.
+func (s *session) follow(f *flow, p []byte) {
+	for len(p) > 0 && s.why == "" {
+		p = p[s.take(f, p):]
 		if f.have >= tlsrec.HeaderLen && f.missing() == 0 {
 			f.have = 0
-			c.record(f)
+			s.record(f)
 		}
 	}
 }
 
 // take takes bytes of the present record, up to the end of its header or of itself, and returns how many.
-func (c *Conn) take(f *flow, p []byte) int {
+func (s *session) take(f *flow, p []byte) int {
 	if f.have < tlsrec.HeaderLen {
 		n := copy(f.header[f.have:], p)
 		f.have += int32(n)
 		if f.have == tlsrec.HeaderLen {
-			c.begin(f)
+			s.begin(f)
 		}
 		return n
 	}
@@ -61,20 +61,20 @@ func (f *flow) length() int { return int(binary.BigEndian.Uint16(f.header[3:])) 
 func (f *flow) missing() int { return tlsrec.HeaderLen + f.length() - int(f.have) }
 
 // begin is called when the header is there. A change_cipher_spec leaves what is known of the record before it: it has no number.
-func (c *Conn) begin(f *flow) {
+func (s *session) begin(f *flow) {
 	f.keep = false
 	if f.header[0] == tlsrec.TypeChangeCipherSpec {
 		return
 	}
-	c.touch()
+	s.touched = true
 	if f.half != nil && !f.handshake && f.length() == smallest {
-		f.clean = c.prove(f) == nil
+		f.clean = s.prove(f) == nil
 	}
 	f.proved = false
 	f.last = f.last[:0]
 	switch {
 	case f.half == nil: // the ServerHello is among these
-		f.keep = f == &c.out
+		f.keep = f == &s.out
 	case f.handshake || f.length() < bulk || draining.Load():
 		f.keep = true
 	}
@@ -84,48 +84,48 @@ func (c *Conn) begin(f *flow) {
 }
 
 // record is called at the end of each record.
-func (c *Conn) record(f *flow) {
+func (s *session) record(f *flow) {
 	switch {
 	case f.length() > tlsrec.MaxCiphertext:
-		c.lose(tlsrec.Lost) // crypto/tls refuses it
+		s.lose(tlsrec.Lost) // crypto/tls refuses it
 	case f.header[0] == tlsrec.TypeChangeCipherSpec:
-	case f.half == nil && f == &c.out:
-		c.beforeKeys(f.last)
+	case f.half == nil && f == &s.out:
+		s.beforeKeys(f.last)
 	case f.half == nil:
 	case f.header[0] != tlsrec.TypeApplicationData:
-		c.lose(tlsrec.Lost)
+		s.lose(tlsrec.Lost)
 	case f.handshake:
-		c.handshakeRecord(f)
+		s.handshakeRecord(f)
 	default:
-		c.dataRecord(f)
+		s.dataRecord(f)
 	}
 }
 
 // handshakeRecord opens a record under the handshake's secret. After Finished the next secret counts from 0.
-func (c *Conn) handshakeRecord(f *flow) {
+func (s *session) handshakeRecord(f *flow) {
 	kind, content, err := f.half.OpenAt(nil, f.half.Seq, f.last)
 	if err != nil {
-		c.lose(tlsrec.Lost)
+		s.lose(tlsrec.Lost)
 		return
 	}
 	f.half.Seq++
 	if tlsrec.EndsHandshake(kind, content) {
 		f.proved = true
 		f.last = f.last[:0]
-		c.useDataKeys(f)
+		s.useDataKeys(f)
 	}
 }
 
 // dataRecord counts a record, and finds the KeyUpdates. These are not told by the KeyLogWriter (conn.go:1334 of Go 1.26). What looks like one
 // may be the rest of another message, whose begin was in the record before: then the keys are wrong, and there is no proof until data opens.
-func (c *Conn) dataRecord(f *flow) {
+func (s *session) dataRecord(f *flow) {
 	if f.length() != smallest {
 		f.half.Seq++
 		return
 	}
 	kind, content, err := f.half.OpenAt(nil, f.half.Seq, f.last)
 	if err != nil {
-		c.lose(tlsrec.Lost)
+		s.lose(tlsrec.Lost)
 		return
 	}
 	f.half.Seq++
@@ -140,10 +140,10 @@ func (c *Conn) dataRecord(f *flow) {
 }
 
 // prove returns nil if the last record is the one before half.Seq, and nothing of a message can be left of it in tls.Conn.
-func (c *Conn) prove(f *flow) error {
+func (s *session) prove(f *flow) error {
 	switch {
-	case c.why != "":
-		return c.why
+	case s.why != "":
+		return s.why
 	case f.proved:
 		return nil
 	case len(f.last) == 0 || f.half.Seq == 0:
@@ -152,11 +152,11 @@ func (c *Conn) prove(f *flow) error {
 	kind, _, err := f.half.OpenAt(nil, f.half.Seq-1, f.last)
 	switch {
 	case err != nil:
-		c.lose(tlsrec.Lost)
+		s.lose(tlsrec.Lost)
 		return tlsrec.Lost
 	case kind == tlsrec.TypeAlert:
 		return tlsrec.Closed
-	case kind == tlsrec.TypeHandshake && f == &c.out: // a ticket: crypto/tls writes whole messages
+	case kind == tlsrec.TypeHandshake && f == &s.out: // a ticket: crypto/tls writes whole messages
 	case kind != tlsrec.TypeApplicationData: // a KeyUpdate that was not recognized, or a part of one
 		return tlsrec.NoProof
 	}
@@ -164,7 +164,7 @@ func (c *Conn) prove(f *flow) error {
 	return nil
 }
 
-// forget clears the secrets and gives back the memory. mu is held.
+// forget clears the secrets and gives back the memory.
 func (f *flow) forget() {
 	f.half.Clear()
 	f.half, f.last = nil, nil

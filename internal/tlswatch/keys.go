@@ -69,38 +69,38 @@ func (k *keys) clear() {
 
 // beforeKeys is called with each record that the server sends in the clear, and with those of TLS 1.2. After the ServerHello the
 // records of both directions are under the handshake's secrets.
-func (c *Conn) beforeKeys(record []byte) {
+func (s *session) beforeKeys(record []byte) {
 	suite, ok := serverHello(record)
-	if !ok || c.keys == nil {
+	if !ok || s.keys == nil {
 		return
 	}
-	c.keys.suite = suite
-	if c.keys.secrets[ofOut] == nil { // a HelloRetryRequest, or TLS 1.2
+	s.keys.suite = suite
+	if s.keys.secrets[ofOut] == nil { // a HelloRetryRequest, or TLS 1.2
 		return
 	}
-	c.in.half, c.in.handshake = c.keys.half(ofIn), true
-	c.out.half, c.out.handshake = c.keys.half(ofOut), true
-	if c.in.half == nil || c.out.half == nil {
-		c.lose(tlsrec.Lost)
+	s.in.half, s.in.handshake = s.keys.half(ofIn), true
+	s.out.half, s.out.handshake = s.keys.half(ofOut), true
+	if s.in.half == nil || s.out.half == nil {
+		s.lose(tlsrec.Lost)
 	}
 }
 
 // useDataKeys goes on to the secret of the data in one direction.
-func (c *Conn) useDataKeys(f *flow) {
+func (s *session) useDataKeys(f *flow) {
 	from := ofIn
-	if f == &c.out {
+	if f == &s.out {
 		from = ofOut
 	}
 	f.half.Clear()
-	f.half, f.handshake = c.keys.half(from+1), false
+	f.half, f.handshake = s.keys.half(from+1), false
 	if f.half == nil {
-		c.lose(tlsrec.Lost)
+		s.lose(tlsrec.Lost)
 		return
 	}
-	if !c.in.handshake && !c.out.handshake {
-		c.complete = true
-		c.keys.clear()
-		c.keys = nil
+	if !s.in.handshake && !s.out.handshake {
+		s.complete = true
+		s.keys.clear()
+		s.keys = nil
 	}
 }
 

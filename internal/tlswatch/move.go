@@ -8,9 +8,6 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/tlsrec"
 )
 
-// State returns the state for a move without beginning one. The error is a [tlsrec.Reason].
-func (c *Conn) State() (*tlsrec.State, error) { return c.takeState(false) }
-
 // Freeze returns the state for a move. From then on until [Conn.Thaw] nothing goes out or in: a Read fails as at a deadline, and a
 // Write fails, which tls.Conn takes for final; nothing but its Close has a reason to write while the connection is idle. Close
 // closes the connection below and writes nothing.
@@ -18,9 +15,7 @@ func (c *Conn) State() (*tlsrec.State, error) { return c.takeState(false) }
 // It refuses unless both directions are between two records, tls.Conn has used up all that came (it has called Read since the last
 // byte, and that Read has returned, at a deadline), and the last record of each direction proves the keys and numbers. What the
 // program has read and not used, in a buffer above tls.Conn, is for the caller to know. The error is a [tlsrec.Reason].
-func (c *Conn) Freeze() (*tlsrec.State, error) { return c.takeState(true) }
-
-func (c *Conn) takeState(freeze bool) (*tlsrec.State, error) {
+func (c *Conn) Freeze() (*tlsrec.State, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err := c.movable(); err != nil {
@@ -35,9 +30,7 @@ func (c *Conn) takeState(freeze bool) (*tlsrec.State, error) {
 	if err != nil {
 		return nil, err
 	}
-	if freeze {
-		c.frozen, c.audit = true, auditNone
-	}
+	c.frozen, c.audit = true, auditNone
 	return s, nil
 }
 

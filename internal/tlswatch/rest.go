@@ -5,9 +5,8 @@ import "time"
 // silence is how long a connection keeps its last records as they are, one or two times over.
 const silence = 5 * time.Second
 
-// touch is called with each record that begins. mu is held.
-func (c *Conn) touch() {
-	c.touched = true
+// list puts c among those in use, if it can. mu is held.
+func (c *Conn) list() {
 	if c.listed || c.watch == nil {
 		return
 	}
