@@ -90,7 +90,7 @@ func (c *Conn) closeOnce() (inner io.Closer, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if isDone(c.closed) {
-		return nil, c.closedError("close")
+		return nil, errorOf("close", c.addr, net.ErrClosed)
 	}
 	close(c.closed)
 	defer c.changeLocked()
@@ -101,9 +101,9 @@ func (c *Conn) closeOnce() (inner io.Closer, err error) {
 	return c.inner, nil
 }
 
-// closedError is the error of a closed socket, to the letter.
-func (c *Conn) closedError(op string) error {
-	return &net.OpError{Op: op, Net: c.addr.Network(), Source: c.addr, Err: net.ErrClosed}
+// errorOf is the error of a socket on addr, to the letter.
+func errorOf(op string, addr net.Addr, err error) error {
+	return &net.OpError{Op: op, Net: addr.Network(), Source: addr, Err: err}
 }
 
 // changeLocked makes the reads that wait look again.
@@ -126,7 +126,7 @@ func (c *Conn) SetReadDeadline(t time.Time) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if isDone(c.closed) {
-		return c.closedError("set")
+		return errorOf("set", c.addr, net.ErrClosed)
 	}
 	c.until = t
 	c.changeLocked()

@@ -23,7 +23,11 @@ func (c *Conn) StopAccepting() {
 	close(c.round.draining)
 	if c.alone && !c.isShut {
 		c.queue.Begin()
-		time.AfterFunc(listener.EmptyingLimit, c.endEmptying)
+		time.AfterFunc(listener.EmptyingLimit, func() {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			c.endLocked()
+		})
 	} else {
 		close(c.round.drained)
 	}
@@ -38,13 +42,7 @@ func (c *Conn) EmptyQueue() {
 	c.alone = true
 }
 
-// endEmptying closes a socket whose queue has had its time.
-func (c *Conn) endEmptying() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.endLocked()
-}
-
+// endLocked closes a socket whose queue is empty, or has had its time.
 func (c *Conn) endLocked() {
 	if !isDone(c.round.draining) || isDone(c.round.drained) {
 		return

@@ -4,10 +4,11 @@ package packet
 
 import (
 	"net"
+	"sync"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/socket"
 )
 
-func (c *Conn) readFrom(s socket.Packets, b []byte) (n int, addr net.Addr, err error) {
+func readFrom(s socket.Packets, b []byte, _ *sync.Mutex) (n int, addr net.Addr, err error) {
 	return s.ReadFrom(b)
 }

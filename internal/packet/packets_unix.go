@@ -19,8 +19,8 @@ const maxFiles = 253
 var rooms = sync.Pool{New: func() any { b := make([]byte, unix.CmsgSpace(4*maxFiles)); return &b }}
 
 // readFrom reads a datagram. Descriptors that came with one of a Unix socket are closed elsewhere: without room for them, this read would
-// take as long as their sender wants. The kernel refuses them where it can, but for those that were sent before this process had the socket.
-func (c *Conn) readFrom(s socket.Packets, b []byte) (n int, addr net.Addr, err error) {
+// take as long as their sender wants. closing is held meanwhile, so that one thread at most waits. The kernel refuses them where it can, but for those that were sent before this process had the socket.
+func readFrom(s socket.Packets, b []byte, closing *sync.Mutex) (n int, addr net.Addr, err error) {
 	conn, ok := s.PacketConn.(*net.UnixConn)
 	if !ok {
 		return s.ReadFrom(b)
@@ -30,18 +30,15 @@ func (c *Conn) readFrom(s socket.Packets, b []byte) (n int, addr net.Addr, err e
 	n, oobn, _, from, err := conn.ReadMsgUnix(b, *room)
 	if oobn > 0 {
 		if _, fds, err := fdpass.Parse((*room)[:oobn]); err == nil && len(fds) > 0 {
-			go c.dispose(fds)
+			go func() {
+				closing.Lock()
+				defer closing.Unlock()
+				fdpass.Close(fds)
+			}()
 		}
 	}
 	if from == nil {
 		return n, nil, err
 	}
 	return n, from, err
-}
-
-// dispose has one thread at most wait.
-func (c *Conn) dispose(fds []int) {
-	c.closing.Lock()
-	defer c.closing.Unlock()
-	fdpass.Close(fds)
 }

@@ -18,7 +18,7 @@ var longAgo = time.Unix(1, 0)
 // Close, the error is net.ErrClosed. Other errors are the socket's own.
 func (c *Conn) ReadFrom(b []byte) (n int, addr net.Addr, err error) {
 	err = c.read(func(s socket.Packets) (err error) {
-		n, addr, err = c.readFrom(s, b)
+		n, addr, err = readFrom(s, b, &c.closing)
 		return err
 	})
 	return n, addr, err
@@ -66,9 +66,9 @@ func (c *Conn) look() turn {
 	t := turn{socket: c.inner, changed: c.changed, until: c.until}
 	switch {
 	case isDone(c.closed), isGated && isDraining, isDone(c.round.drained) && isDone(c.opts.Release):
-		t.err = c.closedError("read")
+		t.err = errorOf("read", c.addr, net.ErrClosed)
 	case !c.until.IsZero() && !time.Now().Before(c.until):
-		t.err = &net.OpError{Op: "read", Net: c.addr.Network(), Source: c.addr, Err: os.ErrDeadlineExceeded}
+		t.err = errorOf("read", c.addr, os.ErrDeadlineExceeded)
 	case isGated:
 		t.gate = c.opts.Gate
 	case isDone(c.round.drained):
