@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"sync"
 	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/peers"
@@ -18,13 +19,6 @@ type ancestors struct {
 	limit      int           // of generations that live, this one included
 	wait       time.Duration // until one that has been asked to end is killed
 	log        *slog.Logger
-}
-
-func (e *Engine) ancestors() ancestors {
-	return ancestors{
-		all: e.inherited.Ancestors, supervisor: e.super.client.PID(),
-		limit: e.conf.Daemon.MaxGenerations, wait: stopWait(e.conf), log: e.log,
-	}
 }
 
 func (a ancestors) living() []peers.Peer { return peers.Living(a.all) }
@@ -54,6 +48,19 @@ func (a ancestors) keepBound(serves context.Context) error {
 		}
 	}
 	return nil
+}
+
+// keepBoundNow is keepBound for a generation that has just begun to serve; the next upgrade waits for it.
+func (a ancestors) keepBoundNow(l *life, upgrading sync.Locker) {
+	upgrading.Lock()
+	defer upgrading.Unlock()
+	if !l.is(serving) {
+		return
+	}
+	t := l.now()
+	if err := a.keepBound(t.serves); err != nil && t.serves.Err() == nil {
+		a.log.Warn("too many generations", "error", err)
+	}
 }
 
 // endable are the older generations that can be ended: not one that is the supervisor, too.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"os"
 	"sync"
@@ -84,7 +85,7 @@ func (e *Engine) Metrics(ctx context.Context) (string, error) {
 	if next := e.life.replacedBy(); next != nil {
 		return askSuccessor(ctx, next.PIDFile)
 	}
-	text, err := e.counts(ctx)
+	text, err := controlled{e}.counts(ctx)
 	if err != nil {
 		return "", err
 	}
@@ -115,12 +116,14 @@ func askSuccessor(ctx context.Context, pidfile string) (string, error) {
 	}
 }
 
-func (e *Engine) counts(ctx context.Context) (string, error) {
-	text, err := e.counting.count(ctx)
+// counts are those of the program in all generations.
+func (c controlled) counts(ctx context.Context) (string, error) {
+	counting := &c.e.counting
+	text, err := counting.count(ctx)
 	if err != nil {
 		return "", err
 	}
-	older, newer := controlled{e}.others()
+	older, newer := c.others()
 	failed := make([]error, len(older)+len(newer))
 	var asked sync.WaitGroup
 	for i, r := range append(older, newer...) {
@@ -128,14 +131,14 @@ func (e *Engine) counts(ctx context.Context) (string, error) {
 			continue
 		}
 		asked.Go(func() {
-			err := e.counting.ask(ctx, r)
+			err := counting.ask(ctx, r)
 			if i < len(older) { // a new one has said nothing yet that could be missing
 				failed[i] = err
 			}
 		})
 	}
 	asked.Wait()
-	return e.counting.sum(text, errors.Join(failed...))
+	return counting.sum(text, errors.Join(failed...))
 }
 
 // ask notes what another generation counts. It fails where nothing is known of that.
@@ -184,13 +187,13 @@ func (c *counting) sum(text string, err error) (string, error) {
 	return exposition.Sum(text, others...), nil
 }
 
-// leaveCounts has what this generation has counted outlive it. Nothing comes to it any more.
-func (e *Engine) leaveCounts() {
-	text, err := e.counting.count(context.Background())
+// leave has what this generation has counted outlive it. Nothing comes to it any more.
+func (c *counting) leave(log *slog.Logger) {
+	text, err := c.count(context.Background())
 	if err == nil && text != "" {
-		err = e.counting.ledger.Leave(totals.Process{PID: os.Getpid(), StartTime: startTime()}, text)
+		err = c.ledger.Leave(totals.Process{PID: os.Getpid(), StartTime: startTime()}, text)
 	}
 	if err != nil {
-		e.log.Warn("what the program has counted ends with this generation", "error", err)
+		log.Warn("what the program has counted ends with this generation", "error", err)
 	}
 }

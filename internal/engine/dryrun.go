@@ -50,7 +50,7 @@ func (u *upgrading) try() error {
 	defer offered.rollback()
 	return u.up.DryRun(func() (json.RawMessage, error) {
 		offered.offer()
-		return payload(u.Engine, append(u.ancestors().living(), u.self), earlierUpgrades{})
+		return payload(u.Engine, append(u.ancestors.living(), u.self), earlierUpgrades{})
 	}, u.watcher())
 }
 

@@ -69,7 +69,7 @@ func New(opts Options, endProcess bool) (*Engine, error) {
 		hooks:    hooks{Options: &opts, busy: make(chan struct{}, 1)},
 	}
 	early.CatchGeneration() // before anything slow: a signal that comes too early must wait, not kill
-	stage, err := e.start()
+	stage, err := (&start{Engine: e}).do()
 	if err != nil {
 		signal.Stop(early.Generation)
 		e.report.Fail(stage, err)

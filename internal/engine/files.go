@@ -110,3 +110,19 @@ func (f *files) remove() {
 		f.log.Warn("PID file not removed", "error", err)
 	}
 }
+
+// state says what this generation is, for the state file.
+func (s *start) state() *process.State {
+	return &process.State{
+		PID:         s.self.PID,
+		StartTime:   s.self.StartTime,
+		Generation:  s.self.Generation,
+		Since:       s.life.servesSince(),
+		Binary:      s.binary,
+		Listen:      s.groups.Addresses(),
+		Config:      s.conf.File,
+		UpgradeWait: process.Duration(upgradeWait(s.conf, s.hooks.OnUpgrade != nil)),
+		StopWait:    process.Duration(stopWait(s.conf)),
+		Control:     s.up.Supported(),
+	}
+}

@@ -25,8 +25,7 @@ func (e *Engine) leave(ev event, why reason) (hurried bool) {
 	if ev == stopAsked && from.drains() {
 		// It stands by no longer, and a stop takes the time that it may. A terminal's and a supervisor's signal are one request.
 		if from == standingBy {
-			s := e.standby(t)
-			go s.release()
+			go (&standby{Engine: e, t: t}).release()
 		}
 		if why == stopping && !t.expedited.has() {
 			go e.drains.expedite(t)
@@ -71,7 +70,7 @@ func (e *Engine) finish(t *term, why reason) {
 	e.drains.drain(t, why, !last)
 	end := e.drains.progress(t)
 	e.life.standAWhile(t)
-	if !e.standby(t).endTerm() {
+	if !(&standby{Engine: e, t: t}).endTerm() {
 		return
 	}
 	t.endDrain(end)
@@ -87,7 +86,7 @@ func (e *Engine) finish(t *term, why reason) {
 	isWithin(otherWait, e.up.AwaitParent)
 	e.life.awaitReport()
 	if !last {
-		e.leaveCounts()
+		e.counting.leave(e.log)
 	}
 	e.control.close() // until now whoever looks for the daemon may still have found this generation
 	e.log.Info("done", "reason", string(why), "took", seconds(end.Seconds), "moved", end.Moved, "ended", end.Ended, "cut", end.Cut)
@@ -132,7 +131,7 @@ func (e *Engine) endAll(why reason) (last bool) {
 	// for the end of its upgrade, and kill its successor: this process. One that does not see it for so long is stopped,
 	// and finds out what has become of its successor when it goes on.
 	isWithin(otherWait, e.up.AwaitParent)
-	e.ancestors().signal(sig)
+	e.ancestors.signal(sig)
 	limit, cancel := context.WithTimeout(context.Background(), stopWait(e.conf))
 	defer cancel()
 	e.attempts.rollBack(limit, e.log) // before this generation ends, which its clients go back to

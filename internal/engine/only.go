@@ -151,7 +151,7 @@ func (o *only) await(ctx context.Context) *runfiles.Only {
 // pidfiles are those of this generation and of all before it that may live, the oldest first.
 func (o *only) pidfiles() []string {
 	var paths []string
-	for _, p := range append(o.ancestors().living(), o.self) {
+	for _, p := range append(o.ancestors.living(), o.self) {
 		if p.PIDFile != "" && !slices.Contains(paths, p.PIDFile) {
 			paths = append(paths, p.PIDFile)
 		}

@@ -78,6 +78,6 @@ func (p probation) end(why error) {
 	p.groups.Withdraw()
 	p.drains.drain(t, stopping, false)
 	t.endDrain(p.drains.progress(t))
-	p.leaveCounts()
+	p.counting.leave(p.log)
 	p.endFailed(upgrade.StageProbation, why)
 }

@@ -152,7 +152,7 @@ var readySteps = []step[*Engine]{
 	{
 		name: "watch",
 		do: func(e *Engine) error {
-			e.hooks.watchParent(func() bool { return e.ancestors().awaitParent(e.up.ParentExited(), e.done.Done()) })
+			e.hooks.watchParent(func() bool { return e.ancestors.awaitParent(e.up.ParentExited(), e.done.Done()) })
 			go e.super.keepAlive(e.life)
 			warnOfIgnored(e.log)
 			e.log.Info("serving", "binary", e.binary, "groups", strings.Join(e.groups.Names(), " "))

@@ -64,7 +64,7 @@ func (e *Engine) reopen() error {
 	defer e.files.logfile.reopening.Unlock()
 	defer e.fds.lend()()    // clients may have taken all descriptors
 	if e.life.is(serving) { // no other, or the oldest would be asked by each of those that have followed it
-		e.ancestors().signal(sigReopen)
+		e.ancestors.signal(sigReopen)
 	}
 	e.files.logfile.ask(true)
 	if next := e.attempts.candidate(); next != nil {

@@ -21,8 +21,6 @@ type standby struct {
 	access map[string]socket.Options // who may use each Unix socket, as it was before the successor came
 }
 
-func (e *Engine) standby(t *term) *standby { return &standby{Engine: e, t: t} }
-
 // await waits for what becomes of the successor.
 func (s *standby) await(outcome <-chan error) {
 	if s.life.isStopRequested() { // it was asked to end while it was being replaced

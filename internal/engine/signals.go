@@ -104,18 +104,18 @@ func (e *Engine) act(sig os.Signal) {
 		case e.life.drains():
 			e.signals.forwardToSuccessor(sig)
 		default:
-			e.noteSignal("upgrade")
+			e.signals.note("upgrade")
 			e.attempts.request()
 		}
 	case sigStop, os.Interrupt:
-		e.noteSignal("stop")
+		e.signals.note("stop")
 		e.Stop()
 	case sigQuit:
 		if e.life.drains() {
 			e.signals.forwardToSuccessor(sig)
 		}
 		if !e.life.drains() || e.life.standsBy() { // the successor may be gone
-			e.noteSignal("quit")
+			e.signals.note("quit")
 			e.Quit()
 		}
 	case sigReopen:
@@ -129,10 +129,10 @@ func (e *Engine) act(sig os.Signal) {
 	}
 }
 
-// noteSignal logs what a signal asks of the daemon. One that starts has no log yet, and one that drains hears what others were asked.
-func (e *Engine) noteSignal(action string) {
-	if e.life.is(serving) {
-		e.log.Info("asked by a signal", "action", action)
+// note logs what a signal asks of the daemon. One that starts has no log yet, and one that drains hears what others were asked.
+func (s *signals) note(action string) {
+	if s.life.is(serving) {
+		s.log.Info("asked by a signal", "action", action)
 	}
 }
 

@@ -30,8 +30,9 @@ const (
 
 // startup is what the start leaves.
 type startup struct {
-	inherited inheritance       // from the parent
-	self      peers.Peer        // this process, as its successors know it
+	inherited inheritance // from the parent
+	self      peers.Peer  // this process, as its successors know it
+	ancestors ancestors
 	binary    string            // absolute
 	runs      fs.FileInfo       // the file of that path when this process began; nil if there was none
 	report    *report.Writer    // to whoever started this process; may be nil
@@ -141,10 +142,10 @@ var startTime = sync.OnceValue(func() uint64 {
 	return start
 })
 
-// start does all that has to be done before the program can take its groups. On an error it returns the stage, too.
-func (e *Engine) start() (stage string, err error) {
+// do makes all the steps. On an error it returns the stage, too.
+func (s *start) do() (stage string, err error) {
 	fault.At(fault.AfterFork)
-	return run(&start{Engine: e}, startSteps, func(undo func(*Engine)) { e.undo = append(e.undo, undo) })
+	return run(s, startSteps, func(undo func(*Engine)) { s.undo = append(s.undo, undo) })
 }
 
 // abandon undoes what has been done of a start, in a generation that does not become one that serves.
@@ -256,6 +257,10 @@ func (s *start) claim() (err error) {
 	if err != nil {
 		return err
 	}
+	s.ancestors = ancestors{
+		all: s.inherited.Ancestors, supervisor: s.super.client.PID(),
+		limit: s.conf.Daemon.MaxGenerations, wait: stopWait(s.conf), log: s.log,
+	}
 	s.super.begin(s.inherited.Storing, s.conf, s.log, s.groups.Stored, s.exit.endProcess)
 	s.fds.groups, s.fds.life = s.groups, s.life
 	s.control.daemon, s.control.pidfile, s.control.fds, s.control.log = controlled{s.Engine}, s.PIDFile(), &s.fds, s.log
@@ -279,20 +284,4 @@ func (s *start) become() error {
 		host.WarnOfNext(s.conf, s.log)
 	}
 	return err
-}
-
-// state says what this generation is, for the state file.
-func (s *start) state() *process.State {
-	return &process.State{
-		PID:         s.self.PID,
-		StartTime:   s.self.StartTime,
-		Generation:  s.self.Generation,
-		Since:       s.life.servesSince(),
-		Binary:      s.binary,
-		Listen:      s.groups.Addresses(),
-		Config:      s.conf.File,
-		UpgradeWait: process.Duration(upgradeWait(s.conf, s.hooks.OnUpgrade != nil)),
-		StopWait:    process.Duration(stopWait(s.conf)),
-		Control:     s.up.Supported(),
-	}
 }

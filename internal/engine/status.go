@@ -94,7 +94,7 @@ func (r *relative) ask(ctx context.Context) {
 // starts or is on probation.
 func (c controlled) others() (older, newer []relative) {
 	e := c.e
-	for _, a := range e.ancestors().living() {
+	for _, a := range e.ancestors.living() {
 		older = append(older, relative{pidfile: a.PIDFile, known: protocol.Generation{
 			Generation: a.Generation, PID: a.PID, StartTime: a.StartTime, State: protocol.Unresponsive,
 		}})

@@ -54,7 +54,7 @@ func (u *upgrading) run() error {
 	if err := u.hooks.mayUpgrade(u.t.serves); err != nil {
 		return u.failed(err)
 	}
-	if err := u.ancestors().keepBound(u.t.serves); err != nil {
+	if err := u.ancestors.keepBound(u.t.serves); err != nil {
 		return u.failed(err)
 	}
 	u.files.logfile.forget()
@@ -63,7 +63,7 @@ func (u *upgrading) run() error {
 	next, err := u.up.Upgrade(func() (json.RawMessage, error) { // while the successor starts, which takes longer
 		announce()
 		offered.offer()
-		return payload(u.Engine, append(u.ancestors().living(), u.self), tried)
+		return payload(u.Engine, append(u.ancestors.living(), u.self), tried)
 	}, u.watcher())
 	u.attempts.probationEnded(u.a, err == nil)
 	if err != nil {
@@ -90,8 +90,7 @@ func (u *upgrading) succeeded(next *upgrade.Successor, offered *transfer) error 
 		u.leave(replacedForGood, replaced)
 	} else {
 		u.leave(replacedBySuccessor, replaced)
-		s := u.standby(u.t)
-		s.access = offered.access
+		s := &standby{Engine: u.Engine, t: u.t, access: offered.access}
 		go s.await(next.Outcome)
 	}
 	if u.attempts.setWanted(false) { // another request has come during this upgrade

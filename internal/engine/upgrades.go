@@ -14,7 +14,7 @@ func (e *Engine) watchUpgrades() {
 	case <-e.done.Done():
 		return
 	}
-	e.keepBoundNow()
+	e.ancestors.keepBoundNow(e.life, &e.attempts.slot)
 	for {
 		select {
 		case <-e.attempts.askedBy:
@@ -37,19 +37,6 @@ func upgradeWait(conf *config.Config, asksProgram bool) time.Duration {
 		wait += conf.Daemon.Probation + verdictTime(conf)
 	}
 	return wait
-}
-
-// keepBoundNow is ancestors.keepBound for a generation that has just begun to serve; the next upgrade waits for it.
-func (e *Engine) keepBoundNow() {
-	e.attempts.slot.Lock()
-	defer e.attempts.slot.Unlock()
-	if !e.life.is(serving) {
-		return
-	}
-	t := e.life.now()
-	if err := e.ancestors().keepBound(t.serves); err != nil && t.serves.Err() == nil {
-		e.log.Warn("too many generations", "error", err)
-	}
 }
 
 // Rollback ends the upgrade that is on probation, and returns when that is so.
