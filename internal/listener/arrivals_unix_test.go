@@ -5,6 +5,7 @@ package listener_test
 import (
 	"errors"
 	"net"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -88,4 +89,31 @@ func TestHTTP2ThatNobodyTakes(t *testing.T) {
 	refused(second)
 	stopSecond()
 	refused(nil)
+}
+
+// What is offered by a key that is none of the listener's is refused, and a connection on which nothing has been said has no state.
+func TestKeys(t *testing.T) {
+	plain, _ := inMemory(listener.Options{HandoverKey: "http web"})
+	secure, _ := inMemory(listener.Options{SilentKey: "https web", SealedKey: "https (TLS 1) web"})
+	none, _ := inMemory(listener.Options{})
+	for _, tt := range []struct {
+		ln   *listener.Listener
+		want []string
+	}{
+		{plain, []string{"http web", "h2 http web", "hijacked http web"}},
+		{secure, []string{"https web", "https (TLS 1) web"}},
+		{none, nil},
+	} {
+		if got := tt.ln.Arrivals().Keys(); !slices.Equal(got, tt.want) {
+			t.Errorf("Keys = %q, want %q", got, tt.want)
+		}
+		for _, key := range []string{"", "h2 ", "tcp web"} {
+			if _, err := tt.ln.Arrivals().Reserve(key, nil, nil); err == nil {
+				t.Errorf("key %q of a listener that has %q is taken", key, tt.want)
+			}
+		}
+	}
+	if _, err := secure.Arrivals().Reserve("https web", nil, []byte("state")); err == nil {
+		t.Error("a silent connection is taken with a state")
+	}
 }
