@@ -39,6 +39,10 @@ func (c *controlSocket) open(serves context.Context) {
 		return
 	}
 	c.log.Warn("no control socket: gozdctl cannot ask this generation", "error", err)
+	go c.openAtLast(serves, err)
+}
+
+func (c *controlSocket) openAtLast(serves context.Context, err error) {
 	tick := time.NewTicker(controlAgain)
 	defer tick.Stop()
 	for isShort(err) {

@@ -182,7 +182,7 @@ func (e *Engine) openGate() {
 	default:
 		e.fds.fill() // before the first client comes
 		e.gate.happen()
-		go e.control.open(e.life.now().serves) // nobody waits for it
+		e.control.open(e.life.now().serves) // before the state file, whose readers look for it
 	}
 }
 

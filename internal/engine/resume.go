@@ -177,10 +177,10 @@ func (s *standby) takeUp(died error) error {
 	s.signals.forget()
 	s.t.resumed.happen()
 	s.fds.fill()
+	s.control.open(s.life.now().serves) // it may have had no room for one before
 	if !s.files.restore() {
 		s.files.keepWriting(s.done.Done(), &s.attempts.slot, s.life)
 	}
 	go s.super.keepAlive(s.life)
-	go s.control.open(s.life.now().serves) // it may have had no room for one before
 	return nil
 }

@@ -24,9 +24,8 @@ const freshGrace = time.Second
 
 // SetActivity says what the connection below c does; see [FromConn]. It is for
 // listeners that close idle connections when they drain ([Listener.CloseIdle]):
-// one that is idle then, or becomes so, ends, and a fresh one a second later. As it cannot be seen
-// whether a part of a request is on its way, only the receiving side is shut down: what has
-// arrived whole is still answered.
+// one that is idle then, or becomes so, ends, and a fresh one a second later. A request of which a part
+// has arrived, or all, is still answered.
 func SetActivity(c net.Conn, a Activity) {
 	s, ok := socketBelow(c)
 	if !ok {
@@ -38,6 +37,15 @@ func SetActivity(c net.Conn, a Activity) {
 		t.batch.Request()
 	}
 	if a == Idle && closesIdle(t.ln) {
+		endIdle(s)
+	}
+}
+
+// endIdle ends a connection on which nothing has been read that is not answered. Where something of a request waits in the socket it does
+// nothing: when that has been answered the connection is idle again. What arrives meanwhile is still answered if it is whole, since
+// only the receiving side is shut down.
+func endIdle(s socket) {
+	if waits, _ := peek(s.NetConn()); !waits {
 		_ = s.CloseRead()
 	}
 }
@@ -61,7 +69,7 @@ func closeQuiet(l *Listener) {
 func closeThose(conns []socket, a Activity) {
 	for _, c := range conns {
 		if t := c.part(); t.activity() == a && !t.leaving.moving.Load() {
-			_ = c.CloseRead()
+			endIdle(c)
 		}
 	}
 }

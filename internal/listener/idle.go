@@ -155,7 +155,7 @@ func (r *IdleReader) leave() bool {
 	}
 	forsaken := rule.policy == moveIdle && now.expedited.isSet() && !s.part().ln.MovesBy(r.way) // its successor takes nothing any more
 	if (rule.policy == closeIdle || forsaken) && !r.isFresh() {
-		_ = s.CloseRead() // Read returns what has arrived, and then io.EOF
+		endIdle(s) // Read returns what has arrived, and then io.EOF
 	}
 	return false
 }

@@ -59,7 +59,11 @@ func TestTotalsGoOn(t *testing.T) {
 	if text := metricsOf(t, d); !strings.Contains(text, `gozd_state{generation="2",state="draining"} 1`) {
 		t.Errorf("the generation that drains is missing in\n%s", text)
 	}
-	daemontest.SignalServing(t, d, syscall.SIGKILL) // the second one serves again
+	daemontest.SignalServing(t, d, syscall.SIGKILL)
+	daemontest.Await(t, "generation 2 to serve again", func() bool {
+		s, err := d.State()
+		return err == nil && s.Generation == 2
+	})
 	ask()
 	want(2)
 	upgradeAtOnce(t, d)
