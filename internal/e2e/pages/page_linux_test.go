@@ -18,8 +18,9 @@ var must = require.NoError
 
 // block is one fenced block of a page.
 type block struct {
-	page string
-	line int // of its first line
+	page    string
+	heading string // above it
+	line    int    // of its first line
 	// info is what stands behind the opening fence: the language, and then what the tests want to know of the block.
 	info string
 	text string
@@ -37,17 +38,19 @@ func blocks(t *testing.T, page string) []block {
 	text, err := os.ReadFile(filepath.Join(root, page))
 	must(t, err)
 	var all []block
-	open := false
+	open, heading := false, ""
 	for i, line := range strings.Split(string(text), "\n") {
 		fence, isFence := strings.CutPrefix(line, "```")
 		switch {
 		case isFence && !open:
-			all = append(all, block{page: page, line: i + 2, info: fence})
+			all = append(all, block{page: page, heading: heading, line: i + 2, info: fence})
 			open = true
 		case isFence:
 			open = false
 		case open:
 			all[len(all)-1].text += line + "\n"
+		case strings.HasPrefix(line, "#"):
+			heading = strings.TrimLeft(line, "# ")
 		}
 	}
 	return all
