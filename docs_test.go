@@ -95,3 +95,56 @@ func anchors(text string) map[string]bool {
 	}
 	return all
 }
+
+// Lines with a prompt stand in blocks marked "console", on pages whose commands a test of internal/e2e/pages types. What cannot be run there has no
+// prompt.
+func TestPolicyCommandsAreRun(t *testing.T) {
+	tests, err := filepath.Glob("internal/e2e/pages/*_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var run strings.Builder
+	for _, name := range tests {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if typesCommands.Match(text) {
+			run.Write(text)
+		}
+	}
+	commands := 0
+	for _, page := range pages(t) {
+		info := "" // of the block
+		for n, line := range linesOf(t, page) {
+			if fence, ok := strings.CutPrefix(line, "```"); ok {
+				info = fence
+			}
+			if !strings.HasPrefix(strings.TrimLeft(line, " \t"), "$ ") {
+				continue
+			}
+			commands++
+			if kind, _, _ := strings.Cut(info, " "); kind != "console" {
+				t.Errorf("%s:%d: a command outside of a block of console: %s", page, n+1, line)
+			} else if !strings.Contains(run.String(), `"`+filepath.ToSlash(page)+`"`) {
+				t.Errorf("%s:%d: no test of internal/e2e/pages types the commands of this page", page, n+1)
+			}
+		}
+	}
+	if commands < 40 {
+		t.Errorf("there are %d commands: this test does not find them", commands)
+	}
+}
+
+// typesCommands is what a test of internal/e2e/pages does with a block.
+var typesCommands = regexp.MustCompile(`s\.(do|commandsOf)\(`)
+
+// linesOf are the lines of a page.
+func linesOf(t *testing.T, page string) []string {
+	t.Helper()
+	text, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Split(string(text), "\n")
+}

@@ -161,6 +161,7 @@ var varying = []struct {
 }{
 	{regexp.MustCompile(`\d{4}-\d\d-\d\dT[\d:.]+Z|\d{4}/\d\d/\d\d \d\d:\d\d:\d\d|\d\d:\d\d:\d\d`), "TIME"},
 	{regexp.MustCompile(`(\d+m)?\d+(\.\d+)? ?(µs|ms|s|min)\b`), "DURATION"},
+	{regexp.MustCompile(`"seconds":[\d.]+`), "DURATION"},
 	{regexp.MustCompile(`\d{3,}`), "NUMBER"},
 	{regexp.MustCompile(` {2,}`), "  "}, // columns are as wide as what is in them
 }
