@@ -1,6 +1,6 @@
 # What each of these does is said in .ci/run, or is one command of Go's.
 
-.PHONY: short test soak lint fuzz bench demo fmt vet man ci
+.PHONY: short test soak lint fuzz bench demo site fmt vet man ci
 
 short:
 	go test -short ./...
@@ -11,7 +11,7 @@ test:
 soak:
 	GOZD_SOAK=10m go test -race -count=1 -timeout 20m -v -run '^TestSoak$$' ./internal/e2e/endurance
 
-lint fuzz bench demo vet:
+lint fuzz bench demo site vet:
 	.ci/run $@
 
 fmt:
