@@ -35,6 +35,7 @@ func rootCommand(a *app) *cobra.Command {
 	root.AddGroup(
 		&cobra.Group{ID: groupAct, Title: "Commands that act on the daemon:"},
 		&cobra.Group{ID: groupShow, Title: "Commands that show something:"},
+		&cobra.Group{ID: groupInstall, Title: "Commands that print what to install:"},
 	)
 	for _, cmd := range []*cobra.Command{
 		startCommand(a), restartCommand(a), stopCommand(a), quitCommand(a), reopenCommand(a), reloadCertsCommand(a), upgradeCommand(a), rollbackCommand(a),
@@ -46,14 +47,19 @@ func rootCommand(a *app) *cobra.Command {
 		cmd.GroupID = groupShow
 		root.AddCommand(cmd)
 	}
-	root.AddCommand(unitCommand(a), completionCommand(a), manCommand(a), exitStatusTopic())
+	for _, cmd := range []*cobra.Command{unitCommand(a), completionCommand(a), manCommand(a)} {
+		cmd.GroupID = groupInstall
+		root.AddCommand(cmd)
+	}
+	root.AddCommand(exitStatusTopic())
 	return root
 }
 
 // The groups of commands in the help text.
 const (
-	groupAct  = "act"
-	groupShow = "show"
+	groupAct     = "act"
+	groupShow    = "show"
+	groupInstall = "install"
 )
 
 // unknownCommand is what is wrong with the arguments of gozdctl itself: they were no command.

@@ -1,8 +1,10 @@
 package engine
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/config"
@@ -72,7 +74,11 @@ func (p probation) rollBack(ev event, why error) {
 // end has this generation's clients go back to the previous one where they can, and finish here where they cannot.
 func (p probation) end(why error) {
 	t := p.life.now()
-	p.log.Error("rolled back", "error", why)
+	level := slog.LevelError
+	if errors.Is(why, errRolledBack) {
+		level = slog.LevelInfo
+	}
+	p.log.Log(context.Background(), level, "rolled back", "error", why)
 	p.conns.receiver.Close()
 	p.conns.moveBack(p.up, p.groups, p.log)
 	p.groups.Withdraw()

@@ -225,7 +225,9 @@ func (e *Engine) endFailed(stage string, err error) {
 	case isDryRun && e.exit.endProcess:
 		os.Exit(0)
 	case e.exit.endProcess:
-		e.printFailure(stage, err)
+		if stage != upgrade.StageProbation { // which has said so
+			e.printFailure(stage, err)
+		}
 		os.Exit(1)
 	case !isDryRun:
 		e.log.Error("start failed", "stage", stage, "error", err)

@@ -173,13 +173,13 @@ func TestAcquireOfAnUnknownOwner(t *testing.T) {
 	acquire(t, path)
 	_, err := process.Acquire(path)
 	var taken *process.RunningError
-	if !errors.As(err, &taken) || taken.PID != 0 || err.Error() != "already running (PID file "+path+")" {
+	if !errors.As(err, &taken) || taken.PID != 0 || err.Error() != "already running (PID file "+path+"): -s reload upgrades it" {
 		t.Errorf("Acquire = %v, want a RunningError without a PID", err)
 	}
 }
 
 func TestRunningErrorNamesThePID(t *testing.T) {
-	if got := (&process.RunningError{PIDFile: "x.pid", PID: 7}).Error(); got != "already running, pid 7 (PID file x.pid)" {
+	if got := (&process.RunningError{PIDFile: "x.pid", PID: 7}).Error(); got != "already running, pid 7 (PID file x.pid): -s reload upgrades it" {
 		t.Errorf("Error = %q", got)
 	}
 }

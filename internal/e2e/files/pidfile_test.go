@@ -304,7 +304,7 @@ func TestTwoStarts(t *testing.T) {
 		if err != nil {
 			t.Fatalf("pair %d: %v: %q", n, err, said)
 		}
-		want := fmt.Sprintf("[GOZDERR] already running, pid %d (PID file %s)\n", s.PID, d.PIDFile)
+		want := fmt.Sprintf("[GOZDERR] already running, pid %d (PID file %s): -s reload upgrades it\n", s.PID, d.PIDFile)
 		if said != [2]string{want} && said != [2]string{1: want} {
 			t.Fatalf("pair %d: they say %q, want one to say %q", n, said, want)
 		}

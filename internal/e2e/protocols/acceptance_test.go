@@ -53,7 +53,7 @@ func TestAcceptanceOfTheOriginal(t *testing.T) {
 	}
 
 	output, err := d.Command(t.Context(), "-s", "start").CombinedOutput()
-	if want := fmt.Sprintf("[GOZDERR] already running, pid %d (PID file %s)\n", after.PID, d.PIDFile); err == nil || string(output) != want {
+	if want := fmt.Sprintf("[GOZDERR] already running, pid %d (PID file %s): -s reload upgrades it\n", after.PID, d.PIDFile); err == nil || string(output) != want {
 		t.Errorf("-s start: %v, output %q, want status 1 and %q", err, output, want)
 	}
 	if pid, err := process.ReadPID(d.PIDFile); err != nil || pid != after.PID {
