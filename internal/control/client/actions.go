@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"path/filepath"
 	"syscall"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/protocol"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 )
 
 // Status asks what the generation knows. The one that serves knows all that live, which
@@ -84,7 +86,8 @@ func (c *Client) Rollback(ctx context.Context) (*protocol.Answer, error) {
 
 // Stop has the daemon end under stop_timeout, and does not wait for that. The PID in
 // the answer is that of the generation to watch. A generation that drains already is
-// hurried, and alone; the error is a *[MovedError] where an upgrade has just moved the daemon's PID file.
+// hurried, and alone; the error is a *[MovedError] where an upgrade has just moved the daemon's PID file, and [ErrReplaced] where it says so and the
+// files do not.
 func (c *Client) Stop(ctx context.Context) (*protocol.Answer, error) {
 	return c.end(ctx, protocol.PathStop)
 }
@@ -97,9 +100,34 @@ func (c *Client) Quit(ctx context.Context) (*protocol.Answer, error) {
 func (c *Client) end(ctx context.Context, path string) (*protocol.Answer, error) {
 	a, err := c.act(ctx, path)
 	if err == nil && a.PIDFile != "" && c.generation != 0 { // one that was dialled by its PID is meant itself
-		return nil, &MovedError{PIDFile: c.pidfile, To: a.PIDFile}
+		return nil, c.moved(ctx, a.PIDFile)
 	}
 	return a, err
+}
+
+// moved is the error where the generation that was asked has only been hurried, and says which PID file its successor has. It could name any: it is
+// believed where a daemon of the same user runs by that. The successor's files are complete a moment after it serves.
+func (c *Client) moved(ctx context.Context, to string) error {
+	if !filepath.IsAbs(to) {
+		return fmt.Errorf("%s: %w: %w: %q is no path of a PID file", c.path, ErrReplaced, ErrProtocol, to)
+	}
+	ctx, cancel := context.WithTimeout(ctx, settleWait)
+	defer cancel()
+	for {
+		r, err := process.ReadRecordOf(to, c.owner)
+		switch {
+		case err == nil && r.State.PID != c.pid:
+			return &MovedError{PIDFile: c.pidfile, To: to}
+		case err == nil:
+			err = fmt.Errorf("%s: it names pid %d itself: %w", to, c.pid, process.ErrUntrusted)
+		}
+		if !process.IsUnsettled(err) {
+			return fmt.Errorf("pid %d: %w: %w", c.pid, ErrReplaced, err)
+		}
+		if pause(ctx) != nil {
+			return fmt.Errorf("pid %d: %w: %w: %w", c.pid, ErrReplaced, ErrUnknownOutcome, err)
+		}
+	}
 }
 
 // Reopen has this generation and the older ones reopen their log. This one has done it

@@ -136,11 +136,16 @@ func TestRefusals(t *testing.T) {
 
 // A daemon is not stopped where the generation that was asked has been replaced, and its successor has other files.
 func TestStopOfOneWhoseFilesHaveMoved(t *testing.T) {
-	c, pidfile := serving(t, answering(http.StatusOK, `{"pid":5,"generation":3,"pidfile":"/run/moved.pid"}`))
+	to := pidfileIn(t)
+	asDaemon(t, to, process.State{})
+	if err := process.WriteState(to, &process.State{PID: os.Getppid(), Generation: 4}); err != nil {
+		t.Fatal(err)
+	}
+	c, pidfile := serving(t, answering(http.StatusOK, fmt.Sprintf(`{"pid":5,"generation":3,"pidfile":%q}`, to)))
 	for name, end := range map[string]func(context.Context) (*protocol.Answer, error){"Stop": c.Stop, "Quit": c.Quit} {
 		a, err := end(within(t))
 		var moved *client.MovedError
-		if a != nil || !errors.As(err, &moved) || moved.To != "/run/moved.pid" || moved.PIDFile != pidfile || !errors.Is(err, process.ErrNotRunning) {
+		if a != nil || !errors.As(err, &moved) || moved.To != to || moved.PIDFile != pidfile || !errors.Is(err, process.ErrNotRunning) {
 			t.Errorf("%s = %+v, %v", name, a, err)
 		}
 	}

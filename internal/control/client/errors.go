@@ -27,7 +27,12 @@ var ErrProtocol = errors.New("the daemon speaks another protocol")
 // said how it went. It may still succeed.
 var ErrUnknownOutcome = errors.New("the outcome is not known")
 
-// MovedError says that no generation serves by a PID file any more, since an upgrade has moved it. It wraps process.ErrNotRunning.
+// ErrReplaced means that a generation which was asked to end had been replaced before, and has only been hurried: whoever has asked finds nobody any
+// more by its PID file, and may not take that for the daemon's end.
+var ErrReplaced = errors.New("it had been replaced before")
+
+// MovedError says that no generation serves by a PID file any more, since an upgrade has moved it. It is [ErrReplaced], and wraps
+// process.ErrNotRunning.
 type MovedError struct {
 	PIDFile, To string
 }
@@ -39,6 +44,9 @@ func (e *MovedError) Error() string {
 
 // Unwrap returns process.ErrNotRunning.
 func (e *MovedError) Unwrap() error { return process.ErrNotRunning }
+
+// Is reports whether target is [ErrReplaced].
+func (e *MovedError) Is(target error) bool { return target == ErrReplaced }
 
 // AnswerError is a refusal, in the daemon's words.
 type AnswerError struct {

@@ -104,7 +104,7 @@ func (a *upgradeAttempt) look(served protocol.Event) error {
 
 // isReplaced reports whether the daemon's files name another generation by now.
 func (a *upgradeAttempt) isReplaced() bool {
-	r, err := process.ReadRecord(a.pidfile)
+	r, err := process.ReadRecordOf(a.pidfile, a.owner)
 	return err == nil && r.State.PID != a.pid
 }
 
@@ -113,7 +113,7 @@ func (a *upgradeAttempt) isReplaced() bool {
 func (a *upgradeAttempt) lookAfter(ctx context.Context, why error) (up *Upgraded, again bool, err error) {
 	settled := time.Now().Add(settleWait)
 	for {
-		r, err := process.ReadRecord(a.pidfile)
+		r, err := process.ReadRecordOf(a.pidfile, a.owner)
 		switch {
 		case errors.Is(err, process.ErrNotRunning):
 			return nil, false, fmt.Errorf("pid %d ended during the upgrade, and nobody serves: %w", a.pid, err)

@@ -93,22 +93,28 @@ func TestUpgradeThatNamesAStranger(t *testing.T) {
 	}
 }
 
-// A daemon that has ended, and names the PID file of another user's for that of its successor, has none.
-func TestUpgradeThatNamesTheFilesOfAStranger(t *testing.T) {
-	require.Root(t)
+// strangersFiles are those of another user's daemon, of which a process lives.
+func strangersFiles(t *testing.T, pidfile string) {
+	t.Helper()
 	other, start := stranger.Process(t)
-	named := pidfileIn(t)
-	lock, err := process.Acquire(named)
+	lock, err := process.Acquire(pidfile)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(lock.Leave)
-	if err := process.WriteState(named, &process.State{PID: other, StartTime: start, Generation: 4}); err != nil {
+	if err := process.WriteState(pidfile, &process.State{PID: other, StartTime: start, Generation: 4}); err != nil {
 		t.Fatal(err)
 	}
 	if err := lock.File().Chown(stranger.UID, -1); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// A daemon that has ended, and names the PID file of another user's for that of its successor, has none.
+func TestUpgradeThatNamesTheFilesOfAStranger(t *testing.T) {
+	require.Root(t)
+	named := pidfileIn(t)
+	strangersFiles(t, named)
 	var c *client.Client
 	var pidfile string
 	c, pidfile = serving(t, func(w http.ResponseWriter, _ *http.Request) {
@@ -119,6 +125,52 @@ func TestUpgradeThatNamesTheFilesOfAStranger(t *testing.T) {
 	})
 	if up, err := c.Upgrade(within(t), client.UpgradeOptions{NoDrain: true}, nil); up != nil || !errors.Is(err, process.ErrUntrusted) {
 		t.Errorf("Upgrade = %+v, %v, want ErrUntrusted", up, err)
+	}
+}
+
+// Nor does another user's daemon prove an upgrade that has its files where those of the daemon were which ended in the middle.
+func TestUpgradeAfterWhichAStrangerHasTheFiles(t *testing.T) {
+	require.Root(t)
+	var c *client.Client
+	var pidfile string
+	c, pidfile = serving(t, func(w http.ResponseWriter, _ *http.Request) {
+		if err := process.RemoveFiles(pidfile); err != nil {
+			t.Error(err)
+		}
+		strangersFiles(t, pidfile)
+		_, _ = fmt.Fprint(w, `{"event":"started","pid":4194304,"generation":4}`+"\n")
+	})
+	if up, err := c.Upgrade(within(t), client.UpgradeOptions{}, nil); up != nil || !errors.Is(err, process.ErrUntrusted) {
+		t.Errorf("Upgrade = %+v, %v, want ErrUntrusted", up, err)
+	}
+}
+
+// A daemon that is asked to stop, and says that its successor has other files, is believed only where these are of the same user's daemon: gozdctl
+// tells root to stop that one.
+func TestStopThatNamesTheFilesOfAnother(t *testing.T) {
+	require.Root(t)
+	strangers, missing := pidfileIn(t), pidfileIn(t)
+	strangersFiles(t, strangers)
+	var to string
+	c, pidfile := serving(t, func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = fmt.Fprintf(w, `{"pid":5,"generation":3,"pidfile":%q}`, to)
+	})
+	for _, test := range []struct {
+		name, to string
+		want     error
+	}{
+		{"a stranger's", strangers, process.ErrUntrusted},
+		{"nobody's", missing, process.ErrNotRunning},
+		{"its own", pidfile, process.ErrUntrusted},
+		{"no path", "-c" + strangers, client.ErrProtocol},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			to = test.to
+			var moved *client.MovedError
+			if a, err := c.Stop(within(t)); a != nil || errors.As(err, &moved) || !errors.Is(err, test.want) || !errors.Is(err, client.ErrReplaced) {
+				t.Errorf("Stop = %+v, %v, want %v", a, err, test.want)
+			}
+		})
 	}
 }
 
