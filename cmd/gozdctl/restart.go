@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/client"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 )
 
@@ -54,9 +55,12 @@ func (a starting) restart(ctx context.Context, own, program []string) error {
 		}
 		err = a.stop(ctx, pidfile)
 	}
-	if errors.Is(err, process.ErrNotRunning) {
+	switch {
+	case errors.As(err, new(*client.MovedError)): // it serves on
+		return fmt.Errorf("nothing was started: %w", err)
+	case errors.Is(err, process.ErrNotRunning):
 		a.say("nothing to stop: %v", err)
-	} else if err != nil {
+	case err != nil:
 		return err
 	}
 	if err := a.start(ctx, pidfile, program); err != nil {
