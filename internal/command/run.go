@@ -112,7 +112,7 @@ func (c *Command) control() error {
 	var pid int
 	switch c.Action {
 	case "stop":
-		pid, err = control.Stop(ctx, pidfile)
+		pid, err = stop(ctx, pidfile)
 	case "quit":
 		pid, err = control.Quit(pidfile)
 	case "reopen":
