@@ -36,10 +36,14 @@ func (a *app) rollback(ctx context.Context, pidfile string) error {
 		wait:  stopWait(pidfile) + client.UpgradeWait(pidfile),
 		doing: "rolling back…",
 		ask: func(ctx context.Context, c *client.Client) (*protocol.Answer, error) {
+			r, lookErr := process.Find(pidfile)
+			if lookErr == nil {
+				r.Close()
+			}
 			if _, err := c.Rollback(ctx); err != nil {
 				return nil, err
 			}
-			return serving(ctx, pidfile) // the daemon's user can have it answer anything
+			return serving(ctx, pidfile, lookErr == nil) // the daemon's user can have it answer anything
 		},
 	})
 	if err != nil {
@@ -50,13 +54,21 @@ func (a *app) rollback(ctx context.Context, pidfile string) error {
 	return nil
 }
 
-// serving is the generation that serves by the daemon's files.
-func serving(ctx context.Context, pidfile string) (*protocol.Answer, error) {
-	r, err := process.AwaitRecord(ctx, pidfile)
+// serving is the generation that serves by the daemon's files. It lives, and is the daemon's, where processes can be seen from here.
+func serving(ctx context.Context, pidfile string, sees bool) (*protocol.Answer, error) {
+	if !sees {
+		r, err := process.AwaitRecord(ctx, pidfile)
+		if err != nil {
+			return nil, err
+		}
+		return &protocol.Answer{Generation: r.State.Generation, PID: r.State.PID}, nil
+	}
+	r, err := process.Await(ctx, pidfile)
 	if err != nil {
 		return nil, err
 	}
-	return &protocol.Answer{Generation: r.State.Generation, PID: r.State.PID}, nil
+	defer r.Close()
+	return &protocol.Answer{Generation: r.State.Generation, PID: r.PID}, nil
 }
 
 // noProbation completes the refusal by what there is to do.

@@ -16,16 +16,41 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/protocol"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/shortdir"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/stranger"
 )
 
-// A daemon that says that it is rolled back, and has ended, is not believed: its user can have it answer anything.
+// A daemon that says that it is rolled back, and has ended, or has its files name another's process, is not believed: its user can have it answer
+// anything.
 func TestRollbackThatIsALie(t *testing.T) {
-	pidfile := filepath.Join(shortdir.Make(t), "app.pid")
+	other, since := stranger.Process(t)
+	for name, lie := range map[string]func(pidfile string) error{
+		"ended": process.RemoveFiles,
+		"another user's process": func(pidfile string) error {
+			return process.WriteState(pidfile, &process.State{PID: other, StartTime: since, Generation: 1})
+		},
+		"no process": func(pidfile string) error {
+			return process.WriteState(pidfile, &process.State{PID: 1 << 22, StartTime: 1, Generation: 1})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			pidfile := filepath.Join(shortdir.Make(t), "app.pid")
+			end := lying(t, pidfile, lie)
+			defer end()
+			var stdout, stderr bytes.Buffer
+			if status := run(t.Context(), []string{"rollback", pidfile}, &stdout, &stderr); status == 0 || strings.Contains(stdout.String(), "serves") {
+				t.Errorf("status %d: %s%s", status, &stdout, &stderr)
+			}
+		})
+	}
+}
+
+// lying makes this process a daemon that does something else than it answers, until end is called.
+func lying(t *testing.T, pidfile string, lie func(pidfile string) error) (end func()) {
+	t.Helper()
 	lock, err := process.Acquire(pidfile)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer lock.Leave()
 	start, err := process.StartTime(os.Getpid())
 	if err == nil {
 		err = process.WriteState(pidfile, &process.State{PID: os.Getpid(), StartTime: start, Generation: 1, Control: true, Since: time.Now()})
@@ -38,7 +63,7 @@ func TestRollbackThatIsALie(t *testing.T) {
 		t.Fatal(err)
 	}
 	srv := &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		if err := process.RemoveFiles(pidfile); err != nil {
+		if err := lie(pidfile); err != nil {
 			t.Error(err)
 		}
 		_, _ = fmt.Fprintf(w, `{"generation":7,"pid":1}`)
@@ -48,12 +73,9 @@ func TestRollbackThatIsALie(t *testing.T) {
 		defer close(served)
 		_ = srv.Serve(ln)
 	}()
-	defer func() {
+	return func() {
 		_ = srv.Close()
 		<-served
-	}()
-	var stdout, stderr bytes.Buffer
-	if status := run(t.Context(), []string{"rollback", pidfile}, &stdout, &stderr); status == 0 || strings.Contains(stdout.String(), "serves") {
-		t.Errorf("status %d: %s%s", status, &stdout, &stderr)
+		lock.Leave()
 	}
 }
