@@ -70,10 +70,17 @@ func (a *upgradeAttempt) awaitNamed(ctx context.Context, served protocol.Event) 
 	}
 }
 
-// passed is the outcome of a dry run that has gone well: the daemon serves on, if the files say so too.
+// passed is the outcome of a dry run that has gone well: the daemon serves on, if the files say so too, and the process lives that they name.
 func (a *upgradeAttempt) passed(ctx context.Context) (up *Upgraded, again bool, err error) {
 	if a.hasEnded(ctx) {
 		return nil, false, fmt.Errorf("pid %d ended during the dry run, and nobody serves: %w", a.pid, process.ErrNotRunning)
+	}
+	if a.sees {
+		r, err := process.Await(ctx, a.pidfile)
+		if err != nil {
+			return nil, false, fmt.Errorf("pid %d: %w: the daemon's files do not name pid %d, which is said to serve: %w", a.pid, ErrUnknownOutcome, a.pid, err)
+		}
+		r.Close()
 	}
 	return a.upgraded(a.last), false, nil
 }

@@ -59,6 +59,21 @@ func TestUpgradeThatIsALie(t *testing.T) {
 	}
 }
 
+// A dry run has not passed where the daemon's files name no process by then.
+func TestDryRunAfterWhichNobodyIsNamed(t *testing.T) {
+	var c *client.Client
+	var pidfile string
+	c, pidfile = serving(t, func(w http.ResponseWriter, _ *http.Request) {
+		if err := process.WriteState(pidfile, &process.State{PID: 4194304, StartTime: 1, Generation: 3}); err != nil {
+			t.Error(err)
+		}
+		_, _ = fmt.Fprint(w, `{"event":"passed","pid":4194304,"start_time":1,"generation":4}`)
+	})
+	if e, err := c.DryRun(within(t), nil); !errors.Is(err, client.ErrUnknownOutcome) {
+		t.Errorf("DryRun = %+v, %v, want ErrUnknownOutcome", e, err)
+	}
+}
+
 // Who answers is known: a daemon that says that it is another is not believed, and nobody waits for that one's end.
 func TestAnswerThatNamesAnother(t *testing.T) {
 	c, _ := serving(t, answering(http.StatusOK, `{"pid":1,"generation":99}`))
