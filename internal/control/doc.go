@@ -1,6 +1,6 @@
-// Package control has a running daemon end or reopen its log, by signals. A program's own -s flag uses it, and gozdctl
-// waits by it for the end of a daemon. Whoever wants to know what became of an upgrade asks the control socket, by
-// package client.
+// Package control has a running daemon end or reopen its log, by signals. A program's own -s flag uses it, for a stop where no control socket
+// answers, and both it and gozdctl wait by it for the end of a daemon. Whoever wants to know what became of an upgrade, or whether the generation
+// that he asks serves at all, asks the control socket, by package client.
 //
 // Every function takes the path of a PID file. Their errors wrap
 // process.ErrNotRunning where no daemon runs, and no process but the daemon is ever
