@@ -40,7 +40,7 @@ func (c controlled) outcome(err error, notify func(protocol.Event)) error {
 		return &server.RefusalError{Code: protocol.CodeUnsupported, Err: err}
 	}
 	if next := c.e.life.replacedBy(); next != nil {
-		notify(protocol.Event{Type: protocol.Superseded, Generation: next.Generation, PID: next.PID, StartTime: next.StartTime})
+		notify(protocol.Event{Type: protocol.Superseded, Generation: next.Generation, PID: next.PID, StartTime: next.StartTime, PIDFile: c.movedTo(true)})
 		return nil
 	}
 	return &server.RefusalError{Code: protocol.CodeNotServing, Err: c.whyNotServing()}

@@ -115,16 +115,18 @@ func TestUpgradeThatNamesTheFilesOfAStranger(t *testing.T) {
 	require.Root(t)
 	named := pidfileIn(t)
 	strangersFiles(t, named)
-	var c *client.Client
-	var pidfile string
-	c, pidfile = serving(t, func(w http.ResponseWriter, _ *http.Request) {
-		if err := process.RemoveFiles(pidfile); err != nil {
-			t.Error(err)
+	for _, event := range []protocol.EventType{protocol.Served, protocol.Superseded} {
+		var c *client.Client
+		var pidfile string
+		c, pidfile = serving(t, func(w http.ResponseWriter, _ *http.Request) {
+			if err := process.RemoveFiles(pidfile); err != nil {
+				t.Error(err)
+			}
+			_, _ = fmt.Fprintf(w, `{"event":%q,"pid":4194304,"start_time":1,"generation":4,"pidfile":%q}`+"\n", event, named)
+		})
+		if up, err := c.Upgrade(within(t), client.UpgradeOptions{NoDrain: true}, nil); up != nil || !errors.Is(err, process.ErrUntrusted) {
+			t.Errorf("%s: Upgrade = %+v, %v, want ErrUntrusted", event, up, err)
 		}
-		_, _ = fmt.Fprintf(w, `{"event":"served","pid":4194304,"start_time":1,"generation":4,"pidfile":%q}`+"\n", named)
-	})
-	if up, err := c.Upgrade(within(t), client.UpgradeOptions{NoDrain: true}, nil); up != nil || !errors.Is(err, process.ErrUntrusted) {
-		t.Errorf("Upgrade = %+v, %v, want ErrUntrusted", up, err)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"path/filepath"
 	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/protocol"
@@ -59,7 +60,7 @@ func (c *Client) Upgrade(ctx context.Context, opts UpgradeOptions, onEvent func(
 	up, again, err := a.run(ctx)
 	for again {
 		var next *Client
-		if next, err = Dial(ctx, c.pidfile); err != nil {
+		if next, err = a.dialNext(ctx); err != nil {
 			return nil, unknownIfOver(ctx, err)
 		}
 		a = &upgradeAttempt{Client: next, opts: opts, onEvent: onEvent, superseded: a.superseded}
@@ -69,6 +70,24 @@ func (c *Client) Upgrade(ctx context.Context, opts UpgradeOptions, onEvent func(
 		up.Served.Seconds = time.Since(began).Seconds()
 	}
 	return up, err
+}
+
+// dialNext returns a Client of the generation that serves by now. The upgrade that came first may have moved the PID file, and whoever says so can
+// name any: another user's is not opened.
+func (a *upgradeAttempt) dialNext(ctx context.Context) (*Client, error) {
+	next, err := Dial(ctx, a.pidfile)
+	to := a.last.PIDFile
+	if !errors.Is(err, process.ErrNotRunning) || a.last.Type != protocol.Superseded || !filepath.IsAbs(to) || to == a.pidfile {
+		return next, err
+	}
+	if _, toErr := process.ReadRecordOf(to, a.owner); toErr != nil && !process.IsUnsettled(toErr) {
+		return nil, fmt.Errorf("%w; the PID file is said to be %s by now: %w", err, to, toErr)
+	}
+	next, err = Dial(ctx, to)
+	if err == nil && next.owner != a.owner {
+		return nil, fmt.Errorf("%s: the daemon is user %d's, and was user %d's: %w", to, next.owner, a.owner, process.ErrUntrusted)
+	}
+	return next, err
 }
 
 // DryRun starts the newest binary as Upgrade does, but that process ends when it is ready, and the daemon serves on as it is. It returns

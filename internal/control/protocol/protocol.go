@@ -176,7 +176,7 @@ type Event struct {
 	Generation int       `json:"generation,omitempty"`
 	PID        int       `json:"pid,omitempty"`
 	StartTime  uint64    `json:"start_time,omitempty"`
-	PIDFile    string    `json:"pidfile,omitempty"` // of Served, if the upgrade has moved it
+	PIDFile    string    `json:"pidfile,omitempty"` // of Served and Superseded, if the upgrade has moved it
 	Seconds    float64   `json:"seconds,omitempty"`
 	Stage      string    `json:"stage,omitempty"`
 	Error      string    `json:"error,omitempty"`

@@ -10,6 +10,9 @@ import (
 	"testing"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/client"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/protocol"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/binaries"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemon"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemontest"
 )
 
@@ -50,5 +53,45 @@ func TestUpgradeMovesThePIDFile(t *testing.T) {
 		if a, err := c.Stop(t.Context()); !errors.As(err, &gone) || gone.To != d.PIDFile {
 			t.Errorf("Stop = %+v, %v, want that the PID file is %s", a, err, d.PIDFile)
 		}
+	}
+}
+
+// TestTwoUpgradesWhoseFirstMovesThePIDFile: who asks while another upgrade goes on is asked for again of the generation that it brings up, also
+// where that has other files.
+func TestTwoUpgradesWhoseFirstMovesThePIDFile(t *testing.T) {
+	d := daemontest.Start(t, daemontest.OnlyWeb)
+	old, next := d.PIDFile, filepath.Join(d.Dir, "next.pid")
+	conf, err := os.ReadFile(d.Conf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	moved := strings.Replace(string(conf), "pidfile "+filepath.Base(old), "pidfile next.pid", 1)
+	if err := os.WriteFile(d.Conf, []byte(moved), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	goOn, first := daemontest.Dawdle(t, d)
+	waits, second := make(chan struct{}), make(chan error, 1)
+	go func() {
+		_, err := d.UpgradeTelling(t.Context(), func(e protocol.Event) {
+			if e.Type == protocol.Waiting {
+				close(waits)
+			}
+		})
+		second <- err
+	}()
+	<-waits
+	if err := daemon.Install(binaries.Mixed2(t), d.Binary); err != nil {
+		t.Fatal(err)
+	}
+	goOn()
+	if err := <-first; err != nil {
+		t.Error(err)
+	}
+	if err := <-second; err != nil {
+		t.Errorf("the second upgrade: %v", err)
+	}
+	d.PIDFile = next
+	if s, err := d.State(); err != nil || s.Generation != 3 {
+		t.Errorf("%s has %+v, %v, want generation 3", next, s, err)
 	}
 }
