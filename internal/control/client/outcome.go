@@ -122,6 +122,8 @@ func (a *upgradeAttempt) lookAfter(ctx context.Context, why error) (up *Upgraded
 	for {
 		r, err := process.ReadRecordOf(a.pidfile, a.owner)
 		switch {
+		case errors.Is(err, process.ErrNotRunning) && a.up != nil && !a.opts.dryRun && a.up.Served.PIDFile != "":
+			return a.served(ctx, why) // perhaps by the files to which the upgrade has moved them
 		case errors.Is(err, process.ErrNotRunning):
 			return nil, false, fmt.Errorf("pid %d ended during the upgrade, and nobody serves: %w", a.pid, err)
 		case err != nil && !process.IsUnsettled(err):

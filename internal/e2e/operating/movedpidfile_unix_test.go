@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/client"
@@ -60,15 +61,7 @@ func TestUpgradeMovesThePIDFile(t *testing.T) {
 // where that has other files.
 func TestTwoUpgradesWhoseFirstMovesThePIDFile(t *testing.T) {
 	d := daemontest.Start(t, daemontest.OnlyWeb)
-	old, next := d.PIDFile, filepath.Join(d.Dir, "next.pid")
-	conf, err := os.ReadFile(d.Conf)
-	if err != nil {
-		t.Fatal(err)
-	}
-	moved := strings.Replace(string(conf), "pidfile "+filepath.Base(old), "pidfile next.pid", 1)
-	if err := os.WriteFile(d.Conf, []byte(moved), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	next := movePIDFile(t, d)
 	goOn, first := daemontest.Dawdle(t, d)
 	waits, second := make(chan struct{}), make(chan error, 1)
 	go func() {
@@ -93,5 +86,43 @@ func TestTwoUpgradesWhoseFirstMovesThePIDFile(t *testing.T) {
 	d.PIDFile = next
 	if s, err := d.State(); err != nil || s.Generation != 3 {
 		t.Errorf("%s has %+v, %v, want generation 3", next, s, err)
+	}
+}
+
+// movePIDFile has the next upgrade move the PID file, and returns its path then.
+func movePIDFile(t *testing.T, d *daemon.Daemon) (next string) {
+	t.Helper()
+	conf, err := os.ReadFile(d.Conf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	moved := strings.Replace(string(conf), "pidfile "+filepath.Base(d.PIDFile), "pidfile next.pid", 1)
+	if err := os.WriteFile(d.Conf, []byte(moved), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return filepath.Join(d.Dir, "next.pid")
+}
+
+// TestKilledAfterThePIDFileHasMoved kills the old generation when the new one serves, by another PID file: the upgrade has succeeded.
+func TestKilledAfterThePIDFileHasMoved(t *testing.T) {
+	d := daemontest.Start(t, daemontest.OnlyWeb)
+	next := movePIDFile(t, d)
+	c, err := client.Dial(t.Context(), d.PIDFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	up, err := c.Upgrade(t.Context(), client.UpgradeOptions{}, func(e protocol.Event) {
+		if e.Type == protocol.Served {
+			if err := syscall.Kill(c.PID(), syscall.SIGKILL); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	if err != nil || up.Served.PIDFile != next {
+		t.Errorf("Upgrade = %+v, %v", up, err)
+	}
+	d.PIDFile = next
+	if s, err := d.State(); err != nil || s.Generation != 2 {
+		t.Errorf("%s has %+v, %v, want generation 2", next, s, err)
 	}
 }
