@@ -28,14 +28,14 @@ var (
 	shortForm = form{
 		Options: measure.Options{
 			Upgrades: 4, Budget: 10 * time.Second, ReadyLimit: 20 * time.Second,
-			GoneLimit: 6 * time.Second, HeldLimit: 2 * time.Second, Quiet: 400 * time.Millisecond,
+			GoneLimit: 6 * time.Second, LastLimit: 35 * time.Second, HeldLimit: 2 * time.Second, Quiet: 400 * time.Millisecond,
 		},
 		repeats: 1, idle: []int{100, 1_000, 10_000},
 	}
 	longForm = form{
 		Options: measure.Options{
 			Upgrades: 10, Budget: 40 * time.Second, ReadyLimit: 40 * time.Second,
-			GoneLimit: 35 * time.Second, HeldLimit: 3 * time.Second, Quiet: 600 * time.Millisecond,
+			GoneLimit: 35 * time.Second, LastLimit: 65 * time.Second, HeldLimit: 3 * time.Second, Quiet: 600 * time.Millisecond,
 		},
 		repeats: 3, idle: []int{100, 1_000, 10_000, 50_000},
 	}

@@ -3,7 +3,7 @@
 // run, to the same clients, and each is set up as its own documentation says.
 //
 //	go run -C compare .          # in a clone of gozd: an hour, three repeats
-//	go run -C compare . -short   # five minutes
+//	go run -C compare . -short   # six minutes
 //
 // It prints tables, and writes them as CSV files and pictures. With -docs these go
 // into docs/compare, and the figures into docs/compare.md. It needs Linux; what a

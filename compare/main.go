@@ -16,6 +16,7 @@ import (
 	"syscall"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/compare/internal/report"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/compare/internal/tools"
 )
 
 // settings are what the command line says.
@@ -31,14 +32,23 @@ type settings struct {
 func main() {
 	log.SetFlags(0)
 	var s settings
-	flag.BoolVar(&s.short, "short", false, "five minutes: no repeats, fewer upgrades and connections")
+	flag.BoolVar(&s.short, "short", false, "six minutes: no repeats, fewer upgrades and connections")
 	flag.BoolVar(&s.docs, "docs", false, "write into docs/compare, docs/compare.md and README.md of this clone")
 	flag.BoolVar(&s.render, "render", false, "measure nothing: write pictures and page from the CSV files that are there")
 	flag.StringVar(&s.out, "o", "", "`directory` for the CSV files and pictures (default: a new one in the temporary directory)")
 	flag.StringVar(&s.only, "only", "", "measure only these `tools`, separated by commas and without those in their names; \"idle\" is gozd with many connections")
 	flag.Parse()
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
+	term := make(chan os.Signal, 1)
+	signal.Notify(term, syscall.SIGTERM)
+	go func() {
+		for range term {
+			if !tools.StrayTERM.Load() {
+				stop()
+			}
+		}
+	}()
 	if err := run(ctx, s, os.Stdout); err != nil {
 		stop()
 		log.Fatal("compare: ", err) //nolint:gocritic // stop has been called

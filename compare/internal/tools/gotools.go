@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strconv"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -109,6 +110,10 @@ func startTableflip(ctx context.Context, e *Env, d *Daemon, program string) erro
 	return startSignalled(e, d, binary, syscall.SIGHUP)
 }
 
+// StrayTERM is true while endless runs. Each of its two servers sends TERM to its parent; where the first has ended the old process,
+// the second sends it to whoever has adopted the new one, which is this process.
+var StrayTERM atomic.Bool
+
 var endless = Tool{
 	Name: "endless", Kinds: All,
 	How: "As in its examples, with two servers. HUP; the new process tells the old one to end.",
@@ -118,6 +123,8 @@ var endless = Tool{
 			return err
 		}
 		d.Version = "v0.0.0-20170109170031-447134032cb6"
+		StrayTERM.Store(true)
+		d.resources = append(d.resources, func() { StrayTERM.Store(false) })
 		return startSignalled(e, d, binary, syscall.SIGHUP)
 	},
 }
