@@ -56,16 +56,17 @@ func FromConn(c net.Conn) (Conn, bool) {
 	return conn, ok
 }
 
-// IsDraining reports whether the generation that has accepted c accepts no more. A server that knows no
-// drain, such as fasthttp, asks this in its handler, and closes the connection after the response. It is false
-// where [FromConn] finds no [Conn] in c.
+// IsDraining reports whether the generation that has accepted c accepts no more; not any more where that
+// serves again. A server that knows no drain, such as fasthttp, asks this in its handler, and closes the
+// connection after the response. It is false where [FromConn] finds no [Conn] in c.
 func IsDraining(c net.Conn) bool {
 	conn, ok := listener.FromConn(c)
 	if !ok {
 		return false
 	}
+	draining, _ := listener.Rounds(conn) // Conn.Draining stays closed after a resume
 	select {
-	case <-conn.Draining():
+	case <-draining:
 		return true
 	default:
 		return false

@@ -39,6 +39,42 @@ func TestFromConn(t *testing.T) {
 	}
 }
 
+// A generation that serves again after its successor's death does not send the clients away that it has kept.
+func TestIsDraining(t *testing.T) {
+	mem := memnet.Listen()
+	ln := listener.New(mem, listener.Options{Group: "web"})
+	client := make(chan net.Conn, 1)
+	go func() {
+		c, _ := mem.Dial()
+		client <- c
+	}()
+	c, err := ln.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	want := func(when string, draining bool) {
+		t.Helper()
+		for _, layer := range []net.Conn{c, tls.Server(c, nil)} {
+			if got := listen.IsDraining(layer); got != draining {
+				t.Errorf("%s: IsDraining of %T = %t", when, layer, got)
+			}
+		}
+	}
+	want("serving", false)
+	ln.StopAccepting()
+	want("draining", true)
+	if err := ln.Resume(memnet.Listen()); err != nil {
+		t.Fatal(err)
+	}
+	want("serving again", false)
+	ln.StopAccepting()
+	want("draining again", true)
+	if listen.IsDraining(<-client) {
+		t.Error("a connection that is none of a listener's is told to drain")
+	}
+}
+
 func TestFromListener(t *testing.T) {
 	mem := memnet.Listen()
 	ln := listener.New(mem, listener.Options{Group: "web"})
