@@ -136,9 +136,16 @@ func TestOf(t *testing.T) {
 	if _, err := exposition.Of(t.Context(), http.NotFoundHandler()); err == nil || !strings.Contains(err.Error(), "status 404") {
 		t.Errorf("of a handler that refuses: %v", err)
 	}
-	if _, err := exposition.Of(t.Context(), http.HandlerFunc(endless)); err == nil || !strings.Contains(err.Error(), "more than 16777216 bytes") {
-		t.Errorf("of a handler that answers too much: %v", err)
+	for name, h := range map[string]http.HandlerFunc{"stops": endless, "says that it could not write": endlessWithStatus} {
+		if _, err := exposition.Of(t.Context(), h); err == nil || !strings.Contains(err.Error(), "more than 16777216 bytes") {
+			t.Errorf("of a handler that answers too much, and then %s: %v", name, err)
+		}
 	}
+}
+
+func endlessWithStatus(w http.ResponseWriter, r *http.Request) {
+	endless(w, r)
+	http.Error(w, "short write", http.StatusInternalServerError)
 }
 
 func endless(w http.ResponseWriter, _ *http.Request) {

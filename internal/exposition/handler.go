@@ -23,11 +23,11 @@ func Of(ctx context.Context, h http.Handler) (string, error) {
 	r.Header.Set("Accept", Type) // and no compression
 	a := &answer{header: make(http.Header), status: http.StatusOK}
 	h.ServeHTTP(a, r)
+	if a.tooLarge { // first: a handler that could not write may say so by a status
+		return "", fmt.Errorf("the program's metrics: more than %d bytes", MaxSize)
+	}
 	if a.status != http.StatusOK {
 		return "", fmt.Errorf("the program's metrics: status %d", a.status)
-	}
-	if a.tooLarge {
-		return "", fmt.Errorf("the program's metrics: more than %d bytes", MaxSize)
 	}
 	return a.body.String(), nil
 }
