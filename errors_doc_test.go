@@ -75,14 +75,15 @@ var errorAreas = []struct {
 
 // unseen are texts that only other code sees, or that are part of one which has a row.
 var unseen = map[string]string{
-	", it is one of …": "stands behind `unknown … \"…\"`",
-	", pid …":          "is part of `already running`",
-	"… (PID file …): -s reload upgrades it": "is part of `already running`",
-	": did you mean …?":                     "stands behind `unknown command`",
-	"gozd: group \"…\": … (it has …)":       "stands around `no such group in the configuration`",
-	"listen: …":                             "names the key in front of what is wrong with an address",
-	"pid …: …":                              "names the process in front of its own words",
-	"… after …":                             "is put together of two that have a row",
+	", it is one of …":                "stands behind `unknown … \"…\"`",
+	", pid …":                         "is part of `already running`",
+	"… (PID file …)":                  "is part of `already running`",
+	"…: -s reload upgrades it":        "stands behind `already running`",
+	": did you mean …?":               "stands behind `unknown command`",
+	"gozd: group \"…\": … (it has …)": "stands around `no such group in the configuration`",
+	"listen: …":                       "names the key in front of what is wrong with an address",
+	"pid …: …":                        "names the process in front of its own words",
+	"… after …":                       "is put together of two that have a row",
 
 	"listen: woken":                       "has an adapter look whether its connection moves",
 	"locked":                              "becomes `already running`",

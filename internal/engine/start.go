@@ -2,6 +2,8 @@ package engine
 
 import (
 	"cmp"
+	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"slices"
@@ -228,7 +230,19 @@ func (s *start) configure() (err error) {
 
 func (s *start) takeFiles() error {
 	s.files = files{up: s.up, pidfile: s.PIDFile(), state: s.state, fds: &s.fds}
-	return s.files.take(s.conf, s.inherited.PIDFile)
+	err := s.files.take(s.conf, s.inherited.PIDFile)
+	if s.Generation() == 1 { // a later one has come by such an upgrade
+		err = adviseReload(err)
+	}
+	return err
+}
+
+// adviseReload says what a start can do instead, where a daemon serves: one that only ends cannot be upgraded.
+func adviseReload(err error) error {
+	if running := (*process.RunningError)(nil); errors.As(err, &running) && running.PID != 0 {
+		return fmt.Errorf("%w: -s reload upgrades it", err)
+	}
+	return err
 }
 
 func (s *start) openLog() error {

@@ -173,13 +173,13 @@ func TestAcquireOfAnUnknownOwner(t *testing.T) {
 	acquire(t, path)
 	_, err := process.Acquire(path)
 	var taken *process.RunningError
-	if !errors.As(err, &taken) || taken.PID != 0 || err.Error() != "already running (PID file "+path+"): -s reload upgrades it" {
+	if !errors.As(err, &taken) || taken.PID != 0 || err.Error() != "already running (PID file "+path+")" {
 		t.Errorf("Acquire = %v, want a RunningError without a PID", err)
 	}
 }
 
 func TestRunningErrorNamesThePID(t *testing.T) {
-	if got := (&process.RunningError{PIDFile: "x.pid", PID: 7}).Error(); got != "already running, pid 7 (PID file x.pid): -s reload upgrades it" {
+	if got := (&process.RunningError{PIDFile: "x.pid", PID: 7}).Error(); got != "already running, pid 7 (PID file x.pid)" {
 		t.Errorf("Error = %q", got)
 	}
 }

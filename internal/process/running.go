@@ -25,7 +25,7 @@ func (e *RunningError) Error() string {
 	if e.PID != 0 {
 		text += fmt.Sprintf(", pid %d", e.PID)
 	}
-	return fmt.Sprintf("%s (PID file %s): -s reload upgrades it", text, e.PIDFile)
+	return fmt.Sprintf("%s (PID file %s)", text, e.PIDFile)
 }
 
 // ErrCannotSee means that nothing is known of other processes here: /proc is not mounted, in a chroot for one.
