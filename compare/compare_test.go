@@ -56,3 +56,24 @@ func TestComparison(t *testing.T) {
 	}
 	t.Log(text.String())
 }
+
+func TestChoose(t *testing.T) {
+	for _, tt := range []struct {
+		names string
+		tools int
+		idle  bool
+		fails bool
+	}{
+		{names: "", tools: len(tools.Tools()), idle: true},
+		{names: "gozd,nginx reload", tools: 2},
+		{names: "gozd,gozd,idle", tools: 1, idle: true},
+		{names: "idle", idle: true},
+		{names: "gozd,ngnix reload", fails: true}, // nothing would be measured, and nobody told
+		{names: "gozd,", fails: true},
+	} {
+		chosen, idle, err := choose(tt.names)
+		if len(chosen) != tt.tools || idle != tt.idle || (err != nil) != tt.fails {
+			t.Errorf("choose(%q) = %d tools, %t, %v", tt.names, len(chosen), idle, err)
+		}
+	}
+}

@@ -51,6 +51,10 @@ type comparison struct {
 }
 
 func measureAll(ctx context.Context, s settings, w io.Writer) (result report.Result, err error) {
+	chosen, idle, err := choose(s.only)
+	if err != nil {
+		return result, err
+	}
 	dir, err := os.MkdirTemp("", "compare-work-")
 	if err != nil {
 		return result, err
@@ -65,14 +69,13 @@ func measureAll(ctx context.Context, s settings, w io.Writer) (result report.Res
 		c.form = shortForm
 	}
 	c.notes = c.about(s)
-	chosen := choose(s.only)
 	for n := range c.repeats {
 		for _, t := range chosen {
 			if err := c.tool(ctx, t, n); err != nil {
 				return result, err
 			}
 		}
-		if s.only == "" || strings.Contains(s.only, "idle") {
+		if idle {
 			if err := c.idleAll(ctx); err != nil {
 				return result, err
 			}
@@ -85,15 +88,27 @@ func measureAll(ctx context.Context, s settings, w io.Writer) (result report.Res
 	return report.Result{Rows: c.set.Rows(order), Notes: append(c.notes, unfair...)}, nil
 }
 
-// choose returns the tools that are named, all if none is.
-func choose(names string) []tools.Tool {
-	all := tools.Tools()
+// choose returns the tools that are named, and whether gozd with many connections is; all if none is.
+func choose(names string) (chosen []tools.Tool, idle bool, err error) {
 	if names == "" {
-		return all
+		return tools.Tools(), true, nil
 	}
-	return slices.DeleteFunc(all, func(t tools.Tool) bool {
-		return !slices.Contains(strings.Split(names, ","), strings.ReplaceAll(t.Name, ",", ""))
-	})
+	left := strings.Split(names, ",")
+	take := func(name string) bool {
+		before := len(left)
+		left = slices.DeleteFunc(left, func(n string) bool { return n == name })
+		return len(left) < before
+	}
+	for _, t := range tools.Tools() {
+		if take(strings.ReplaceAll(t.Name, ",", "")) {
+			chosen = append(chosen, t)
+		}
+	}
+	idle = take("idle")
+	if len(left) > 0 {
+		return nil, false, fmt.Errorf("-only: there is no tool %q", left[0])
+	}
+	return chosen, idle, nil
 }
 
 // tool measures one tool. One that fails is noted, and the rest goes on.
