@@ -107,15 +107,21 @@ func (s *session) do(b block) {
 	}
 }
 
+// isMoving reports whether a thread is there, and has not stopped.
+func isMoving(stat string) bool {
+	text, err := os.ReadFile(stat)
+	return err == nil && !strings.Contains(string(text), ") T ")
+}
+
 // awaitStandstill waits until the process of a PID file does nothing any more: on a busy machine its threads go on for a while.
 func (s *session) awaitStandstill(pidfile string) {
 	s.t.Helper()
 	pid, err := os.ReadFile(filepath.Join(s.work(), pidfile))
 	must(s.t, err)
 	for deadline := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
-		stat, err := os.ReadFile("/proc/" + strings.TrimSpace(string(pid)) + "/stat")
+		threads, err := filepath.Glob("/proc/" + strings.TrimSpace(string(pid)) + "/task/*/stat")
 		must(s.t, err)
-		if strings.Contains(string(stat), ") T ") {
+		if len(threads) > 0 && !slices.ContainsFunc(threads, isMoving) {
 			return
 		}
 		if time.Now().After(deadline) {
