@@ -69,7 +69,7 @@ func Start(t *testing.T) *Browser {
 	return b
 }
 
-// Open opens a page.
+// Open opens a page, in place of the one before.
 func (b *Browser) Open(t *testing.T, url string) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPut, "http://127.0.0.1:"+b.port+"/json/new?"+url, nil)
@@ -86,8 +86,12 @@ func (b *Browser) Open(t *testing.T, url string) {
 	if err := json.Unmarshal(body, &target); err != nil {
 		t.Fatalf("%v: %s", err, body)
 	}
-	b.page, err = websocket.Dial(target.URL, "", "http://127.0.0.1:"+b.port)
+	page, err := websocket.Dial(target.URL, "", "http://127.0.0.1:"+b.port)
 	require.NoError(t, err)
+	if b.page != nil {
+		_ = b.page.Close()
+	}
+	b.page = page
 }
 
 // Call calls a method of the DevTools protocol.
