@@ -203,7 +203,7 @@ func scriptRemoveSocket(ts *testscript.TestScript, neg bool, args []string) {
 	s, err := process.ReadState(pidfile)
 	ts.Check(err)
 	if s.Control {
-		// It is the last thing that a start makes: the daemon may be ready before.
+		// Where there was no room for it, it comes later than the state file.
 		awaitTrue(ts, "the control socket", func() bool { return os.Remove(protocol.SocketPath(pidfile, s.PID)) == nil })
 	}
 	s.Control = false

@@ -12,7 +12,7 @@ import (
 // Arrivals are the connections that a [Listener] takes over from older generations: who admits them, and how long they wait for their first byte.
 type Arrivals struct {
 	ln     *Listener
-	parked atomic.Int32 // calls of park
+	parked atomic.Int32 // calls of wait
 
 	mu     sync.Mutex               // guards what follows
 	checks [len(ways)]*check        // nil by which nobody takes any

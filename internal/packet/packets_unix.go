@@ -19,7 +19,7 @@ const maxFiles = 253
 var rooms = sync.Pool{New: func() any { b := make([]byte, unix.CmsgSpace(4*maxFiles)); return &b }}
 
 // readFrom reads a datagram. Descriptors that came with one of a Unix socket are closed elsewhere: without room for them, this read would
-// take as long as their sender wants. closing is held meanwhile, so that one thread at most waits. The kernel refuses them where it can, but for those that were sent before this process had the socket.
+// take as long as their sender wants. Whoever closes them holds closing, so that one thread at most waits. The kernel refuses them where it can, but for those that were sent before this process had the socket.
 func readFrom(s socket.Packets, b []byte, closing *sync.Mutex) (n int, addr net.Addr, err error) {
 	conn, ok := s.PacketConn.(*net.UnixConn)
 	if !ok {

@@ -18,8 +18,8 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/socket"
 )
 
-// socketWait is how long a generation that has just become ready may take to open its
-// socket: that is the last thing that it does.
+// socketWait is how long the socket of a generation that has just become ready is waited for. It is
+// there before the state file, unless there was no room for it, or gozd in it is older.
 const socketWait = 10 * time.Second
 
 // maxAnswer bounds what is read of an answer that is no stream, in bytes. The daemon's user makes it, and what root's gozdctl makes of it is up to 300 times as
