@@ -36,14 +36,10 @@ func (a *app) rollback(ctx context.Context, pidfile string) error {
 		wait:  stopWait(pidfile) + client.UpgradeWait(pidfile),
 		doing: "rolling back…",
 		ask: func(ctx context.Context, c *client.Client) (*protocol.Answer, error) {
-			r, lookErr := process.Find(pidfile)
-			if lookErr == nil {
-				r.Close()
-			}
 			if _, err := c.Rollback(ctx); err != nil {
 				return nil, err
 			}
-			return serving(ctx, pidfile, lookErr == nil) // the daemon's user can have it answer anything
+			return serving(ctx, pidfile, c.Sees()) // the daemon's user can have it answer anything
 		},
 	})
 	if err != nil {

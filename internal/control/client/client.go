@@ -38,8 +38,9 @@ type Client struct {
 	pid     int
 	path    string
 
-	generation int // 0 where it is not known
-	owner      int // uid of the user whose daemon it is; -1 where it is not known
+	generation int  // 0 where it is not known
+	owner      int  // uid of the user whose daemon it is; -1 where it is not known
+	sees       bool // see Sees; false where it was dialled by its PID alone
 
 	accept func(socket.Peer) error // says who may answer
 
@@ -124,6 +125,10 @@ func dialRecord(ctx context.Context, pidfile string, r *process.Record) (*Client
 	c.generation, c.owner = r.State.Generation, r.Owner
 	if err := c.probe(ctx); err != nil {
 		return nil, err
+	}
+	if p, err := r.Open(); err == nil { // of the record that has just been compared: its user can write another one at any moment
+		c.sees = true
+		p.Close()
 	}
 	return c, nil
 }
@@ -231,6 +236,9 @@ func (c *Client) Generation() int { return c.generation }
 // Owner returns the number of the user whose daemon it is, who alone may answer; -1 where it was dialled by its PID
 // alone, and where the system has none.
 func (c *Client) Owner() int { return c.owner }
+
+// Sees reports whether the daemon's processes could be seen from here when it was dialled: they are in no other PID namespace, and /proc is there.
+func (c *Client) Sees() bool { return c.sees }
 
 // Path returns the path of the control socket.
 func (c *Client) Path() string { return c.path }

@@ -59,6 +59,20 @@ func TestUpgradeThatIsALie(t *testing.T) {
 	}
 }
 
+// That the processes cannot be seen is no excuse of a daemon whose own process was seen: its user can have the files name none as soon as
+// somebody has connected.
+func TestUpgradeOfOneThatHidesAfterTheDial(t *testing.T) {
+	c, pidfile := serving(t, func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = fmt.Fprint(w, `{"event":"served","pid":4194304,"start_time":1,"generation":4}`+"\n")
+	})
+	if err := process.WriteState(pidfile, &process.State{PID: 4194304, StartTime: 1, Generation: 4}); err != nil {
+		t.Fatal(err)
+	}
+	if up, err := c.Upgrade(within(t), client.UpgradeOptions{NoDrain: true}, nil); up != nil || !errors.Is(err, client.ErrUnknownOutcome) {
+		t.Errorf("Upgrade = %+v, %v, want ErrUnknownOutcome", up, err)
+	}
+}
+
 // A dry run has not passed where the daemon's files name no process by then.
 func TestDryRunAfterWhichNobodyIsNamed(t *testing.T) {
 	var c *client.Client

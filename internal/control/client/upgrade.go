@@ -118,7 +118,6 @@ type upgradeAttempt struct {
 	up         *Upgraded
 	started    bool // a process was started for this very request
 	superseded int  // PID of the generation that has come first, as the caller knows
-	sees       bool // the daemon's processes can be seen from here, and are not in another PID namespace
 }
 
 func (a *upgradeAttempt) apply(e protocol.Event) {
@@ -147,12 +146,6 @@ func (a *upgradeAttempt) upgraded(served protocol.Event) *Upgraded {
 
 // run returns what the upgrade did, or that the generation which serves now is to be asked again.
 func (a *upgradeAttempt) run(ctx context.Context) (up *Upgraded, again bool, err error) {
-	if r, err := process.ReadRecord(a.pidfile); err == nil {
-		p, err := r.Open()
-		if a.sees = err == nil; a.sees {
-			p.Close()
-		}
-	}
 	path := protocol.PathUpgrade
 	if a.opts.NoDrain {
 		path += "?" + protocol.QueryDrain + "=" + protocol.No
