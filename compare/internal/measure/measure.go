@@ -45,8 +45,8 @@ func Tool(ctx context.Context, e *tools.Env, t tools.Tool, o Options, set *repor
 	if !done || t.Plain {
 		return version, err
 	}
-	if err := held(ctx, e, t, o, set); err != nil {
-		return version, err
+	if failed := held(ctx, e, t, o, set); failed != nil {
+		return version, errors.Join(err, failed)
 	}
 	return version, errors.Join(err, streams(ctx, e, t, o, set))
 }
