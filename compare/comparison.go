@@ -134,7 +134,7 @@ func (c *comparison) tool(ctx context.Context, t tools.Tool, repeat int) error {
 		c.note(t.Name, report.Skipped, oneLine(err))
 	case err != nil:
 		outcome = oneLine(err)
-		c.note(t.Name, report.Failed, fmt.Sprintf("repeat %d: %s", repeat+1, outcome))
+		c.note(t.Name, report.Failed, fmt.Sprintf("run %d: %s", repeat+1, outcome))
 	}
 	_, err = fmt.Fprintf(c.out, "%d/%d %s: %s, %.1f s\n", repeat+1, c.repeats, t.Name, outcome, time.Since(begun).Seconds())
 	return err
@@ -166,7 +166,7 @@ func (c *comparison) idleAll(ctx context.Context) error {
 	return nil
 }
 
-// note notes what has not been noted already by an earlier repeat.
+// note notes what has not been noted already by an earlier run.
 func (c *comparison) note(tool, about, text string) {
 	if n := (report.Note{Tool: tool, About: about, Text: text}); !slices.Contains(c.notes, n) {
 		c.notes = append(c.notes, n)

@@ -32,7 +32,7 @@ type settings struct {
 func main() {
 	log.SetFlags(0)
 	var s settings
-	flag.BoolVar(&s.short, "short", false, "six minutes: no repeats, fewer upgrades and connections")
+	flag.BoolVar(&s.short, "short", false, "six minutes: one run, fewer upgrades and connections")
 	flag.BoolVar(&s.docs, "docs", false, "write into docs/compare, docs/compare.md and README.md of this clone")
 	flag.BoolVar(&s.render, "render", false, "measure nothing: write pictures and page from the CSV files that are there")
 	flag.StringVar(&s.out, "o", "", "`directory` for the CSV files and pictures (default: a new one in the temporary directory)")
