@@ -27,16 +27,25 @@ func reopenCommand(a *app) *cobra.Command {
 }
 
 func (a *app) reopen(ctx context.Context, pidfile string) error {
+	hasLog := true
 	g, err := a.act(ctx, pidfile, action{
 		wait: askTimeout,
 		ask: func(ctx context.Context, c *client.Client) (*protocol.Answer, error) {
-			return c.Reopen(ctx)
+			answer, err := c.Reopen(ctx)
+			if s, failed := c.StatusAlone(ctx); failed == nil {
+				hasLog = s.Log != ""
+			}
+			return answer, err
 		},
 	})
 	if err != nil {
 		return err
 	}
 	a.out.Asked = &g
+	if !hasLog { // the program may have files of its own
+		a.say("reopened: %s has told its program, and the older generations: the configuration names no log", g.name())
+		return nil
+	}
 	a.say("reopened: %s has reopened its log, and told the older generations", g.name())
 	return nil
 }

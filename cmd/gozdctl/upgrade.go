@@ -152,6 +152,7 @@ type upgradeReporter struct {
 	pidfile   string
 	began     time.Time
 	noDrain   bool // nothing follows when the new generation serves
+	waited    bool // for another upgrade
 	next      int  // generation that was started; 0 before
 	probation bool
 	most      int // connections when the drain began
@@ -162,12 +163,16 @@ func (t *upgradeReporter) show(e protocol.Event) {
 	t.patience.renew(client.UpgradeWait(t.pidfile))
 	switch e.Type {
 	case protocol.Waiting:
+		t.waited = true
 		p.step("another upgrade is in progress: waiting for it", "…")
 	case protocol.Superseded:
 		p.step(fmt.Sprintf("it has brought up generation %d (pid %d)", e.Generation, e.PID), ";")
 		t.began = t.app.now()
 	case protocol.Started:
 		t.next = e.Generation
+		if t.waited { // which the daemon counts
+			t.began = t.app.now()
+		}
 		p.step(fmt.Sprintf("starting generation %d (pid %d)", e.Generation, e.PID), "…")
 	case protocol.OnProbation:
 		t.probation = true
@@ -179,8 +184,12 @@ func (t *upgradeReporter) show(e protocol.Event) {
 		if t.noDrain {
 			mark = ""
 		}
+		took := seconds(e.Seconds)
+		if t.waited {
+			took = t.app.now().Sub(t.began)
+		}
 		if !t.probation {
-			p.step("ready in "+span(seconds(e.Seconds)), "…")
+			p.step("ready in "+span(took), "…")
 		}
 		p.step("serving", mark)
 	case protocol.Passed:
