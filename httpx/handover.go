@@ -210,8 +210,15 @@ func (c *hijackedConn) awaitRecord(limit time.Duration) bool {
 	if limit <= 0 {
 		return false
 	}
+	end := time.Now().Add(limit)
 	defer time.AfterFunc(limit, c.reader.Wake).Stop()
-	return c.readMore() == nil
+	for {
+		err := c.readMore()
+		if !errors.Is(err, listener.ErrWoken) || !time.Now().Before(end) {
+			return err == nil
+		}
+		// The listener wakes its connections when it begins to drain, which the program may have learned before.
+	}
 }
 
 // readMore reads a record. Without data the error is not nil.

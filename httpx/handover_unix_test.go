@@ -64,7 +64,10 @@ func (l *lineServer) lines(c net.Conn, begun []byte) {
 			if err == nil {
 				return
 			}
-			l.refused <- fmt.Errorf("%s: %w", l.name, err)
+			select {
+			case l.refused <- fmt.Errorf("%s: %w", l.name, err):
+			default: // under load a part of a record may have come, time and again
+			}
 		case err != nil:
 			return
 		default:
