@@ -114,6 +114,7 @@ func runScripts(t *testing.T, folder string) {
 			"connect": scriptConnect,
 			"await":   scriptAwait,
 			"serving": scriptServing,
+			"ended":   scriptEnded,
 			"schema":  scriptSchema,
 
 			"fault":        scriptFault,

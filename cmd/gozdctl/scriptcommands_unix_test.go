@@ -152,6 +152,20 @@ func openGeneration(ts *testscript.TestScript, pidfile string, number ...string)
 	return nil
 }
 
+// scriptEnded is "ended PIDFILE": the process that the file names ends, and is gone afterwards.
+func scriptEnded(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: ended PIDFILE")
+	}
+	pid, err := process.ReadPID(ts.MkAbs(args[0]))
+	ts.Check(err)
+	awaitTrue(ts, "the end of the process", func() bool {
+		daemon.ReapProcess(pid)
+		_, err := process.StartTime(pid)
+		return err != nil
+	})
+}
+
 // scriptServing is "serving PIDFILE GENERATION": that one serves.
 func scriptServing(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
