@@ -50,7 +50,7 @@ func (a *h2Attempt) isLate() bool {
 	return a.late
 }
 
-// giveUp has the connection stay, in this drain.
+// giveUp notes whether the connection stays in this drain.
 func (a *h2Attempt) giveUp(stays bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

@@ -95,14 +95,14 @@ func (m *h2Mover) isGone() bool { return m != nil && m.gone }
 
 // giveUp has the connection stay in this drain. That may have been called off meanwhile.
 func (m *h2Mover) giveUp() {
-	m.attempt.giveUp(isDraining(m.sock))
+	m.attempt.giveUp(listener.IsDraining(m.sock))
 	m.settle()
 }
 
 // settle is for a connection that does not move, or not any more.
 func (m *h2Mover) settle() {
 	m.open()
-	if m.attempt.pay() && isDraining(m.sock) {
+	if m.attempt.pay() && listener.IsDraining(m.sock) {
 		go m.conn.sendAwaySoon() // it may block as long as the client does not read
 	}
 }

@@ -121,12 +121,6 @@ func (m *h2Mover) pass(b []byte) {
 // hasDrained reports whether the connection's listener drains or, after it has resumed, once did.
 func (m *h2Mover) hasDrained() bool { return isClosed(m.sock.Draining()) }
 
-// isDraining reports whether the listener of c drains, and has not resumed.
-func isDraining(c listener.Conn) bool {
-	draining, _ := listener.Rounds(c)
-	return isClosed(draining)
-}
-
 func isClosed(c <-chan struct{}) bool {
 	select {
 	case <-c:

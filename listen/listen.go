@@ -58,19 +58,10 @@ func FromConn(c net.Conn) (Conn, bool) {
 
 // IsDraining reports whether the generation that has accepted c accepts no more; not any more where that
 // serves again. A server that knows no drain, such as fasthttp, asks this in its handler, and closes the
-// connection after the response. It is false where [FromConn] finds no [Conn] in c.
+// connection after the response. It is false where [FromConn] finds no [Conn] in c, and safe for concurrent use.
 func IsDraining(c net.Conn) bool {
 	conn, ok := listener.FromConn(c)
-	if !ok {
-		return false
-	}
-	draining, _ := listener.Rounds(conn) // Conn.Draining stays closed after a resume
-	select {
-	case <-draining:
-		return true
-	default:
-		return false
-	}
+	return ok && listener.IsDraining(conn)
 }
 
 // Listener is a group's listener as an adapter sees it. gozd.Listen returns one; no other package implements it, and it may get

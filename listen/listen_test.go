@@ -12,19 +12,26 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
 )
 
-func TestFromConn(t *testing.T) {
+// accepted returns a listener with a connection, and the client's end of that.
+func accepted(t *testing.T) (ln *listener.Listener, server, client net.Conn) {
+	t.Helper()
 	mem := memnet.Listen()
-	ln := listener.New(mem, listener.Options{Group: "web"})
-	client := make(chan net.Conn, 1)
+	ln = listener.New(mem, listener.Options{Group: "web"})
+	dialed := make(chan net.Conn, 1)
 	go func() {
 		c, _ := mem.Dial()
-		client <- c
+		dialed <- c
 	}()
-	c, err := ln.Accept()
+	server, err := ln.Accept()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.Close()
+	t.Cleanup(func() { _ = server.Close() })
+	return ln, server, <-dialed
+}
+
+func TestFromConn(t *testing.T) {
+	_, c, client := accepted(t)
 	for _, layer := range []net.Conn{c, tls.Server(c, nil), struct{ net.Conn }{c}} {
 		conn, ok := listen.FromConn(layer)
 		if !ok || conn.Group() != "web" {
@@ -34,25 +41,14 @@ func TestFromConn(t *testing.T) {
 			t.Errorf("%T: Handover = %v, want ErrNoSuccessor", layer, err)
 		}
 	}
-	if conn, ok := listen.FromConn(<-client); ok || conn != nil {
+	if conn, ok := listen.FromConn(client); ok || conn != nil {
 		t.Errorf("the client's: FromConn = %v, %v, want nil, false", conn, ok)
 	}
 }
 
 // A generation that serves again after its successor's death does not send the clients away that it has kept.
 func TestIsDraining(t *testing.T) {
-	mem := memnet.Listen()
-	ln := listener.New(mem, listener.Options{Group: "web"})
-	client := make(chan net.Conn, 1)
-	go func() {
-		c, _ := mem.Dial()
-		client <- c
-	}()
-	c, err := ln.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
+	ln, c, client := accepted(t)
 	want := func(when string, draining bool) {
 		t.Helper()
 		for _, layer := range []net.Conn{c, tls.Server(c, nil)} {
@@ -70,7 +66,7 @@ func TestIsDraining(t *testing.T) {
 	want("serving again", false)
 	ln.StopAccepting()
 	want("draining again", true)
-	if listen.IsDraining(<-client) {
+	if listen.IsDraining(client) {
 		t.Error("a connection that is none of a listener's is told to drain")
 	}
 }

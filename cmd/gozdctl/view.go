@@ -128,7 +128,7 @@ func (v *view) row(g protocol.Generation) []cell {
 		{text: version(g.Build)},
 		{text: cmp.Or(g.Binary, "-")},
 		{text: connections(g)},
-		{text: deadline(v.now, g)},
+		{text: in(v.now, g.Until)},
 	}
 }
 
@@ -167,14 +167,6 @@ func connections(g protocol.Generation) string {
 		}
 	}
 	return cmp.Or(strings.Join(parts, ", "), "none")
-}
-
-// deadline is empty for a generation that has nothing to wait for, and stands by for a moment.
-func deadline(now time.Time, g protocol.Generation) string {
-	if g.State == protocol.Draining && g.Groups != nil && open(g) == 0 {
-		return ""
-	}
-	return in(now, g.Until)
 }
 
 // open is the number of connections of all groups.

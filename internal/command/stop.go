@@ -13,7 +13,7 @@ import (
 // answerWait is how long a generation may take to answer that it ends, before a signal asks it.
 const answerWait = 2 * time.Second
 
-// stop has the daemon end, and waits for that. It asks the control socket, and by a signal only where nobody answers there: an upgrade that moves the
+// stop ends the daemon, and waits for that. It asks the control socket, and by a signal only where nobody answers there: an upgrade that moves the
 // PID file may have replaced the generation which is asked, so that it is hurried and the daemon serves on. A signal does not tell.
 func stop(ctx context.Context, pidfile string) (pid int, err error) {
 	r, err := process.ReadRecord(pidfile)

@@ -73,6 +73,17 @@ func Rounds(conn Conn) (draining, resumed <-chan struct{}) {
 	return conn.Draining(), nil
 }
 
+// IsDraining reports whether the listener of c drains, and has not resumed.
+func IsDraining(c Conn) bool {
+	draining, _ := Rounds(c) // Conn.Draining stays closed after a resume
+	select {
+	case <-draining:
+		return true
+	default:
+		return false
+	}
+}
+
 func (l *life) current() *round {
 	l.mu.Lock()
 	defer l.mu.Unlock()
