@@ -5,6 +5,7 @@ import (
 	"os"
 	"sync"
 
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/fault"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/groups"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/handover"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/socket"
@@ -135,7 +136,12 @@ func (t *transfer) commit(dropped []string) {
 	}
 	t.groups.MoveIdle(sender)
 	// It waits for the successor, and this generation must not accept meanwhile.
-	t.conns.passing.Go(func() { t.conns.receiver.PassOn(sender) })
+	over := t.groups.Expect()
+	t.conns.passing.Go(func() {
+		defer over()
+		fault.At(fault.PassingOn)
+		t.conns.receiver.PassOn(sender)
+	})
 }
 
 // sender is this generation's end of the channel; nil if there is none.

@@ -17,6 +17,7 @@ const (
 	HandingOver       = "handing-over"       // child, internal/handover: it has a connection, and has not answered
 	Taking            = "taking"             // child, internal/handover: it is about to say that it takes a connection
 	Taken             = "taken"              // child, internal/handover: it has said so, and has not used the connection
+	PassingOn         = "passing-on"         // parent, internal/engine/transfer.go: older generations still move connections to it
 	Draining          = "draining"           // parent, engine/drain.go: it accepts nothing any more
 )
 

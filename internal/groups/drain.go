@@ -24,13 +24,19 @@ func (set *Set) Stats() []listener.Stats {
 }
 
 // Hold holds Accept back on all groups until resume is called.
-func (set *Set) Hold() (resume func()) {
-	var resumes []func()
+func (set *Set) Hold() (resume func()) { return set.until(Traffic.Hold) }
+
+// Expect keeps all groups from having drained until over is called.
+func (set *Set) Expect() (over func()) { return set.until(Traffic.Expect) }
+
+// until begins something in all groups, and returns what ends it.
+func (set *Set) until(begin func(Traffic) (end func())) (end func()) {
+	var ends []func()
 	for _, g := range set.order {
-		resumes = append(resumes, g.traffic.Hold())
+		ends = append(ends, begin(g.traffic))
 	}
 	return func() {
-		for _, f := range resumes {
+		for _, f := range ends {
 			f()
 		}
 	}

@@ -17,6 +17,7 @@ type Traffic interface {
 	syscall.Conn
 	Addr() net.Addr
 	Hold() (resume func())
+	Expect() (over func())
 	StopAccepting()
 	EmptyQueue()
 	CloseIdle()
@@ -57,6 +58,9 @@ func (p packets) resume(sock socket.Socket) error {
 
 // Hold does nothing: a datagram takes no descriptor.
 func (packets) Hold() (resume func()) { return func() {} }
+
+// Expect does nothing: none comes from another generation.
+func (packets) Expect() (over func()) { return func() {} }
 
 func (packets) CloseIdle()                  {}
 func (packets) Expedite()                   {}

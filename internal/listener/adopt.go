@@ -3,6 +3,7 @@ package listener
 import (
 	"fmt"
 	"net"
+	"sync"
 )
 
 // inbox has the adopted connections that wait for Accept. Its Listener's lock guards it, but for arrived.
@@ -57,6 +58,20 @@ func (l *Listener) adopt(c net.Conn) (socket, error) {
 	s := wrap(c, l, r)
 	l.conns.adopt(s)
 	return s, nil
+}
+
+// Expect keeps the listener from having drained until over is called: until then older generations may hand over connections to it, which
+// move on. over may be called again, and from any goroutine.
+func (l *Listener) Expect() (over func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.conns.coming++
+	return sync.OnceFunc(func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.conns.coming--
+		l.checkDrainedLocked()
+	})
 }
 
 // offer has Accept return s, also one that waits already, and also while the

@@ -315,3 +315,31 @@ func TestRetire(t *testing.T) {
 		t.Errorf("Read = %q, %v, want x", got.text, got.err)
 	}
 }
+
+// While older generations may still hand over connections, a listener without any has not drained, and passes on what comes.
+func TestExpectedConnectionMovesOn(t *testing.T) {
+	old, next := generation(t, "tcp"), generation(t, "tcp")
+	old.MoveIdle(&succession.Heir{Next: next})
+	over := old.Expect()
+	accepted(old)
+	drained := make(chan listener.Result, 1)
+	go func() { drained <- old.Drain(t.Context()) }()
+	within(t, old.Draining(), "the drain begins")
+	client := adopt(t, old, "tcp", nil)
+	eventually(t, "it moves on", func() bool { return next.Stats().In == 1 })
+	select {
+	case r := <-drained:
+		t.Fatalf("Drain = %+v, before it is over", r)
+	default:
+	}
+	over()
+	over()
+	if got := within(t, drained, "Drain"); got.Moved != 1 {
+		t.Errorf("Drain = %+v, want 1 moved", got)
+	}
+	send(t, client, "x")
+	wantText(t, within(t, accepted(next), "Accept of the next"), "x")
+	if err := take(old, client, nil); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("after that the listener takes a connection: %v, want net.ErrClosed", err)
+	}
+}

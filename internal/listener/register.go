@@ -9,7 +9,7 @@ import (
 // register has the connections of a Listener, whose lock guards it.
 type register struct {
 	open    map[socket]bool // true once it has been counted as cut
-	coming  int             // calls of the socket's Accept whose connection is not in open yet
+	coming  int             // of what may bring connections: calls of the socket's Accept, and what Expect is for
 	total   uint64          // accepted
 	in, out uint64          // adopted, and handed over
 	cut     int

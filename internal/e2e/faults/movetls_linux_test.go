@@ -99,6 +99,88 @@ func (l *loyal) wantBy(t *testing.T, generation string) {
 	}
 }
 
+// TestMoveWhileTheSuccessorIsReplaced has a request end in the first generation when the second has been replaced, and has nothing to do any more, and
+// the channel between the two has not gone to the third yet: the connection moves on all the same.
+func TestMoveWhileTheSuccessorIsReplaced(t *testing.T) {
+	d := daemontest.Prepare(t, buildWithFaults(t), movingSecure)
+	faults := filepath.Join(d.Dir, "faults")
+	if err := os.Mkdir(faults, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	d.Env = []string{points.Dir + "=" + faults}
+	if err := d.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	c := dialLoyal(t, daemontest.Target(t, d, "secure"))
+	c.wantBy(t, "1")
+	if _, err := io.WriteString(c, "POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\nsome "); err != nil {
+		t.Fatal(err)
+	}
+	daemontest.Upgrade(t, d)
+	second, err := d.State()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, point := range []string{points.PassingOn, points.Draining} {
+		if err := os.WriteFile(filepath.Join(faults, point), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	daemontest.Upgrade(t, d)
+	for _, point := range []string{points.PassingOn, points.Draining} {
+		mark := filepath.Join(faults, fmt.Sprintf("%s.%d", point, second.PID))
+		daemontest.Await(t, "second generation at "+point, func() bool { _, err := os.Lstat(mark); return err == nil })
+	}
+	if _, err := io.WriteString(c, "words"); err != nil {
+		t.Fatal(err)
+	}
+	resp, err := http.ReadResponse(c.br, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if body, err := io.ReadAll(resp.Body); string(body) != "some words" || err != nil || resp.Close {
+		t.Errorf("answered %q, %v, the last one %v", body, err, resp.Close)
+	}
+	daemontest.Await(t, "move to the third generation", func() bool { got, err := c.post(); return err != nil || got == "3" })
+	if err := os.RemoveAll(faults); err != nil {
+		t.Fatal(err)
+	}
+	c.wantBy(t, "3")
+	if err := d.WaitAlive(t.Context(), 1); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestStopWhileAConnectionIsBeingTaken stops a generation that cannot say that it has taken a connection: the one that it comes from may be stopped,
+// with a channel that is full. The stop goes on.
+func TestStopWhileAConnectionIsBeingTaken(t *testing.T) {
+	d := daemontest.Prepare(t, buildWithFaults(t), movingSecure+"stop_timeout 1s\n")
+	faults := filepath.Join(d.Dir, "faults")
+	if err := os.Mkdir(faults, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	d.Env = []string{points.Dir + "=" + faults}
+	if err := d.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	c := dialLoyal(t, daemontest.Target(t, d, "secure"))
+	c.wantBy(t, "1")
+	if err := os.WriteFile(filepath.Join(faults, points.Taking), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	daemontest.Upgrade(t, d)
+	daemontest.Await(t, "second generation at the point", func() bool {
+		marks, _ := filepath.Glob(filepath.Join(faults, points.Taking+".*"))
+		return len(marks) == 1
+	})
+	if output, err := d.Command(t.Context(), "-s", "stop").CombinedOutput(); err != nil {
+		t.Errorf("-s stop: %v: %s", err, output)
+	}
+	if err := d.WaitAlive(t.Context(), 0); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestOneOwnerOfKeys kills the new generation at each instant of a move. Until it has said that it takes a connection, the old one goes
 // on with it. From then on nobody does: the old one cannot know what was written with the keys.
 func TestOneOwnerOfKeys(t *testing.T) {
