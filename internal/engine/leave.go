@@ -60,9 +60,9 @@ func (e *Engine) finish(t *term, why reason) {
 	e.fds.Release()
 	last := why != replaced && e.endAll(why)
 	if last {
-		e.up.EndParentsStandby(relieveWait) // its sockets must not be open when this process empties their queues
-		e.groups.RemoveFiles()              // before the last of their clients are accepted
-		e.conns.receiver.Close()
+		e.up.EndParentsStandby(relieveWait)         // its sockets must not be open when this process empties their queues
+		e.groups.RemoveFiles()                      // before the last of their clients are accepted
+		isWithin(otherWait, e.conns.receiver.Close) // an older generation that is stopped does not read that its connection was taken
 		e.groups.Finish()
 	} else if !e.life.standsBy() {
 		e.files.Leave() // they are the successor's now
