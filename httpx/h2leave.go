@@ -31,40 +31,45 @@ func (m *h2Mover) try() {
 	if m.conn.in.Skip > 0 { // the client has not begun
 		return
 	}
+	late := m.attempt.isLate()
 	if m.gate == nil {
 		m.proof = proofUnasked
 		m.gate = h2move.NewGate(&m.conn.in)
 		m.attempt.begin(m.look)
 	}
-	idle := m.handlers.Load() == 0 && m.conn.isIdle()
-	switch {
-	case m.attempt.isLate(), m.gate.IsFull():
+	goesOn := false
+	if m.handlers.Load() == 0 && m.conn.isIdle() && m.conn.writing.TryLock() { // a write may wait for the client, and looks afterwards
+		goesOn = m.tryIdle()
+		m.conn.writing.Unlock()
+	}
+	if m.gate != nil && (late && !goesOn || m.gate.IsFull()) {
 		m.from.NoteStay("streams", errStreams)
 		m.giveUp()
-	case !idle || !m.conn.writing.TryLock(): // a write may wait for the client, and looks afterwards
-	default:
-		defer m.conn.writing.Unlock()
-		m.tryIdle()
 	}
 }
 
-// tryIdle is try where the server has no stream open. The caller holds writing.
-func (m *h2Mover) tryIdle() {
+// tryIdle is try where the server has no stream open. The caller holds writing. It reports whether the move does not wait for the client: then it
+// goes on also when it is late, since what is slow is this process.
+func (m *h2Mover) tryIdle() (goesOn bool) {
 	c := m.conn
 	switch {
 	case h2move.Never(&c.in, &c.out) != "":
 		_, err := h2move.NewState(&c.in, &c.out, nil)
 		m.from.NoteStay("state", err)
 		m.giveUp()
-	case !h2move.IsSettled(&c.in, &c.out) || m.barrier.IsAsked() || !m.barrier.IsBetween() || c.haveOurs():
-	case m.proof == proofAsked:
+	case !h2move.IsSettled(&c.in, &c.out), m.proof == proofAsked:
+	case m.barrier.IsAsked(), !m.barrier.IsBetween(), c.haveOurs():
+		return m.clean
 	case !m.clean:
 		m.clean, m.ping = true, m.barrier.Ask()
 	case !m.spent: // TLS may have read ahead: it is to give what it has, and no more
 		m.from.Wake()
+		return true
 	default:
 		m.leave()
+		return m.gone
 	}
+	return false
 }
 
 // leave moves the connection. The caller holds writing, and the server does not read: from here on nobody says anything.

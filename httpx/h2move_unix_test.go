@@ -268,3 +268,20 @@ func TestUnusedHTTP2ConnectionMoves(t *testing.T) {
 		})
 	}
 }
+
+// Where no stream is open, what takes long is this process, and the connection moves also when it is late.
+func TestIdleHTTP2ConnectionMovesLate(t *testing.T) {
+	httpx.SetHoldLimit(t, 1)
+	for _, k := range bothH2 {
+		t.Run(k.name, func(t *testing.T) {
+			g := newChain(t, k)
+			c := g.dial(t)
+			c.get(t, 1, "/")
+			c.wantStatus(t, 1, g.n)
+			c.ping(t)
+			g.next(t, 1)
+			c.get(t, 3, "/")
+			c.wantStatus(t, 3, g.n)
+		})
+	}
+}
