@@ -2,6 +2,7 @@ package groups
 
 import (
 	"bytes"
+	"crypto/rand"
 	"crypto/tls"
 	"errors"
 	"log/slog"
@@ -39,8 +40,8 @@ type secure struct {
 	conf  *config.Group
 	first *tls.Config // of the listener
 
-	pairs, ca bool // the certificates, and the authorities of clients' ones, are those of the files: the program has left them so
-	keeps     bool // sessions go on in successors
+	pairs, ca bool   // the certificates, and the authorities of clients' ones, are those of the files: the program has left them so
+	own       string // goes into the keys of sessions that go on in no successor; "" where they do
 	renewal
 }
 
@@ -77,7 +78,9 @@ func (c *claiming) claimTLS(g *config.Group) (*secure, error) {
 	s.pairs = len(files.Pairs) > 0 && slices.EqualFunc(conf.Certificates, files.Pairs, isVery)
 	s.ca = files.ClientCAs != nil && files.ClientCAs.Equal(conf.ClientCAs)
 	// crypto/tls does not ask VerifyPeerCertificate where a session is resumed.
-	s.keeps = conf.GetConfigForClient == nil && (conf.ClientAuth == tls.NoClientCert || s.ca && conf.VerifyPeerCertificate == nil)
+	if conf.ClientAuth != tls.NoClientCert && (!s.ca || conf.VerifyPeerCertificate != nil) {
+		s.own = "\x00" + rand.Text()
+	}
 	return s, nil
 }
 
@@ -143,10 +146,11 @@ func (t *TLS) setTickets(secrets []tickets.Secret) error {
 }
 
 // setKeys sets the keys of session tickets. They depend on all by which clients and the server know each other: nobody resumes what
-// could not be begun any more. What the program asks of clients is not known to a successor, and so keeps the keys that crypto/tls
-// makes for this process. A certificate that the program chooses is not known either; sessions outlast that, as they do with crypto/tls.
+// could not be begun any more. What the program asks of clients is not known to a successor, and so the keys are this process's alone. A certificate
+// that the program chooses is not known either; sessions outlast that, as they do with crypto/tls. Where it chooses a whole configuration, it has the keys
+// that crypto/tls makes for this process.
 func (t *TLS) setKeys(s *secure, conf *tls.Config, files *check.TLS) error {
-	if !s.keeps {
+	if conf.GetConfigForClient != nil {
 		return nil
 	}
 	var shown [][]byte
@@ -156,7 +160,7 @@ func (t *TLS) setKeys(s *secure, conf *tls.Config, files *check.TLS) error {
 	if conf.ClientAuth != tls.NoClientCert {
 		shown = append(shown, files.ClientCAPEM)
 	}
-	keys, err := tickets.Keys(*t.secrets.Load(), s.conf.Name, bytes.Join(shown, nil))
+	keys, err := tickets.Keys(*t.secrets.Load(), s.conf.Name+s.own, bytes.Join(shown, nil))
 	if err != nil {
 		return err
 	}

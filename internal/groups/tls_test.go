@@ -172,6 +172,10 @@ func TestSessions(t *testing.T) {
 	renew := func(name string) func(*testing.T, *fixture) {
 		return func(t *testing.T, f *fixture) { t.Helper(); f.write(t, name, func(*x509.Certificate) {}) }
 	}
+	asking := func(_ *fixture, base *tls.Config) { base.ClientAuth = tls.RequestClientCert }
+	verifying := func(_ *fixture, base *tls.Config) {
+		base.VerifyPeerCertificate = func([][]byte, [][]*x509.Certificate) error { return nil }
+	}
 	own := func(change func(f *fixture, base *tls.Config)) func(*fixture) {
 		return func(f *fixture) {
 			f.tls = func(_ string, base *tls.Config) *tls.Config { change(f, base); return base }
@@ -194,7 +198,11 @@ func TestSessions(t *testing.T) {
 			pair, _ := tls.LoadX509KeyPair(filepath.Join(f.dir, "a-cert.pem"), filepath.Join(f.dir, "a-key.pem"))
 			base.GetCertificate = func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &pair, nil }
 		}), same, true, true},
-		"the program asks for certificates": {pairA, own(func(_ *fixture, base *tls.Config) { base.ClientAuth = tls.RequestClientCert }), same, false, true},
+		"the program asks for certificates":           {pairA, own(asking), same, false, true},
+		"the program asks for certificates, new pair": {pairA, own(asking), renew("a"), false, false},
+		"the program verifies":                        {withCA, own(verifying), same, false, true},
+		"the program verifies, new pair":              {withCA, own(verifying), renew("a"), false, false},
+		"the program verifies, new client_ca":         {withCA, own(verifying), renew("ca"), false, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t, test.keys)
