@@ -119,29 +119,34 @@ func (f *Frames) complete(w Watcher) {
 // UntilBoundary returns how much of b belongs to the frame or header block that
 // is begun, or to the next one if none is: all of b when that does not end in
 // it. It does not move f.
-func (f *Frames) UntilBoundary(b []byte) int { return f.ahead(b, nil) }
-
-// ahead is UntilBoundary that tells w what it finds.
-func (f *Frames) ahead(b []byte, w Watcher) int {
+func (f *Frames) UntilBoundary(b []byte) int {
 	probe := *f
 	probe.kept = nil
-	count := probe.count
 	for taken := 0; taken < len(b); {
-		taken += probe.step(b[taken:], w)
+		taken += probe.step(b[taken:], nil)
 		if probe.have == HeaderLen && probe.left == 0 {
-			probe.complete(w)
+			probe.complete(nil)
 		}
-		if probe.count > count {
+		if probe.count > f.count {
 			return taken
 		}
 	}
 	return len(b)
 }
 
-// rest is ahead, but nothing if no frame is begun.
+// rest returns how much of b belongs to the frame that is begun, if one is, and tells w of that. It does not move f.
 func (f *Frames) rest(b []byte, w Watcher) int {
-	if f.between() {
+	if f.have == 0 {
 		return 0
 	}
-	return f.ahead(b, w)
+	probe := *f
+	probe.kept = nil
+	for taken := 0; taken < len(b); {
+		taken += probe.step(b[taken:], w)
+		if probe.have == HeaderLen && probe.left == 0 {
+			probe.complete(w)
+			return taken
+		}
+	}
+	return len(b)
 }

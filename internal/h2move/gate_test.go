@@ -111,6 +111,8 @@ func FuzzGate(f *testing.F) {
 	must(f, w.WritePing(true, [8]byte{}))
 	f.Add(w.take(), []byte{0}, uint8(0))
 	f.Add([]byte{0, 0, 1, 1, 0, 0, 0, 0, 9, 1, 0, 0, 0, 9, 0, 0, 0, 0, 9}, []byte{4}, uint8(7))
+	// A header block without its end, and a part of a header behind it.
+	f.Add([]byte("\x00\x00\x06\x0170000000000\x00\x00\x040000000000\x00\x00\x04\x0100\x05\xff\xff\x05000\x00\x00\x040000"), []byte{0}, uint8(7))
 	f.Fuzz(func(t *testing.T, b, sizes []byte, begun uint8) {
 		run := func(sizes []byte) (passed, held []byte) {
 			in, _, _, _ := settled(t, nil)
