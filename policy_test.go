@@ -244,8 +244,8 @@ func TestPolicyAdaptersStayLight(t *testing.T) {
 // What a program does not choose must not make it larger: one that imports no other format than the native one has no
 // parser of another. gozdctl reads them all.
 func TestPolicyProgramsChooseFormats(t *testing.T) {
-	parsers := []string{"github.com/knadh/koanf/parsers/json", "github.com/knadh/koanf/parsers/toml/v2", "github.com/knadh/koanf/parsers/yaml"}
-	others := []string{"go.yaml.in/yaml", "gopkg.in/yaml.v3", "github.com/pelletier/go-toml", modulePath + "/cfg/json", modulePath + "/cfg/toml", modulePath + "/cfg/yaml"}
+	parsers := []string{"github.com/knadh/koanf/parsers/json", "github.com/knadh/koanf/parsers/toml/v2", "go.yaml.in/yaml/v3"}
+	others := []string{"gopkg.in/yaml.v3", "github.com/pelletier/go-toml", modulePath + "/cfg/json", modulePath + "/cfg/toml", modulePath + "/cfg/yaml"}
 	for _, p := range packages(t) {
 		switch p.name() {
 		case ".", "examples/http":

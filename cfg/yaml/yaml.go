@@ -6,11 +6,12 @@ package yaml
 
 import (
 	"errors"
+	"fmt"
 	"regexp"
 	"strconv"
 
 	"github.com/knadh/koanf/maps"
-	"github.com/knadh/koanf/parsers/yaml"
+	"go.yaml.in/yaml/v3"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/format"
 )
@@ -20,12 +21,44 @@ const prefix = "yaml: "
 func init() { format.Register("yaml", parse) }
 
 func parse(data []byte) (map[string]any, []format.Mistake) {
-	tree, err := yaml.Parser().Unmarshal(data)
-	if err != nil {
+	var doc yaml.Node
+	if err := yaml.Unmarshal(data, &doc); err != nil {
+		return nil, mistakes(err)
+	}
+	if twice := twice(&doc, nil); twice != nil {
+		return nil, twice
+	}
+	var tree map[string]any
+	if err := doc.Decode(&tree); err != nil {
 		return nil, mistakes(err)
 	}
 	maps.IntfaceKeysToStrings(tree) // YAML has other keys too
 	return tree, nil
+}
+
+// twice adds the keys that a mapping has more than once. Decode finds them too, with an error for every pair: a file of another user's with
+// one key in 20,000 lines would take all of root's memory.
+func twice(n *yaml.Node, all []format.Mistake) []format.Mistake {
+	if n.Kind == yaml.MappingNode {
+		type key struct {
+			kind  yaml.Kind
+			value string
+		}
+		lines := make(map[key]int, len(n.Content)/2)
+		for i := 0; i < len(n.Content); i += 2 {
+			k := n.Content[i]
+			first, has := lines[key{k.Kind, k.Value}]
+			if !has {
+				lines[key{k.Kind, k.Value}] = k.Line
+				continue
+			}
+			all = append(all, format.Mistake{Line: k.Line, Msg: fmt.Sprintf("mapping key %q already defined at line %d", k.Value, first)})
+		}
+	}
+	for _, c := range n.Content {
+		all = twice(c, all)
+	}
+	return all
 }
 
 // mistakes finds the lines in an error of the parser, which has them in no other place. One error may list several.

@@ -2,6 +2,7 @@ package config_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -160,6 +161,15 @@ func TestSocketPathLimitAppliesToTheAbsolutePath(t *testing.T) {
 	}
 	if _, err := config.Parse("/app.conf", []byte("[a]\nmode tcp\nlisten unix:x.sock"), noEnviron); err != nil {
 		t.Error(err)
+	}
+}
+
+// A key that is there again and again is one mistake in each line, and not one with each line before.
+func TestYAMLKeyInEveryLine(t *testing.T) {
+	const n = 1000
+	_, err := config.Parse("app.yaml", []byte("web:\n"+strings.Repeat("  mode: tcp\n", n)), noEnviron)
+	if got := strings.Count(fmt.Sprint(err), "already defined at line 2"); got != n-1 {
+		t.Errorf("%d mistakes, want %d", got, n-1)
 	}
 }
 
