@@ -68,17 +68,34 @@ const (
 	averageLine = 4 << 10
 )
 
-// seekEnd has tail, which begins where f is, look at the end of f only.
-func seekEnd(f *os.File, lines uint) error {
+// showEnd shows the last lines of f as it is at first. head(1) gives them to tail, which would look at the size again, and could find another one. In the
+// end f stands behind what has been read. Both are programs because a file can be such that nobody is done with reading it: they can be killed.
+func showEnd(ctx context.Context, s *screen, f *os.File, lines uint) error {
 	info, err := f.Stat()
 	if err != nil {
 		return err
 	}
-	most := int64(endOfLog + averageLine*min(lines, 1<<30))
-	if info.Size() <= most {
-		return nil
+	size := min(info.Size(), int64(endOfLog+averageLine*min(lines, 1<<30)))
+	if _, err := f.Seek(info.Size()-size, io.SeekStart); err != nil {
+		return err
 	}
-	_, err = f.Seek(-most, io.SeekEnd)
+	head := exec.CommandContext(ctx, "head", "-c", strconv.FormatInt(size, 10))
+	head.Stdin = f
+	end, err := head.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	process.CloseAllOnExec()
+	if err := head.Start(); err != nil {
+		return err
+	}
+	err = tail(ctx, s, end, "-n", strconv.FormatUint(uint64(lines), 10))
+	if err != nil {
+		_ = head.Process.Kill()
+	}
+	if read := head.Wait(); err == nil && read != nil && ctx.Err() == nil {
+		err = fmt.Errorf("head: %w", read)
+	}
 	return err
 }
 
@@ -88,19 +105,14 @@ func printOpened(ctx context.Context, open opener, lines uint, follow bool, s *s
 	if err != nil {
 		return err
 	}
-	if err := seekEnd(f, lines); err != nil {
+	if err := showEnd(ctx, s, f, lines); err != nil || !follow {
 		_ = f.Close()
 		return err
 	}
-	last := strconv.FormatUint(uint64(lines), 10)
-	if !follow {
-		defer func() { _ = f.Close() }()
-		return tail(ctx, s, f, "-n", last)
-	}
-	for from := last; f != nil && err == nil; from = "+1" {
+	for f != nil && err == nil {
 		read, end := context.WithCancel(ctx)
 		ended := make(chan error, 1)
-		go func() { ended <- tail(read, s, f, "-n", from, "-f") }()
+		go func() { ended <- tail(read, s, f, "-n", "+1", "-f") }()
 		var next *os.File
 		select {
 		case next = <-awaitMove(read, f, open):
@@ -154,8 +166,8 @@ func awaitMove(ctx context.Context, f *os.File, open opener) <-chan *os.File {
 	return moved
 }
 
-// tail shows what tail(1) prints until it ends, or ctx does.
-func tail(ctx context.Context, s *screen, in *os.File, args ...string) error {
+// tail shows what tail(1) prints of in, from where that stands, until it ends, or ctx does.
+func tail(ctx context.Context, s *screen, in io.Reader, args ...string) error {
 	cmd := exec.CommandContext(ctx, "tail", args...)
 	cmd.Stdin = in
 	out, err := cmd.StdoutPipe()

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -84,6 +85,33 @@ func TestEndOfAHugeLog(t *testing.T) {
 		t.Errorf("printLog = %v, %d bytes", err, size.n)
 	}
 	t.Logf("after %v", time.Since(began))
+}
+
+// What its writer makes of a log while that is opened is looked at from its end, or not at all.
+func TestEndOfALogThatGrows(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "app.log")
+	for range 20 {
+		if err := os.WriteFile(path, make([]byte, 8<<20), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		var growing sync.WaitGroup
+		open := func(context.Context) (*os.File, error) {
+			f, err := os.Open(path)
+			growing.Go(func() {
+				if err := os.Truncate(path, 1<<43); err != nil { // holes cost nothing
+					t.Error(err)
+				}
+			})
+			return f, err
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+		size := new(counter)
+		if err := printOpened(ctx, open, 1, false, newScreen(size, os.Getenv)); err != nil || ctx.Err() != nil || size.n > 65<<20 {
+			t.Fatalf("printOpened = %v, %v, %d bytes", err, ctx.Err(), size.n)
+		}
+		cancel()
+		growing.Wait()
+	}
 }
 
 // counter counts what is printed.
