@@ -117,10 +117,15 @@ func secure(t *testing.T, c net.Conn, proto string) *tls.Conn {
 // client1 is a client of HTTP/1.1 that never retries nor reconnects.
 type client1 struct {
 	net.Conn
-	br *bufio.Reader
+	br   *bufio.Reader
+	last chan struct{} // closed when all of it has been written
 }
 
-func newClient1(c net.Conn) *client1 { return &client1{c, bufio.NewReader(c)} }
+func newClient1(c net.Conn) *client1 {
+	written := make(chan struct{})
+	close(written)
+	return &client1{c, bufio.NewReader(c), written}
+}
 
 // get sends a request and returns its response, whose body has been read.
 func (c *client1) get(t *testing.T, path, header string) *http.Response {
@@ -129,8 +134,16 @@ func (c *client1) get(t *testing.T, path, header string) *http.Response {
 	return c.response(t)
 }
 
-// write writes in the background: the server may answer first.
-func (c *client1) write(s string) { go io.WriteString(c, s) }
+// write writes in the background, one after the other: the server may answer first.
+func (c *client1) write(s string) {
+	before, written := c.last, make(chan struct{})
+	c.last = written
+	go func() {
+		defer close(written)
+		<-before
+		io.WriteString(c, s)
+	}()
+}
 
 func (c *client1) response(t *testing.T) *http.Response {
 	t.Helper()
