@@ -1,8 +1,6 @@
 package endurance
 
 import (
-	"os"
-	"strconv"
 	"testing"
 	"time"
 
@@ -13,21 +11,9 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/loadtest"
 )
 
-const (
-	// stormEnv is the variable that says how often a storm upgrades.
-	stormEnv = "GOZD_STORM"
-
-	// stormDefault keeps ordinary runs of the tests short.
-	stormDefault = 20
-
-	// stormRhythm is the time from one upgrade to the next. If one takes longer,
-	// the next follows at once.
-	stormRhythm = 250 * time.Millisecond
-
-	// nginxKeeps is the size of nginx's pool of connections, which are still open
-	// when the clients have gone.
-	nginxKeeps = 4
-)
+// nginxKeeps is the size of nginx's pool of connections, which are still open
+// when the clients have gone.
+const nginxKeeps = 4
 
 // TestStorm upgrades without a rest under clients of every kind.
 func TestStorm(t *testing.T) {
@@ -52,7 +38,7 @@ func TestStormWithCrashes(t *testing.T) {
 // and no client has noticed anything.
 func storm(t *testing.T, upgrade func(n int, d *daemon.Daemon)) {
 	t.Helper()
-	upgrades := stormLength(t)
+	upgrades := loadtest.StormLength(t)
 	// Connections that cannot move keep their generations until the end.
 	d := daemontest.Start(t, stormGroups, "max_generations 64")
 	first := daemontest.Measure(t, d)
@@ -61,7 +47,7 @@ func storm(t *testing.T, upgrade func(n int, d *daemon.Daemon)) {
 	l.Start(t.Context())
 	loadtest.AwaitExchanges(t, l.Recorder(), 1)
 
-	began, tick := time.Now(), time.NewTicker(stormRhythm)
+	began, tick := time.Now(), time.NewTicker(loadtest.StormRhythm)
 	defer tick.Stop()
 	for n := range upgrades {
 		<-tick.C
@@ -78,19 +64,6 @@ func storm(t *testing.T, upgrade func(n int, d *daemon.Daemon)) {
 	wantCalm(t, d, l.Recorder())
 	front.WantQuietNginx(t, servers.nginx)
 	daemontest.WantNoMore(t, d, daemontest.Usage{Descriptors: first.Descriptors + nginxKeeps, Goroutines: first.Goroutines + nginxKeeps})
-}
-
-func stormLength(t *testing.T) int {
-	t.Helper()
-	text := os.Getenv(stormEnv)
-	if text == "" {
-		return stormDefault
-	}
-	n, err := strconv.Atoi(text)
-	if err != nil || n < 1 {
-		t.Fatalf("$%s is %q, want a number of upgrades", stormEnv, text)
-	}
-	return n
 }
 
 // wantCalm checks that every exchange was answered, by a generation that there has

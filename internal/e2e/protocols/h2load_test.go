@@ -72,16 +72,20 @@ func (h *h2load) logged() int64 {
 	return info.Size()
 }
 
-// summary waits for the end and returns the numbers of the line "requests: 5 total,
-// 5 started, ..." and, as "2xx", those of the answers that were good.
+// summary waits for the end and returns the numbers.
 func (h *h2load) summary() map[string]int {
 	h.t.Helper()
 	<-h.ended
 	if h.err != nil {
 		h.t.Fatalf("h2load: %v: %s", h.err, h.output.String())
 	}
+	return h2loadNumbers(h.output.String())
+}
+
+// h2loadNumbers are those of the line "requests: 5 total, 5 started, ..." and, as "2xx", those of the answers that were good.
+func h2loadNumbers(output string) map[string]int {
 	found := make(map[string]int)
-	for line := range strings.Lines(h.output.String()) {
+	for line := range strings.Lines(output) {
 		if strings.HasPrefix(line, "requests:") || strings.HasPrefix(line, "status codes:") {
 			for _, m := range regexp.MustCompile(`(\d+) (\w+)`).FindAllStringSubmatch(line, -1) {
 				found[m[2]], _ = strconv.Atoi(m[1])
@@ -89,6 +93,14 @@ func (h *h2load) summary() map[string]int {
 		}
 	}
 	return found
+}
+
+// h2loadAllGood are the numbers of h2load where all requests were answered well.
+func h2loadAllGood(requests int) map[string]int {
+	return map[string]int{
+		"total": requests, "started": requests, "done": requests, "succeeded": requests, "2xx": requests,
+		"failed": 0, "errored": 0, "timeout": 0, "3xx": 0, "4xx": 0, "5xx": 0,
+	}
 }
 
 // clientPorts returns the ports from which connections to an address are open.
@@ -115,10 +127,7 @@ func clientPorts(t *testing.T, to load.Target) map[string]bool {
 func upgradeUnderH2load(t *testing.T, d *daemon.Daemon, url string, clients int, look func(run int)) {
 	t.Helper()
 	const requests, upgrades = 10_000, 10
-	want := map[string]int{
-		"total": requests, "started": requests, "done": requests, "succeeded": requests, "2xx": requests,
-		"failed": 0, "errored": 0, "timeout": 0, "3xx": 0, "4xx": 0, "5xx": 0,
-	}
+	want := h2loadAllGood(requests)
 	done := 0
 	for run := 1; done < upgrades; run++ {
 		h := runH2load(t, requests, clients, "--h1", url)

@@ -21,18 +21,25 @@ import (
 type judge struct {
 	in     io.Writer
 	out    *bufio.Reader
+	end    func() // kills it
 	said   string
 	failed *lockedbuf.Buffer
-	post   func(body string) string      // is what it reads
-	answer *regexp.Regexp                // finds the generation in what it says
-	before func(t *testing.T, round int) // is called before a round of requests; may be nil
+	post   func(body string) string // is what it reads
+	answer *regexp.Regexp           // finds the generation in what it says
+	rekey  func() error             // has it send a KeyUpdate; nil where it cannot
 }
+
+// judgeLimit is how long a judge may take to answer, at first with its start. Java compiles its program then.
+const judgeLimit = 2 * time.Minute
 
 func startJudge(t *testing.T, name string, args ...string) *judge {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithCancel(t.Context())
 	cmd := exec.CommandContext(ctx, name, args...)
-	j := &judge{failed: new(lockedbuf.Buffer), post: func(body string) string { return body + "\n" }, answer: regexp.MustCompile(`^(\d+)\n`)}
+	j := &judge{
+		end: cancel, failed: new(lockedbuf.Buffer),
+		post: func(body string) string { return body + "\n" }, answer: regexp.MustCompile(`^(\d+)\n`),
+	}
 	cmd.Stderr = j.failed
 	in, err := cmd.StdinPipe()
 	require.NoError(t, err)
@@ -63,24 +70,72 @@ func startJava(t *testing.T, host, port, version string) *judge {
 	return startJudge(t, require.Tool(t, "java", "package default-jdk-headless"), "-XX:TieredStopAtLevel=1", "testdata/Judge.java", "https://"+net.JoinHostPort(host, port), version)
 }
 
-// ask returns the generation that has answered.
-func (j *judge) ask(t *testing.T, body string) string {
+// startOpenSSL returns one that takes a line with nothing but a K for what has it update its keys, and the server's.
+func startOpenSSL(t *testing.T, host, port string) *judge {
 	t.Helper()
-	_, err := io.WriteString(j.in, j.post(body))
-	require.NoError(t, err)
+	j := startJudge(t, require.Tool(t, "openssl", "package openssl"), "s_client", "-connect", net.JoinHostPort(host, port), "-tls1_3").byHand()
+	j.rekey = func() error {
+		before := strings.Count(j.failed.String(), "KEYUPDATE\n")
+		if _, err := io.WriteString(j.in, "K\n"); err != nil {
+			return err
+		}
+		for deadline := time.Now().Add(judgeLimit); strings.Count(j.failed.String(), "KEYUPDATE\n") == before; time.Sleep(time.Millisecond) {
+			if time.Now().After(deadline) {
+				return fmt.Errorf("no KeyUpdate: %s", j.failed.String())
+			}
+		}
+		return nil
+	}
+	return j
+}
+
+func startGnuTLS(t *testing.T, host, port string) *judge {
+	t.Helper()
+	j := startJudge(t, require.Tool(t, "gnutls-cli", "package gnutls-bin"), "--insecure", "--inline-commands", "--port", port, host).byHand()
+	j.rekey = func() error {
+		if _, err := io.WriteString(j.in, "^rekey^\n"); err != nil {
+			return err
+		}
+		_, err := j.await(func(line string) bool { return strings.Contains(line, "Rekey was completed") })
+		return err
+	}
+	return j
+}
+
+// ask returns the generation that has answered. Before every second round of requests the judge updates its keys, if it can.
+func (j *judge) ask(round int, body string) (generation string, err error) {
+	if j.rekey != nil && round%2 == 1 {
+		if err := j.rekey(); err != nil {
+			return "", err
+		}
+	}
+	if _, err := io.WriteString(j.in, j.post(body)); err != nil {
+		return "", fmt.Errorf("%w: %s", err, j.failed.String())
+	}
+	line, err := j.await(j.answer.MatchString)
+	if err != nil {
+		return "", err
+	}
+	return j.answer.FindStringSubmatch(line)[1], nil
+}
+
+// await reads lines up to one.
+func (j *judge) await(is func(line string) bool) (string, error) {
+	defer time.AfterFunc(judgeLimit, j.end).Stop()
+	j.said = ""
 	for {
 		line, err := j.out.ReadString('\n')
 		j.said += line
 		if err != nil || strings.HasPrefix(line, "error") {
-			t.Fatalf("%s %v: %s", line, err, j.failed.String()+j.said)
+			return "", fmt.Errorf("%s %w: %s", line, err, j.failed.String()+j.said)
 		}
-		if found := j.answer.FindStringSubmatch(line); found != nil {
-			return found[1]
+		if is(line) {
+			return line, nil
 		}
 	}
 }
 
-// judges are the stacks beside Go's, and curl's, h2load's and OpenSSL's, which have tests of their own.
+// judges are the stacks beside Go's, curl's and h2load's, which have tests of their own.
 var judges = []struct {
 	name  string
 	start func(t *testing.T, host, port string) *judge
@@ -103,23 +158,8 @@ var judges = []struct {
 		t.Helper()
 		return startJudge(t, require.Tool(t, "tstclnt", "package libnss3-tools"), "-h", host, "-p", port, "-D", "-o", "-V", "tls1.3:tls1.3").byHand()
 	}},
-	{"GnuTLS", func(t *testing.T, host, port string) *judge {
-		t.Helper()
-		j := startJudge(t, require.Tool(t, "gnutls-cli", "package gnutls-bin"), "--insecure", "--inline-commands", "--port", port, host).byHand()
-		j.before = func(t *testing.T, round int) {
-			t.Helper()
-			if round%2 == 0 {
-				return
-			}
-			_, err := io.WriteString(j.in, "^rekey^\n") // a KeyUpdate, before and after moves
-			require.NoError(t, err)
-			for line := ""; !strings.Contains(line, "Rekey was completed"); {
-				line, err = j.out.ReadString('\n')
-				require.NoError(t, err)
-			}
-		}
-		return j
-	}},
+	{"GnuTLS", startGnuTLS},
+	{"OpenSSL", startOpenSSL},
 }
 
 // TestOtherStacksKeepTheirConnection has clients of other stacks ask on one connection over ten moves.
@@ -136,12 +176,9 @@ func TestOtherStacksKeepTheirConnection(t *testing.T) {
 				if round > 0 {
 					daemontest.Upgrade(t, d)
 				}
-				if j.before != nil {
-					j.before(t, round)
-				}
-				got := ""
 				daemontest.Await(t, fmt.Sprintf("answer of generation %d", round+1), func() bool {
-					got = j.ask(t, strings.Repeat("x", 1+100*round))
+					got, err := j.ask(round, strings.Repeat("x", 1+100*round))
+					require.NoError(t, err)
 					return got == fmt.Sprint(round+1)
 				})
 			}

@@ -57,6 +57,16 @@ const PassFastCGI = `
 			fastcgi_param HTTP_HOST $host;
 `
 
+// PassHTTPS has a location passed on over TLS 1.3, on connections that nginx keeps. nginx tries no request twice.
+const PassHTTPS = `
+			proxy_pass https://app;
+			proxy_http_version 1.1;
+			proxy_set_header Connection "";
+			proxy_ssl_protocols TLSv1.3;
+			proxy_ssl_session_reuse off;
+			proxy_next_upstream off;
+`
+
 // StartNginx starts nginx in a directory of its own; location says how it passes
 // requests to upstream.
 func StartNginx(t *testing.T, upstream load.Target, location string) Server {
