@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -93,7 +94,7 @@ func postOverUpgrades(t *testing.T, proto string) {
 	d := daemontest.Start(t, moving+"127.0.0.1:0\n")
 	to := daemontest.Target(t, d, "secure")
 	const clients = 8
-	var dials, posts atomic.Int32
+	var dials, own, posts atomic.Int32
 	var failed sync.Map
 	stop := make(chan struct{})
 	var all sync.WaitGroup
@@ -111,19 +112,22 @@ func postOverUpgrades(t *testing.T, proto string) {
 		defer transport.CloseIdleConnections()
 		client := &http.Client{Transport: transport, Timeout: 30 * time.Second}
 		all.Go(func() {
+			p := poster{client: client}
+			if proto == "http/1.1" {
+				p.own = &own
+			}
 			for n := 0; ; n++ {
 				select {
 				case <-stop:
 					return
 				default:
 				}
-				if err := postOnce(client, "https://"+to.Address+"/echo", strings.Repeat("x", 1+n%3000)); err != nil {
+				if err := p.post("https://"+to.Address+"/echo", strings.Repeat("x", 1+n%3000)); err != nil {
 					failed.Store(fmt.Sprintf("client %d, post %d", i, n), err)
 					return
 				}
 				posts.Add(1)
-				// http.Transport dials once more where its writer has not said yet that it is done when the next request comes.
-				time.Sleep(time.Duration(i+1) * time.Millisecond)
+				time.Sleep(time.Duration(i+1) * time.Millisecond) // the connection is idle
 			}
 		})
 	}
@@ -138,10 +142,10 @@ func postOverUpgrades(t *testing.T, proto string) {
 		t.Errorf("%v: %v", who, err)
 		return true
 	})
-	if got := dials.Load(); got != clients {
-		t.Errorf("%d clients have dialled %d times", clients, got)
+	if got := dials.Load() - own.Load(); got != clients {
+		t.Errorf("%d clients have dialled %d times, %d of them because they did not wait for themselves", clients, dials.Load(), own.Load())
 	}
-	t.Logf("%d posts", posts.Load())
+	t.Logf("%d posts, %d dials", posts.Load(), dials.Load())
 }
 
 func hasAny(m *sync.Map) (found bool) {
@@ -149,20 +153,40 @@ func hasAny(m *sync.Map) (found bool) {
 	return found
 }
 
-func postOnce(c *http.Client, url, body string) error {
-	req, err := http.NewRequest(http.MethodPost, url, onceBody{strings.NewReader(body)})
+// poster posts one body after the other, none twice.
+type poster struct {
+	client *http.Client
+	own    *atomic.Int32 // dials, see post; nil for HTTP/2
+	last   *atomic.Bool  // http.Transport has kept the connection of the last post; nil before the first
+}
+
+// post counts a dial as the transport's own where it dials for HTTP/1.1 although the connection before is not closed: its writer has not said yet that it
+// has written the request before, which is answered. On a busy machine that takes a while (persistConn.wroteRequest, Go 1.26).
+func (p *poster) post(url, body string) error {
+	kept := new(atomic.Bool)
+	last := p.last
+	p.last = kept
+	ctx := httptrace.WithClientTrace(context.Background(), &httptrace.ClientTrace{
+		GotConn: func(info httptrace.GotConnInfo) {
+			if p.own != nil && last != nil && !info.Reused && !last.Load() {
+				p.own.Add(1)
+			}
+		},
+		PutIdleConn: func(err error) { kept.Store(err == nil) },
+	})
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url, onceBody{strings.NewReader(body)})
 	if err != nil {
 		return err
 	}
 	req.ContentLength = int64(len(body))
-	resp, err := c.Do(req)
+	resp, err := p.client.Do(req)
 	if err != nil {
 		return err
 	}
 	defer resp.Body.Close()
 	got, err := io.ReadAll(resp.Body)
-	if err == nil && string(got) != body {
-		err = fmt.Errorf("status %s, %d bytes of %d", resp.Status, len(got), len(body))
+	if err == nil && (string(got) != body || resp.Close) {
+		err = fmt.Errorf("status %s, %d bytes of %d, the last one %v", resp.Status, len(got), len(body), resp.Close)
 	}
 	return err
 }

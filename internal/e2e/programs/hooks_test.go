@@ -158,8 +158,8 @@ func TestProgramRefusesAnUpgrade(t *testing.T) {
 
 // TestUpgradeHookHasATimeLimit has hooks that look at their context, and that do not.
 func TestUpgradeHookHasATimeLimit(t *testing.T) {
-	d := startHooked(t, "upgrade_timeout 1s")
-	const reason = "upgrade refused: OnUpgrade has not returned after 1s"
+	d := startHooked(t, "upgrade_timeout 3s") // it has time for the upgrade at the end, too
+	const reason = "upgrade refused: OnUpgrade has not returned after 3s"
 	setHook(t, d, "wait")
 	wantRefusal(t, d, reason)
 	awaitNotes(t, d, "asked", "wait\ncontext deadline exceeded\n")

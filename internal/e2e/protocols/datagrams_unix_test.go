@@ -27,7 +27,7 @@ const echoGroup = "[echo]\nmode udp\nlisten 127.0.0.1:0\n"
 
 func startEcho(t *testing.T, groups string) *daemon.Daemon {
 	t.Helper()
-	d := daemontest.Prepare(t, binaries.UDP(t), groups, "upgrade_timeout 1s")
+	d := daemontest.Prepare(t, binaries.UDP(t), groups)
 	if err := d.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}

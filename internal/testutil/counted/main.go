@@ -55,9 +55,9 @@ func (c *counter) expose(w http.ResponseWriter, _ *http.Request) {
 		panic("broken metrics")
 	case "/hang":
 		select {} // a mutex that nobody frees
-	case "/huge": // 100 MB
+	case "/huge": // 20 MB
 		megabyte := strings.Repeat(fmt.Sprintf("requests_total{path=%q} 1\n", strings.Repeat("x", 975)), 1000)
-		for range 100 {
+		for range 20 {
 			_, _ = io.WriteString(w, megabyte)
 		}
 	}

@@ -63,6 +63,10 @@ func (d *Daemon) Configure(groups string, options ...string) error {
 	return os.WriteFile(d.Conf, []byte(text), 0o644)
 }
 
+// waitDelay is how long a command's output may be open after its end, by mistake: a process of somebody else's that is about to execute its program has
+// it too, and that takes long on a busy machine.
+const waitDelay = 10 * time.Second
+
 // Command returns the command that runs the daemon's program on its configuration.
 func (d *Daemon) Command(ctx context.Context, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, d.Binary, append([]string{"-c", d.Conf, "-v"}, args...)...)
@@ -70,7 +74,7 @@ func (d *Daemon) Command(ctx context.Context, args ...string) *exec.Cmd {
 	if d.Env != nil {
 		cmd.Env = append(os.Environ(), d.Env...)
 	}
-	cmd.WaitDelay = time.Second
+	cmd.WaitDelay = waitDelay
 	return cmd
 }
 

@@ -162,7 +162,7 @@ func (m *Machine) exec(ctx context.Context, args ...string) (string, error) {
 	const join = `mkdir -p "$1/exec" && echo $$ >"$1/exec/cgroup.procs" && p=$2 && shift 2 &&
 exec nsenter -t "$p" -m -p -u -i -C -r -w env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin TERM=dumb SYSTEMD_PAGER= SYSTEMD_COLORS=0 "$@"`
 	cmd := exec.CommandContext(ctx, "bash", append([]string{"-c", join, "_", m.cgroup, strconv.Itoa(m.init)}, args...)...)
-	cmd.WaitDelay = time.Second
+	cmd.WaitDelay = execWait
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	if err := cmd.Run(); err != nil {
