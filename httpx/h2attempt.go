@@ -6,8 +6,11 @@ import (
 	"time"
 )
 
-// holdLimit is how long new streams are held back while the open ones may end. Tests change it.
+// holdLimit is how long new streams are held back while the open ones may end. Tests change it. It is counted in holdTicks, of which a process that gets
+// no processor for a while misses some: on a busy machine the open streams have their time all the same.
 var holdLimit = time.Second
+
+const holdTicks = 10
 
 // h2Attempt is whether a connection may still move in this drain.
 type h2Attempt struct {
@@ -15,7 +18,8 @@ type h2Attempt struct {
 
 	mu    sync.Mutex  // guards what follows
 	timer *time.Timer // runs while new streams are held back
-	late  bool        // it has
+	ticks int         // of it, still to come
+	late  bool        // they have all come
 	stays bool        // the connection, in this drain
 	due   bool        // its client is to be sent away if it stays
 }
@@ -25,12 +29,27 @@ func (a *h2Attempt) begin(late func()) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.isOn.Store(true)
-	a.timer = time.AfterFunc(holdLimit, func() {
-		a.mu.Lock()
-		a.late = a.isOn.Load()
-		a.mu.Unlock()
-		late()
+	a.ticks = holdTicks
+	a.timer = time.AfterFunc(holdLimit/holdTicks, func() {
+		if a.tick() {
+			late()
+		}
 	})
+}
+
+// tick reports whether it was the last one.
+func (a *h2Attempt) tick() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if !a.isOn.Load() {
+		return false
+	}
+	if a.ticks--; a.ticks > 0 {
+		a.timer.Reset(holdLimit / holdTicks)
+		return false
+	}
+	a.late = true
+	return true
 }
 
 // stop undoes begin. It may be called again.
