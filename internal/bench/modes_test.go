@@ -3,14 +3,12 @@ package bench
 import (
 	"bufio"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/fcgi"
 	"testing"
-	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/fcgix"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/httpx"
@@ -103,27 +101,17 @@ func BenchmarkHTTP2(b *testing.B) {
 			config := tlspeer.ServerConfig(b)
 			config.NextProtos = []string{"h2", "http/1.1"}
 			go func() { _ = side.serve(side.wrap(ln, config), small) }()
-			ask(b, func() (asker, error) { return askingHTTP2("https://" + ln.Addr().String() + "/"), nil })
+			ask(b, func() (asker, error) { return askingHTTP2(ln.Addr().String()) })
 		})
 	}
 }
 
-func askingHTTP2(url string) asker {
-	transport := &http.Transport{TLSClientConfig: tlspeer.ClientConfig(new(tlspeer.Log)), ForceAttemptHTTP2: true}
-	transport.TLSClientConfig.NextProtos = nil // the transport's own
-	client := http.Client{Transport: transport, Timeout: time.Minute}
-	get := func() error {
-		resp, err := client.Get(url)
-		if err != nil {
-			return err
-		}
-		_, err = io.Copy(io.Discard, resp.Body)
-		if resp.ProtoMajor != 2 {
-			err = errors.Join(err, fmt.Errorf("answered by %s, want HTTP/2", resp.Proto))
-		}
-		return errors.Join(err, resp.Body.Close())
+func askingHTTP2(address string) (asker, error) {
+	c, err := dialBareHTTP2(address)
+	if err != nil {
+		return asker{}, err
 	}
-	return asker{get, func() error { transport.CloseIdleConnections(); return nil }}
+	return asker{c.ask, c.conn.Close}, nil
 }
 
 // BenchmarkUnix answers small requests on kept connections of a Unix socket.

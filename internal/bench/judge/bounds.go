@@ -11,13 +11,8 @@ const (
 // On a machine with others, the processors' time says more than how long it took.
 const sideUnit = "cpu-ns/op"
 
-// sideBound is what a ratio of that may be at most.
-func sideBound(side string) float64 {
-	if side == "moves" { // each record is followed below crypto/tls
-		return 1.25
-	}
-	return 1.10
-}
+// sideBound is what a ratio of that may be at most, also where each record is followed below crypto/tls.
+const sideBound = 1.10
 
 // allocsMore is how many allocations more than the plain side there may be, in each exchange or for each connection.
 const allocsMore = 1
@@ -48,7 +43,7 @@ func ratios(results []result) []ratio {
 		} else if side == plain {
 			base[benchmark] = r
 		} else if than, ok := base[benchmark]; ok {
-			c.addSide(r, than, sideBound(side))
+			c.addSide(r, than)
 		}
 	}
 	return c.all
@@ -76,9 +71,9 @@ func (c *collection) addReported(r result) {
 }
 
 // addSide compares two sides of the same run.
-func (c *collection) addSide(r, than result, bound float64) {
+func (c *collection) addSide(r, than result) {
 	if value, ok := r.values[sideUnit]; ok && than.values[sideUnit] > 0 {
-		c.add(r.name+" "+sideUnit, value/than.values[sideUnit], bound)
+		c.add(r.name+" "+sideUnit, value/than.values[sideUnit], sideBound)
 	}
 	if allocs, ok := r.values["allocs/op"]; ok {
 		c.add(r.name+" more allocs/op", allocs-than.values["allocs/op"], allocsMore)
