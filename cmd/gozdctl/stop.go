@@ -39,14 +39,17 @@ func (a *app) stop(ctx context.Context, pidfile string) error {
 		wait:  stopWait(pidfile),
 		doing: "stopping: for at most " + span(stopWait(pidfile)) + "…",
 		ask: func(ctx context.Context, c *client.Client) (*protocol.Answer, error) {
-			answering := processOfPeer(c)
+			first := answering(c)
 			all = own(living(ctx, c), pidfile, c.Owner())
 			answer, err := c.Stop(ctx)
 			if err != nil {
 				return nil, err
 			}
 			a.out.Asked = &generation{answer.Generation, answer.PID}
-			return answer, control.AwaitEnd(ctx, pidfile, processOf(answer.PID, all), answer.Generation, append(processes(all), answering...)...)
+			if first == (control.Process{}) {
+				first = processOf(answer.PID, all)
+			}
+			return answer, control.AwaitEnd(ctx, pidfile, first, answer.Generation, processes(all)...)
 		},
 	})
 	if err != nil {
@@ -91,13 +94,13 @@ func own(all []protocol.Generation, pidfile string, owner int) []protocol.Genera
 	})
 }
 
-// processOfPeer returns the process that answers, which need not be among those that it names.
-func processOfPeer(c *client.Client) []control.Process {
+// answering returns the process that answers, if it can be seen. It need not be among those that it names.
+func answering(c *client.Client) control.Process {
 	start, err := process.StartTime(c.PID())
 	if err != nil || !c.Sees() {
-		return nil
+		return control.Process{}
 	}
-	return []control.Process{{PID: c.PID(), StartTime: start}}
+	return control.Process{PID: c.PID(), StartTime: start}
 }
 
 // processOf returns the process with that PID, whose start time is not known where it is none of all.

@@ -111,3 +111,25 @@ func TestAskSparesAnotherDaemon(t *testing.T) {
 		t.Errorf("the other daemon got %q", said)
 	}
 }
+
+// A daemon whose files are gone has not ended as long as the process lives that was asked to stop: its user could remove them and serve on.
+func TestAwaitEndLooksAtTheProcess(t *testing.T) {
+	d := start(t, "ignore", patience)
+	began, err := process.StartTime(d.pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := process.RemoveFiles(d.pidfile); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	first := control.Process{PID: d.pid, StartTime: began}
+	if err := control.AwaitEnd(ctx, d.pidfile, first, 1); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("while it lives AwaitEnd = %v, want DeadlineExceeded", err)
+	}
+	d.end()
+	if err := control.AwaitEnd(t.Context(), d.pidfile, first, 1); err != nil {
+		t.Errorf("when it has ended AwaitEnd = %v", err)
+	}
+}
