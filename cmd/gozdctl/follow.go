@@ -76,7 +76,10 @@ func showEnd(ctx context.Context, s *screen, f *os.File, lines uint) error {
 		return err
 	}
 	size := min(info.Size(), int64(endOfLog+averageLine*min(lines, 1<<30)))
-	if _, err := f.Seek(info.Size()-size, io.SeekStart); err != nil {
+	if lines == 0 {
+		size = 0
+	}
+	if _, err := f.Seek(info.Size()-size, io.SeekStart); err != nil || size == 0 {
 		return err
 	}
 	head := exec.CommandContext(ctx, "head", "-c", strconv.FormatInt(size, 10))
@@ -85,8 +88,7 @@ func showEnd(ctx context.Context, s *screen, f *os.File, lines uint) error {
 	if err != nil {
 		return err
 	}
-	process.CloseAllOnExec()
-	if err := head.Start(); err != nil {
+	if err := start(ctx, head); err != nil || head.Process == nil {
 		return err
 	}
 	err = tail(ctx, s, end, "-n", strconv.FormatUint(uint64(lines), 10))
@@ -95,6 +97,9 @@ func showEnd(ctx context.Context, s *screen, f *os.File, lines uint) error {
 	}
 	if read := head.Wait(); err == nil && read != nil && ctx.Err() == nil {
 		err = fmt.Errorf("head: %w", read)
+	}
+	if err == nil { // some read ahead
+		_, err = f.Seek(info.Size(), io.SeekStart)
 	}
 	return err
 }
@@ -127,7 +132,8 @@ func printOpened(ctx context.Context, open opener, lines uint, follow bool, s *s
 	return err
 }
 
-// awaitMove sends the file that stands at the path instead of f, when all has been read of that; nil when ctx ends.
+// awaitMove sends the file that stands at the path instead of f, when all has been read of that, or f anew when that has become shorter: tail
+// does not see it where it did not begin at the first byte. It sends nil when ctx ends.
 func awaitMove(ctx context.Context, f *os.File, open opener) <-chan *os.File {
 	moved := make(chan *os.File, 1)
 	go func() {
@@ -135,6 +141,10 @@ func awaitMove(ctx context.Context, f *os.File, open opener) <-chan *os.File {
 		was, err := f.Stat()
 		if err != nil {
 			return
+		}
+		size := was.Size()
+		if at, err := f.Seek(0, io.SeekCurrent); err == nil {
+			size = max(size, at) // it may have become shorter since it was opened
 		}
 		tick := time.NewTicker(moveTick)
 		defer tick.Stop()
@@ -156,9 +166,16 @@ func awaitMove(ctx context.Context, f *os.File, open opener) <-chan *os.File {
 			if err != nil {
 				continue // it has been moved, and there is no other yet
 			}
-			if info, err := now.Stat(); err == nil && !os.SameFile(info, was) {
+			info, err := now.Stat()
+			switch {
+			case err == nil && !os.SameFile(info, was):
 				next = now
 				continue
+			case err == nil && info.Size() < size:
+				moved <- now
+				return
+			case err == nil:
+				size = info.Size()
 			}
 			_ = now.Close()
 		}
@@ -174,8 +191,7 @@ func tail(ctx context.Context, s *screen, in io.Reader, args ...string) error {
 	if err != nil {
 		return err
 	}
-	process.CloseAllOnExec()
-	if err := cmd.Start(); err != nil {
+	if err := start(ctx, cmd); err != nil || cmd.Process == nil {
 		return err
 	}
 	shown := show(out, s)
@@ -189,6 +205,16 @@ func tail(ctx context.Context, s *screen, in io.Reader, args ...string) error {
 		return nil //nolint:nilerr // it was killed
 	}
 	return shown
+}
+
+// start starts a program that gets no other files. Where ctx has ended before, there is no process, and no error.
+func start(ctx context.Context, cmd *exec.Cmd) error {
+	process.CloseAllOnExec()
+	err := cmd.Start()
+	if ctx.Err() != nil && cmd.Process == nil {
+		return nil
+	}
+	return err
 }
 
 // maxShown is the length of a line, in bytes, from which it is printed in pieces on a terminal.

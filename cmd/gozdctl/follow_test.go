@@ -114,6 +114,67 @@ func TestEndOfALogThatGrows(t *testing.T) {
 	}
 }
 
+// No line is a line, too, however long the log is.
+func TestNoLines(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "app.log")
+	appendTo(t, path, strings.Repeat("line\n", 1<<18))
+	out := new(sink)
+	if err := printLog(t.Context(), path, 0, false, 0, newScreen(out, os.Getenv)); err != nil || out.String() != "" {
+		t.Errorf("printLog = %v, %q", err, out.String())
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- printLog(ctx, path, 0, true, 0, newScreen(out, os.Getenv)) }()
+	for n := 0; out.String() == ""; n++ { // when it follows is not known
+		appendTo(t, path, "new\n")
+		time.Sleep(time.Millisecond)
+	}
+	cancel()
+	if err := <-ended; err != nil || strings.Contains(out.String(), "line") {
+		t.Errorf("printLog = %v, %q", err, out.String())
+	}
+}
+
+// A log that is emptied, as logrotate's copytruncate does, is followed from its beginning.
+func TestFollowAnEmptiedLog(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "app.log")
+	appendTo(t, path, strings.Repeat("before\n", 1000))
+	out := new(sink)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- printLog(ctx, path, 1, true, 0, newScreen(out, os.Getenv)) }()
+	out.await(t, "before\n")
+	if err := os.Truncate(path, 0); err != nil {
+		t.Fatal(err)
+	}
+	appendTo(t, path, "after\n")
+	out.await(t, "before\nafter\n")
+	appendTo(t, path, "and more\n")
+	out.await(t, "before\nafter\nand more\n")
+	cancel()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}
+
+// Whoever has seen enough, while the end is shown, has made no mistake.
+func TestInterruptedWhileTheEndIsShown(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "app.log")
+	appendTo(t, path, strings.Repeat("line\n", 1<<20))
+	ctx, cancel := context.WithCancel(t.Context())
+	if err := printLog(ctx, path, 1<<20, true, 0, newScreen(writing(cancel), os.Getenv)); err != nil {
+		t.Error(err)
+	}
+}
+
+// writing is called whenever something is printed.
+type writing func()
+
+func (w writing) Write(b []byte) (int, error) {
+	w()
+	return len(b), nil
+}
+
 // counter counts what is printed.
 type counter struct{ n int }
 
