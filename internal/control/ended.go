@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
@@ -16,19 +17,23 @@ type Process struct {
 
 // AwaitEnd waits until no generation of a daemon serves, and until the processes, its older
 // generations, have ended too. first is the one that was asked to stop, and generation its number: where
-// another of the same daemon has taken over meanwhile, that one is asked too. The error wraps that of ctx.
+// another of the same daemon has taken over meanwhile, that one is asked too. It has to end as well, if its start time is known: by the files alone
+// its user could say so while it serves on. The error wraps that of ctx.
 func AwaitEnd(ctx context.Context, pidfile string, first Process, generation int, older ...Process) error {
 	if err := waitEnd(ctx, pidfile, asked{first.PID, first.StartTime, generation}); err != nil {
 		return err
 	}
 	tick := time.NewTicker(pollInterval)
 	defer tick.Stop()
+	if first.StartTime != 0 {
+		older = append(slices.Clip(older), first)
+	}
 	for _, p := range older {
 		for alive(p) {
 			select {
 			case <-tick.C:
 			case <-ctx.Done():
-				return fmt.Errorf("it serves no longer, and pid %d still drains: %w", p.PID, ctx.Err())
+				return fmt.Errorf("it serves no longer, and pid %d has not ended: %w", p.PID, ctx.Err())
 			}
 		}
 	}

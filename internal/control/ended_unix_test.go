@@ -133,3 +133,21 @@ func TestAwaitEndLooksAtTheProcess(t *testing.T) {
 		t.Errorf("when it has ended AwaitEnd = %v", err)
 	}
 }
+
+// Nor where its user has another process take the lock and the files, whatever number that says it has.
+func TestAwaitEndIsNotLedAstray(t *testing.T) {
+	asked := start(t, "ignore", patience)
+	defer asked.end()
+	began, err := process.StartTime(asked.pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, generation := range []int{1, 0} { // that of the other one is 1: it has been started since, or has taken over
+		other := start(t, "end", patience)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		if err := control.AwaitEnd(ctx, other.pidfile, control.Process{PID: asked.pid, StartTime: began}, generation); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("generation %d: AwaitEnd = %v, want DeadlineExceeded", generation, err)
+		}
+		cancel()
+	}
+}

@@ -23,7 +23,7 @@ func Stop(ctx context.Context, pidfile string) (pid int, err error) {
 	defer r.Close()
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(r.State.StopWait))
 	defer cancel()
-	return r.PID, waitEnd(ctx, pidfile, asked{r.PID, r.State.StartTime, r.State.Generation})
+	return r.PID, AwaitEnd(ctx, pidfile, Process{r.PID, r.State.StartTime}, r.State.Generation)
 }
 
 // asked is the generation that was asked to stop.
@@ -39,17 +39,14 @@ func (a asked) isOf(s *process.State) bool {
 	return a.startTime == 0 || s.StartTime <= a.startTime || s.Generation > a.generation
 }
 
-// lives reports whether its process is there.
-func (a asked) lives() bool { return a.startTime != 0 && alive(Process{a.pid, a.startTime}) }
-
-// waitEnd waits until no generation of the daemon serves, and the one that was asked last has ended: by the files alone its user could say so
-// while it serves on. If the one that was asked has been replaced just before, it has only been hurried, and the one that serves is asked too.
+// waitEnd waits until no generation of the daemon serves. If the one that was asked has been replaced just
+// before, it has only been hurried, and the one that serves is asked too.
 func waitEnd(ctx context.Context, pidfile string, last asked) error {
 	tick := time.NewTicker(pollInterval)
 	defer tick.Stop()
 	for {
 		r, err := process.Find(pidfile)
-		if errors.Is(err, process.ErrNotRunning) && !last.lives() {
+		if errors.Is(err, process.ErrNotRunning) {
 			return nil
 		}
 		if err == nil {
