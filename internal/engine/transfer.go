@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"os"
 	"sync"
+	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/fault"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/groups"
@@ -137,8 +138,10 @@ func (t *transfer) commit(dropped []string) {
 	t.groups.MoveIdle(sender)
 	// It waits for the successor, and this generation must not accept meanwhile.
 	over := t.groups.Expect()
+	late := time.AfterFunc(2*settledWait, over) // a successor that is stopped takes no channel
 	t.conns.passing.Go(func() {
 		defer over()
+		defer late.Stop()
 		fault.At(fault.PassingOn)
 		t.conns.receiver.PassOn(sender)
 	})
