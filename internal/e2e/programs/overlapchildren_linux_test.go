@@ -68,7 +68,7 @@ func TestChildProcesses(t *testing.T) {
 	awaitServing(t, d, 1)
 	supervisor := parentOf(t, one)
 	wantGroup(t, &process.State{PID: supervisor}, one)
-	daemontest.Await(t, "orphan of the supervisor", func() bool { return slices.Contains(daemon.Children(supervisor), orphan.PID) })
+	awaitParent(t, orphan, supervisor)
 	wantParent(t, atExit, one.PID)
 
 	daemontest.Upgrade(t, d)
@@ -76,7 +76,7 @@ func TestChildProcesses(t *testing.T) {
 	daemontest.AwaitEnd(t, one)
 	daemontest.AwaitEnd(t, atExit)
 	daemontest.AwaitEnd(t, with)
-	wantParent(t, left, supervisor)
+	awaitParent(t, left, supervisor)
 	if err := d.Stop(t.Context()); err != nil {
 		t.Error(err)
 	}
@@ -97,6 +97,12 @@ func wantGroup(t *testing.T, s, other *process.State) {
 	if want, err := syscall.Getpgid(other.PID); err != nil || group != want {
 		t.Errorf("pid %d is of process group %d, want %d, %v", s.PID, group, want, err)
 	}
+}
+
+// awaitParent waits until a process whose parent has ended has another one: the last thread's end gives it away, and not the first's.
+func awaitParent(t *testing.T, s *process.State, parent int) {
+	t.Helper()
+	daemontest.Await(t, fmt.Sprintf("pid %d as a child of pid %d", s.PID, parent), func() bool { return slices.Contains(daemon.Children(parent), s.PID) })
 }
 
 // parentOf is a process's parent.
