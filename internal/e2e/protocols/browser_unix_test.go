@@ -3,16 +3,19 @@
 package protocols
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/binaries"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/browser"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemon"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemontest"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/require"
 )
@@ -45,6 +48,7 @@ func TestBrowserHoldsWebSocket(t *testing.T) {
 			require.NoError(t, d.Start(t.Context()))
 			b.Open(t, scheme+"://"+daemontest.Target(t, d, group).Address+"/")
 			wantSaid(t, b, "there are /nick NAME")
+			t.Cleanup(func() { tell(t, b, d) })
 			b.Eval(t, "(window.ends = 0, window.errors = 0, ws.addEventListener('close', () => ends++), ws.addEventListener('error', () => errors++))")
 			say(t, b, "/nick browser")
 			say(t, b, "/join go")
@@ -71,6 +75,20 @@ func TestBrowserHoldsWebSocket(t *testing.T) {
 			}
 		})
 	}
+}
+
+// tell logs how things are if the test has failed: the page, and all that the generation that serves is at, which ends by that.
+func tell(t *testing.T, b *browser.Browser, d *daemon.Daemon) {
+	t.Helper()
+	if !t.Failed() {
+		return
+	}
+	t.Logf("the page: %s", b.Eval(t, "[ws.readyState, ends, errors, said.textContent.slice(-500)]"))
+	status, err := d.Status(context.WithoutCancel(t.Context()))
+	t.Logf("status: %+v, %v", status, err)
+	daemontest.SignalServing(t, d, syscall.SIGABRT)
+	require.Eventually(t, "end", func() bool { return strings.Contains(d.LogText(), "goroutine 1 ") })
+	t.Log(d.LogText())
 }
 
 // talk has somebody else say lines in the room. said ends that, and returns how many there were.
