@@ -25,8 +25,8 @@ func parse(data []byte) (map[string]any, []format.Mistake) {
 	if err := yaml.Unmarshal(data, &doc); err != nil {
 		return nil, mistakes(err)
 	}
-	if twice := twice(&doc, nil); twice != nil {
-		return nil, twice
+	if all := repeated(&doc, nil); all != nil {
+		return nil, all
 	}
 	var tree map[string]any
 	if err := doc.Decode(&tree); err != nil {
@@ -36,9 +36,9 @@ func parse(data []byte) (map[string]any, []format.Mistake) {
 	return tree, nil
 }
 
-// twice adds the keys that a mapping has more than once. Decode finds them too, with an error for every pair: a file of another user's with
-// one key in 20,000 lines would take all of root's memory.
-func twice(n *yaml.Node, all []format.Mistake) []format.Mistake {
+// repeated adds a mistake for each time that a mapping has a key again. Decode finds them too, with an error for every pair: another user's file with
+// one key 20,000 times would take all of root's memory.
+func repeated(n *yaml.Node, all []format.Mistake) []format.Mistake {
 	if n.Kind == yaml.MappingNode {
 		type key struct {
 			kind  yaml.Kind
@@ -56,7 +56,7 @@ func twice(n *yaml.Node, all []format.Mistake) []format.Mistake {
 		}
 	}
 	for _, c := range n.Content {
-		all = twice(c, all)
+		all = repeated(c, all)
 	}
 	return all
 }

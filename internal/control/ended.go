@@ -17,8 +17,8 @@ type Process struct {
 
 // AwaitEnd waits until no generation of a daemon serves, and until the processes, its older
 // generations, have ended too. first is the one that was asked to stop, and generation its number: where
-// another of the same daemon has taken over meanwhile, that one is asked too. It has to end as well, if its start time is known: by the files alone
-// its user could say so while it serves on. The error wraps that of ctx.
+// another of the same daemon has taken over meanwhile, that one is asked too. The process of first has to end as well, if its start time is known: its
+// user can remove the files while it serves on. The error wraps that of ctx.
 func AwaitEnd(ctx context.Context, pidfile string, first Process, generation int, older ...Process) error {
 	if err := waitEnd(ctx, pidfile, asked{first.PID, first.StartTime, generation}); err != nil {
 		return err

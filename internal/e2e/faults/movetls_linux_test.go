@@ -99,11 +99,11 @@ func (l *loyal) wantBy(t *testing.T, generation string) {
 	}
 }
 
-// TestMoveWhileTheSuccessorIsReplaced has a request end in the first generation when the second has been replaced, and has nothing to do any more, and
-// the channel between the two has not gone to the third yet: the connection moves on all the same.
-func TestMoveWhileTheSuccessorIsReplaced(t *testing.T) {
-	d := daemontest.Prepare(t, buildWithFaults(t), movingSecure)
-	faults := filepath.Join(d.Dir, "faults")
+// startWithFaults starts a program that stops at the points of which there are files in a directory.
+func startWithFaults(t *testing.T, program, groups string) (d *daemon.Daemon, faults string) {
+	t.Helper()
+	d = daemontest.Prepare(t, program, groups)
+	faults = filepath.Join(d.Dir, "faults")
 	if err := os.Mkdir(faults, 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -111,6 +111,13 @@ func TestMoveWhileTheSuccessorIsReplaced(t *testing.T) {
 	if err := d.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	return d, faults
+}
+
+// TestMoveWhileTheSuccessorIsReplaced has a request end in the first generation when the second has been replaced, and has nothing to do any more, and
+// the channel between the two has not gone to the third yet: the connection moves on all the same.
+func TestMoveWhileTheSuccessorIsReplaced(t *testing.T) {
+	d, faults := startWithFaults(t, buildWithFaults(t), movingSecure)
 	c := dialLoyal(t, daemontest.Target(t, d, "secure"))
 	c.wantBy(t, "1")
 	if _, err := io.WriteString(c, "POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\nsome "); err != nil {
@@ -154,15 +161,7 @@ func TestMoveWhileTheSuccessorIsReplaced(t *testing.T) {
 // TestStopWhileAConnectionIsBeingTaken stops a generation that cannot say that it has taken a connection: the one that it comes from may be stopped,
 // with a channel that is full. The stop goes on.
 func TestStopWhileAConnectionIsBeingTaken(t *testing.T) {
-	d := daemontest.Prepare(t, buildWithFaults(t), movingSecure+"stop_timeout 1s\n")
-	faults := filepath.Join(d.Dir, "faults")
-	if err := os.Mkdir(faults, 0o755); err != nil {
-		t.Fatal(err)
-	}
-	d.Env = []string{points.Dir + "=" + faults}
-	if err := d.Start(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	d, faults := startWithFaults(t, buildWithFaults(t), movingSecure+"stop_timeout 1s\n")
 	c := dialLoyal(t, daemontest.Target(t, d, "secure"))
 	c.wantBy(t, "1")
 	if err := os.WriteFile(filepath.Join(faults, points.Taking), nil, 0o600); err != nil {
@@ -195,15 +194,7 @@ func TestOneOwnerOfKeys(t *testing.T) {
 	} {
 		for name, dial := range map[string]func(*testing.T, load.Target) *loyal{"HTTP/1.1": dialLoyal, "HTTP/2": dialLoyal2} {
 			t.Run(tt.point+", "+name, func(t *testing.T) {
-				d := daemontest.Prepare(t, program, movingSecure)
-				faults := filepath.Join(d.Dir, "faults")
-				if err := os.Mkdir(faults, 0o755); err != nil {
-					t.Fatal(err)
-				}
-				d.Env = []string{points.Dir + "=" + faults}
-				if err := d.Start(t.Context()); err != nil {
-					t.Fatal(err)
-				}
+				d, faults := startWithFaults(t, program, movingSecure)
 				c := dial(t, daemontest.Target(t, d, "secure"))
 				c.wantBy(t, "1")
 				if err := os.WriteFile(filepath.Join(faults, tt.point), nil, 0o600); err != nil {
