@@ -93,7 +93,9 @@ func TestFollowedLog(t *testing.T) {
 				t.Errorf("%s: it prints %q, %v, want %q", who, line, err, want)
 			}
 		}
-		wantNext("a line\n")
+		wantNext("a line\n") // by what shows the end of the log, and may not have ended itself
+		add(t, log, "an added line\n")
+		wantNext("an added line\n")
 		for _, pid := range []int{cmd.Process.Pid, childOf(t, cmd.Process.Pid)} {
 			var st unix.Stat_t
 			must(t, unix.Stat(fmt.Sprintf("/proc/%d", pid), &st))
@@ -114,6 +116,16 @@ func TestFollowedLog(t *testing.T) {
 		}
 		must(t, os.Remove(log+".1"))
 	}
+}
+
+// add writes a text behind what a file has.
+func add(t *testing.T, file, text string) {
+	t.Helper()
+	f, err := os.OpenFile(file, os.O_APPEND|os.O_WRONLY, 0)
+	must(t, err)
+	_, err = f.WriteString(text)
+	must(t, err)
+	must(t, f.Close())
 }
 
 // childOf returns the only child of a process.
