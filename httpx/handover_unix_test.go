@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -26,6 +27,7 @@ type lineServer struct {
 	name    string
 	refused chan error // what Handover says, if it is not nil
 	padding int        // bytes of state that go along in vain
+	late    bool       // it writes once more before Handover, when the deadline for that has passed
 	serving sync.WaitGroup
 }
 
@@ -60,6 +62,13 @@ func (l *lineServer) lines(c net.Conn, begun []byte) {
 		line = append(line, part...)
 		switch {
 		case errors.Is(err, tcpx.ErrDraining):
+			if l.late {
+				conn.SetWriteDeadline(time.Unix(1, 0))
+				if n, err := conn.Write([]byte("late")); n > 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+					panic(fmt.Sprint(n, err))
+				}
+				conn.SetWriteDeadline(time.Time{})
+			}
 			err := conn.Handover(append(line, make([]byte, l.padding)...))
 			if err == nil {
 				return
@@ -220,6 +229,41 @@ func TestHijackedMovesUnderLoad(t *testing.T) {
 			close(stop)
 			talking.Wait()
 		})
+	}
+}
+
+// A write that its deadline has ended is the end of TLS, which the program learns at once. Without TLS nothing is lost by it.
+func TestHandoverAfterALateWrite(t *testing.T) {
+	for _, tt := range hijackedKinds {
+		for _, moves := range []int{0, 1} {
+			t.Run(fmt.Sprintf("%s secure %v, moved %d times", tt.network, tt.secure, moves), func(t *testing.T) {
+				late := &lineServer{name: "late", late: true}
+				first := late
+				if moves > 0 {
+					first = &lineServer{name: "first"}
+				}
+				g := lineGeneration(t, tt.network, tt.secure, first)
+				c := g.hijacker(t, tt.secure)
+				if moves > 0 {
+					next := lineGeneration(t, tt.network, tt.secure, late)
+					g.replaceBy(t, next)
+					g.wantMoved(t, 1)
+					g = next
+				}
+				g.replaceBy(t, lineGeneration(t, tt.network, tt.secure, &lineServer{name: "last"}))
+				if !tt.secure {
+					g.wantMoved(t, 1)
+					c.write("line\n")
+					c.wantReply(t, "last: line")
+					return
+				}
+				if err := <-late.refused; !errors.Is(err, net.ErrClosed) || !errors.Is(err, listen.ErrNoSuccessor) {
+					t.Errorf("Handover = %v, want net.ErrClosed, and ErrNoSuccessor", err)
+				}
+				g.wantStayed(t, nil)
+				c.Close()
+			})
+		}
 	}
 }
 

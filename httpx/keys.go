@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"time"
 
@@ -96,7 +97,9 @@ func whyStays(err error) error {
 		return err
 	}
 	switch reason {
-	case tlsrec.Busy, tlsrec.Reading, tlsrec.Unread, tlsrec.Frozen, tlsrec.Closed:
+	case tlsrec.Closed:
+		return fmt.Errorf("%w: %w", net.ErrClosed, err)
+	case tlsrec.Busy, tlsrec.Reading, tlsrec.Unread, tlsrec.Frozen:
 		return fmt.Errorf("%w: %w", listener.ErrBusy, err)
 	}
 	// The last record was too long to be kept while nobody thought of a move. There is another one after the next request.

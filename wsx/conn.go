@@ -36,6 +36,7 @@ type Conn struct {
 	r *http.Request
 
 	conn   net.Conn    // nil until the library hijacks it
+	ended  error       // why nothing can follow what was handed over in vain; no error of Hijack's, for which a library could panic
 	moving listen.Conn // conn, if it can be handed over; nil otherwise
 	source source      // conn, for reading
 	link   *link       // of the library that has it now, or had it last
@@ -144,7 +145,7 @@ func (c *Conn) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if c.shake.err != nil {
 		return nil, nil, c.shake.err
 	}
-	c.link = &link{conn: c}
+	c.link = &link{conn: c, ended: c.ended}
 	_ = c.link.SetDeadline(time.Time{}) // that of the library before; an error comes again
 	return c.link, bufio.NewReadWriter(bufio.NewReaderSize(c.link, bufferSize), bufio.NewWriterSize(c.link, bufferSize)), nil
 }
@@ -160,7 +161,8 @@ func (c *Conn) Close() error {
 // Handover gives the WebSocket, with state, to httpx.Server.Resume of the next generation. Call it when the library's read has returned [ErrDraining], all that was read is
 // answered or part of state, and nobody writes any more; close the library's connection before, which ends what it has begun, such as goroutines. After nil the connection is the next generation's. After an
 // error the library can begin anew on it at once, with [Conn.Request], and its client notices nothing: so it is where nobody takes the connection, see
-// httpx.Hijacked, or state is longer than [MaxState]. Only where a message or a close frame has been begun, the library's handshake fails, too.
+// httpx.Hijacked, or state is longer than [MaxState]. Only where a message or a close frame has been begun, or a write over TLS has failed, as by a deadline that has passed, all that the library
+// reads and writes fails. Handover may have to write, and then takes as long as the client does not read.
 func (c *Conn) Handover(state []byte) error {
 	if c.link == nil || !c.link.told.Load() {
 		return fmt.Errorf("wsx: %w: no read has returned ErrDraining", listen.ErrNoSuccessor)
@@ -173,8 +175,8 @@ func (c *Conn) Handover(state []byte) error {
 		c.drains = errors.Is(err, listener.ErrBusy) // of TLS: once more after the next message
 		c.skip = c.drains
 		c.shake.begin()
-		if !c.out.isBetween() {
-			c.shake.err = err
+		if !c.out.isBetween() || errors.Is(err, net.ErrClosed) {
+			c.ended = err
 		}
 	}
 	return err
@@ -205,16 +207,14 @@ const exchangeLimit = time.Second
 // exchangeLocked has something small go to and fro, as a connection of TLS whose last record was large cannot move (see "no proof" in
 // docs/connections.md). The pong is read with what may come before it, and goes along.
 func (c *Conn) exchangeLocked() bool {
-	end := time.Now().Add(exchangeLimit)
-	_ = c.conn.SetWriteDeadline(end) // an error comes again
-	_ = c.source.SetReadDeadline(end)
+	_ = c.conn.SetWriteDeadline(time.Time{}) // the library's would end TLS; an error comes again
 	if _, err := c.conn.Write([]byte{finBit | opPing, 0}); err != nil {
 		return false
 	}
+	_ = c.source.SetReadDeadline(time.Now().Add(exchangeLimit))
 	before := slices.Clone(c.ahead) // it is in the buffer
 	err := c.fill()
 	c.ahead = slices.Concat(before, c.ahead)
-	_ = c.conn.SetWriteDeadline(time.Time{})
 	_ = c.source.SetReadDeadline(time.Time{})
 	return err == nil
 }

@@ -11,6 +11,7 @@ type link struct {
 	conn   *Conn
 	told   atomic.Bool // ErrDraining was returned: closing it ends the link alone
 	closed atomic.Bool
+	ended  error // of all Reads and Writes; nil as long as they go on
 }
 
 // Read gives no more than one frame has: when the library asks for the next one it has nothing any more.
@@ -20,6 +21,8 @@ func (l *link) Read(b []byte) (int, error) {
 		return 0, ErrDraining
 	case l.closed.Load():
 		return 0, net.ErrClosed
+	case l.ended != nil:
+		return 0, l.ended
 	}
 	n, err := l.conn.read(b)
 	if err == ErrDraining { //nolint:errorlint // it is this very error
@@ -30,8 +33,11 @@ func (l *link) Read(b []byte) (int, error) {
 
 // Write writes, but no close frame after ErrDraining: that is the end of the link, by a library that says goodbye when it is closed.
 func (l *link) Write(b []byte) (int, error) {
-	if l.closed.Load() {
+	switch {
+	case l.closed.Load():
 		return 0, net.ErrClosed
+	case l.ended != nil:
+		return 0, l.ended
 	}
 	return l.conn.write(b, l.told.Load())
 }

@@ -15,6 +15,9 @@ import (
 	"go.uber.org/goleak"
 	"golang.org/x/net/websocket"
 
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/httpx"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/listener"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/loopback"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/wsx"
 )
@@ -182,4 +185,64 @@ func TestRefusal(t *testing.T) {
 	if resp.StatusCode != http.StatusForbidden {
 		t.Errorf("status %d, want 403", resp.StatusCode)
 	}
+}
+
+// Where a message has been begun, nobody can go on with the WebSocket; the library gets an error where it expects one.
+func TestHandoverInAMessage(t *testing.T) {
+	ln := listener.New(loopback.Listen(t, "tcp"), listener.Options{Group: "web"})
+	done := make(chan struct{})
+	srv := &httpx.Server{Server: &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer close(done)
+		c := wsx.New(w, r)
+		defer c.Close()
+		conn, _, err := c.Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\n\r\n\x81\x05he")
+		if n, err := conn.Read(make([]byte, 1)); !errors.Is(err, wsx.ErrDraining) {
+			t.Errorf("Read = %d, %v, want ErrDraining", n, err)
+		}
+		if err := c.Handover(nil); !errors.Is(err, listen.ErrNoSuccessor) {
+			t.Errorf("Handover = %v, want ErrNoSuccessor", err)
+		}
+		conn, _, err = c.Hijack()
+		if err != nil {
+			t.Errorf("Hijack = %v; a library could panic", err)
+			return
+		}
+		if n, err := conn.Read(make([]byte, 1)); !errors.Is(err, listen.ErrNoSuccessor) {
+			t.Errorf("Read = %d, %v, want Handover's error", n, err)
+		}
+		if n, err := io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\n\r\n"); !errors.Is(err, listen.ErrNoSuccessor) {
+			t.Errorf("Write = %d, %v, want Handover's error", n, err)
+		}
+	})}}
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		_ = srv.Serve(ln)
+	}()
+	defer func() {
+		srv.Close()
+		<-served
+	}()
+	conn, err := net.Dial("tcp", ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	conn.SetDeadline(time.Now().Add(time.Minute))
+	io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+	for got := ""; !strings.HasSuffix(got, "he"); {
+		b := make([]byte, 64)
+		n, err := conn.Read(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got += string(b[:n])
+	}
+	ln.StopAccepting()
+	<-done
 }

@@ -51,13 +51,18 @@ func (h *hall) resumeSocket(conn net.Conn, data []byte) {
 func (h *hall) serveSocket(c *wsx.Conn, data []byte) {
 	defer c.Close()
 	u := h.admit(data)
-	for result := stays; result == stays; {
+	u.patience = asLong
+	result := stays
+	for result == stays {
 		result = left
 		websocket.Server{Handshake: sameOrigin, Handler: func(ws *websocket.Conn) {
 			ws.MaxPayloadBytes = maxLine - 1
 			s := &socket{Conn: ws, below: c}
 			result = u.talk(s, s, c.Handover)
 		}}.ServeHTTP(c, c.Request())
+	}
+	if result == left {
+		h.leave(u.me) // also where the library has not begun
 	}
 }
 

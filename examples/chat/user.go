@@ -20,6 +20,10 @@ const (
 	// flushTime is how long a client may take to read what was promised before its
 	// connection moves, or ends. What is left moves along.
 	flushTime = 100 * time.Millisecond
+
+	// asLong is the time for a WebSocket before it moves. Where a message of it is cut
+	// short, or a record of TLS, nothing can follow.
+	asLong = 0
 )
 
 // user is a user of this generation.
@@ -28,6 +32,8 @@ type user struct {
 	me   *member
 	rest []byte // was read by the previous generation
 	line []byte // as much as has been read of it
+
+	patience time.Duration // with a client that does not read, before it moves
 }
 
 // outcome is how a connection ends here.
@@ -52,10 +58,10 @@ func (h *hall) admit(data []byte) *user {
 	if data == nil {
 		m := h.enter()
 		m.out.add(usage)
-		return &user{hall: h, me: m}
+		return &user{hall: h, me: m, patience: flushTime}
 	}
 	s := restore(data)
-	return &user{hall: h, me: h.arrive(s), rest: s.Rest}
+	return &user{hall: h, me: h.arrive(s), rest: s.Rest, patience: flushTime}
 }
 
 // talk answers the lines that come by in, on conn, until the user leaves, or is to be handed over.
@@ -97,7 +103,7 @@ func (u *user) answerLines(in io.Reader, handOver func(state []byte) error) outc
 // promised. Where that is refused he is served on here until he leaves.
 func (u *user) leaveWith(handOver func(state []byte) error) outcome {
 	u.hall.hush(u.me)
-	unwritten := u.me.out.stop(flushTime)
+	unwritten := u.me.out.stop(u.patience)
 	s := u.hall.state(u.me)
 	s.Rest, s.Out = u.line, unwritten
 	if handOver(s.encode(version)) != nil {

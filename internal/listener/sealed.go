@@ -10,7 +10,8 @@ import (
 // at any time one process uses it at most, and where nobody can tell which one that is, none does. Its methods are called by one goroutine at a time.
 type Cargo interface {
 	// Pack returns the state, with above, that of a protocol over the layer, or nil; the caller clears what is returned. From then on, and until Stay,
-	// nothing may be read or written through the layer, by nobody. After an error all goes on as it was: [ErrBusy], a [StayError], or any other.
+	// nothing may be read or written through the layer, by nobody. After an error all goes on as it was: [ErrBusy], net.ErrClosed of a layer that is at its end, a
+	// [StayError], or any other.
 	Pack(above []byte) ([]byte, error)
 
 	// Stay undoes Pack. The successor has not taken the connection.

@@ -12,7 +12,7 @@ import (
 func (t *tracked) cannotPack(now *round, err error) error {
 	var why *StayError
 	switch {
-	case errors.Is(err, ErrBusy):
+	case errors.Is(err, ErrBusy), errors.Is(err, net.ErrClosed):
 	case !errors.As(err, &why):
 		_ = t.stay(now, stayUnknown, err)
 	case why.Passes:
