@@ -137,16 +137,9 @@ func (m *h2Mover) look() {
 	}
 }
 
-// tries reports whether the connection may still move. If it does not, its client is sent away then.
+// tries reports whether the connection may still move. If it does not, its client is sent away then. The listener wakes it when it is its turn.
 func (m *h2Mover) tries() bool {
-	if !m.isLeaving() {
-		return false
-	}
-	if !m.attempt.owe() {
-		return false
-	}
-	m.from.Wake()
-	return true
+	return m.isLeaving() && m.attempt.owe()
 }
 
 // stay is called when the drain is called off. In the next one the connection may move.

@@ -25,7 +25,7 @@ type Result struct {
 // accepting; nothing that waits in its queue is lost. Later calls do nothing.
 func (l *Listener) StopAccepting() {
 	l.mu.Lock()
-	first := !l.round.draining.isSet()
+	now, first := l.round, !l.round.draining.isSet()
 	if first {
 		if l.door.state == doorOpen {
 			l.door.leave(l.endEmptying)
@@ -35,7 +35,7 @@ func (l *Listener) StopAccepting() {
 	}
 	l.mu.Unlock()
 	if first {
-		wakeAll(l.open())
+		l.wakeInTurn(now)
 		closeQuiet(l)
 		countStays(l)
 	}
@@ -49,16 +49,6 @@ func (d *door) leave(end func()) {
 	}
 	d.beginEmptying()
 	time.AfterFunc(EmptyingLimit, end)
-}
-
-// wakeAll has the readers of connections see that the listener drains. Those
-// who begin to read after that see it by themselves.
-func wakeAll(conns []socket) {
-	for _, c := range conns {
-		if r := c.part().idle.Load(); r != nil {
-			r.Wake()
-		}
-	}
 }
 
 // checkDrainedLocked sets the round's drained when nothing is left to wait for.

@@ -40,6 +40,7 @@ type IdleReader struct {
 	deadline time.Time  // as the program set it
 	woken    bool       // the socket's deadline is Wake's, until Read has seen it
 	retired  bool       // another reader has the connection
+	program  bool       // it is the program that hands the connection over
 	grace    time.Time  // until then a fresh connection is not idle; zero: not decided yet
 	ripens   bool       // Wake will be called then
 }
@@ -210,11 +211,17 @@ func (r *IdleReader) Retire() {
 	_ = r.sock.SetReadDeadline(time.Time{})
 }
 
-// Unretire undoes Retire for a reader that reads by ReadWoken.
+// Unretire undoes Retire for a program that reads by ReadWoken, and hands the connection over itself.
 func (r *IdleReader) Unretire() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.retired = false
+	r.retired, r.program = false, true
+}
+
+func (r *IdleReader) isHandedOver() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.program
 }
 
 // wasWoken reports whether err is due to Wake, and puts the program's deadline

@@ -1,0 +1,70 @@
+package listener
+
+import (
+	"slices"
+	"time"
+)
+
+// Idle connections move one a millisecond, and faster where all would take longer than turnsLimit. If all moved at once both processes would be so busy
+// with it that requests wait for a processor: with 90 connections and two processors, the slowest hundredth of them took twice as long.
+const (
+	turn       = time.Millisecond
+	turnsLimit = 500 * time.Millisecond
+)
+
+// wakeAll has the readers of connections see that the listener drains. Those
+// who begin to read after that see it by themselves.
+func wakeAll(conns []socket) {
+	for _, c := range conns {
+		if r := c.part().idle.Load(); r != nil {
+			r.Wake()
+		}
+	}
+}
+
+// wakeInTurn is wakeAll for a round that begins to drain. It returns at once, and leaves to connections that move their turns. Programs that hand
+// over theirs are told at once: their connections may wait for each other.
+func (l *Listener) wakeInTurn(now *round) {
+	conns := l.open()
+	if rule, _ := l.idleRule(); rule.policy != moveIdle {
+		wakeAll(conns)
+		return
+	}
+	inTurn := slices.DeleteFunc(conns, func(c socket) bool {
+		r := c.part().idle.Load()
+		if r == nil || !r.isHandedOver() {
+			return false
+		}
+		r.Wake()
+		return true
+	})
+	if len(inTurn) > 0 {
+		go now.wake(inTurn)
+	}
+}
+
+// wake wakes conns, each in its turn.
+func (r *round) wake(conns []socket) {
+	distance := min(turn, turnsLimit/time.Duration(len(conns)))
+	begin := time.Now()
+	for i := range conns {
+		if time.Until(begin.Add(distance*time.Duration(i))) > 0 && !r.pause() {
+			return
+		}
+		wakeAll(conns[i : i+1])
+	}
+}
+
+// pause waits for a turn, and reports whether there is still a reason for it.
+func (r *round) pause() bool {
+	timer := time.NewTimer(turn)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-r.expedited: // all have been woken
+	case <-r.drained:
+	case <-r.resumed:
+	}
+	return false
+}

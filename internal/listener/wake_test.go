@@ -1,0 +1,112 @@
+package listener_test
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/listener"
+)
+
+// willing would take all connections.
+type willing struct{}
+
+func (willing) Takes(string) bool                       { return true }
+func (willing) Move(string, []byte, syscall.Conn) error { return syscall.EINVAL }
+
+// crowd is a listener with readers who wait. They say that they are busy when they are asked.
+type crowd struct {
+	*listener.Listener
+	asked atomic.Int64
+}
+
+func (c *crowd) join(t *testing.T, dial func() (net.Conn, error), handedOver bool) {
+	t.Helper()
+	server, _ := pair(t, c, dial)
+	r := new(listener.IdleReader)
+	r.Init(server.(listener.Conn), func(int) bool {
+		c.asked.Add(1)
+		return false
+	})
+	read := r.Read
+	if handedOver {
+		r.Retire()
+		r.Unretire()
+		read = func(b []byte) (int, error) {
+			_, err := r.ReadWoken(b)
+			if errors.Is(err, listener.ErrWoken) {
+				c.asked.Add(1)
+			}
+			return 0, err
+		}
+	}
+	go func() { _, _ = read(make([]byte, 1)) }()
+}
+
+// Where idle connections move, each has its turn, so that requests find a processor; many of them have less time each.
+func TestConnectionsMoveInTurn(t *testing.T) {
+	for _, tt := range []struct {
+		conns, handedOver int
+		moves             bool
+		after             time.Duration // the beginning of the drain
+		least, most       int64         // are asked
+	}{
+		{100, 0, true, 0, 1, 1},
+		{100, 3, true, 0, 4, 4},
+		{0, 3, true, 0, 3, 3},
+		{100, 0, true, 50 * time.Millisecond, 51, 51},
+		{100, 0, true, 99 * time.Millisecond, 100, 100},
+		{2000, 0, true, 250 * time.Millisecond, 1001, 1004},
+		{2000, 0, true, 500 * time.Millisecond, 2000, 2000},
+		{100, 0, false, 0, 100, 100},
+	} {
+		t.Run(fmt.Sprintf("%+v", tt), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ln, mem := inMemory(listener.Options{HandoverKey: "http web"})
+				c := &crowd{Listener: ln}
+				for i := range tt.conns + tt.handedOver {
+					c.join(t, mem.Dial, i >= tt.conns)
+				}
+				synctest.Wait()
+				if tt.moves {
+					ln.MoveIdle(willing{})
+				}
+				ln.StopAccepting()
+				time.Sleep(tt.after)
+				synctest.Wait()
+				if got := c.asked.Load(); got < tt.least || got > tt.most {
+					t.Errorf("%d are asked, want %d to %d", got, tt.least, tt.most)
+				}
+			})
+		})
+	}
+}
+
+// Who has no time left has all asked at once.
+func TestExpediteEndsTheTurns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ln, mem := inMemory(listener.Options{HandoverKey: "http web"})
+		c := &crowd{Listener: ln}
+		for range 100 {
+			c.join(t, mem.Dial, false)
+		}
+		synctest.Wait()
+		ln.MoveIdle(willing{})
+		ln.StopAccepting()
+		synctest.Wait()
+		ln.Expedite()
+		synctest.Wait()
+		if got := c.asked.Load(); got != 101 {
+			t.Errorf("%d are asked, want the first, and all", got)
+		}
+		time.Sleep(time.Hour)
+		if got := c.asked.Load(); got != 101 {
+			t.Errorf("%d are asked an hour later", got)
+		}
+	})
+}
