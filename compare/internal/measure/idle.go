@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"strconv"
@@ -77,26 +78,35 @@ func Idle(ctx context.Context, e *tools.Env, n int, secure bool, set *report.Set
 	if err != nil {
 		return err
 	}
-	without := tools.Files(old)
+	before := &process{old, tools.Files(old), tools.Sockets(old)}
 	if _, err := c.each(ctx, ""); err != nil {
 		return fmt.Errorf("%d connections: %w", n, err)
 	}
-	return c.upgrade(ctx, d, old, without, client, set)
+	return c.upgrade(ctx, d, before, client, set)
 }
 
-// upgrade upgrades the daemon whose process old had so many descriptors without clients.
-func (c *idlers) upgrade(ctx context.Context, d *tools.Daemon, old, without int, client string, set *report.Set) error {
+// process is what a process had before it had clients.
+type process struct {
+	pid     int
+	files   int
+	sockets map[string]bool
+}
+
+// upgrade upgrades the daemon whose process old was before.
+func (c *idlers) upgrade(ctx context.Context, d *tools.Daemon, old *process, client string, set *report.Set) error {
 	n := len(c.conns)
 	key := func(metric string) report.Key {
 		return report.Key{Tool: "gozd", Client: client, Metric: metric, X: n}
 	}
-	serving := strconv.Itoa(old)
+	serving := strconv.Itoa(old.pid)
 	set.Add(key(report.IdleMemory), megabytes(d.Memory()))
+	clients := tools.Sockets(old.pid)
+	maps.DeleteFunc(clients, func(name string, _ bool) bool { return old.sockets[name] })
 	signal := time.Now()
 	if err := d.Upgrade(ctx, serving); err != nil {
 		return err
 	}
-	took, both, err := awaitMoved(ctx, d, old, without, signal)
+	took, both, err := awaitMoved(ctx, d, old, clients, signal)
 	if err != nil {
 		return err
 	}
@@ -107,15 +117,27 @@ func (c *idlers) upgrade(ctx context.Context, d *tools.Daemon, old, without int,
 	return err
 }
 
-// few is how many descriptors the old process may have more than before it had clients:
-// those of the upgrade itself, and by the least number of connections less than these.
-const few = 20
+// few is how many descriptors the old process may have more than before it had clients
+// when it is looked which they are, which takes a while for thousands.
+const few = 50
+
+func (p *process) hasAny(clients map[string]bool) bool {
+	if tools.Files(p.pid) >= p.files+few {
+		return true
+	}
+	for name := range tools.Sockets(p.pid) {
+		if clients[name] {
+			return true
+		}
+	}
+	return false
+}
 
 // awaitMoved waits until the old process has no connection any more, and looks how
 // much memory both take meanwhile.
-func awaitMoved(ctx context.Context, d *tools.Daemon, old, without int, signal time.Time) (took time.Duration, memory int, err error) {
+func awaitMoved(ctx context.Context, d *tools.Daemon, old *process, clients map[string]bool, signal time.Time) (took time.Duration, memory int, err error) {
 	for next := time.Now(); ; {
-		if tools.Files(old) < without+few {
+		if !old.hasAny(clients) {
 			return time.Since(signal), max(memory, d.Memory()), nil
 		}
 		if time.Since(signal) > time.Minute || ctx.Err() != nil {

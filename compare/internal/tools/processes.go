@@ -214,3 +214,16 @@ func Files(pid int) int {
 	names, _ := os.ReadDir(dir) // it may be gone meanwhile
 	return len(names)
 }
+
+// Sockets returns the names of a process's sockets, by which those are found again that it shares with others.
+func Sockets(pid int) map[string]bool {
+	all := make(map[string]bool)
+	dir := fmt.Sprintf("/proc/%d/fd", pid)
+	names, _ := os.ReadDir(dir) // it may be gone meanwhile
+	for _, name := range names {
+		if link, err := os.Readlink(filepath.Join(dir, name.Name())); err == nil && strings.HasPrefix(link, "socket:") {
+			all[link] = true
+		}
+	}
+	return all
+}
