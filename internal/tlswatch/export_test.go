@@ -2,6 +2,7 @@ package tlswatch
 
 import (
 	"crypto/tls"
+	"fmt"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/tlsrec"
 )
@@ -72,4 +73,54 @@ func (c *Conn) State() (*tlsrec.State, error) {
 func (c *Conn) Rest() {
 	c.rest() // was in use
 	c.rest()
+}
+
+// Followed is a session behind its handshake, of which both directions begin with one secret.
+type Followed struct{ session }
+
+// Follow returns a session of that suite.
+func Follow(suite uint16, secret []byte) (*Followed, error) {
+	f := new(Followed)
+	f.complete, f.state.Suite = true, suite
+	for _, flow := range []*flow{&f.in, &f.out} {
+		half, err := tlsrec.NewHalf(suite, secret)
+		if err != nil {
+			return nil, err
+		}
+		flow.half = half
+	}
+	return f, nil
+}
+
+func (f *Followed) flow(out bool) *flow {
+	if out {
+		return &f.out
+	}
+	return &f.in
+}
+
+// Push has bytes go through.
+func (f *Followed) Push(out bool, b []byte) { f.follow(f.flow(out), b) }
+
+// Seq is how many records have gone through, if the session still knows that.
+func (f *Followed) Seq(out bool) (seq uint64, known bool) {
+	if f.why != "" {
+		return 0, false
+	}
+	return f.flow(out).half.Seq, true
+}
+
+// Proves reports whether a connection could move, as far as the direction goes.
+func (f *Followed) Proves(out bool) error { return f.prove(f.flow(out)) }
+
+// Known is all that the session knows, but the secrets.
+func (f *Followed) Known() string {
+	known := string(f.why)
+	for _, flow := range []*flow{&f.in, &f.out} {
+		known += fmt.Sprintf(" %d %v %v %x", flow.have, flow.proved, flow.clean, flow.last)
+		if flow.half != nil {
+			known += fmt.Sprintf(" %d", flow.half.Seq)
+		}
+	}
+	return known
 }
