@@ -43,26 +43,28 @@ func (l *Listener) wakeInTurn(now *round) {
 	}
 }
 
-// wake wakes conns, each in its turn.
+// wake wakes conns, each in its turn, and those that are left when there is no time for that.
 func (r *round) wake(conns []socket) {
 	distance := min(turn, turnsLimit/time.Duration(len(conns)))
 	begin := time.Now()
 	for i := range conns {
 		if time.Until(begin.Add(distance*time.Duration(i))) > 0 && !r.pause() {
+			wakeAll(conns[i:])
 			return
 		}
 		wakeAll(conns[i : i+1])
 	}
 }
 
-// pause waits for a turn, and reports whether there is still a reason for it.
+// pause waits for a turn, and reports whether there is time for the next.
 func (r *round) pause() bool {
 	timer := time.NewTimer(turn)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
 		return true
-	case <-r.expedited: // all have been woken
+	case <-r.late:
+	case <-r.expedited:
 	case <-r.drained:
 	case <-r.resumed:
 	}

@@ -1,6 +1,7 @@
 package listener_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -87,26 +88,42 @@ func TestConnectionsMoveInTurn(t *testing.T) {
 	}
 }
 
-// Who has no time left has all asked at once.
-func TestExpediteEndsTheTurns(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		ln, mem := inMemory(listener.Options{HandoverKey: "http web"})
-		c := &crowd{Listener: ln}
-		for range 100 {
-			c.join(t, mem.Dial, false)
-		}
-		synctest.Wait()
-		ln.MoveIdle(willing{})
-		ln.StopAccepting()
-		synctest.Wait()
-		ln.Expedite()
-		synctest.Wait()
-		if got := c.asked.Load(); got != 101 {
-			t.Errorf("%d are asked, want the first, and all", got)
-		}
-		time.Sleep(time.Hour)
-		if got := c.asked.Load(); got != 101 {
-			t.Errorf("%d are asked an hour later", got)
-		}
-	})
+// Where there is no time for turns, all who wait for theirs are asked: when the drain is expedited, and when half of its time is over.
+func TestTurnsEnd(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		limit time.Duration // of the drain
+		end   func(*listener.Listener)
+		least int64
+	}{
+		{"expedited", time.Hour, (*listener.Listener).Expedite, 100},
+		{"late", 40 * time.Millisecond, func(*listener.Listener) { time.Sleep(20 * time.Millisecond) }, 100},
+		{"goes on", time.Hour, func(*listener.Listener) { time.Sleep(20 * time.Millisecond) }, 20},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				ln, mem := inMemory(listener.Options{HandoverKey: "http web"})
+				c := &crowd{Listener: ln}
+				for range 100 {
+					c.join(t, mem.Dial, false)
+				}
+				synctest.Wait()
+				ln.MoveIdle(willing{})
+				ctx, cancel := context.WithTimeout(t.Context(), tt.limit)
+				drained := make(chan struct{})
+				go func() {
+					defer close(drained)
+					ln.Drain(ctx)
+				}()
+				synctest.Wait()
+				tt.end(ln)
+				synctest.Wait()
+				if got := c.asked.Load(); got < tt.least || tt.least < 100 && got > 2*tt.least {
+					t.Errorf("%d are asked, want %d", got, tt.least)
+				}
+				cancel()
+				<-drained
+			})
+		})
+	}
 }
