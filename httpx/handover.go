@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
+	"runtime/debug"
 	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/listener"
@@ -88,7 +90,18 @@ func (s *Server) resume(c net.Conn, came []byte) {
 	h := newHijacked(own, state)
 	h.reader.taken.Store(true)
 	h.reader.rest, h.reader.blank = rest, false // this is no HTTP
-	go s.Resume(h, state)
+	go func() {
+		defer s.survive(h)
+		s.Resume(h, state)
+	}()
+}
+
+// survive is what net/http's server does at a panic in a handler (conn.serve in server.go, go1.26): a message that ends its connection before an
+// upgrade must not end the process after it.
+func (s *Server) survive(c net.Conn) {
+	if p := recover(); p != nil && p != http.ErrAbortHandler { //nolint:errorlint // it may be no error at all
+		s.logf("http: panic serving %v: %v\n%s", c.RemoteAddr(), p, debug.Stack())
+	}
 }
 
 // admitHijacked says whether Resume takes a connection with that state.

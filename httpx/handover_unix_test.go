@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"os"
@@ -17,6 +18,7 @@ import (
 	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/httpx"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/lockedbuf"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/loopback"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/listen"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/tcpx"
@@ -264,6 +266,34 @@ func TestHandoverAfterALateWrite(t *testing.T) {
 				c.Close()
 			})
 		}
+	}
+}
+
+// A panic ends no more after a move than it does before.
+func TestResumePanics(t *testing.T) {
+	for _, value := range []any{"mistake", http.ErrAbortHandler} {
+		t.Run(fmt.Sprint(value), func(t *testing.T) {
+			var logged lockedbuf.Buffer
+			first := lineGeneration(t, "tcp", false, &lineServer{name: "first"})
+			second := newResuming(t, "tcp", &httpx.Server{
+				Server: &http.Server{Handler: status(http.StatusOK), ErrorLog: log.New(&logged, "", 0)},
+				Resume: func(c net.Conn, _ []byte) {
+					defer c.Close()
+					panic(value)
+				},
+			}, func(ln net.Listener) net.Listener { return ln })
+			c := first.hijacker(t, false)
+			first.replaceBy(t, second)
+			if _, err := c.br.ReadByte(); !errors.Is(err, io.EOF) {
+				t.Errorf("read %v, want EOF", err)
+			}
+			eventually(t, "logged", func() bool {
+				return value == http.ErrAbortHandler || strings.Contains(logged.String(), "panic serving") && strings.Contains(logged.String(), "mistake")
+			})
+			if value == http.ErrAbortHandler && logged.String() != "" {
+				t.Errorf("logged %q", logged.String())
+			}
+		})
 	}
 }
 

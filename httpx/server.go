@@ -55,7 +55,8 @@ type Server struct {
 	// Resume, if non-nil, takes over the connections that a program of an older generation had hijacked, and has handed over with state by
 	// [Hijacked] and Handover. It is called for each in a goroutine of its own, also while this generation drains. c is what Hijacked returned
 	// there: a listen.Conn, whose State is state as well, which is not nil. The client's next bytes are read from it, and it is the program's to close, as after
-	// Hijack; net/http knows nothing of it, nor do ConnState and DrainHijacked. A panic is not caught. Check state as far as a wrong one would do harm:
+	// Hijack; net/http knows nothing of it, nor do ConnState and DrainHijacked. A panic is logged, and caught, as net/http does for
+	// the handler that has hijacked it. Check state as far as a wrong one would do harm:
 	// an older or newer version of the program has made it. If nil, such connections stay with the older generation. Through a listener that others have put around gozd's none come.
 	Resume func(c net.Conn, state []byte)
 
