@@ -60,7 +60,7 @@ func FuzzBytes(f *testing.F) {
 	f.Add([]byte("\xb4\x02\x18\x00\xb4\x03\x00\x01\x00\x01\x01a"), byte(40))
 	f.Add([]byte("\x06\x06\x14\x03\x03\x00\x01\x01\x00\x01a"), byte(1))
 	f.Fuzz(func(t *testing.T, script []byte, pieces byte) {
-		suite, secret := uint16(tls.TLS_AES_128_GCM_SHA256), make([]byte, 32)
+		suite, secret := tls.TLS_AES_128_GCM_SHA256, make([]byte, 32)
 		var streams [2]stream
 		for i := range streams {
 			half, err := tlsrec.NewHalf(suite, secret)
