@@ -184,8 +184,8 @@ func closeFD(fd int) {
 }
 
 // restWait is how long a frame may take that is begun when its channel is passed on. Whoever writes one does so at
-// once, but can be stopped in between.
-const restWait = 5 * time.Second
+// once, but can be stopped in between. Tests change it.
+var restWait = 5 * time.Second
 
 // interrupt has read return between two frames, at once and from then on.
 func (c *channel) interrupt() {

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/handover"
 )
@@ -204,4 +205,44 @@ func countMoved(t *testing.T, results <-chan error, n int) (ok int) {
 		}
 	}
 	return ok
+}
+
+// A sender that is stopped in the midst of a frame holds up none of the others.
+func TestPassOnBesideHalfAFrame(t *testing.T) {
+	t.Cleanup(handover.WaitForRests(time.Hour))
+	first := receiver(t, newShelf(t).take)
+	var senders []*handover.Sender
+	for range 8 {
+		senders = append(senders, connect(t, first))
+	}
+	ours, theirs := channel(t)
+	if err := first.Add(theirs); err != nil {
+		t.Fatal(err)
+	}
+	frame := handover.AppendFrame(nil, handover.KindConn, 1, make([]byte, handover.MaxState))
+	if _, err := ours.Write(frame[:len(frame)-1]); err != nil { // more than the channel holds: some of it has been read
+		t.Fatal(err)
+	}
+	next, err := handover.NewReceiver([]string{"other"}, taker(newShelf(t).take).at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(next.Close)
+	to := connect(t, next)
+	passed := make(chan struct{})
+	go func() {
+		first.PassOn(to)
+		close(passed)
+	}()
+	for i, s := range senders {
+		for deadline := time.Now().Add(30 * time.Second); !s.Takes("other"); time.Sleep(time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatalf("sender %d is not with the next receiver", i)
+			}
+		}
+	}
+	if err := ours.Close(); err != nil {
+		t.Error(err)
+	}
+	within(t, passed, "PassOn")
 }

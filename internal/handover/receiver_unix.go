@@ -155,32 +155,35 @@ func (r *Receiver) acceptChannel(file *os.File) error {
 // on is closed, as is a channel with half a frame whose rest does not come: then
 // the older generation keeps its connections.
 func (r *Receiver) PassOn(to *Sender) {
-	for {
-		ch, done := r.nextChannel()
-		if ch == nil {
-			return
+	for channels := r.takeChannels(); channels != nil; channels = r.takeChannels() {
+		var passing sync.WaitGroup
+		for ch, done := range channels { // one that waits for the rest of a frame holds up no other
+			passing.Go(func() {
+				ch.interrupt()
+				<-done
+				if to != nil {
+					_ = to.MoveChannel(ch.conn) // closed below in any case
+				}
+				ch.close()
+			})
 		}
-		ch.interrupt()
-		<-done
-		if to != nil {
-			_ = to.MoveChannel(ch.conn) // closed below in any case
-		}
-		ch.close()
+		passing.Wait()
 	}
 }
 
-// nextChannel takes a channel out of the set. When there is none it has Add refuse
+// takeChannels takes the channels out of the set. When there are none it has Add refuse
 // more, and not before: until the last one is interrupted, a channel can still come
 // over it, from a generation that passes on at the same time.
-func (r *Receiver) nextChannel() (*channel, chan struct{}) {
+func (r *Receiver) takeChannels() map[*channel]chan struct{} {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for ch, done := range r.channels {
-		delete(r.channels, ch)
-		return ch, done
+	channels := r.channels
+	if len(channels) == 0 {
+		r.stopped = true
+		return nil
 	}
-	r.stopped = true
-	return nil, nil
+	r.channels = make(map[*channel]chan struct{})
+	return channels
 }
 
 // Close stops reading. Older generations keep their connections.
