@@ -88,17 +88,21 @@ func TestConnectionsMoveInTurn(t *testing.T) {
 	}
 }
 
+func none(*listener.Listener) {}
+
 // Where there is no time for turns, all who wait for theirs are asked: when the drain is expedited, and when half of its time is over.
 func TestTurnsEnd(t *testing.T) {
 	for _, tt := range []struct {
 		name  string
 		limit time.Duration // of the drain
+		first func(*listener.Listener)
 		end   func(*listener.Listener)
 		least int64
 	}{
-		{"expedited", time.Hour, (*listener.Listener).Expedite, 100},
-		{"late", 40 * time.Millisecond, func(*listener.Listener) { time.Sleep(20 * time.Millisecond) }, 100},
-		{"goes on", time.Hour, func(*listener.Listener) { time.Sleep(20 * time.Millisecond) }, 20},
+		{"expedited", time.Hour, none, (*listener.Listener).Expedite, 100},
+		{"expedited before", time.Hour, (*listener.Listener).Expedite, none, 100},
+		{"late", 40 * time.Millisecond, none, func(*listener.Listener) { time.Sleep(20 * time.Millisecond) }, 100},
+		{"goes on", time.Hour, none, func(*listener.Listener) { time.Sleep(20 * time.Millisecond) }, 20},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -109,6 +113,7 @@ func TestTurnsEnd(t *testing.T) {
 				}
 				synctest.Wait()
 				ln.MoveIdle(willing{})
+				tt.first(ln)
 				ctx, cancel := context.WithTimeout(t.Context(), tt.limit)
 				drained := make(chan struct{})
 				go func() {
