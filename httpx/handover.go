@@ -230,7 +230,7 @@ func (c *hijackedConn) awaitRecord(limit time.Duration) bool {
 		if !errors.Is(err, listener.ErrWoken) || !time.Now().Before(end) {
 			return err == nil
 		}
-		// The listener wakes its connections when it begins to drain, which the program may have learned before.
+		// The listener wakes its connections after it has begun to drain, which the program may have learned before.
 	}
 }
 

@@ -15,7 +15,7 @@ const (
 	hushTime = time.Second
 
 	// transit is how long users may be on their way from one generation to the
-	// next. They take milliseconds.
+	// next. They take milliseconds, or seconds if they do not read.
 	transit = 10 * time.Second
 )
 

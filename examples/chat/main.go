@@ -16,7 +16,7 @@
 // is complete. A user whom the next generation does not take, for want of
 // descriptors, stays behind with those who stay. And if that generation is itself
 // replaced before someone has arrived, within milliseconds, he misses what was said
-// there meanwhile.
+// there meanwhile. Who does not read from his WebSocket for five seconds is disconnected.
 package main
 
 import (

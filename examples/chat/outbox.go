@@ -98,19 +98,18 @@ func (o *outbox) written(n int) {
 }
 
 // stop ends the writer within the time given, also if its client does not read, and
-// returns what is not written; by asLong it waits until all is. With start it goes on from there.
+// returns what is not written. With start it goes on from there.
 func (o *outbox) stop(within time.Duration) []byte {
 	o.mu.Lock()
 	conn, ended := o.conn, o.ended
-	o.conn, o.leaving = nil, true
+	o.leaving = true
 	o.changed.Signal()
 	o.mu.Unlock()
-	if within != asLong {
-		_ = conn.SetWriteDeadline(time.Now().Add(within)) // an error means that it has ended
-	}
+	_ = conn.SetWriteDeadline(time.Now().Add(within)) // an error means that it has ended
 	<-ended
 	_ = conn.SetWriteDeadline(time.Time{})
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	o.conn = nil
 	return o.pending
 }

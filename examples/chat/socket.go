@@ -51,7 +51,7 @@ func (h *hall) resumeSocket(conn net.Conn, data []byte) {
 func (h *hall) serveSocket(c *wsx.Conn, data []byte) {
 	defer c.Close()
 	u := h.admit(data)
-	u.patience = asLong
+	u.patience = messageTime
 	result := stays
 	for result == stays {
 		result = left
@@ -92,6 +92,16 @@ func (s *socket) Read(b []byte) (int, error) {
 	}
 	n := copy(b, s.line)
 	s.line = s.line[n:]
+	return n, nil
+}
+
+// Write says of a message that has not been written whole that nothing has: the
+// library says that all has.
+func (s *socket) Write(b []byte) (int, error) {
+	n, err := s.Conn.Write(b)
+	if err != nil {
+		return 0, err
+	}
 	return n, nil
 }
 

@@ -74,7 +74,7 @@ func (h *hall) eventually(t *testing.T, talking int) {
 	}
 }
 
-// A message is not cut for a drain, however late its client reads: nothing could follow it.
+// A message is not cut for a drain where its client reads later than others may: nothing could follow it.
 func TestMessageIsReadLate(t *testing.T) {
 	const asked = 300
 	h := newHall(1)

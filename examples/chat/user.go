@@ -21,9 +21,10 @@ const (
 	// connection moves, or ends. What is left moves along.
 	flushTime = 100 * time.Millisecond
 
-	// asLong is the time for a WebSocket before it moves. Where a message of it is cut
-	// short, or a record of TLS, nothing can follow.
-	asLong = 0
+	// messageTime is that of a WebSocket before it moves. Where a message of it is cut
+	// short, or a record of TLS, nothing can follow, and it ends. The others do not wait for
+	// it as long as transit.
+	messageTime = transit / 2
 )
 
 // user is a user of this generation.

@@ -6,7 +6,7 @@ import (
 )
 
 // Idle connections move one a millisecond, and faster where all would take longer than turnsLimit. If all moved at once both processes would be so busy
-// with it that requests wait for a processor: with 90 connections and two processors, the slowest hundredth of them took twice as long.
+// with it that requests wait for a processor: with 90 connections and two processors, the slowest hundredth of the requests took twice as long.
 const (
 	turn       = time.Millisecond
 	turnsLimit = 500 * time.Millisecond
