@@ -57,12 +57,13 @@ func TestConnectionsMoveInTurn(t *testing.T) {
 		after             time.Duration // the beginning of the drain
 		least, most       int64         // are asked
 	}{
-		{100, 0, true, 0, 1, 1},
-		{100, 3, true, 0, 4, 4},
+		{16, 0, true, 0, 16, 16},
+		{100, 0, true, 0, 16, 16},
+		{100, 3, true, 0, 19, 19},
 		{0, 3, true, 0, 3, 3},
-		{100, 0, true, 50 * time.Millisecond, 51, 51},
-		{100, 0, true, 99 * time.Millisecond, 100, 100},
-		{2000, 0, true, 250 * time.Millisecond, 1001, 1004},
+		{100, 0, true, 50 * time.Millisecond, 66, 66},
+		{100, 0, true, 84 * time.Millisecond, 100, 100},
+		{2000, 0, true, 250 * time.Millisecond, 1016, 1020},
 		{2000, 0, true, 500 * time.Millisecond, 2000, 2000},
 		{100, 0, false, 0, 100, 100},
 	} {
@@ -102,7 +103,7 @@ func TestTurnsEnd(t *testing.T) {
 		{"expedited", time.Hour, none, (*listener.Listener).Expedite, 100},
 		{"expedited before", time.Hour, (*listener.Listener).Expedite, none, 100},
 		{"late", 40 * time.Millisecond, none, func(*listener.Listener) { time.Sleep(20 * time.Millisecond) }, 100},
-		{"goes on", time.Hour, none, func(*listener.Listener) { time.Sleep(20 * time.Millisecond) }, 20},
+		{"goes on", time.Hour, none, func(*listener.Listener) { time.Sleep(20 * time.Millisecond) }, 36},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
