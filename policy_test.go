@@ -49,7 +49,7 @@ var mayImport = map[string][]string{
 	"cmd/gozdctl":         {"cfg", "cfg/json", "cfg/toml", "cfg/yaml", "internal/check", "internal/config", "internal/control", "internal/control/client", "internal/control/protocol", "internal/printable", "internal/process", "internal/safepath"},
 	"internal/check":      {"cfg", "internal/config", "internal/envfile", "internal/process", "internal/safepath", "internal/socket"},
 	"internal/config":     {"cfg", "internal/format", "internal/safepath"},
-	"internal/control":    {"internal/process"},
+	"internal/control":    {"internal/process", "internal/safepath"},
 
 	"internal/control/client":   {"internal/control/protocol", "internal/process", "internal/socket"},
 	"internal/control/protocol": {},
@@ -306,7 +306,6 @@ var mayLook = map[string]string{
 	"cmd/gozdctl/list.go":                  "the runtime directory, and those below it that are no links",
 	"cmd/gozdctl/man.go":                   "pages for who makes a package",
 	"cmd/gozdctl/openas_linux.go":          "with that user's rights, in a thread that nobody waits for",
-	"internal/control/runsby.go":           "a path that root, or this user, has named",
 	"internal/engine/start.go":             "the binary that this process runs",
 	"internal/engine/status.go":            "the same",
 	"internal/fault/on.go":                 "in tests only",

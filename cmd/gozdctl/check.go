@@ -67,6 +67,9 @@ func (a *app) check(ctx context.Context, file string) error {
 		a.out.Check.Config = conf.File
 		running, err = a.checkStart(ctx, conf)
 	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
 	if err != nil {
 		a.out.Check.Problems = strings.Split(strings.TrimSuffix(err.Error(), "\n"), "\n")
 		return &findings{err}
@@ -79,12 +82,12 @@ func (a *app) check(ctx context.Context, file string) error {
 func (a *app) checkStart(ctx context.Context, conf *config.Config) (running string, err error) {
 	if isDefault(conf) { // its directory is the runtime directory, whatever its name is
 		conf.Daemon.PIDFile = strings.ReplaceAll(conf.Daemon.PIDFile, nobody, "gozdctl")
-		return "", internalcheck.Start(conf, nil)
+		return "", startable(ctx, conf, nil)
 	}
 	a.out.PIDFile = conf.Daemon.PIDFile
 	r, err := process.Await(ctx, conf.Daemon.PIDFile)
 	if err != nil {
-		return "", internalcheck.Start(conf, nil)
+		return "", startable(ctx, conf, nil)
 	}
 	defer r.Close()
 	a.out.Serving = &generation{r.State.Generation, r.PID}
@@ -95,5 +98,17 @@ func (a *app) checkStart(ctx context.Context, conf *config.Config) (running stri
 	if other := (*control.OtherConfigError)(nil); errors.As(control.RunsBy(ctx, conf.Daemon.PIDFile, conf.File, conf.Source), &other) {
 		running = fmt.Sprintf(" (the daemon that has its PID file runs by %s: pid %d)", other.Config, r.PID)
 	}
-	return running, internalcheck.Start(conf, r.State.Listen)
+	return running, startable(ctx, conf, r.State.Listen)
+}
+
+// startable returns when ctx ends, too: names of hosts are looked up one after the other, and each can take a while.
+func startable(ctx context.Context, conf *config.Config, listen map[string]string) error {
+	found := make(chan error, 1)
+	go func() { found <- internalcheck.Start(conf, listen) }()
+	select {
+	case err := <-found:
+		return err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/safepath"
 )
 
 // OtherConfigError says that the daemon which has a PID file runs by another configuration than the one that names the file.
@@ -45,6 +46,11 @@ func isSame(read fs.FileInfo, r *process.Record) bool {
 	if r.Owner > 0 && r.Owner != os.Geteuid() {
 		return false
 	}
-	its, err := os.Stat(r.State.Config)
+	f, err := safepath.OpenRegular(r.State.Config) // by the rules by which it was read
+	if err != nil {
+		return false
+	}
+	defer func() { _ = f.Close() }()
+	its, err := f.Stat()
 	return err == nil && os.SameFile(read, its)
 }

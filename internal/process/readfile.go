@@ -22,6 +22,10 @@ func openControlFile(path string) (*os.File, fs.FileInfo, error) {
 		return nil, nil, err
 	}
 	f, info, err := regular(f)
+	if err == nil && safepath.IsOfProc(f) {
+		_ = f.Close()
+		return nil, nil, &fs.PathError{Op: "read", Path: path, Err: fmt.Errorf("a file of /proc: %w", ErrUntrusted)}
+	}
 	if err == nil && names(info) > 1 { // 0 is one that has been replaced meanwhile
 		_ = f.Close()
 		return nil, nil, &fs.PathError{Op: "read", Path: path, Err: fmt.Errorf("it has %d names: %w", names(info), ErrUntrusted)}

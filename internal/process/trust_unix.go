@@ -37,6 +37,9 @@ func OnlyRootWrites(name string) error {
 			if sticky { // others can move a link of root's there from a directory of their own
 				return fmt.Errorf("%s is a link where others than root can write: %w", at, ErrUntrusted)
 			}
+			if safepath.IsMagicLink(at) {
+				return fmt.Errorf("%s leads to where it does not say: %w", at, ErrUntrusted)
+			}
 			if links++; links > maxLinks {
 				return &fs.PathError{Op: "open", Path: name, Err: syscall.ELOOP}
 			}

@@ -15,3 +15,9 @@ func Lstat(path string) (fs.FileInfo, error) { return os.Lstat(path) }
 
 // ReadDir is os.ReadDir.
 func ReadDir(path string) ([]fs.DirEntry, error) { return os.ReadDir(path) }
+
+// IsMagicLink reports false: there is no such /proc.
+func IsMagicLink(string) bool { return false }
+
+// IsOfProc reports false, too.
+func IsOfProc(*os.File) bool { return false }

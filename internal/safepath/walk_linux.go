@@ -126,7 +126,7 @@ func (w *walk) link(fd int, st *unix.Stat_t, isLast bool) (done bool, err error)
 		return false, unix.ELOOP
 	}
 	isProc := w.isProc()
-	if isProc && st.Uid != 0 { // it may lead out of this process's mounts, to a file system of that user's
+	if isProc && (st.Uid != 0 || !w.isOwn()) { // it may lead out of this process's mounts, to a file system of another user's
 		return false, ErrLink
 	}
 	// Others can move a link of root's into a directory where they can write, too.
@@ -166,6 +166,34 @@ func (w *walk) leadBy(uid int) bool {
 func (w *walk) isProc() bool {
 	var st unix.Statfs_t
 	return unix.Fstatfs(w.dir, &st) == nil && st.Type == unix.PROC_SUPER_MAGIC
+}
+
+// isOwn reports whether links in w.dir, which is of /proc, lead to files of this process: those at the top do, and those of its descriptors. Links
+// of another process may lead to where somebody has mounted what he likes, also if they are root's: anybody can start su(1), which is root's then, in a
+// directory of his.
+func (w *walk) isOwn() bool {
+	var fds unix.Stat_t
+	return w.at.Ino == topOfProc || unix.Stat("/proc/self/fd", &fds) == nil && fds.Dev == w.at.Dev && fds.Ino == w.at.Ino
+}
+
+// topOfProc is PROC_ROOT_INO in the kernel's proc_ns.h.
+const topOfProc = 1
+
+// IsMagicLink reports whether a link at path is one of /proc's that need not lead to where its text says.
+func IsMagicLink(path string) bool {
+	dir := filepath.Dir(path)
+	var fs unix.Statfs_t
+	if unix.Statfs(dir, &fs) != nil || fs.Type != unix.PROC_SUPER_MAGIC {
+		return false
+	}
+	var st unix.Stat_t
+	return unix.Stat(dir, &st) != nil || st.Ino != topOfProc
+}
+
+// IsOfProc reports whether a file is one of /proc, where whoever starts a process chooses what many say.
+func IsOfProc(f *os.File) bool {
+	var st unix.Statfs_t
+	return unix.Fstatfs(int(f.Fd()), &st) == nil && st.Type == unix.PROC_SUPER_MAGIC
 }
 
 func (w *walk) enterRoot() error {

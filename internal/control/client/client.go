@@ -1,6 +1,7 @@
 package client
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"sync"
 	"syscall"
 	"time"
 
@@ -280,11 +282,24 @@ func (c *Client) ask(ctx context.Context, method, path string, v any) error {
 		return err
 	}
 	defer func() { _ = resp.Body.Close() }()
-	if err := json.NewDecoder(io.LimitReader(resp.Body, maxAnswer)).Decode(v); err != nil {
-		if ctx.Err() != nil {
-			return fmt.Errorf("%s: %w", c.path, context.Cause(ctx))
-		}
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if err == nil {
+		err = decode(body, v)
+	}
+	if err != nil && ctx.Err() != nil {
+		return fmt.Errorf("%s: %w", c.path, context.Cause(ctx))
+	}
+	if err != nil {
 		return fmt.Errorf("%s: %w: %w", c.path, ErrProtocol, err)
 	}
 	return nil
+}
+
+// decoding is held by who makes something of an answer: those of all daemons together would take gigabytes, if their users like.
+var decoding sync.Mutex
+
+func decode(body []byte, v any) error {
+	decoding.Lock()
+	defer decoding.Unlock()
+	return json.NewDecoder(bytes.NewReader(body)).Decode(v)
 }
