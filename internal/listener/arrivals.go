@@ -99,6 +99,7 @@ func (a *Arrivals) Reserve(key string, c net.Conn, state []byte) (answered func(
 	if !ok {
 		return nil, fmt.Errorf("no group %q", key)
 	}
+	a.ln.awaitRoom()
 	arrival, err := a.admitted(w, state)
 	if err != nil {
 		return nil, fmt.Errorf("listen: group %s: %w", a.ln.opts.Group, err)

@@ -53,7 +53,8 @@ func (d *door) setDeadline(hasAdopted bool) {
 
 // Hold keeps Accept from returning new connections until resume is called: a process
 // that is short of descriptors needs the next ones for itself. Meanwhile clients wait in the queue of the socket. It
-// has no effect on listeners that are no sockets, and an Accept that has begun may still return one. resume may be called again, and from any goroutine.
+// has no effect on listeners that are no sockets, and an Accept that has begun may still return one. Connections from older generations wait with these, each
+// with a descriptor. resume may be called again, and from any goroutine.
 func (l *Listener) Hold() (resume func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -72,5 +73,15 @@ func (l *Listener) Hold() (resume func()) {
 			l.door.held = nil
 			l.door.setDeadline(l.inbox.hasAny())
 		}
+	}
+}
+
+// awaitRoom waits until the listener is not held.
+func (l *Listener) awaitRoom() {
+	l.mu.Lock()
+	held := l.door.held
+	l.mu.Unlock()
+	if held != nil {
+		<-held
 	}
 }

@@ -104,3 +104,29 @@ func TestHoldInMemory(t *testing.T) {
 	resume()
 	ln.Close()
 }
+
+// Connections of older generations wait, too: they would take the descriptors for which the listener is held.
+func TestHoldMeetsArrivals(t *testing.T) {
+	ln := listener.New(raw(t, "tcp"), listener.Options{Group: "web", HandoverKey: "http web"})
+	defer ln.Close()
+	inner := raw(t, "tcp")
+	server, _ := pair(t, inner, to(inner))
+	resume := ln.Hold()
+	reserved := make(chan error, 1)
+	go func() {
+		answered, err := ln.Arrivals().Reserve("http web", server, nil)
+		if err == nil {
+			answered(nil)
+		}
+		reserved <- err
+	}()
+	select {
+	case err := <-reserved:
+		t.Errorf("reserved while held: %v", err)
+	case <-time.After(20 * time.Millisecond):
+	}
+	resume()
+	if err := within(t, reserved, "Reserve"); err != nil {
+		t.Error(err)
+	}
+}

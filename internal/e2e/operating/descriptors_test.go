@@ -3,6 +3,7 @@ package operating
 import (
 	"context"
 	"fmt"
+	"net"
 	"os"
 	"strconv"
 	"strings"
@@ -252,5 +253,40 @@ func TestUpgradeWithoutDescriptors(t *testing.T) {
 				t.Error(err)
 			}
 		}
+	}
+}
+
+// TestUpgradesFollowWithoutDescriptors has clients hold all the descriptors that a daemon leaves them, and more come, while it is upgraded and asked how it
+// is, time and again: what it keeps for that comes to none of them, as they move.
+func TestUpgradesFollowWithoutDescriptors(t *testing.T) {
+	const clients, upgrades = 500, 6
+	d := daemontest.Start(t, "[web]\nmode http\nlisten 127.0.0.1:0\n[plain]\nmode http\nlisten 127.0.0.1:0\n", maxFiles(300))
+	to := daemontest.Target(t, d, "web")
+	for range clients {
+		dialing, cancel := context.WithTimeout(t.Context(), time.Second)
+		c, err := new(net.Dialer).DialContext(dialing, to.Network, to.Address)
+		cancel()
+		if err != nil {
+			break // the queue is full, too
+		}
+		defer c.Close()
+	}
+	s, err := d.State()
+	if err != nil {
+		t.Fatal(err)
+	}
+	awaitDescriptors(t, s.PID, "all that it may have", func(n int) bool { return n >= 300 })
+	for i := range upgrades {
+		asked := make(chan struct{})
+		go func() {
+			defer close(asked)
+			for range 3 {
+				_, _ = d.Status(t.Context()) // it may be that of a generation which ends
+			}
+		}()
+		if _, err := d.Upgrade(t.Context()); err != nil {
+			t.Fatalf("upgrade %d: %v", i+1, err)
+		}
+		<-asked
 	}
 }
