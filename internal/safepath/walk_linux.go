@@ -172,12 +172,14 @@ func (w *walk) isProc() bool {
 // of another process may lead to where somebody has mounted what he likes, also if they are root's: anybody can start su(1), which is root's then, in a
 // directory of his.
 func (w *walk) isOwn() bool {
-	var fds unix.Stat_t
-	return w.at.Ino == topOfProc || unix.Stat("/proc/self/fd", &fds) == nil && fds.Dev == w.at.Dev && fds.Ino == w.at.Ino
+	return isAt(&w.at, "/proc") || isAt(&w.at, "/proc/self/fd")
 }
 
-// topOfProc is PROC_ROOT_INO in the kernel's proc_ns.h.
-const topOfProc = 1
+// isAt reports whether a directory, which is open, is the one at path.
+func isAt(dir *unix.Stat_t, path string) bool {
+	var st unix.Stat_t
+	return unix.Stat(path, &st) == nil && st.Dev == dir.Dev && st.Ino == dir.Ino
+}
 
 // IsMagicLink reports whether a link at path is one of /proc's that need not lead to where its text says.
 func IsMagicLink(path string) bool {
@@ -187,7 +189,7 @@ func IsMagicLink(path string) bool {
 		return false
 	}
 	var st unix.Stat_t
-	return unix.Stat(dir, &st) != nil || st.Ino != topOfProc
+	return unix.Stat(dir, &st) != nil || !isAt(&st, "/proc")
 }
 
 // IsOfProc reports whether a file is one of /proc, where whoever starts a process chooses what many say.
