@@ -38,7 +38,8 @@ const (
 // that of the bufio.Reader that Hijack returns. After nil the connection is no longer the caller's, who leaves it alone; it was closed where nobody
 // can know whether the keys of TLS have been taken. After an error it
 // is untouched, and goes on; the error is listen.ErrNoSuccessor where the next generation does not take it: it has no such group, no Resume, an
-// older gozd, another certificate, or there is none. It is net.ErrClosed, too, where TLS is at its end, as it is after a write that a deadline has ended: close it. Over TLS it can take up to five seconds, where half a record has come, and fail. State of more than [MaxHijackedState] bytes is refused.
+// older gozd, another certificate, or there is none. It is net.ErrClosed, too, where TLS is at its end, as it is after a write that a deadline has
+// ended: close it. Over TLS it can take up to five seconds, where half a record has come, and fail. State of more than [MaxHijackedState] bytes is refused.
 // The connections that others take over when the next generation has died are those that had stayed: what it had got is lost with it.
 //
 // It reports false for a connection that cannot move: one that is not hijacked, that was not served by a Server, through a

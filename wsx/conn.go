@@ -36,7 +36,6 @@ type Conn struct {
 	r *http.Request
 
 	conn   net.Conn    // nil until the library hijacks it
-	ended  error       // why nothing can follow what was handed over in vain; no error of Hijack's, for which a library could panic
 	moving listen.Conn // conn, if it can be handed over; nil otherwise
 	source source      // conn, for reading
 	link   *link       // of the library that has it now, or had it last
@@ -145,7 +144,7 @@ func (c *Conn) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if c.shake.err != nil {
 		return nil, nil, c.shake.err
 	}
-	c.link = &link{conn: c, ended: c.ended}
+	c.link = &link{conn: c, ended: c.shake.ended}
 	_ = c.link.SetDeadline(time.Time{}) // that of the library before; an error comes again
 	return c.link, bufio.NewReadWriter(bufio.NewReaderSize(c.link, bufferSize), bufio.NewWriterSize(c.link, bufferSize)), nil
 }
@@ -161,8 +160,8 @@ func (c *Conn) Close() error {
 // Handover gives the WebSocket, with state, to httpx.Server.Resume of the next generation. Call it when the library's read has returned [ErrDraining], all that was read is
 // answered or part of state, and nobody writes any more; close the library's connection before, which ends what it has begun, such as goroutines. After nil the connection is the next generation's. After an
 // error the library can begin anew on it at once, with [Conn.Request], and its client notices nothing: so it is where nobody takes the connection, see
-// httpx.Hijacked, or state is longer than [MaxState]. Only where a message or a close frame has been begun, or a write over TLS has failed, as by a deadline that has passed, all that the library
-// reads and writes fails. Handover may have to write, and then takes as long as the client does not read.
+// httpx.Hijacked, or state is longer than [MaxState]. Only where a message or a close frame has been begun, or a write over TLS has failed, as by a
+// deadline that has passed, all that the library reads and writes fails. Handover may have to write, and then takes as long as the client does not read.
 func (c *Conn) Handover(state []byte) error {
 	if c.link == nil || !c.link.told.Load() {
 		return fmt.Errorf("wsx: %w: no read has returned ErrDraining", listen.ErrNoSuccessor)
@@ -176,7 +175,7 @@ func (c *Conn) Handover(state []byte) error {
 		c.skip = c.drains
 		c.shake.begin()
 		if !c.out.isBetween() || errors.Is(err, net.ErrClosed) {
-			c.ended = err
+			c.shake.ended = err
 		}
 	}
 	return err

@@ -13,7 +13,8 @@ type handshake struct {
 	header   http.Header // if it is made without the client; nil otherwise
 	response []byte      // as much as there is of one that the library writes itself
 	done     bool
-	err      error // the library agrees to something else than was promised, or nothing more is possible
+	err      error // the library agrees to something else than was promised
+	ended    error // nothing can follow what was handed over in vain; not for Hijack, at whose error a library may panic
 }
 
 // begin has the next library make its handshake without the client.

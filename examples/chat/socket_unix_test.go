@@ -101,7 +101,7 @@ func TestMessageIsReadLate(t *testing.T) {
 	}
 	ln.StopAccepting()
 	h.eventually(t, 0)
-	time.Sleep(2 * flushTime)
+	time.Sleep(2 * flushTime) // the client is later than others may be
 	var all string
 	for want := usage + strings.Repeat("* guest1.1: said 0, heard 0, moved 0, generation 1\n", 100+asked); all != want; {
 		var got string

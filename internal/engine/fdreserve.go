@@ -29,8 +29,14 @@ type fdReserve struct {
 // duplicate of each socket.
 func (r *fdReserve) needed() int { return 32 + 2*r.groups.Len() }
 
-// fill takes into reserve what the next upgrade will need, before clients take it.
-func (r *fdReserve) fill() { r.Fill(r.needed()) }
+// fill takes into reserve what the next upgrade will need, before clients take it. What is lent comes back by itself.
+func (r *fdReserve) fill() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.lent == 0 {
+		r.Fill(r.needed())
+	}
+}
 
 // crowd is how many clients may come, or move here, until an upgrade has taken what it needs.
 const crowd = 256
@@ -55,7 +61,7 @@ func (r *fdReserve) lend() (done func()) {
 			return
 		}
 		if r.life.is(serving) {
-			r.fill()
+			r.Fill(r.needed())
 		}
 		resume()
 	})

@@ -5,8 +5,9 @@ import (
 	"time"
 )
 
-// A few idle connections move at once, and the others one a millisecond, or faster where all would take longer than turnsLimit. If all moved at once both processes would be so busy
-// with it that requests wait for a processor: with 90 connections and two processors, the slowest hundredth of the requests took twice as long.
+// A few idle connections move at once, and the others one a millisecond, or faster where all would take longer than turnsLimit. If all moved at
+// once both processes would be so busy with it that requests wait for a processor: with 90 connections and two processors, the slowest hundredth
+// of the requests took twice as long.
 const (
 	atOnce     = 16 // which takes a millisecond or two
 	turn       = time.Millisecond
@@ -23,8 +24,8 @@ func wakeAll(conns []socket) {
 	}
 }
 
-// wakeInTurn is wakeAll for a round that begins to drain. It returns at once, and leaves to connections that move their turns. Programs that hand
-// over theirs are told at once: their connections may wait for each other.
+// wakeInTurn is wakeAll for a round that begins to drain, but returns at once and wakes connections that move each in its turn. Programs that
+// hand over their own are told at once: these connections may wait for each other.
 func (l *Listener) wakeInTurn(now *round) {
 	conns := l.open()
 	if rule, _ := l.idleRule(); rule.policy != moveIdle {

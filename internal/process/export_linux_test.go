@@ -8,3 +8,12 @@ func ParseStat(data []byte) (state string, parent int, start uint64, err error) 
 
 // ParseStatus is parseStatus.
 var ParseStatus = parseStatus
+
+// OpenControlFile opens a lock or state file as any command does, and closes it.
+func OpenControlFile(path string) error {
+	f, _, err := openControlFile(path)
+	if err == nil {
+		_ = f.Close()
+	}
+	return err
+}

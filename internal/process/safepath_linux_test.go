@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -150,5 +152,21 @@ func TestLogThatNobodyReads(t *testing.T) {
 	defer func() { _ = reader.Close() }()
 	if out, err := open(); err != nil {
 		t.Errorf("with a reader: %v, %s", err, out)
+	}
+}
+
+// Whoever starts a process chooses what some files of /proc say, and where some links of it lead.
+func TestFilesOfProc(t *testing.T) {
+	if err := process.OpenControlFile("/proc/self/cmdline"); !errors.Is(err, process.ErrUntrusted) {
+		t.Errorf("control file of /proc: %v, want ErrUntrusted", err)
+	}
+	cmd := exec.Command("sleep", "100")
+	cmd.Dir = "/"
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _, _ = cmd.Process.Kill(), cmd.Wait() })
+	if err := process.OnlyRootWrites(fmt.Sprintf("/proc/%d/cwd", cmd.Process.Pid)); !errors.Is(err, process.ErrUntrusted) {
+		t.Errorf("OnlyRootWrites of a link of /proc: %v, want ErrUntrusted", err)
 	}
 }

@@ -121,6 +121,7 @@ func (c *idlers) upgrade(ctx context.Context, d *tools.Daemon, old *process, cli
 // when it is looked which they are, which takes a while for thousands.
 const few = 50
 
+// hasAny reports whether the process has a connection of the clients still.
 func (p *process) hasAny(clients map[string]bool) bool {
 	if tools.Files(p.pid) >= p.files+few {
 		return true
