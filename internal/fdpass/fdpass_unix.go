@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -59,9 +60,27 @@ func DupNumber(fd int) (dup int, err error) {
 	return dup, os.NewSyscallError("fcntl", err)
 }
 
-// Send writes one message with descriptors, which stay the caller's, and does not wait for room.
+// Send writes one message with descriptors, which stay the caller's. It does not wait for room in the socket, but as [InFlight] does.
 func Send(to int, data []byte, fds []int) error {
-	return os.NewSyscallError("sendmsg", unix.Sendmsg(to, data, unix.UnixRights(fds...), nil, unix.MSG_DONTWAIT))
+	return InFlight(func() error {
+		return os.NewSyscallError("sendmsg", unix.Sendmsg(to, data, unix.UnixRights(fds...), nil, unix.MSG_DONTWAIT))
+	})
+}
+
+// inFlightWait is how long descriptors may wait until others have arrived.
+const inFlightWait = 5 * time.Second
+
+// InFlight calls send, which sends descriptors, until it returns anything but ETOOMANYREFS, or has done so for five seconds. The kernel counts the
+// descriptors of a user that are on their way, in all processes, and refuses more than the RLIMIT_NOFILE of the one that sends (unix(7)), but
+// not root's: nothing has been sent then, and there is room again when somebody has read some.
+func InFlight(send func() error) error {
+	for deadline, wait := time.Now().Add(inFlightWait), time.Millisecond; ; wait = min(2*wait, 50*time.Millisecond) {
+		err := send()
+		if !errors.Is(err, unix.ETOOMANYREFS) || time.Now().After(deadline) {
+			return err
+		}
+		time.Sleep(wait)
+	}
 }
 
 // Recv reads one message of at most len(data) bytes and about most descriptors, and does not wait for it. Descriptors that

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/fdpass"
 )
 
 // Sender is the end of the generation that is replaced. Its methods are safe for
@@ -120,20 +122,13 @@ func (s *Sender) send(k kind, payload []byte, conn syscall.Conn) error {
 	return <-answer
 }
 
-// inFlightWait is how long a descriptor may wait until others have arrived.
-const inFlightWait = 5 * time.Second
-
-// write sends a frame with the descriptor of conn. The kernel counts the descriptors of a user that are on their way, in all
-// processes, and refuses more than RLIMIT_NOFILE with ETOOMANYREFS (unix(7)): nothing has been sent then, and there is room again when the
-// successor has read some.
+// write sends a frame with the descriptor of conn.
 func (s *Sender) write(f frame, conn syscall.RawConn) (writeErr, err error) {
-	for deadline, wait := time.Now().Add(inFlightWait), time.Millisecond; ; wait = min(2*wait, 50*time.Millisecond) {
+	_ = fdpass.InFlight(func() error {
 		writeErr, err = s.ch.writeWith(f, conn)
-		if err != nil || !errors.Is(writeErr, syscall.ETOOMANYREFS) || time.Now().After(deadline) {
-			return writeErr, err
-		}
-		time.Sleep(wait)
-	}
+		return writeErr
+	})
+	return writeErr, err
 }
 
 // breakOff stops sending: a frame may be half written, and nothing can follow it.

@@ -6,6 +6,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/fdpass"
 )
 
 // peer is who has made the channel.
@@ -35,9 +37,11 @@ func write(to syscall.Conn, data []byte, files []int) error {
 	if len(files) > 0 {
 		rights = unix.UnixRights(files...)
 	}
-	writeErr := raw.Write(func(fd uintptr) bool {
-		err = unix.Sendmsg(int(fd), data, rights, nil, unix.MSG_NOSIGNAL)
-		return !errors.Is(err, unix.EAGAIN) && !errors.Is(err, unix.EINTR)
+	return fdpass.InFlight(func() error {
+		writeErr := raw.Write(func(fd uintptr) bool {
+			err = unix.Sendmsg(int(fd), data, rights, nil, unix.MSG_NOSIGNAL)
+			return !errors.Is(err, unix.EAGAIN) && !errors.Is(err, unix.EINTR)
+		})
+		return errors.Join(writeErr, os.NewSyscallError("sendmsg", err))
 	})
-	return errors.Join(writeErr, os.NewSyscallError("sendmsg", err))
 }
