@@ -116,11 +116,8 @@ func scriptSignal(ts *testscript.TestScript, neg bool, args []string) {
 	defer r.Close()
 	ts.Check(r.Signal(signals[args[0]]))
 	switch args[0] {
-	case "STOP": // some of its threads may go on for a moment
-		awaitTrue(ts, "the standstill of the daemon", func() bool {
-			stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", r.PID))
-			return err != nil || strings.Contains(string(stat), ") T ")
-		})
+	case "STOP":
+		ts.Check(daemon.Freeze(r.PID))
 	case "KILL":
 		awaitTrue(ts, "the end of the daemon", func() bool {
 			daemon.ReapProcess(r.PID)

@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/supervise"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemon"
 )
 
 // blocked are TCP connections whose close lasts for an hour, since nobody reads what they have been sent.
@@ -72,7 +73,7 @@ func block(c *supervise.Client) error {
 		return err
 	}
 	// The supervisor must be the last to close them: meanwhile it reads nothing.
-	if err := stop(os.Getppid()); err != nil {
+	if err := daemon.Freeze(os.Getppid()); err != nil {
 		return err
 	}
 	for i, to := range []syscall.Conn{notify.(syscall.Conn), c.File()} {
@@ -96,26 +97,6 @@ func block(c *supervise.Client) error {
 	}
 	fmt.Println("floods")
 	return nil
-}
-
-// stop stops all threads of a process, of which the kernel tells each by itself.
-func stop(pid int) error {
-	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
-		return err
-	}
-	for {
-		stopped := true
-		threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
-		for _, path := range threads {
-			text, readErr := os.ReadFile(path)
-			err = errors.Join(err, readErr)
-			stopped = stopped && strings.Contains(string(text), ") T ")
-		}
-		if stopped || err != nil {
-			return err
-		}
-		time.Sleep(time.Millisecond)
-	}
 }
 
 func descriptorOf(c syscall.Conn) (n int) {
@@ -236,7 +217,7 @@ func TestDescriptorsAreNotUsedUp(t *testing.T) {
 	channel := takeChannel(t, hoarder, f.cmd.Process.Pid)
 	must(t, awaitRead(channel))
 	must(t, channel.Close())
-	must(t, stop(f.cmd.Process.Pid)) // what is sent is to be gone from its sender when it is read
+	must(t, daemon.Freeze(f.cmd.Process.Pid)) // what is sent is to be gone from its sender when it is read
 	must(t, syscall.Kill(hoarder, syscall.SIGUSR2))
 	f.line("hoards")
 	must(t, f.cmd.Process.Signal(syscall.SIGCONT))

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/supervise"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemon"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/reexec"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/require"
 )
@@ -159,7 +160,7 @@ func TestManyEndsDoNotKeepTheSupervisorFromItsWork(t *testing.T) {
 			time.Sleep(time.Millisecond)
 		}
 	}
-	must(t, f.cmd.Process.Signal(syscall.SIGSTOP))
+	must(t, daemon.Freeze(f.cmd.Process.Pid))
 	for _, pid := range members {
 		must(t, syscall.Kill(pid, syscall.SIGKILL))
 	}

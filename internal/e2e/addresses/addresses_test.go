@@ -209,7 +209,7 @@ func travel(t *testing.T, places []place) {
 			if slices.Contains(p.served, address) {
 				c.await(t, 10)
 			} else {
-				awaitRefusal(t, c.to)
+				awaitRefusal(t, d, c.to)
 			}
 		}
 		if t.Failed() {
@@ -243,19 +243,10 @@ func change(t *testing.T, d *daemon.Daemon, callers map[string]*caller, from, to
 	}
 }
 
-// awaitRefusal waits until nobody is at an address. The old generation answers those that
-// have connected already, and lets go of it then: until that nobody can listen on its port.
-func awaitRefusal(t *testing.T, to load.Target) {
+// awaitRefusal waits until nobody is at an address. The old generation answers those that have connected already, and nobody else
+// can have its port until it has ended. To try to listen there would take connections of the callers.
+func awaitRefusal(t *testing.T, d *daemon.Daemon, to load.Target) {
 	t.Helper()
-	if to.Network == "tcp" {
-		defer daemontest.Await(t, fmt.Sprintf("release of %v", to), func() bool {
-			ln, err := net.Listen(to.Network, to.Address)
-			if err == nil {
-				_ = ln.Close()
-			}
-			return err == nil
-		})
-	}
 	daemontest.Await(t, fmt.Sprintf("end of %v", to), func() bool {
 		conn, err := net.DialTimeout(to.Network, to.Address, 10*time.Second)
 		if err == nil {
@@ -263,6 +254,9 @@ func awaitRefusal(t *testing.T, to load.Target) {
 		}
 		return err != nil
 	})
+	if err := d.WaitAlive(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // leaveSocketFile makes the file of a socket that nobody listens on, as a daemon leaves

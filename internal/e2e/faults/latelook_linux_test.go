@@ -8,6 +8,7 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/binaries"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemon"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemontest"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/require"
 )
 
 // TestParentThatLooksLate has a generation become ready, be replaced and end while its
@@ -44,7 +45,7 @@ func TestParentThatLooksLate(t *testing.T) {
 func upgradeBehindABack(t *testing.T, d *daemon.Daemon, parent int) {
 	t.Helper()
 	goOn := daemontest.DawdleBySignal(t, d)
-	freeze(t, parent)
+	require.NoError(t, daemon.Freeze(parent))
 	t.Cleanup(func() { _ = syscall.Kill(parent, syscall.SIGCONT) })
 	goOn()
 	daemontest.Await(t, "state of generation 2", func() bool { s, err := d.State(); return err == nil && s.Generation == 2 })

@@ -14,6 +14,7 @@ import (
 	points "bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/fault"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemon"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/require"
 )
 
 // other returns the other process, or 0 if there is none.
@@ -29,7 +30,7 @@ func (c *cell) other(r role) int {
 func (c *cell) kill(victim role) {
 	c.t.Helper()
 	pid := c.pids[victim]
-	freeze(c.t, pid)
+	require.NoError(c.t, daemon.Freeze(pid))
 	c.doomed = portsOf(c.t, pid)
 	survivor := c.other(victim)
 	if survivor != 0 {
@@ -49,7 +50,7 @@ func (c *cell) kill(victim role) {
 func (c *cell) pauseChild() {
 	c.t.Helper()
 	c.pauses = true
-	freeze(c.t, c.pids[child])
+	require.NoError(c.t, daemon.Freeze(c.pids[child]))
 	c.release()
 	time.Sleep(pauseLength()) // the fault itself
 	signalTo(c.t, c.pids[child], syscall.SIGCONT)

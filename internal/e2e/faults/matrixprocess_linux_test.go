@@ -79,17 +79,6 @@ func signalTo(t *testing.T, pid int, sig syscall.Signal) {
 	}
 }
 
-// freeze stops a process and returns when it does nothing any more.
-func freeze(t *testing.T, pid int) {
-	t.Helper()
-	signalTo(t, pid, syscall.SIGSTOP)
-	for deadline := time.Now().Add(cellPatience); processState(pid) != 'T'; time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("process %d has not stopped after %v", pid, cellPatience)
-		}
-	}
-}
-
 // portsOf returns the ports of the clients whose connections a process has open.
 func portsOf(t *testing.T, pid int) map[int]bool {
 	t.Helper()

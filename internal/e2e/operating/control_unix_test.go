@@ -100,7 +100,7 @@ func TestStatusOfManyGenerations(t *testing.T) {
 		t.Errorf("the serving generation: %+v", last)
 	}
 	stopped := s.Generations[1].PID
-	if err := syscall.Kill(stopped, syscall.SIGSTOP); err != nil {
+	if err := daemon.Freeze(stopped); err != nil {
 		t.Fatal(err)
 	}
 	defer func() { _ = syscall.Kill(stopped, syscall.SIGCONT) }()

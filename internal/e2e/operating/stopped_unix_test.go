@@ -39,7 +39,9 @@ func TestMaxGenerationsIsABound(t *testing.T) {
 	}
 	holdLine(t, d)
 	oldest := d.Alive()[0]
-	signal(t, &oldest, syscall.SIGSTOP)
+	if err := daemon.Freeze(oldest.PID); err != nil {
+		t.Fatal(err)
+	}
 	daemontest.Upgrade(t, d)
 	daemontest.Await(t, "the bound", three)
 	if alive := d.Alive(); alive[0].PID == oldest.PID {
@@ -56,7 +58,9 @@ func TestStopBesideAStoppedParent(t *testing.T) {
 		t.Fatal(err)
 	}
 	daemontest.BeginTrial(t, d)
-	signal(t, old, syscall.SIGSTOP)
+	if err := daemon.Freeze(old.PID); err != nil {
+		t.Fatal(err)
+	}
 	daemontest.Await(t, "generation 2 serves", func() bool { s, err := d.State(); return err == nil && s.Generation == 2 })
 	s, err := d.State()
 	if err != nil {

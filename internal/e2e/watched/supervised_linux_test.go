@@ -51,8 +51,7 @@ func TestSupervisorThatLooksLate(t *testing.T) {
 	supervisor := cmd.Process.Pid
 	for range 8 { // which of the two it finds first is chance
 		old := servingPID(t, d)
-		must(t, syscall.Kill(supervisor, syscall.SIGSTOP))
-		await(t, "stopped", func() bool { return state(supervisor) == "T" })
+		must(t, daemon.Freeze(supervisor))
 		newBinary(t, d)
 		upgrade(t, d, 1)
 		await(t, "ended, and not collected", func() bool { return state(old) == "Z" })
@@ -308,7 +307,7 @@ func TestWatchdogIsFed(t *testing.T) {
 		upgrade(t, d, 1)
 	}
 	m.want("WATCHDOG=1")
-	must(t, syscall.Kill(servingPID(t, d), syscall.SIGSTOP))
+	must(t, daemon.Freeze(servingPID(t, d)))
 	defer func() { must(t, syscall.Kill(servingPID(t, d), syscall.SIGCONT)) }()
 	// What was on its way may still come; then there is nothing.
 	begin := time.Now()
