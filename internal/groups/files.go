@@ -24,7 +24,7 @@ func (set *Set) Access() map[string]socket.Options {
 		if !g.conf.Listen.IsUnix() || g.activated {
 			continue
 		}
-		if opts, err := socket.Access(g.conf.Listen.Address); err == nil { // it has no file otherwise
+		if opts, err := socket.Access(g.traffic, g.conf.Listen.Address); err == nil { // it has no file otherwise
 			access[g.conf.Listen.Address] = opts
 		}
 	}

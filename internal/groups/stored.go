@@ -102,8 +102,8 @@ func (c *claiming) isUsers(path string, or int) (bool, error) {
 	if err != nil || id == nil || os.Geteuid() != 0 || strings.HasPrefix(path, "@") {
 		return err == nil, err
 	}
-	now, err := socket.Access(path)
-	return err == nil && (now.UID == id.UID || now.UID == or), nil
+	uid, err := socket.Owner(path)
+	return err == nil && (uid == id.UID || uid == or), nil
 }
 
 // takeStored makes the socket of an earlier life this daemon's. An upgrade may have been in progress when that ended.

@@ -18,6 +18,7 @@ type Parent struct {
 	name          string // in the directory; the whole path where the kernel walks
 	follow        bool   // the file is a link of root's that only the kernel can follow
 	Shared        bool   // others than root could have put a file there
+	Foreign       bool   // and could have put another one in the place of root's
 	Mover         int    // the one user who could, if it is Shared; -1 for any one of several, as in a temporary directory
 	worldWritable bool   // everybody may make files there
 	led           int    // who has made a link on the way, so that only his files can be meant; -1 for nobody

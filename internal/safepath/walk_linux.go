@@ -45,7 +45,7 @@ func walkTo(path string, follow, lead, moved bool) (*Parent, error) {
 	}
 	return &Parent{
 		path: path, fd: w.dir, name: w.name, follow: w.last,
-		Shared: w.foreign || w.writable, Mover: w.mover, worldWritable: w.at.Mode&0o002 != 0, led: w.led,
+		Shared: w.foreign || w.writable, Foreign: w.foreign, Mover: w.mover, worldWritable: w.at.Mode&0o002 != 0, led: w.led,
 	}, nil
 }
 

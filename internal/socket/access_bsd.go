@@ -4,6 +4,7 @@ package socket
 
 import (
 	"os"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -24,26 +25,38 @@ func removeBound(int) {}
 
 // setAccess changes what is to be changed only: a daemon that has given up its privileges
 // may not even set the mode that a file of another owner has. It follows no link; that what it changes is a socket
-// is known a moment before only.
-func setAccess(_ int, path string, opts Options) error {
-	info, err := os.Lstat(path)
+// is known a moment before only. The owner comes first: as long as he is another, he can undo the rest.
+func setAccess(bound int, path string, opts Options) error {
+	now, err := access(bound, path)
 	if err != nil {
 		return err
 	}
-	if info.Mode().Type() != os.ModeSocket {
-		return unix.ENOTSOCK
-	}
-	now, err := Access(path)
-	if err != nil {
-		return err
-	}
-	if now.Mode != opts.Mode {
-		if err := unix.Fchmodat(unix.AT_FDCWD, path, uint32(opts.Mode.Perm()), unix.AT_SYMLINK_NOFOLLOW); err != nil {
-			return &os.PathError{Op: "chmod", Path: path, Err: err}
+	if (opts.UID >= 0 && opts.UID != now.UID) || (opts.GID >= 0 && opts.GID != now.GID) {
+		if err := os.Lchown(path, opts.UID, opts.GID); err != nil {
+			return err
+		}
+		if now, err = access(bound, path); err != nil {
+			return err
 		}
 	}
-	if (opts.UID < 0 || opts.UID == now.UID) && (opts.GID < 0 || opts.GID == now.GID) {
+	if now.Mode == opts.Mode.Perm() {
 		return nil
 	}
-	return os.Lchown(path, opts.UID, opts.GID)
+	if err := unix.Fchmodat(unix.AT_FDCWD, path, uint32(opts.Mode.Perm()), unix.AT_SYMLINK_NOFOLLOW); err != nil {
+		return &os.PathError{Op: "chmod", Path: path, Err: err}
+	}
+	return nil
+}
+
+// access is that of the socket at path: the systems do not tell which file it is bound to.
+func access(_ int, path string) (Options, error) {
+	info, err := os.Lstat(path)
+	if err != nil {
+		return Options{}, err
+	}
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok || info.Mode().Type() != os.ModeSocket {
+		return Options{}, &os.PathError{Op: "stat", Path: path, Err: unix.ENOTSOCK}
+	}
+	return Options{Mode: info.Mode().Perm(), UID: int(st.Uid), GID: int(st.Gid)}, nil
 }

@@ -11,74 +11,78 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/safepath"
 )
 
+// errUnsure is why root leaves a socket's file as it is.
+var errUnsure = errors.New("others than root could have put another socket there, and which file is this one's the kernel tells nobody without CAP_NET_ADMIN")
+
 // setAccess changes what is to be changed only: a daemon that has given up its privileges
-// may not even set the mode that a file of another owner has.
+// may not even set the mode that a file of another owner has. The owner comes first: as long as he is another, he can undo the rest.
 func setAccess(bound int, path string, opts Options) error {
-	file, err := openBoundFile(bound, path, opts)
+	file, err := openBoundFile(bound, path, opts.madeBy)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = unix.Close(file) }()
-	if err := removeACL(file); err != nil {
-		return &fs.PathError{Op: "remove access control list", Path: path, Err: err}
+	defer file.close()
+	now, err := file.stat()
+	if err != nil {
+		return err
 	}
-	var now unix.Stat_t
-	if err := unix.Fstat(file, &now); err != nil {
-		return &fs.PathError{Op: "stat", Path: path, Err: err}
-	}
-	if now.Mode&unix.S_IFMT != unix.S_IFSOCK {
-		return &fs.PathError{Op: "chmod", Path: path, Err: unix.ENOTSOCK}
-	}
-	if fs.FileMode(now.Mode).Perm() != opts.Mode.Perm() {
-		if err := chmodFile(file, uint32(opts.Mode.Perm())); err != nil {
-			return &fs.PathError{Op: "chmod", Path: path, Err: err}
-		}
-	}
-	if (opts.UID < 0 || opts.UID == int(now.Uid)) && (opts.GID < 0 || opts.GID == int(now.Gid)) {
+	owned := (opts.UID < 0 || opts.UID == int(now.Uid)) && (opts.GID < 0 || opts.GID == int(now.Gid))
+	if owned && fs.FileMode(now.Mode).Perm() == opts.Mode.Perm() && !hasACL(file.fd) {
 		return nil
 	}
-	if err := unix.Fchownat(file, "", opts.UID, opts.GID, unix.AT_EMPTY_PATH); err != nil {
-		return &fs.PathError{Op: "chown", Path: path, Err: err}
+	if !file.sure {
+		return &fs.PathError{Op: "chmod", Path: path, Err: errUnsure}
+	}
+	if !owned {
+		if err := unix.Fchownat(file.fd, "", opts.UID, opts.GID, unix.AT_EMPTY_PATH); err != nil {
+			return &fs.PathError{Op: "chown", Path: path, Err: err}
+		}
+	}
+	return file.restrict(opts.Mode)
+}
+
+// restrict gives the file a mode, and no access control list.
+func (f *boundFile) restrict(mode fs.FileMode) error {
+	if hasACL(f.fd) {
+		if err := unix.Removexattr(procPath(f.fd), aclName); err != nil {
+			return &fs.PathError{Op: "remove access control list", Path: f.path, Err: err}
+		}
+	}
+	now, err := f.stat()
+	if err != nil || fs.FileMode(now.Mode).Perm() == mode.Perm() {
+		return err
+	}
+	if err := chmodFile(f.fd, uint32(mode.Perm())); err != nil {
+		return &fs.PathError{Op: "chmod", Path: f.path, Err: err}
 	}
 	return nil
 }
 
-// removeACL removes the access control list that a file has from its directory's default one: a user who is named there could connect
-// whatever the mode says, of which the list makes a mask. The file is open by O_PATH, and without /proc it cannot be seen to.
-func removeACL(file int) error {
-	path, name := fmt.Sprintf("/proc/self/fd/%d", file), "system.posix_acl_access"
-	if _, err := unix.Getxattr(path, name, nil); err != nil {
-		return nil //nolint:nilerr // it has none
-	}
-	return unix.Removexattr(path, name)
-}
-
-// siocUnixFile is SIOCUNIXFILE of linux/un.h.
-const siocUnixFile = unix.SIOCPROTOPRIVATE
-
-// openBoundFile opens the file that a socket is bound to, wherever that is by now. The kernel tells it those who may
-// administer the network, as root may. For others it is the socket at the path: they can change only what is theirs.
-// A root who may not administer the network takes only a file that he has just made, or that need not change: whoever owns
-// the directory could have put another socket there.
-func openBoundFile(bound int, path string, opts Options) (int, error) {
-	file, err := unix.IoctlRetInt(bound, siocUnixFile)
-	if err == nil {
-		return file, nil
-	}
-	file, err = openSocketFile(path)
-	if err != nil || unix.Geteuid() != 0 {
-		return file, err
-	}
-	var st unix.Stat_t
-	if err = unix.Fstat(file, &st); err == nil && (st.Nlink != 1 || st.Uid != 0 && int(st.Uid) != opts.UID && int(st.Uid) != opts.madeBy) {
-		err = fmt.Errorf("it is user %d's, with %d names: %w", st.Uid, st.Nlink, fs.ErrPermission)
-	}
+// access is what setAccess would change.
+func access(bound int, path string) (Options, error) {
+	file, err := openBoundFile(bound, path, -1)
 	if err != nil {
-		_ = unix.Close(file)
-		return -1, &fs.PathError{Op: "chown", Path: path, Err: err}
+		return Options{}, err
 	}
-	return file, nil
+	defer file.close()
+	now, err := file.stat()
+	if err == nil && !file.sure {
+		err = &fs.PathError{Op: "stat", Path: path, Err: errUnsure}
+	}
+	return Options{Mode: fs.FileMode(now.Mode).Perm(), UID: int(now.Uid), GID: int(now.Gid)}, err
 }
+
+// aclName is that of the access control list that a file has from its directory's default one: a user who is named there could connect
+// whatever the mode says, of which the list makes a mask.
+const aclName = "system.posix_acl_access"
+
+// hasACL reports whether a file that is open by O_PATH has such a list, which cannot be seen without /proc.
+func hasACL(file int) bool {
+	_, err := unix.Getxattr(procPath(file), aclName, nil)
+	return err == nil
+}
+
+func procPath(fd int) string { return fmt.Sprintf("/proc/self/fd/%d", fd) }
 
 // isBound compares the file at path with the one that the socket is bound to, where the kernel tells it. Elsewhere any
 // socket will do.
@@ -117,7 +121,7 @@ func removeBound(bound int) {
 		return
 	}
 	defer func() { _ = unix.Close(file) }()
-	path, err := os.Readlink(fmt.Sprintf("/proc/self/fd/%d", file))
+	path, err := os.Readlink(procPath(file))
 	if err != nil {
 		return
 	}
@@ -137,7 +141,7 @@ func chmodFile(fd int, mode uint32) error {
 	if err == nil {
 		return nil
 	}
-	procErr := unix.Chmod(fmt.Sprintf("/proc/self/fd/%d", fd), mode)
+	procErr := unix.Chmod(procPath(fd), mode)
 	if errors.Is(procErr, fs.ErrNotExist) { // without /proc
 		return err
 	}

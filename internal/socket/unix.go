@@ -55,9 +55,9 @@ func bindUnix(network, path string, opts Options) (Socket, error) {
 	// On Linux the file's mode is the socket's, less the umask: never more than it is to be. Elsewhere this fails.
 	_ = unix.Fchmod(fd, uint32(opts.Mode.Perm()))
 	bind := func() error { return os.NewSyscallError("bind", unix.Bind(fd, &unix.SockaddrUnix{Name: path})) }
-	if dir == nil || dir.Mover < 0 {
+	if opts.madeBy = -1; dir == nil || dir.Mover < 0 {
 		err = bind()
-	} else {
+	} else if err = mayReceive(network, dir, opts); err == nil {
 		opts = opts.madeByOther(dir.Mover)
 		err = dir.AsMover(bind)
 	}
@@ -77,8 +77,17 @@ func bindUnix(network, path string, opts Options) (Socket, error) {
 	return ln, nil
 }
 
+// mayReceive refuses a socket of datagrams that is not for the user whose directory it is in: whoever connects to it is not asked again, and
+// the file is that user's for a moment.
+func mayReceive(network string, dir *safepath.Parent, opts Options) error {
+	if IsPackets(network) && opts.UID != dir.Mover && opts.Mode&0o002 == 0 {
+		return fmt.Errorf("its directory is user %d's, who could send to it before it has its mode: make it writable for everybody, that user's, or in another directory: %w", dir.Mover, fs.ErrPermission)
+	}
+	return nil
+}
+
 func openBound(f *os.File, path string, opts Options) (Socket, error) {
-	if err := SetAccess(f, path, opts); err != nil {
+	if err := giveAccess(f, path, opts); err != nil {
 		return nil, err
 	}
 	return FromFile(f)
@@ -144,35 +153,54 @@ func removeStale(network, path string) error {
 	return unlink(path)
 }
 
-// Access returns the mode and owner of a Unix socket's file.
-func Access(path string) (Options, error) {
+// Owner returns the user whose the file at path is.
+func Owner(path string) (uid int, err error) {
 	info, err := safepath.Lstat(path)
 	if err != nil {
-		return Options{}, err
+		return -1, err
 	}
-	opts := Options{Mode: info.Mode().Perm(), UID: -1, GID: -1}
-	if st, ok := info.Sys().(*syscall.Stat_t); ok {
-		opts.UID, opts.GID = int(st.Uid), int(st.Gid)
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return -1, errors.ErrUnsupported
 	}
-	return opts, nil
+	return int(st.Uid), nil
+}
+
+// Access returns the mode and owner of the file that a Unix socket is bound to, for SetAccess, or an error where it is not known which that is. bound is the socket.
+func Access(bound syscall.Conn, path string) (opts Options, err error) {
+	if isAbstract(path) {
+		return Options{}, fs.ErrNotExist
+	}
+	err = control(bound, func(fd int) (err error) {
+		opts, err = access(fd, path)
+		return err
+	})
+	return opts, err
 }
 
 // SetAccess gives a Unix socket's file the mode and owner of opts, as
 // Listen does for a new one. bound is the socket. In a directory of another user's anything could stand at the
-// path: what is changed is the file that the socket is bound to, or at least a socket, and no link is followed.
+// path: what is changed is the file that the socket is bound to, and if root does not know which that is, nothing is.
 func SetAccess(bound syscall.Conn, path string, opts Options) error {
+	opts.madeBy = -1
+	return giveAccess(bound, path, opts)
+}
+
+func giveAccess(bound syscall.Conn, path string, opts Options) error {
 	if isAbstract(path) {
 		return nil
 	}
-	raw, err := bound.SyscallConn()
+	return control(bound, func(fd int) error { return setAccess(fd, path, opts) })
+}
+
+func control(c syscall.Conn, f func(fd int) error) error {
+	raw, err := c.SyscallConn()
 	if err != nil {
 		return err
 	}
-	var setErr error
-	if err := raw.Control(func(fd uintptr) { setErr = setAccess(int(fd), path, opts) }); err != nil {
-		return err
-	}
-	return setErr
+	var callErr error
+	err = raw.Control(func(fd uintptr) { callErr = f(int(fd)) })
+	return cmp.Or(err, callErr)
 }
 
 // IsBound reports whether clients find the Unix socket bound at path: by an abstract name always.

@@ -50,8 +50,11 @@ func FromFile(*os.File) (Socket, error) { return nil, errors.ErrUnsupported }
 // SetAccess does nothing: there are neither modes nor owners here.
 func SetAccess(syscall.Conn, string, Options) error { return nil }
 
-// Access returns nothing.
-func Access(string) (Options, error) { return Options{UID: -1, GID: -1}, nil }
+// Access returns an error.
+func Access(syscall.Conn, string) (Options, error) { return Options{}, errors.ErrUnsupported }
+
+// Owner returns an error: owners have no numbers here.
+func Owner(string) (uid int, err error) { return -1, errors.ErrUnsupported }
 
 func setReusePort(syscall.RawConn, bool) error { return errors.ErrUnsupported }
 
