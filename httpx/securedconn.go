@@ -50,5 +50,5 @@ func (c *secureConn) moves() bool                        { return c.ln.MovesBy(l
 // below TLS.
 func (c *secureConn) setState(s http.ConnState) {
 	c.reader.setState(s)
-	listener.SetActivity(c, activities[s])
+	listener.SetActivity(c.sock, activities[s])
 }

@@ -17,7 +17,8 @@ import (
 const maxLinks = 40
 
 // OnlyRootWrites returns an error that wraps [ErrUntrusted] if anybody but root could write to the file or directory at a
-// path, or put another in its place: by writing to any directory or link on the way there.
+// path, or put another in its place: by writing to any directory or link on the way there. A directory such as /tmp is one that others can write
+// to: they cannot touch root's files there, but move others of root's there from a directory of their own.
 func OnlyRootWrites(name string) error {
 	path, err := filepath.Abs(name)
 	if err != nil {
@@ -56,10 +57,17 @@ func OnlyRootWrites(name string) error {
 		for len(rest) > 0 && rest[0] == "" {
 			rest = rest[1:]
 		}
-		if len(rest) == 0 {
+		isOpen := info.Mode()&fs.ModeSticky != 0 && othersWrite(at, info)
+		switch {
+		case len(rest) > 0:
+		case info.IsDir() && isOpen:
+			return fmt.Errorf("%s can be written by others than root (%v): %w", at, info.Mode(), ErrUntrusted)
+		case !info.IsDir() && sticky: // who moves a directory must be able to write to it
+			return fmt.Errorf("%s is a file where others than root can write: %w", at, ErrUntrusted)
+		default:
 			return nil
 		}
-		at, rest, sticky = filepath.Join(at, rest[0]), rest[1:], info.Mode()&fs.ModeSticky != 0
+		at, rest, sticky = filepath.Join(at, rest[0]), rest[1:], isOpen
 	}
 }
 
@@ -72,12 +80,13 @@ func rootsOwn(path string, info fs.FileInfo) error {
 	if st.Uid != 0 {
 		return fmt.Errorf("%s is user %d's: %w", path, st.Uid, ErrUntrusted)
 	}
-	mode := info.Mode()
-	if mode&(fs.ModeSymlink|fs.ModeSticky) != 0 {
-		return nil
-	}
-	if mode&0o002 != 0 || mode&0o020 != 0 && (st.Gid != 0 || safepath.HasACL(path)) {
-		return fmt.Errorf("%s can be written by others than root (%v): %w", path, mode, ErrUntrusted)
+	if info.Mode()&(fs.ModeSymlink|fs.ModeSticky) == 0 && othersWrite(path, info) {
+		return fmt.Errorf("%s can be written by others than root (%v): %w", path, info.Mode(), ErrUntrusted)
 	}
 	return nil
+}
+
+func othersWrite(path string, info fs.FileInfo) bool {
+	st, ok := info.Sys().(*syscall.Stat_t)
+	return info.Mode()&0o002 != 0 || info.Mode()&0o020 != 0 && (!ok || st.Gid != 0 || safepath.HasACL(path))
 }

@@ -203,12 +203,16 @@ func TestWhoCouldExchangeRootsFiles(t *testing.T) {
 	must(os.Symlink(in("good", "sub"), in("link")))
 	must(os.Symlink(in("good", "sub"), in("theirs", "link")))
 	must(os.Symlink(in("theirs", "link"), in("good", "link")))
-	for dir, good := range map[string]bool{
+	for _, dir := range []string{"good", "sticky", "sticky/sub"} {
+		must(os.WriteFile(in(dir, "file"), nil, 0o644))
+	}
+	for name, good := range map[string]bool{
+		in("sticky"): false, in("sticky", "file"): false, in("sticky", "sub", "file"): true, in("good", "file"): true,
 		in("good", "sub"): true, in("sticky", "sub"): true, in("link"): true,
 		in("theirs", "sub"): false, in("open", "sub"): false, in("group", "sub"): false, in("theirs", "link"): false, in("good", "link"): false,
 	} {
-		if err := process.OnlyRootWrites(dir); (err == nil) != good || err != nil && !errors.Is(err, process.ErrUntrusted) {
-			t.Errorf("%s: %v, want that it is trusted: %v", dir, err, good)
+		if err := process.OnlyRootWrites(name); (err == nil) != good || err != nil && !errors.Is(err, process.ErrUntrusted) {
+			t.Errorf("%s: %v, want that it is trusted: %v", name, err, good)
 		}
 	}
 }

@@ -12,7 +12,7 @@ import (
 )
 
 // errUnsure is why root leaves a socket's file as it is.
-var errUnsure = errors.New("others than root could have put another socket there, and which file is this one's the kernel tells nobody without CAP_NET_ADMIN")
+var errUnsure = errors.New("others than root could have put another socket there")
 
 // setAccess changes what is to be changed only: a daemon that has given up its privileges
 // may not even set the mode that a file of another owner has. The owner comes first: as long as he is another, he can undo the rest.

@@ -81,7 +81,7 @@ func bindUnix(network, path string, opts Options) (Socket, error) {
 // the file is that user's for a moment.
 func mayReceive(network string, dir *safepath.Parent, opts Options) error {
 	if IsPackets(network) && opts.UID != dir.Mover && opts.Mode&0o002 == 0 {
-		return fmt.Errorf("its directory is user %d's, who could send to it before it has its mode: make it writable for everybody, that user's, or in another directory: %w", dir.Mover, fs.ErrPermission)
+		return fmt.Errorf("user %d, whose directory it is in, could send to it before it has its mode: %w", dir.Mover, fs.ErrPermission)
 	}
 	return nil
 }
