@@ -48,11 +48,7 @@ type conn struct {
 	ended   bool        // our side of the connection is shut
 	failed  error       // of a flush in the background
 
-	mu   sync.Mutex     // guards what follows; never held during a write, which would stop Read
-	open map[uint16]int // by number; the next one may begin before an end is noted
-	keep bool           // the web server means to keep the connection (FCGI_KEEP_CONN)
-
-	answered chan struct{} // has a value when open may have become empty
+	requests *requests
 }
 
 // reader reads a connection that may move while it waits: a *listener.IdleReader or a *listener.Layer.
@@ -64,13 +60,7 @@ type reader interface {
 
 // newConn follows c, a connection of ln or a layer over one, which is below if it can be found.
 func newConn(c net.Conn, below listener.Conn, ln *listener.Listener) *conn {
-	fc := &conn{
-		Conn:     c,
-		ln:       ln,
-		open:     make(map[uint16]int),
-		keep:     true, // until the first request says otherwise
-		answered: make(chan struct{}, 1),
-	}
+	fc := &conn{Conn: c, ln: ln, requests: newRequests()}
 	switch {
 	case below == nil:
 	case net.Conn(below) == c:
@@ -99,9 +89,9 @@ func (c *conn) Read(b []byte) (int, error) {
 
 func (c *conn) waitIdle() {
 	timeout := time.After(endTime)
-	for !c.idle() {
+	for !c.requests.areAnswered() {
 		select {
-		case <-c.answered:
+		case <-c.requests.answered:
 		case <-timeout:
 			return
 		}
@@ -115,54 +105,17 @@ func (c *conn) readInput(b []byte) (int, error) {
 	return c.reader.Read(b)
 }
 
-func (c *conn) sawInput(kind byte, id uint16) {
-	if kind == typeBeginRequest {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		c.open[id]++
-		c.keep = c.in.flags()&flagKeepConn != 0
-	}
-}
+func (c *conn) sawInput(kind byte, id uint16) { c.requests.came(&c.in, kind, id) }
 
 // movable reports whether nothing is under way on the connection, on which the
 // web server will send another request. It is called between two reads.
 func (c *conn) movable(int) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.keep && len(c.open) == 0 && c.in.atBoundary()
+	return c.requests.areKept() && c.requests.areAnswered() && c.in.atBoundary()
 }
 
 // moves reports whether the connection will move instead of ending.
 func (c *conn) moves() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.reader != nil && (c.layer == nil || c.layer.IsClear()) && c.keep && !c.reader.IsRefused() && c.ln.Moves()
-}
-
-func (c *conn) sawEnd(ids []uint16) {
-	if len(ids) == 0 {
-		return
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, id := range ids {
-		if c.open[id]--; c.open[id] <= 0 {
-			delete(c.open, id)
-		}
-	}
-	if len(c.open) == 0 {
-		select {
-		case c.answered <- struct{}{}:
-		default:
-		}
-	}
-}
-
-// idle reports whether every request that has begun is answered.
-func (c *conn) idle() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return len(c.open) == 0
+	return c.reader != nil && (c.layer == nil || c.layer.IsClear()) && c.requests.areKept() && !c.reader.IsRefused() && c.ln.Moves()
 }
 
 // Write notes which requests end, and ends the connection with the last one
@@ -183,9 +136,9 @@ func (c *conn) Write(b []byte) (int, error) {
 		return c.writeNow(b, answered)
 	}
 	c.held = append(c.held, b...)
-	c.sawEnd(answered)
+	c.requests.ended(answered)
 	switch {
-	case len(answered) > 0 && c.idle() && c.out.atBoundary():
+	case len(answered) > 0 && c.requests.areAnswered() && c.out.atBoundary():
 		return len(b), c.finishLocked()
 	case len(c.held) > holdMax:
 		return len(b), c.flushLocked()
@@ -204,7 +157,7 @@ func (c *conn) writeNow(b []byte, answered []uint16) (int, error) {
 		}
 	}
 	n, err := c.Conn.Write(b)
-	c.sawEnd(answered)
+	c.requests.ended(answered)
 	if c.reader != nil && len(answered) > 0 && c.isDraining() {
 		c.reader.Wake()
 	}

@@ -2,10 +2,12 @@ package fcgix
 
 import "encoding/binary"
 
-// The record types that begin and end a request (FastCGI 1.0, section 8).
+// The record types of which a request begins and ends (FastCGI 1.0, section 8).
 const (
 	typeBeginRequest = 1
+	typeAbortRequest = 2
 	typeEndRequest   = 3
+	typeStdin        = 5
 )
 
 // flagKeepConn in the flags of BEGIN_REQUEST says that the web server will use
@@ -26,8 +28,14 @@ type records struct {
 	begin  [3]byte // the first of them: of BEGIN_REQUEST, role and flags
 }
 
-// flags are those of the BEGIN_REQUEST record that has just been seen.
+// role is that of the BEGIN_REQUEST record that has just been seen.
+func (r *records) role() uint16 { return binary.BigEndian.Uint16(r.begin[:]) }
+
+// flags are its flags.
 func (r *records) flags() byte { return r.begin[2] }
+
+// content is how much a record that has just been seen holds, without its padding.
+func (r *records) content() int { return int(binary.BigEndian.Uint16(r.header[4:])) }
 
 // atBoundary reports whether no record is begun.
 func (r *records) atBoundary() bool { return r.have == 0 }
