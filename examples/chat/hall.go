@@ -34,7 +34,8 @@ type hall struct {
 
 type room struct {
 	members map[string]*member // by ID
-	early   []string           // what was said within transit of this generation's beginning
+	early   []string           // what was said within transit of this generation's beginning, as far as it fits into an outbox
+	length  int                // of early, in bytes
 }
 
 // member is a user as the others know him.
@@ -154,12 +155,18 @@ func (h *hall) say(m *member, text string) bool {
 		}
 		other.out.add(line)
 	}
-	if time.Since(h.began) < transit {
-		r.early = append(r.early, line)
-	} else {
-		r.early = nil
-	}
+	r.keepEarly(line, time.Since(h.began) < transit)
 	return true
+}
+
+// keepEarly keeps a line for those who are on their way, if anybody still may be. What does not fit into an outbox nobody would hear.
+func (r *room) keepEarly(line string, early bool) {
+	switch {
+	case !early:
+		r.early, r.length = nil, 0
+	case r.length+len(line) <= maxOut:
+		r.early, r.length = append(r.early, line), r.length+len(line)
+	}
 }
 
 // tellLocked has all of m's room know something of him.

@@ -70,6 +70,25 @@ func TestOnTheWay(t *testing.T) {
 	})
 }
 
+// Somebody says more than anybody who is on his way could be told.
+func TestTooMuchIsSaidEarly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		from := old("ann", "bob")
+		h := newHall(2)
+		ann := h.arrive(from[0])
+		for range 4 * maxOut / 1000 {
+			h.say(ann, strings.Repeat("x", 1000))
+		}
+		if r := h.rooms["go"]; r.length > maxOut || len(r.early) > maxOut/1000 {
+			t.Errorf("%d lines of %d bytes are kept", len(r.early), r.length)
+		}
+		bob := h.arrive(from[1])
+		if n := len(bob.out.pending); n > maxOut || n < maxOut-1100 {
+			t.Errorf("%d bytes wait for whoever arrives", n)
+		}
+	})
+}
+
 func TestSomeoneDoesNotArrive(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		from := old("ann", "bob")
