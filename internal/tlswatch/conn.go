@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/tlsrec"
@@ -16,7 +17,8 @@ type Conn struct {
 	// Owner is whose the connection is, for somebody who has the [tls.Conn] only. It is set before that, and not changed.
 	Owner any
 
-	conn net.Conn
+	conn  net.Conn
+	moved atomic.Bool // Audit was called; set with mu held
 
 	mu sync.Mutex // guards what follows
 	session
@@ -26,7 +28,6 @@ type Conn struct {
 	reading, writing bool // there is a call below
 	asked            bool // tls.Conn has called Read since the last byte: it has used up all of them
 	frozen           bool
-	moved            bool // Audit was called
 	closed           bool
 	audit            audit
 }
@@ -101,7 +102,7 @@ func (c *Conn) beginWrite(p []byte) (n int, err error, done bool) {
 	defer c.mu.Unlock()
 	if c.frozen {
 		c.check(p)
-		if c.moved {
+		if c.moved.Load() {
 			return len(p), nil, true // nobody is left who could be told
 		}
 		return 0, tlsrec.Frozen, true
@@ -135,7 +136,7 @@ func (c *Conn) Stay(why tlsrec.Reason) {
 func (c *Conn) Close() error {
 	c.mu.Lock()
 	c.closed = true
-	if !c.frozen || c.moved { // else the audit may be still to come
+	if !c.frozen || c.moved.Load() { // else the audit may be still to come
 		c.lose(tlsrec.Closed)
 	}
 	c.unlist()
@@ -163,10 +164,7 @@ func (c *Conn) SetWriteDeadline(t time.Time) error { return c.set(c.conn.SetWrit
 
 // set spares a connection that has moved the deadlines of tls.Conn.CloseWrite: whoever has it may use the same net.Conn.
 func (c *Conn) set(deadline func(time.Time) error, t time.Time) error {
-	c.mu.Lock()
-	moved := c.moved
-	c.mu.Unlock()
-	if moved {
+	if c.moved.Load() {
 		return nil
 	}
 	return deadline(t)

@@ -64,7 +64,7 @@ func (c *Conn) movable() error {
 func (c *Conn) Thaw() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.frozen || c.moved {
+	if !c.frozen || c.moved.Load() {
 		return
 	}
 	c.frozen = false
@@ -83,7 +83,7 @@ func (c *Conn) Audit(tc *tls.Conn) error {
 		c.mu.Unlock()
 		return errors.New("tlswatch: audit of a connection that has not moved")
 	}
-	c.moved = true
+	c.moved.Store(true)
 	c.mu.Unlock()
 	_ = tc.CloseWrite() // the error is that of an earlier one
 	c.mu.Lock()
