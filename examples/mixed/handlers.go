@@ -91,14 +91,16 @@ func slow(w http.ResponseWriter, r *http.Request) {
 	index(w, r)
 }
 
-// stream sends n lines, one every so often, each flushed.
+// stream sends n lines, one every so often, each flushed, when it has read some bytes of the body.
 func stream(w http.ResponseWriter, r *http.Request) {
 	every, err1 := duration(r, "every", 200*time.Millisecond)
 	n, err2 := number(r, "n", 10)
-	if err1 != nil || err2 != nil {
-		http.Error(w, fmt.Sprint(err1, err2), http.StatusBadRequest)
+	read, err3 := number(r, "read", 0)
+	if err := errors.Join(err1, err2, err3); err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
+	_, _ = io.CopyN(io.Discard, r.Body, int64(read))
 	flush := http.NewResponseController(w)
 	for i := range n {
 		if i > 0 {
