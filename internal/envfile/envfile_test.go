@@ -6,6 +6,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"testing"
@@ -21,6 +22,8 @@ func TestParse(t *testing.T) {
 		{"nothing", "", nil},
 		{"comments", "# a\n; b\n  # c\n\t;d=e\n", nil},
 		{"values", "A=1\nB = two words \r\nC=\nexport D=4", map[string]string{"A": "1", "B": "two words", "C": "", "D": "4"}},
+		{"comment behind a tab", "\t# a=b", nil},
+		{"escaped quotes", `A="\"#\\" # c`, map[string]string{"A": `"#\`}},
 		{"comment behind a value", "A=1 # one\nB=2  #two\nC=#three\nD=\t4\t", map[string]string{"A": "1", "B": "2", "C": "", "D": "4"}},
 		{"semicolon in a value", "A=a;b ;c", map[string]string{"A": "a;b ;c"}},
 		{"double quotes", `A=" # a\n\"b\" é"`, map[string]string{"A": " # a\n\"b\" é"}},
@@ -50,6 +53,7 @@ func TestReadSaysWhereTheErrorIs(t *testing.T) {
 		{"twice", "A=1\nB=2\nA=3", ":3: A is already in line 1"},
 		{"NUL", `A="\u0000"`, ":1: A holds a NUL byte"},
 		{"hash in a value", "A=pass#word", ":1: a value with a # in it has to be in quotes"},
+		{"hash behind an equals sign", "A=cGFzcw==#word", ":1: a value with a # in it has to be in quotes"},
 		{"hash behind quotes", `A="b"#c`, ":1: a value with a # in it"},
 		{"gozd's own", "A=1\ngozd_web_LISTEN=80", ":2: gozd_web_LISTEN cannot be set here: variables that begin with GOZD_ are read before this file"},
 		{"long line", "A=1\nB=" + strings.Repeat("b", 1<<17), ":2: line is longer than 65536 bytes"},
@@ -147,4 +151,21 @@ func quote(value string) string {
 		}
 	}
 	return b.String() + `"`
+}
+
+// What reading another user's file costs grows with its length, and no faster.
+func TestFilesThatCostMuch(t *testing.T) {
+	for name, text := range map[string]string{
+		"hashes in quotes": `A="` + strings.Repeat("#", 20000) + `"`,
+		"comments":         strings.Repeat("#\n", 100000),
+		"empty lines":      strings.Repeat("\n", 200000),
+	} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		_, _, err := envfile.Parse(text)
+		runtime.ReadMemStats(&after)
+		if n := after.TotalAlloc - before.TotalAlloc; err != nil || n > 32<<20 {
+			t.Errorf("%s: %v, and %d MiB for %d kB", name, err, n>>20, len(text)>>10)
+		}
+	}
 }

@@ -54,7 +54,7 @@ func parse(text string) (vars map[string]string, line int, err error) {
 
 // parseLine returns what one line sets; the name is "" if it sets nothing.
 func parseLine(line string) (name, value string, err error) {
-	if strings.HasPrefix(strings.TrimSpace(line), ";") { // a comment, for systemd
+	if text := strings.TrimSpace(line); text == "" || text[0] == '#' || text[0] == ';' { // ; is a comment for systemd, too
 		return "", "", nil
 	}
 	vars, err := envparse.Parse(strings.NewReader(line))
@@ -79,12 +79,18 @@ func parseLine(line string) (name, value string, err error) {
 // To the library it is a comment, to systemd and the shell part of the value: what was meant
 // as a password must not lose its end.
 func cutsValue(line string) bool {
-	for i := range len(line) {
-		if line[i] != '#' {
-			continue
-		}
-		if _, err := envparse.Parse(strings.NewReader(line[:i])); err == nil { // no quote is open
-			return i > 0 && !strings.ContainsRune(" =", rune(line[i-1]))
+	_, value, _ := strings.Cut(line, "=")
+	quote := byte(0) // the one that is open
+	for i := 0; i < len(value); i++ {
+		switch c := value[i]; {
+		case quote == 0 && c == '#':
+			return i > 0 && value[i-1] != ' '
+		case quote == 0 && (c == '"' || c == '\''):
+			quote = c
+		case c == quote:
+			quote = 0
+		case quote == '"' && c == '\\':
+			i++ // what is escaped ends no quote
 		}
 	}
 	return false
