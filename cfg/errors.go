@@ -61,7 +61,8 @@ func (e *Error) place() string {
 }
 
 // Errors is everything that is wrong with a configuration: in the order of the
-// file, and then what is wrong with the environment. It is never empty when it is returned as an error.
+// file, and then what is wrong with the environment. Of more than 1000 errors there are the first, and
+// one that counts the others. It is never empty when it is returned as an error.
 type Errors []*Error
 
 // Error returns one line for each error.

@@ -25,6 +25,9 @@ func parse(data []byte) (map[string]any, []format.Mistake) {
 	if err := yaml.Unmarshal(data, &doc); err != nil {
 		return nil, mistakes(err)
 	}
+	if all := oversized(&doc); all != nil {
+		return nil, all
+	}
 	if all := repeated(&doc, nil); all != nil {
 		return nil, all
 	}

@@ -108,7 +108,16 @@ func readTLS(s *section, g *Group, ownTLS bool) {
 	}
 }
 
+// maxPairs is how many key pairs all groups together may have. Each is read, parsed and kept: a host with hundreds of names has
+// room, and what costs a reader gigabytes has none.
+const maxPairs = 1000
+
 func readPairs(s *section, ownTLS bool) (pairs []KeyPair) {
+	s.pairs += 1 + max(strings.Count(s.text("key"), ","), strings.Count(s.text("cert"), ","))
+	if s.pairs > maxPairs {
+		s.fail("cert", "", "cert and key name too many files: with the groups before this one there are %d pairs, and %d is the most", s.pairs, maxPairs)
+		return nil
+	}
 	keys, certs := s.paths("key"), s.paths("cert")
 	if !ownTLS || keys != nil || certs != nil {
 		s.require("key", ": mode https needs one")

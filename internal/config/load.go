@@ -21,7 +21,7 @@ import (
 
 // MaxSize is how many bytes a configuration may have. Who gives more has named
 // the wrong file. It also bounds what another user's file costs whoever reads it: TOML's parser goes one call deeper for each bracket.
-const MaxSize = 128 << 10
+const MaxSize = format.MaxSize
 
 // delim separates section and key in koanf's paths. No name holds it, so that
 // a full stop in the name of a group means nothing.
@@ -99,6 +99,7 @@ type loader struct {
 	lines     map[keyPath]int      // by section and by key
 	variables map[keyPath]string   // values that the environment has overridden
 	excused   map[keyPath]struct{} // missing from the tree, for a reason that errs gives
+	pairs     int                  // of all groups so far
 	errs      cfg.Errors
 }
 
@@ -162,6 +163,9 @@ func (l *loader) parse(data []byte) (tree map[string]any, ok bool) {
 	return tree, tree != nil || mistakes == nil
 }
 
+// maxErrors bounds the errors that are returned. Nobody reads more, and each names the file, whose path may be long.
+const maxErrors = 1000
+
 // asError puts the errors in the order of the file. Those without a line come after it, and those of variables last. It
 // returns nil, not a cfg.Errors of length 0, if there is none.
 func asError(errs cfg.Errors) error {
@@ -169,6 +173,10 @@ func asError(errs cfg.Errors) error {
 		return nil
 	}
 	slices.SortStableFunc(errs, func(a, b *cfg.Error) int { return cmp.Compare(rank(a), rank(b)) })
+	if n := len(errs) - maxErrors; n > 0 {
+		more := &cfg.Error{File: errs[0].File, Msg: fmt.Sprintf("and %d more errors", n)}
+		errs = append(errs[:maxErrors:maxErrors], more)
+	}
 	return errs
 }
 

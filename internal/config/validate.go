@@ -8,11 +8,16 @@ import (
 	"strings"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/format"
 )
 
 // config checks the tree and makes a Config of it.
 func (l *loader) config(tree map[string]any, opts Options) *Config {
 	c := &Config{File: filepath.Join(l.dir, filepath.Base(l.file))}
+	if len(tree) > format.MaxSections {
+		l.fail(&cfg.Error{Msg: fmt.Sprintf("file has %d sections: %d is the most", len(tree), format.MaxSections)})
+		return c
+	}
 	var daemon map[string]any
 	for _, name := range l.sectionNames(tree) {
 		raw, ok := l.table(name, tree[name])

@@ -9,6 +9,12 @@ import (
 	"strings"
 )
 
+// MaxSize is how many bytes a configuration may have, and those that aliases in it stand for.
+const MaxSize = 128 << 10
+
+// MaxSections is how many sections it may have. Some of what is done for a section looks at all others, and nobody has so many groups.
+const MaxSections = 1000
+
 // Mistake is something wrong in a file. Every field but Msg may be zero.
 type Mistake struct {
 	Line         int // from 1
