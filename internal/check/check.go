@@ -19,18 +19,27 @@ import (
 // Config returns everything that is wrong, joined into one error, one line each.
 func Config(conf *config.Config) error {
 	errs := []error{Available(conf)}
+	read := 0 // bytes of the files of TLS
 	for i := range conf.Groups {
 		g := &conf.Groups[i]
-		files, err := ReadTLS(conf, g)
-		if err == nil {
-			err = files.Valid(conf, g, time.Now())
+		_, _, err := Owner(conf, g)
+		if read <= maxAllPEM { // else it has been said once
+			errs = append(errs, tlsOf(conf, g, &read))
 		}
-		_, _, ownerErr := Owner(conf, g)
-		errs = append(errs, err, ownerErr)
+		errs = append(errs, err)
 	}
 	_, identityErr := Identity(conf)
 	_, envErr := EnvFile(conf)
 	return errors.Join(append(errs, identityErr, envErr)...)
+}
+
+// tlsOf adds the bytes that it reads to read.
+func tlsOf(conf *config.Config, g *config.Group, read *int) error {
+	files, err := ReadTLS(conf, g, read)
+	if err != nil {
+		return err
+	}
+	return files.Valid(conf, g, time.Now())
 }
 
 // Available refuses what the configuration can say and this system cannot do:

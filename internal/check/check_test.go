@@ -72,11 +72,11 @@ func TestGoodConfig(t *testing.T) {
 	if err := check.Config(conf); err != nil {
 		t.Error(err)
 	}
-	files, err := check.ReadTLS(conf, &conf.Groups[0])
+	files, err := check.ReadTLS(conf, &conf.Groups[0], new(int))
 	if err != nil || len(files.Pairs) != 1 || files.ClientCAs != nil {
 		t.Errorf("ReadTLS = %v, %v", files, err)
 	}
-	if files, err := check.ReadTLS(conf, &conf.Groups[1]); len(files.Pairs) > 0 || err != nil {
+	if files, err := check.ReadTLS(conf, &conf.Groups[1], new(int)); len(files.Pairs) > 0 || err != nil {
 		t.Errorf("ReadTLS of a group without TLS = %v, %v", files, err)
 	}
 	if id, err := check.Identity(conf); id != nil || err != nil {
@@ -105,7 +105,7 @@ func TestReadTLSFails(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			conf := parse(t, "\n\n[web]\nmode https\nlisten 127.0.0.1:443\ncert %s\nkey %s\n", test.cert, test.key)
-			files, err := check.ReadTLS(conf, &conf.Groups[0])
+			files, err := check.ReadTLS(conf, &conf.Groups[0], new(int))
 			if files != nil || err == nil {
 				t.Fatalf("ReadTLS = %v, %v, want an error", files, err)
 			}

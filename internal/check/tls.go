@@ -21,6 +21,7 @@ type TLS struct {
 	ClientCAs   *x509.CertPool    // nil without client_ca
 	ClientCAPEM []byte            // of ClientCAs
 	Sum         [sha256.Size]byte // of the files' content, which tells what has been renewed
+	Size        int               // of all files, in bytes
 
 	certs []string // the files of Pairs
 }
@@ -28,17 +29,25 @@ type TLS struct {
 // maxPEM bounds a file of certificates or with a key, in bytes. A chain has some ten thousand.
 const maxPEM = 1 << 20
 
-// ReadTLS reads the files of an https group. A group without any has an empty result. The error says where the
-// configuration names the files.
-func ReadTLS(conf *config.Config, g *config.Group) (*TLS, error) {
+// maxAllPEM bounds all such files of a configuration together. What is in them is kept, parsed, and takes several times as much: another user
+// who has written the configuration, or the files, should not have all of a reader's memory. It has room for a thousand pairs with chains.
+const maxAllPEM = 16 << 20
+
+var errAllPEM = fmt.Errorf("the files of TLS that the configuration names have more than %d bytes together", maxAllPEM)
+
+// ReadTLS reads the files of an https group, and adds their bytes to all, which has those of the other groups. A group without any has
+// an empty result. The error says where the configuration names the files.
+func ReadTLS(conf *config.Config, g *config.Group, all *int) (*TLS, error) {
 	t := new(TLS)
+	before := *all
+	defer func() { t.Size = *all - before }()
 	for _, p := range g.Pairs {
-		if err := t.addPair(p); err != nil {
+		if err := t.addPair(p, all); err != nil {
 			return nil, InGroup(conf, g, fmt.Errorf("cert %s and key %s: %w", p.Cert, p.Key, err))
 		}
 	}
 	if g.ClientCA != "" {
-		if err := t.addClientCA(g.ClientCA); err != nil {
+		if err := t.addClientCA(g.ClientCA, all); err != nil {
 			return nil, InGroup(conf, g, fmt.Errorf("client_ca %s: %w", g.ClientCA, err))
 		}
 	}
@@ -46,12 +55,12 @@ func ReadTLS(conf *config.Config, g *config.Group) (*TLS, error) {
 }
 
 // addPair is tls.LoadX509KeyPair, which would wait for the other end of a FIFO.
-func (t *TLS) addPair(p config.KeyPair) error {
-	cert, err := t.read(p.Cert)
+func (t *TLS) addPair(p config.KeyPair, all *int) error {
+	cert, err := t.read(p.Cert, all)
 	if err != nil {
 		return err
 	}
-	key, err := t.read(p.Key)
+	key, err := t.read(p.Key, all)
 	if err != nil {
 		return err
 	}
@@ -66,8 +75,8 @@ func (t *TLS) addPair(p config.KeyPair) error {
 	return nil
 }
 
-func (t *TLS) addClientCA(path string) (err error) {
-	if t.ClientCAPEM, err = t.read(path); err != nil {
+func (t *TLS) addClientCA(path string, all *int) (err error) {
+	if t.ClientCAPEM, err = t.read(path, all); err != nil {
 		return err
 	}
 	t.ClientCAs = x509.NewCertPool()
@@ -77,14 +86,19 @@ func (t *TLS) addClientCA(path string) (err error) {
 	return nil
 }
 
-// read reads a file into the sum, too.
-func (t *TLS) read(path string) ([]byte, error) {
+// read reads a file into the sum, too, and adds its bytes to all.
+func (t *TLS) read(path string, all *int) ([]byte, error) {
 	data, err := process.ReadFile(path, maxPEM)
-	if err == nil {
-		sum := sha256.Sum256(data)
-		t.Sum = sha256.Sum256(append(t.Sum[:], sum[:]...))
+	*all += len(data) // after an error, too
+	if err != nil {
+		return nil, err
 	}
-	return data, err
+	if *all > maxAllPEM {
+		return nil, errAllPEM
+	}
+	sum := sha256.Sum256(data)
+	t.Sum = sha256.Sum256(append(t.Sum[:], sum[:]...))
+	return data, nil
 }
 
 // Valid says which certificate clients would refuse at the time now, whatever they trust.

@@ -1,8 +1,11 @@
 package check_test
 
 import (
+	"bytes"
 	"crypto/x509"
+	"fmt"
 	"net"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -33,7 +36,7 @@ func writeNamed(t *testing.T, dir, name string, change func(*x509.Certificate)) 
 
 func read(t *testing.T, conf *config.Config) *check.TLS {
 	t.Helper()
-	files, err := check.ReadTLS(conf, &conf.Groups[0])
+	files, err := check.ReadTLS(conf, &conf.Groups[0], new(int))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +68,7 @@ func TestClientCAWithoutCertificate(t *testing.T) {
 	conf := secureConf(t, dir, "a")
 	conf.Groups[0].ClientCA = filepath.Join(dir, "a-key.pem")
 	want := conf.File + ":1: [web]: client_ca " + conf.Groups[0].ClientCA + ": no certificate in it"
-	if _, err := check.ReadTLS(conf, &conf.Groups[0]); err == nil || err.Error() != want {
+	if _, err := check.ReadTLS(conf, &conf.Groups[0], new(int)); err == nil || err.Error() != want {
 		t.Errorf("ReadTLS: %v, want %s", err, want)
 	}
 }
@@ -123,5 +126,36 @@ func TestRenews(t *testing.T) {
 				t.Errorf("Renews: %v, want that it does: %v", err, test.ok)
 			}
 		})
+	}
+}
+
+// padded makes the file a mebibyte long, and leaves what is in it as it was.
+func padded(t *testing.T, path string) {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, path, append(data, bytes.Repeat([]byte("\n"), 1<<20-len(data))...))
+}
+
+// The files of all groups are bounded together, whether one group names many or many groups one; and that is said once.
+func TestFilesAreBoundedTogether(t *testing.T) {
+	dir := t.TempDir()
+	writeNamed(t, dir, "a", func(*x509.Certificate) {})
+	cert, key := filepath.Join(dir, "a-cert.pem"), filepath.Join(dir, "a-key.pem")
+	padded(t, cert)
+	group := func(name string, n int) string {
+		files := func(path string) string { return strings.TrimSuffix(strings.Repeat(path+",", n), ",") }
+		return fmt.Sprintf("[%s]\nmode https\nlisten %s.test:443\ncert %s\nkey %s\n", name, name, files(cert), files(key))
+	}
+	if err := check.Config(parse(t, "%s", group("a", 8)+group("b", 7))); err != nil {
+		t.Errorf("15 MiB and some keys: %v", err)
+	}
+	for _, text := range []string{group("a", 16), group("a", 999), group("a", 8) + group("b", 8) + group("c", 8)} {
+		err := check.Config(parse(t, "%s", text))
+		if want := "the files of TLS that the configuration names have more than 16777216 bytes together"; err == nil || strings.Count(err.Error(), want) != 1 {
+			t.Errorf("Config: %v, want once that %s", err, want)
+		}
 	}
 }

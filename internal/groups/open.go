@@ -41,6 +41,7 @@ func (set *Set) Abandon() {
 type claiming struct {
 	opts *Options
 	set  *Set
+	read int // bytes of the files of TLS
 }
 
 func (c *claiming) claimAll() error {

@@ -140,7 +140,13 @@ func (t *TLS) replace(s *secure, files *check.TLS) error {
 
 // readRenewed returns what may take the place of what serves.
 func (t *TLS) readRenewed(s *secure) (*check.TLS, error) {
-	files, err := check.ReadTLS(t.conf, s.conf)
+	all := 0 // bytes of the other groups' files
+	for _, other := range t.all {
+		if other != s {
+			all += other.files.Size
+		}
+	}
+	files, err := check.ReadTLS(t.conf, s.conf, &all)
 	if errors.Is(err, fs.ErrPermission) {
 		err = fmt.Errorf("%w (this process runs as user %d)", err, os.Geteuid())
 	}

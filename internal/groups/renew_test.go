@@ -188,3 +188,27 @@ func TestRenewLeavesWhatWasAdded(t *testing.T) {
 		t.Errorf("the program's certificate is gone after the renewal of a pair, %v", err)
 	}
 }
+
+// The files of all groups are bounded together, at a start and whenever they are read again.
+func TestFilesOfAllGroupsAreBounded(t *testing.T) {
+	const tooMuch = "[other]: cert "
+	pairs := "key " + strings.Repeat("a-key.pem,", 7) + "a-key.pem\ncert " + strings.Repeat("a-cert.pem,", 7) + "a-cert.pem\n"
+	f := newFixture(t, pairs+"[other]\nmode https\nlisten 127.0.0.1:0\n"+strings.ReplaceAll(pairs, "a-cert", "b-cert"))
+	cert := f.read(t, "a-cert.pem")
+	long := append(slices.Clone(cert), bytes.Repeat([]byte("\n"), 1<<20-len(cert))...)
+	f.writeFile(t, "b-cert.pem", cert)
+	set := f.begin(t)
+
+	f.writeFile(t, "a-cert.pem", long)
+	if renewed, err := set.TLS().Renew(); !slices.Equal(renewed, []string{"web"}) || err != nil {
+		t.Errorf("Renew with 8 MiB = %v, %v", renewed, err)
+	}
+	f.writeFile(t, "b-cert.pem", long)
+	for what, err := range map[string]error{"Renew": second(set.TLS().Renew()), "claim": second(f.claim())} {
+		if err == nil || !strings.Contains(err.Error(), tooMuch) || !strings.HasSuffix(err.Error(), "have more than 16777216 bytes together") {
+			t.Errorf("%s with 16 MiB and some keys: %v", what, err)
+		}
+	}
+}
+
+func second[T any](_ T, err error) error { return err }

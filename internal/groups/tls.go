@@ -52,7 +52,7 @@ func (c *claiming) claimTLS(g *config.Group) (*secure, error) {
 		return nil, nil
 	}
 	seen := look(g)
-	files, err := check.ReadTLS(c.opts.Conf, g)
+	files, err := check.ReadTLS(c.opts.Conf, g, &c.read)
 	if err != nil {
 		return nil, err
 	}
