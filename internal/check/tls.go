@@ -123,14 +123,25 @@ func (t *TLS) Valid(conf *config.Config, g *config.Group, now time.Time) error {
 func (t *TLS) Renews(conf *config.Config, g *config.Group, old *TLS) error {
 	for i, pair := range t.Pairs {
 		was, is := names(old.Pairs[i].Leaf), names(pair.Leaf)
-		if len(was) > 0 && !slices.ContainsFunc(was, func(name string) bool {
-			return slices.Contains(is, name) || pair.Leaf.VerifyHostname(name) == nil
-		}) {
+		if len(was) > 0 && !anyFits(was, is) {
 			return InGroup(conf, g, fmt.Errorf("cert %s: it is for %s, and the one that serves for %s: an upgrade takes it",
 				t.certs[i], cmp.Or(strings.Join(is, ", "), "no name"), strings.Join(was, ", ")))
 		}
 	}
 	return nil
+}
+
+// anyFits reports whether patterns, which can have wildcards, fit one of names. Each may have as many as a file of certificates has room for.
+func anyFits(names, patterns []string) bool {
+	has := make(map[string]bool, len(patterns))
+	for _, p := range patterns {
+		has[strings.ToLower(p)] = true
+	}
+	return slices.ContainsFunc(names, func(name string) bool {
+		name = strings.ToLower(name)
+		_, domain, _ := strings.Cut(name, ".")
+		return has[name] || domain != "" && has["*."+domain]
+	})
 }
 
 func names(leaf *x509.Certificate) []string {

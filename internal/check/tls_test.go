@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -108,6 +109,8 @@ func TestRenews(t *testing.T) {
 		"the same name":      {[]string{"a.example.test"}, true},
 		"one name more":      {[]string{"b.test", "a.example.test"}, true},
 		"all names like it":  {[]string{"*.example.test"}, true},
+		"in capitals":        {[]string{"A.Example.Test"}, true},
+		"all names above it": {[]string{"*.test"}, false},
 		"another name":       {[]string{"b.test"}, false},
 		"no name":            {nil, false},
 		"a name of the kind": {[]string{"b.example.test"}, false},
@@ -157,5 +160,28 @@ func TestFilesAreBoundedTogether(t *testing.T) {
 		if want := "the files of TLS that the configuration names have more than 16777216 bytes together"; err == nil || strings.Count(err.Error(), want) != 1 {
 			t.Errorf("Config: %v, want once that %s", err, want)
 		}
+	}
+}
+
+// Certificates of many names are compared without trying each with each.
+func TestRenewsManyNames(t *testing.T) {
+	dir := t.TempDir()
+	conf := secureConf(t, dir, "a")
+	named := func(format string) *check.TLS {
+		writeNamed(t, dir, "a", func(c *x509.Certificate) {
+			c.DNSNames, c.IPAddresses = nil, nil
+			for i := range 1500 {
+				c.DNSNames = append(c.DNSNames, fmt.Sprintf(format, i))
+			}
+		})
+		return read(t, conf)
+	}
+	old, renewed := named("%d.old.test"), named("%d.new.test")
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	err := renewed.Renews(conf, &conf.Groups[0], old)
+	runtime.ReadMemStats(&after)
+	if n := after.TotalAlloc - before.TotalAlloc; err == nil || n > 16<<20 {
+		t.Errorf("Renews: no error: %v, and %d MiB", err == nil, n>>20)
 	}
 }
