@@ -26,7 +26,11 @@ func (c *Client) stream(ctx context.Context, method, path string, onEvent func(p
 			if body.N <= 0 {
 				err = fmt.Errorf("%w: an event of more than %d bytes", ErrProtocol, maxEvent)
 			}
-			return c.streamError(ctx, endOfStream(err))
+			err = endOfStream(err)
+			if errors.Is(err, ErrProtocol) { // who has begun, and then says nonsense, may go on all the same
+				return fmt.Errorf("pid %d: %w: %w", c.pid, ErrUnknownOutcome, err)
+			}
+			return c.streamError(ctx, err)
 		}
 		if err := onEvent(e); err != nil {
 			return fmt.Errorf("pid %d: %w", c.pid, err)
