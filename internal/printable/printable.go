@@ -50,7 +50,7 @@ func escape(text string, tabs bool) string {
 		switch {
 		case r == utf8.RuneError && size == 1:
 			fmt.Fprintf(&out, `\x%02x`, text[0])
-		case isSeen(r) || tabs && r == '\t':
+		case IsSeen(r) || tabs && r == '\t':
 			out.WriteRune(r)
 		case r == '\n':
 			out.WriteString(`\n`)
@@ -82,8 +82,8 @@ var blank = []*unicode.RangeTable{
 	},
 }
 
-// isSeen reports whether r shows something, or is the blank that everybody knows.
-func isSeen(r rune) bool {
+// IsSeen reports whether r shows something, or is the blank that everybody knows.
+func IsSeen(r rune) bool {
 	return unicode.IsPrint(r) && (r < utf8.RuneSelf || !unicode.In(r, blank...))
 }
 
@@ -93,7 +93,7 @@ func JSON(data []byte) []byte {
 	var out []byte
 	for len(data) > 0 {
 		r, size := utf8.DecodeRune(data)
-		if r < utf8.RuneSelf && r != 0x7f || isSeen(r) {
+		if r < utf8.RuneSelf && r != 0x7f || IsSeen(r) {
 			out = append(out, data[:size]...)
 		} else if r <= 0xffff {
 			out = fmt.Appendf(out, `\u%04x`, r)
