@@ -70,7 +70,7 @@ var mayImport = map[string][]string{
 	"internal/safepath":   {},
 	"internal/socket":     {"internal/fdpass", "internal/safepath"},
 	"internal/runfiles":   {"internal/process"},
-	"internal/supervise":  {"internal/activation", "internal/early", "internal/fdpass", "internal/process", "internal/safepath"},
+	"internal/supervise":  {"internal/activation", "internal/early", "internal/fdpass", "internal/printable", "internal/process", "internal/safepath"},
 	"internal/tickets":    {},
 	"internal/totals":     {"internal/exposition", "internal/listener"},
 	"internal/exposition": {},

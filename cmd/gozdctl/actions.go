@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -33,6 +34,8 @@ func (a *app) act(ctx context.Context, pidfile string, do action) (generation, e
 	meanwhile.end()
 	switch {
 	case err != nil && pid == 0:
+		return generation{}, unasked(ctx, err)
+	case errors.Is(err, errNotAsked):
 		return generation{}, err
 	case err != nil:
 		return generation{}, impatient(ctx, fmt.Sprintf("pid %d: the outcome is not known", pid), err)

@@ -29,7 +29,8 @@ const aboutExitStatus = `The exit status of gozdctl says what has happened:
        standard error has the reason in the daemon's own words. After check: the
        configuration would not start. After rollback: there was nothing to roll back.
        After restart: the daemon may have ended, which standard output says.
-       Also if the daemon has no control socket: then gozdctl has asked nobody.
+       Also if the daemon has no control socket, or the time ran out before it could be
+       asked: then gozdctl has asked nobody.
     2  usage: the command line makes no sense, and nothing was tried.
     3  the daemon is not running, or has ended meanwhile. A PID file may still be there.
     4  the time ran out, or gozdctl was interrupted, before the outcome was known: it
@@ -52,6 +53,18 @@ var errUsage = errors.New("usage")
 
 // errPatience is wrapped by errors that mean: the time ran out before the outcome was known.
 var errPatience = errors.New("the outcome is not known")
+
+// errNotAsked is wrapped by errors that mean: the time ran out, or gozdctl was interrupted, before the daemon was asked for what it was to do.
+// Nothing has changed then.
+var errNotAsked = errors.New("the daemon has not been asked")
+
+// unasked says so of an error of looking for the daemon that comes from the end of ctx.
+func unasked(ctx context.Context, err error) error {
+	if err == nil || ctx.Err() == nil || errors.Is(err, process.ErrNotRunning) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", errNotAsked, err)
+}
 
 // usageError is an error whose text is only what is wrong.
 func usageError(format string, args ...any) error {
@@ -86,7 +99,7 @@ func statusOf(err error) int {
 		return statusFailed
 	case is(process.ErrNotRunning):
 		return statusNotRunning
-	case is(errPatience, client.ErrUnknownOutcome, context.DeadlineExceeded, context.Canceled):
+	case !is(errNotAsked) && is(errPatience, client.ErrUnknownOutcome, context.DeadlineExceeded, context.Canceled):
 		return statusUnknown
 	case is(client.ErrPermission, fs.ErrPermission):
 		return statusPermission

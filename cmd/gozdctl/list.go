@@ -60,8 +60,8 @@ func failedEntry(pidfile string, err error) daemonEntry {
 func (a *app) list(ctx context.Context) error {
 	asking, p := a.newPatience(ctx, askTimeout)
 	defer p.end()
-	dirs, top, err := listedDirs()
-	if err != nil {
+	dirs, top, err := listedDirs(asking)
+	if err != nil && !errors.Is(err, errPatience) {
 		return err
 	}
 	looking, cancel := moment(asking) // the rest of the time is for answers
@@ -69,6 +69,9 @@ func (a *app) list(ctx context.Context) error {
 	found := each(looking, dirs, func(dir string) []daemonEntry { return pidfilesIn(dir, dir == top) }, func(dir string) []daemonEntry {
 		return []daemonEntry{failedEntry(dir, impatience(dir+" cannot be read in time"))}
 	})
+	if err != nil {
+		found = append(found, []daemonEntry{failedEntry(top, err)})
+	}
 	a.out.Daemons = each(asking, slices.Concat(found...), func(d daemonEntry) daemonEntry { return ask(asking, d) }, func(d daemonEntry) daemonEntry {
 		return failedEntry(d.PIDFile, context.Cause(asking))
 	})
@@ -102,22 +105,50 @@ func each[T, R any](ctx context.Context, items []T, do, late func(T) R) []R {
 	return answers
 }
 
-// listedDirs returns the runtime directory, which is top too, and those right below; or only some of these, where top is everybody's.
-func listedDirs() (dirs []string, top string, err error) {
+// listedDirs returns the runtime directory, which is top too, and those right below; or only some of these, where top is everybody's. There others can
+// have any number of files: the look takes a moment, and the error says that there may be more.
+func listedDirs(ctx context.Context) (dirs []string, top string, err error) {
+	ctx, cancel := moment(ctx)
+	defer cancel()
 	top, suffix := config.PIDFileDir()
-	entries, err := os.ReadDir(top)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return nil, top, err
-	}
 	if suffix == "" {
 		dirs = append(dirs, top)
 	}
-	for _, e := range entries {
+	err = inPieces(ctx, top, func(e fs.DirEntry) {
 		if e.IsDir() && strings.HasSuffix(e.Name(), suffix) && (os.Geteuid() == 0 || isOursOrRoots(e)) { // and no link to one
 			dirs = append(dirs, filepath.Join(top, e.Name()))
 		}
+	})
+	slices.Sort(dirs)
+	return dirs, top, err
+}
+
+// inPieces calls do with the entries of a directory, if it is there.
+func inPieces(ctx context.Context, dir string, do func(fs.DirEntry)) error {
+	const atOnce = 256
+	f, err := os.Open(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
 	}
-	return dirs, top, nil
+	if err != nil {
+		return err
+	}
+	defer func() { _ = f.Close() }()
+	for {
+		if ctx.Err() != nil {
+			return impatience(dir + " has too many files to be read in time: there may be daemons that are not listed")
+		}
+		entries, err := f.ReadDir(atOnce)
+		for _, e := range entries {
+			do(e)
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
 }
 
 // What is looked at in a directory below the top: it may be another user's, who can put anything there.

@@ -2,7 +2,11 @@ package main
 
 import (
 	"context"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"slices"
+	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -27,4 +31,28 @@ func TestEach(t *testing.T) {
 			t.Errorf("after %v: %v", time.Since(began), got)
 		}
 	})
+}
+
+// A directory in which others make files without end is read for as long as there is time.
+func TestListedInTime(t *testing.T) {
+	dir := t.TempDir()
+	const all = 1000
+	for n := range all {
+		if err := os.Mkdir(filepath.Join(dir, strconv.Itoa(n)), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	seen := 0
+	if err := inPieces(ctx, dir, func(fs.DirEntry) { seen++ }); err != nil || seen != all {
+		t.Errorf("%d of %d are seen, %v", seen, all, err)
+	}
+	seen = 0
+	err := inPieces(ctx, dir, func(fs.DirEntry) { cancel(); seen++ })
+	if statusOf(err) != statusUnknown || seen >= all {
+		t.Errorf("without time, %d of %d are seen, %v", seen, all, err)
+	}
+	if err := inPieces(t.Context(), filepath.Join(dir, "none"), func(fs.DirEntry) {}); err != nil {
+		t.Errorf("of none: %v", err)
+	}
 }

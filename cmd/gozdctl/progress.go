@@ -1,6 +1,10 @@
 package main
 
-import "bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/printable"
+import (
+	"cmp"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/printable"
+)
 
 // progress tells what happens while it happens. On a terminal it is one line that
 // grows, and whose end is written anew; otherwise each step is a line.
@@ -59,9 +63,12 @@ func (p *progress) end() {
 	p.line = ""
 }
 
+// assumedWidth is that of a terminal which does not say how wide it is: a line that is written anew must not grow without end.
+const assumedWidth = 80
+
 func (p *progress) fits(text string) bool {
-	width := p.s.width()
-	return width == 0 || p.line == "" || runes(p.line)+1+runes(text) < width // the last column is for the cursor
+	width := cmp.Or(p.s.width(), assumedWidth)
+	return p.line == "" || runes(p.line)+1+runes(text) < width // the last column is for the cursor
 }
 
 func (p *progress) erase() {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -110,6 +111,17 @@ func TestProgressOnATerminal(t *testing.T) {
 		}
 		if screen.String() != test.then {
 			t.Errorf("at %d columns it shows in the end\n%s\nwant\n%s", test.columns, screen, test.then)
+		}
+	}
+}
+
+// A terminal that does not say how wide it is gets no line that grows without end, which would be written anew as a whole each time.
+func TestProgressWithoutAWidth(t *testing.T) {
+	s, screen := newTerminal(0)
+	tellAll(t, s, slices.Repeat(drainSteps[:1], 100), func(protocol.EventType) {})
+	for _, line := range screen.lines {
+		if runes(line) > 80 {
+			t.Fatalf("a line has %d columns: %.100s", runes(line), line)
 		}
 	}
 }

@@ -3,7 +3,7 @@ package main
 import (
 	"context"
 	"errors"
-	"slices"
+	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -40,7 +40,10 @@ func (a *app) stop(ctx context.Context, pidfile string) error {
 		doing: "stopping: for at most " + span(stopWait(pidfile)) + "…",
 		ask: func(ctx context.Context, c *client.Client) (*protocol.Answer, error) {
 			first := answering(c)
-			all = own(living(ctx, c), pidfile, c.Owner())
+			all = a.living(ctx, c, func(g protocol.Generation) bool { return isAnothers(g, pidfile, c.Owner()) })
+			if ctx.Err() != nil {
+				return nil, fmt.Errorf("pid %d: %w: %w", c.PID(), errNotAsked, context.Cause(ctx))
+			}
 			answer, err := c.Stop(ctx)
 			if err != nil {
 				return nil, err
@@ -71,27 +74,44 @@ func (a *app) stop(ctx context.Context, pidfile string) error {
 	return nil
 }
 
-// living returns all generations, or none where the daemon does not say within a moment: the
-// stop is what was asked for.
-func living(ctx context.Context, c *client.Client) []protocol.Generation {
+// living returns the daemon's generations, or only some where it does not say, or they cannot be looked at, within a moment, and half of the operator's
+// time: the stop is what was asked for.
+func (a *app) living(ctx context.Context, c *client.Client, isAnothers func(protocol.Generation) bool) []protocol.Generation {
 	ctx, cancel := moment(ctx)
 	defer cancel()
+	if a.timeout > 0 {
+		ctx, cancel = context.WithTimeout(ctx, a.timeout/2)
+		defer cancel()
+	}
 	s, err := c.Status(ctx)
 	if err != nil {
 		return nil
 	}
-	return s.Generations
+	return own(ctx, s.Generations, isAnothers)
 }
 
-// own leaves out what is another user's process: the daemon says what its generations are, and nobody waits for others because it does.
-func own(all []protocol.Generation, pidfile string, owner int) []protocol.Generation {
-	return slices.DeleteFunc(all, func(g protocol.Generation) bool {
-		p, err := process.OpenOf(pidfile, owner, g.PID, g.StartTime)
-		if err == nil {
-			p.Close()
+// own leaves out what is another user's process: the daemon says what its generations are, and nobody waits for others because it does. It can
+// say the same again and again; each process is looked at once, and none when ctx has ended.
+func own(ctx context.Context, all []protocol.Generation, isAnothers func(protocol.Generation) bool) (ours []protocol.Generation) {
+	seen := make(map[int]bool)
+	for _, g := range all {
+		if ctx.Err() != nil {
+			break
 		}
-		return errors.Is(err, process.ErrUntrusted)
-	})
+		if !seen[g.PID] && !isAnothers(g) {
+			ours = append(ours, g)
+		}
+		seen[g.PID] = true
+	}
+	return ours
+}
+
+func isAnothers(g protocol.Generation, pidfile string, owner int) bool {
+	p, err := process.OpenOf(pidfile, owner, g.PID, g.StartTime)
+	if err == nil {
+		p.Close()
+	}
+	return errors.Is(err, process.ErrUntrusted)
 }
 
 // answering returns the process that answers, if it can be seen. It need not be among those that it names.

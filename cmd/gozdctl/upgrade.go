@@ -75,6 +75,9 @@ func (a upgrading) upgrade(ctx context.Context, pidfile string, noDrain bool) er
 		return err
 	})
 	t.progress.end()
+	if up == nil && pid == 0 {
+		return unasked(ctx, err)
+	}
 	if up == nil {
 		return a.upgradeFailed(pid, err)
 	}
@@ -97,6 +100,9 @@ func (a upgrading) dryRun(ctx context.Context, pidfile string) error {
 		return err
 	})
 	t.progress.end()
+	if asked.PID == 0 {
+		err = unasked(ctx, err)
+	}
 	if err != nil {
 		return fmt.Errorf("dry run: %w", a.upgradeFailed(asked.PID, err))
 	}

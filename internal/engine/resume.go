@@ -148,6 +148,14 @@ func lostError(died, why error) error {
 	return lost
 }
 
+// failedPID is the process that an error of an upgrade is about; 0 if it is about none.
+func failedPID(err error) int {
+	if failed := (*upgrade.Error)(nil); errors.As(err, &failed) {
+		return failed.PID
+	}
+	return 0
+}
+
 // takeUp does what has to be done for that. The order is that of becomeReady: the PID file first, the state file last.
 func (s *standby) takeUp(died error) error {
 	s.life.switching.Lock()
@@ -160,7 +168,7 @@ func (s *standby) takeUp(died error) error {
 		groups.Close(sockets)
 		return fmt.Errorf("the program has closed group %s, and has not taken it again", name)
 	}
-	server.RemoveStale(s.PIDFile())
+	server.RemoveStale(s.PIDFile(), failedPID(died))
 	if err := s.files.WritePID(); err != nil {
 		s.log.Error("PID file not restored", "error", err) // it is tried again
 	}

@@ -108,7 +108,7 @@ func (u *upgrading) failed(err error) error {
 	u.super.notifyFailed(err)
 	u.log.Error("upgrade failed", "error", err)
 	defer u.fds.lend()()
-	server.RemoveStale(u.PIDFile()) // one on probation had a control socket
+	server.RemoveStale(u.PIDFile(), failedPID(err)) // one on probation had a control socket
 	// The process that failed may have got as far as to serve, and have ended before this one has looked: then its PID is there, and where its
 	// configuration has another PID file, the lock's file is not.
 	if lockErr := u.files.retakeLock(); lockErr != nil {

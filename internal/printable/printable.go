@@ -50,7 +50,7 @@ func escape(text string, tabs bool) string {
 		switch {
 		case r == utf8.RuneError && size == 1:
 			fmt.Fprintf(&out, `\x%02x`, text[0])
-		case unicode.IsPrint(r) || tabs && r == '\t':
+		case IsSeen(r) || tabs && r == '\t':
 			out.WriteRune(r)
 		case r == '\n':
 			out.WriteString(`\n`)
@@ -68,13 +68,32 @@ func escape(text string, tabs bool) string {
 	return out.String()
 }
 
+// blank has what is a letter or a symbol to Unicode, which is why unicode.IsPrint knows no better, and shows nothing: two names could look the same.
+var blank = []*unicode.RangeTable{
+	unicode.Other_Default_Ignorable_Code_Point, // fillers, and the grapheme joiner
+	unicode.Variation_Selector,
+	{
+		R16: []unicode.Range16{{Lo: 0x2800, Hi: 0x2800, Stride: 1}}, // of Braille
+		R32: []unicode.Range32{
+			{Lo: 0x13441, Hi: 0x13442, Stride: 1}, // of hieroglyphs
+			{Lo: 0x16fe4, Hi: 0x16fe4, Stride: 1}, // a filler of Khitan
+			{Lo: 0x1d159, Hi: 0x1d159, Stride: 1}, // a head of no note
+		},
+	},
+}
+
+// IsSeen reports whether r shows something, or is the blank that everybody knows.
+func IsSeen(r rune) bool {
+	return unicode.IsPrint(r) && (r < utf8.RuneSelf || !unicode.In(r, blank...))
+}
+
 // JSON returns a JSON text in which what cannot be seen stands as JSON escapes it: the standard library does so below U+0020
 // only, and a terminal acts on U+009B as on an escape sequence. What JSON holds is the same.
 func JSON(data []byte) []byte {
 	var out []byte
 	for len(data) > 0 {
 		r, size := utf8.DecodeRune(data)
-		if r < utf8.RuneSelf && r != 0x7f || unicode.IsPrint(r) {
+		if r < utf8.RuneSelf && r != 0x7f || IsSeen(r) {
 			out = append(out, data[:size]...)
 		} else if r <= 0xffff {
 			out = fmt.Appendf(out, `\u%04x`, r)

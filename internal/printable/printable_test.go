@@ -2,6 +2,7 @@ package printable_test
 
 import (
 	"encoding/json"
+	"strconv"
 	"strings"
 	"testing"
 	"unicode"
@@ -20,6 +21,21 @@ func TestLine(t *testing.T) {
 	} {
 		if got := printable.Line(text); got != want {
 			t.Errorf("Line(%q) = %s, want %s", text, got, want)
+		}
+	}
+}
+
+// What is printable to Unicode and shows nothing is quoted, in JSON too.
+func TestBlank(t *testing.T) {
+	for _, r := range "\u3164\u2800\u115f\u1160\uffa0\u034f\ufe0f\u180b\u17b4\U000e0100\U00013441\U00016fe4\U0001d159" {
+		want := strings.Trim(strconv.QuoteToASCII(string(r)), `"`)
+		if got := printable.Line("a" + string(r)); got != "a"+want {
+			t.Errorf("Line of %U = %q, want %s", r, got, want)
+		}
+		data := printable.JSON([]byte(`"` + string(r) + `"`))
+		var back string
+		if err := json.Unmarshal(data, &back); err != nil || back != string(r) || strings.ContainsRune(string(data), r) {
+			t.Errorf("JSON of %U = %q, which holds %q, %v", r, data, back, err)
 		}
 	}
 }

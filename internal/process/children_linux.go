@@ -32,7 +32,8 @@ func FindChild(variable string) (*Process, error) {
 	return nil, fmt.Errorf("a child with %s in its environment: %w", variable, os.ErrNotExist)
 }
 
-// childrenWith returns the start times of such children, by PID.
+// childrenWith returns the start times of such children, by PID. It looks at all processes, of which the kernel has no more than pid_max, and others no
+// more than their limits allow; it is for the upgrade of which only the start is known.
 func childrenWith(variable string) map[int]uint64 {
 	found := make(map[int]uint64)
 	paths, _ := filepath.Glob("/proc/[0-9]*") // the pattern is good

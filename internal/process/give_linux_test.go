@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/safepath"
 )
 
 func init() {
@@ -87,6 +88,14 @@ func TestWhatIsThereIsLeftAlone(t *testing.T) {
 	}
 }
 
+func manyNames(n int) []string {
+	names := make([]string, n)
+	for i := range names {
+		names[i] = fmt.Sprintf("app.pid.%d", i)
+	}
+	return names
+}
+
 func TestTakeDir(t *testing.T) {
 	needRoot(t, "give directories away")
 	top := t.TempDir()
@@ -109,6 +118,7 @@ func TestTakeDir(t *testing.T) {
 		{"open to all", nil, 0o777, 0, false},
 		{"another user's", nil, 0o755, nobody + 5, false},
 		{"ours, of the user before", []string{"app.pid.lock"}, 0o755, nobody + 5, true},
+		{"more than is looked at", manyNames(safepath.MaxNames), 0o755, nobody + 5, false},
 	} {
 		dir := filepath.Join(top, test.name)
 		err := os.Mkdir(dir, 0o755)

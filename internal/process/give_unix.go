@@ -112,9 +112,12 @@ func mayGive(dir *os.File, info fs.FileInfo, ours string) error {
 	if info.Mode()&fs.ModeSticky != 0 || info.Mode().Perm()&0o002 != 0 {
 		return fmt.Errorf("everybody can write to it (%v): %w", info.Mode(), fs.ErrPermission)
 	}
-	names, err := dir.Readdirnames(-1)
-	if err != nil {
+	names, err := dir.Readdirnames(safepath.MaxNames)
+	if err != nil && !errors.Is(err, io.EOF) {
 		return err
+	}
+	if len(names) == safepath.MaxNames {
+		return fmt.Errorf("it has %d files or more: %w", len(names), fs.ErrPermission)
 	}
 	for _, name := range names {
 		if !strings.HasPrefix(strings.TrimPrefix(name, "."), ours) {

@@ -117,14 +117,22 @@ func remove(path string) error {
 	return nil
 }
 
+// maxNew is how many files removeNew removes. Each is of an upgrade that was killed in the middle; others can make any number.
+const maxNew = 64
+
 // removeNew removes what processes have left that were killed while they replaced the file
 // at path: a generation that is asked to stop kills the one that it has just started.
 func removeNew(path string) error {
 	entries, err := safepath.ReadDir(filepath.Dir(path))
+	tried := 0
 	for _, e := range entries {
-		if strings.HasPrefix(e.Name(), newPrefix(path)) {
-			err = errors.Join(err, remove(filepath.Join(filepath.Dir(path), e.Name())))
+		if !strings.HasPrefix(e.Name(), newPrefix(path)) {
+			continue
 		}
+		if tried++; tried > maxNew {
+			break
+		}
+		err = errors.Join(err, remove(filepath.Join(filepath.Dir(path), e.Name())))
 	}
 	return err
 }

@@ -2,6 +2,7 @@ package process_test
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"math"
 	"os"
@@ -135,6 +136,24 @@ func TestRemoveFiles(t *testing.T) {
 	}
 	if got := names(t, path); !slices.Equal(got, []string{"app.pid.old"}) {
 		t.Errorf("RemoveFiles left %v", got)
+	}
+}
+
+// Others may make any number of such files where they can write: a daemon that ends has no time for all of them.
+func TestRemoveFilesOfOthers(t *testing.T) {
+	path := pidfileIn(t)
+	serve(t, path)
+	const all = 200
+	for n := range all {
+		if err := os.WriteFile(filepath.Join(filepath.Dir(path), fmt.Sprintf(".app.pid.new.%d", n)), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := process.RemoveFiles(path); err != nil {
+		t.Error(err)
+	}
+	if left := names(t, path); len(left) != all-64 || slices.Contains(left, "app.pid") {
+		t.Errorf("RemoveFiles left %d files of %d: %.3q", len(left), all, left)
 	}
 }
 

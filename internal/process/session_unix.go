@@ -23,7 +23,7 @@ const manyDescriptors = 4096
 // given it: what a shell has open is root's, perhaps, and a pipe would not end before the daemon. In this process it stays open.
 func CloseAllOnExec() {
 	for _, dir := range []string{"/proc/self/fd", "/dev/fd"} {
-		entries, err := os.ReadDir(dir)
+		entries, err := os.ReadDir(dir) // this process's own: no more than its limit allows
 		if err != nil {
 			continue
 		}

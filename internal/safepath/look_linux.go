@@ -54,16 +54,6 @@ func look(op, path string, follow bool) (*os.File, error) {
 	return f, err
 }
 
-// ReadDir is os.ReadDir, by [Walk].
-func ReadDir(path string) ([]fs.DirEntry, error) {
-	f, err := openDir(path)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = f.Close() }()
-	return f.ReadDir(-1)
-}
-
 func openDir(path string) (*os.File, error) {
 	p, err := Walk(path, true)
 	if err != nil {

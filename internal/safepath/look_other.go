@@ -13,8 +13,7 @@ func Stat(path string) (fs.FileInfo, error) { return os.Stat(path) }
 // Lstat is os.Lstat.
 func Lstat(path string) (fs.FileInfo, error) { return os.Lstat(path) }
 
-// ReadDir is os.ReadDir.
-func ReadDir(path string) ([]fs.DirEntry, error) { return os.ReadDir(path) }
+func openDir(path string) (*os.File, error) { return os.Open(path) }
 
 // IsMagicLink reports false: there is no such /proc.
 func IsMagicLink(string) bool { return false }

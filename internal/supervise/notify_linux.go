@@ -84,12 +84,19 @@ func (d *door) openDir(others uint32) (fd int, err error) {
 	return fd, nil
 }
 
+// maxSwept is how many directories sweep looks at. Supervisors are hardly ever killed; in a directory of everybody's, others can make any number.
+const maxSwept = 64
+
 // sweep removes the directories of supervisors that were killed: those with a socket that no process has.
 func sweep(base string) {
 	entries, _ := safepath.ReadDir(base) // there is nothing to remove in one that cannot be read
+	tried := 0
 	for _, e := range entries {
 		if !strings.HasPrefix(e.Name(), dirPrefix) {
 			continue
+		}
+		if tried++; tried > maxSwept {
+			return
 		}
 		d := &door{path: filepath.Join(base, e.Name(), notifyName)}
 		if fd, err := d.openDir(0o022); err == nil && isDeserted(fd) {

@@ -1,6 +1,8 @@
 package supervise_test
 
 import (
+	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -56,5 +58,31 @@ func TestNotifySocketOfTheDead(t *testing.T) {
 	}
 	if _, err := os.Lstat(alive.Path()); err != nil {
 		t.Errorf("the socket of one that lives: %v", err)
+	}
+}
+
+// Others can make any number of directories in one of everybody's: the start has no time for all of them.
+func TestNotifySocketsOfMany(t *testing.T) {
+	base := shortdir.Make(t)
+	dead, err := supervise.OpenDoor(base, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dead.Abandon()
+	const all = 200
+	for n := range all - 1 {
+		dir := filepath.Join(base, fmt.Sprintf("gozd-notify-%d", n))
+		if err := errors.Join(os.Mkdir(dir, 0o700), os.Link(dead.Path(), filepath.Join(dir, "notify"))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	next, err := supervise.OpenDoor(base, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer next.Remove()
+	left, err := os.ReadDir(base)
+	if want := all - 64 + 1; err != nil || len(left) != want {
+		t.Errorf("%d are left, %v, want %d", len(left), err, want)
 	}
 }

@@ -58,7 +58,7 @@ func (p *processes) mayFollow(pid int, lost *generation) bool {
 	return err == nil
 }
 
-// children are this process's, by the lists of its threads.
+// children are this process's, by the lists of its threads, which are few.
 func children() (pids []int) {
 	lists, _ := filepath.Glob("/proc/self/task/[0-9]*/children") // the pattern is good
 	for _, list := range lists {

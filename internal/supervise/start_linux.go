@@ -114,7 +114,7 @@ func Inherited() (*Client, error) {
 // hasChannel reports whether this process has a socket that its parent has made for its generations, and no mark that says so:
 // the program has removed that before gozd could see it. Such a process must not supervise another like it, without end.
 func hasChannel() bool {
-	descriptors, _ := os.ReadDir("/proc/self/fd") // without it the mark has to do
+	descriptors, _ := os.ReadDir("/proc/self/fd") // its own, which are few at the start; without it the mark has to do
 	for _, d := range descriptors {
 		fd, err := strconv.Atoi(d.Name())
 		if err != nil || !isSocket(fd) {

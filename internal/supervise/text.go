@@ -2,20 +2,21 @@ package supervise
 
 import (
 	"strings"
-	"unicode"
 	"unicode/utf8"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/printable"
 )
 
 // The service's user may have written what goes to systemd from here. systemd reads lines of the form
 // NAME=value, so a newline in a value is another line: MAINPID=, for instance, which names a process for
 // root to kill.
 
-// oneLine makes a text fit to be the value of a line, and to be shown: other than printable characters
+// oneLine makes a text fit to be the value of a line, and to be shown: characters that show nothing
 // become spaces, a newline "; ", and what is longer than maxText is cut.
 func oneLine(text string) string {
 	text = strings.ReplaceAll(strings.TrimRight(text, "\n"), "\n", "; ")
 	text = strings.Map(func(r rune) rune {
-		if r == utf8.RuneError || !unicode.IsPrint(r) {
+		if r == utf8.RuneError || !printable.IsSeen(r) {
 			return ' '
 		}
 		return r

@@ -10,6 +10,7 @@ import (
 
 func TestOneLine(t *testing.T) {
 	for text, want := range map[string]string{
+		"a\u3164b\u2800c\ufe0f":   "a b c ",
 		"":                        "",
 		"busy":                    "busy",
 		"a\nb\n":                  "a; b",

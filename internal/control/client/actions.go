@@ -14,6 +14,10 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 )
 
+// maxGenerations bounds how many generations are believed: whoever asks may look at the process of each. max_generations is 16 unless the
+// configuration says otherwise, and an answer has no room for more than this that have groups.
+const maxGenerations = 1024
+
 // Status asks what the generation knows. The one that serves knows all that live, which
 // takes it half a second at most if one of them does not answer.
 func (c *Client) Status(ctx context.Context) (*protocol.Status, error) {
@@ -33,6 +37,9 @@ func (c *Client) status(ctx context.Context, path string) (*protocol.Status, err
 	}
 	if err != nil {
 		return nil, err
+	}
+	if n := len(s.Generations); n > maxGenerations {
+		return nil, fmt.Errorf("%s: %w: %d generations, and more than %d are not believed", c.path, ErrProtocol, n, maxGenerations)
 	}
 	return s, nil
 }

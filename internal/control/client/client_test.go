@@ -385,3 +385,14 @@ func TestPermission(t *testing.T) {
 		t.Errorf("DialPID: %v, want ErrPermission", err)
 	}
 }
+
+// The daemon's user can name as many generations as fit into an answer.
+func TestGenerationsWithoutEnd(t *testing.T) {
+	for n, believed := range map[int]bool{1024: true, 1025: false, 37_000: false} {
+		c := own(t, answering(http.StatusOK, `{"generations":[`+strings.TrimSuffix(strings.Repeat(`{"pid":1},`, n), ",")+`]}`))
+		s, err := c.Status(within(t))
+		if believed && (err != nil || len(s.Generations) != n) || !believed && !errors.Is(err, client.ErrProtocol) {
+			t.Errorf("%d generations: %v", n, err)
+		}
+	}
+}

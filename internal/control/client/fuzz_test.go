@@ -95,8 +95,8 @@ func TestEventWithoutEnd(t *testing.T) {
 			io.Closer
 		}{io.LimitReader(said, 8*most), said}}, nil
 	}))
-	if _, err := c.Upgrade(t.Context(), client.UpgradeOptions{}, nil); !errors.Is(err, client.ErrProtocol) {
-		t.Errorf("Upgrade = %v, want ErrProtocol", err)
+	if _, err := c.Upgrade(t.Context(), client.UpgradeOptions{}, nil); !errors.Is(err, client.ErrProtocol) || !errors.Is(err, client.ErrUnknownOutcome) {
+		t.Errorf("Upgrade = %v, want ErrProtocol and ErrUnknownOutcome", err)
 	}
 	if said.read > most {
 		t.Errorf("%d bytes were read for one event, want at most %d", said.read, most)

@@ -10,15 +10,15 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/protocol"
 )
 
-// stream calls onEvent with each event of a stream until its end. An error that
+// stream calls onEvent with each event of a stream until its end, or until onEvent returns an error. An error that
 // comes once the request is on its way wraps ErrUnknownOutcome.
-func (c *Client) stream(ctx context.Context, method, path string, onEvent func(protocol.Event)) error {
+func (c *Client) stream(ctx context.Context, method, path string, onEvent func(protocol.Event) error) error {
 	resp, err := c.do(ctx, method, path)
 	if err != nil {
 		return c.streamError(ctx, err)
 	}
 	defer func() { _ = resp.Body.Close() }()
-	// The daemon's user may write without end: there may be any number of events, and none is long.
+	// The daemon's user may write without end: no event is long, and onEvent counts them.
 	body := &io.LimitedReader{R: resp.Body, N: maxEvent}
 	for lines := json.NewDecoder(body); ; body.N = maxEvent {
 		var e protocol.Event
@@ -26,9 +26,15 @@ func (c *Client) stream(ctx context.Context, method, path string, onEvent func(p
 			if body.N <= 0 {
 				err = fmt.Errorf("%w: an event of more than %d bytes", ErrProtocol, maxEvent)
 			}
-			return c.streamError(ctx, endOfStream(err))
+			err = endOfStream(err)
+			if errors.Is(err, ErrProtocol) { // who has begun, and then says nonsense, may go on all the same
+				return fmt.Errorf("pid %d: %w: %w", c.pid, ErrUnknownOutcome, err)
+			}
+			return c.streamError(ctx, err)
 		}
-		onEvent(e)
+		if err := onEvent(e); err != nil {
+			return fmt.Errorf("pid %d: %w", c.pid, err)
+		}
 		if e.Type.Ends() {
 			return nil
 		}

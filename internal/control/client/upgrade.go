@@ -50,20 +50,20 @@ type Upgraded struct {
 // while the old one drains, that one serves again, or, at stage "lost", nobody does. If the generation that was asked is killed, the daemon's files say
 // what became of the upgrade: its successor serves a moment later, or nobody does, and the error wraps
 // process.ErrNotRunning. The error wraps [ErrUnknownOutcome]
-// when ctx ended before that was known. That does not end the upgrade.
+// when ctx ended before that was known, or more events came than any upgrade has. That does not end the upgrade.
 func (c *Client) Upgrade(ctx context.Context, opts UpgradeOptions, onEvent func(protocol.Event)) (*Upgraded, error) {
 	if onEvent == nil {
 		onEvent = func(protocol.Event) {}
 	}
 	began := time.Now()
-	a := &upgradeAttempt{Client: c, opts: opts, onEvent: onEvent}
+	a := &upgradeAttempt{Client: c, opts: opts, onEvent: onEvent, budget: newBudget()}
 	up, again, err := a.run(ctx)
 	for again {
 		var next *Client
 		if next, err = a.dialNext(ctx); err != nil {
 			return nil, unknownIfOver(ctx, err)
 		}
-		a = &upgradeAttempt{Client: next, opts: opts, onEvent: onEvent, superseded: a.superseded}
+		a = &upgradeAttempt{Client: next, opts: opts, onEvent: onEvent, budget: a.budget, superseded: a.superseded}
 		up, again, err = a.run(ctx)
 	}
 	if up != nil && up.Served.Seconds == 0 { // nobody was there to say it
@@ -113,6 +113,7 @@ type upgradeAttempt struct {
 	*Client
 	opts    UpgradeOptions
 	onEvent func(protocol.Event)
+	budget  *budget // of all attempts together
 
 	last       protocol.Event
 	up         *Upgraded
@@ -120,7 +121,12 @@ type upgradeAttempt struct {
 	superseded int  // PID of the generation that has come first, as the caller knows
 }
 
-func (a *upgradeAttempt) apply(e protocol.Event) {
+func (a *upgradeAttempt) apply(e protocol.Event) error {
+	if e.Type != protocol.Superseded || e.PID != a.superseded {
+		if err := a.budget.take(e.Type); err != nil {
+			return err
+		}
+	}
 	a.last = e
 	switch e.Type {
 	case protocol.Started:
@@ -133,11 +139,12 @@ func (a *upgradeAttempt) apply(e protocol.Event) {
 		}
 	case protocol.Superseded:
 		if e.PID == a.superseded {
-			return // that generation's files do not name it yet, and the one before was asked again
+			return nil // that generation's files do not name it yet, and the one before was asked again
 		}
 		a.superseded = e.PID
 	}
 	a.onEvent(e)
+	return nil
 }
 
 func (a *upgradeAttempt) upgraded(served protocol.Event) *Upgraded {
@@ -207,9 +214,14 @@ func drainError(ctx context.Context, err error) error {
 // died, and wraps [ErrUnknownOutcome] where it ended before it had said that it has drained.
 func (c *Client) Drain(ctx context.Context, onEvent func(protocol.Event)) error {
 	var last protocol.Event
-	err := c.stream(ctx, http.MethodGet, protocol.PathDrain, func(e protocol.Event) {
+	b := newBudget()
+	err := c.stream(ctx, http.MethodGet, protocol.PathDrain, func(e protocol.Event) error {
+		if err := b.take(e.Type); err != nil {
+			return err
+		}
 		last = e
 		onEvent(e)
+		return nil
 	})
 	if err == nil && last.Type == protocol.Failed {
 		return c.upgradeError(last)

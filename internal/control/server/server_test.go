@@ -195,3 +195,30 @@ func TestRemoveStale(t *testing.T) {
 		t.Errorf("the stale one is left: %v", err)
 	}
 }
+
+// Whoever can make files beside the PID file can make any number of them. Only some are removed each time; the sockets of those that are known to
+// be gone, always.
+func TestRemoveStaleOfMany(t *testing.T) {
+	pidfile := pidfileIn(t)
+	const gone, all = 4194304, 200 // more than any process can have
+	known := protocol.SocketPath(pidfile, gone+all-1)
+	ln, err := net.Listen("unix", known)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln.(*net.UnixListener).SetUnlinkOnClose(false)
+	ln.Close()
+	for n := range all - 1 {
+		if err := os.Link(known, protocol.SocketPath(pidfile, gone+n)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	server.RemoveStale(pidfile, 0, gone+all-1, os.Getpid())
+	left, _ := os.ReadDir(filepath.Dir(pidfile))
+	if removed := all - len(left); removed != 65 {
+		t.Errorf("%d of %d are removed", removed, all)
+	}
+	if _, err := os.Lstat(known); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the one that is known is left: %v", err)
+	}
+}
