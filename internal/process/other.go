@@ -160,6 +160,8 @@ func CloseAllOnExec() {}
 // OnlyRootWrites returns nil: there is no such user here.
 func OnlyRootWrites(string) error { return nil }
 
+func onlyRootWrites(string) (open bool, err error) { return false, nil }
+
 // Watcher returns "": this process cannot be upgraded anyway.
 func Watcher() string { return "" }
 

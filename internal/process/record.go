@@ -72,15 +72,26 @@ func ReadRecordOf(pidfile string, uid int) (*Record, error) {
 }
 
 // checkDirectory refuses the files of a daemon of root's that lie where another user could exchange them, to whoever could
-// do harm by them.
+// do harm by them. In a directory such as /tmp he could only have moved them there, and they are of another PID file then.
 func (r *Record) checkDirectory() error {
 	if r.Owner != 0 || os.Geteuid() != 0 {
 		return nil
 	}
-	if err := OnlyRootWrites(filepath.Dir(r.pidfile)); err != nil {
+	dir := filepath.Dir(r.pidfile)
+	open, err := onlyRootWrites(dir)
+	if err != nil {
 		return fmt.Errorf("%s: a daemon of root's, and its files could be another's: %w", r.pidfile, err)
 	}
-	return nil
+	if !open {
+		return nil
+	}
+	if path, err := filepath.Abs(r.pidfile); err == nil && path == r.State.PIDFile {
+		return nil
+	}
+	if dir, err = filepath.EvalSymlinks(dir); err == nil && filepath.Join(dir, filepath.Base(r.pidfile)) == r.State.PIDFile {
+		return nil
+	}
+	return fmt.Errorf("%s: its files are those of the daemon with the PID file %q, and others than root can move files to where they are: %w", r.pidfile, r.State.PIDFile, ErrUntrusted)
 }
 
 // Open returns the process that serves. The error wraps os.ErrProcessDone where it is gone, or where this

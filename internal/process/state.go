@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 	"time"
 )
@@ -14,6 +15,7 @@ import (
 // State describes the serving generation. It is written when a generation has become ready, and again when its
 // successor has come to nothing.
 type State struct {
+	PIDFile     string            `json:"pidfile,omitempty"` // to which the file belongs; set by WriteState
 	PID         int               `json:"pid"`
 	StartTime   uint64            `json:"start_time"` // as StartTime(PID) had it; 0 where that is not supported
 	Generation  int               `json:"generation"`
@@ -55,7 +57,9 @@ func StatePath(pidfile string) string { return pidfile + ".state" }
 // no room, or no right, for a new file, the old one is overwritten: whoever looks for the
 // daemon believes it.
 func WriteState(pidfile string, s *State) error {
-	data, err := json.MarshalIndent(s, "", "  ")
+	own := *s
+	own.PIDFile, _ = filepath.Abs(pidfile) // it has no relative path where there is no working directory
+	data, err := json.MarshalIndent(own, "", "  ")
 	if err == nil {
 		data = append(data, '\n')
 		if err = replaceFile(StatePath(pidfile), data); err != nil && overwrite(StatePath(pidfile), data) == nil {

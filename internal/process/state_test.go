@@ -31,6 +31,7 @@ func TestStateRoundTrip(t *testing.T) {
 		t.Fatal(err)
 	}
 	got, err := process.ReadState(path)
+	want.PIDFile = path
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("ReadState = %+v, %v, want %+v", got, err, want)
 	}

@@ -20,33 +20,43 @@ const maxLinks = 40
 // path, or put another in its place: by writing to any directory or link on the way there. A directory such as /tmp is one that others can write
 // to: they cannot touch root's files there, but move others of root's there from a directory of their own.
 func OnlyRootWrites(name string) error {
+	open, err := onlyRootWrites(name)
+	if err == nil && open {
+		return fmt.Errorf("%s lies where others than root can write: %w", name, ErrUntrusted)
+	}
+	return err
+}
+
+// onlyRootWrites is OnlyRootWrites, but only reports whether others can move files of root's to where the path ends: into the directory that it
+// names, or there beside the file.
+func onlyRootWrites(name string) (open bool, err error) {
 	path, err := filepath.Abs(name)
 	if err != nil {
-		return err
+		return false, err
 	}
 	rest := strings.Split(path, "/")[1:]
 	at, links, sticky := "/", 0, false
 	for {
 		info, err := os.Lstat(at)
 		if err != nil {
-			return err
+			return false, err
 		}
 		if err := rootsOwn(at, info); err != nil {
-			return err
+			return false, err
 		}
 		if info.Mode()&fs.ModeSymlink != 0 {
 			if sticky { // others can move a link of root's there from a directory of their own
-				return fmt.Errorf("%s is a link where others than root can write: %w", at, ErrUntrusted)
+				return false, fmt.Errorf("%s is a link where others than root can write: %w", at, ErrUntrusted)
 			}
 			if safepath.IsMagicLink(at) {
-				return fmt.Errorf("%s leads to where it does not say: %w", at, ErrUntrusted)
+				return false, fmt.Errorf("%s leads to where it does not say: %w", at, ErrUntrusted)
 			}
 			if links++; links > maxLinks {
-				return &fs.PathError{Op: "open", Path: name, Err: syscall.ELOOP}
+				return false, &fs.PathError{Op: "open", Path: name, Err: syscall.ELOOP}
 			}
 			to, err := os.Readlink(at)
 			if err != nil {
-				return err
+				return false, err
 			}
 			if !filepath.IsAbs(to) {
 				to = filepath.Join(filepath.Dir(at), to)
@@ -58,14 +68,8 @@ func OnlyRootWrites(name string) error {
 			rest = rest[1:]
 		}
 		isOpen := info.Mode()&fs.ModeSticky != 0 && othersWrite(at, info)
-		switch {
-		case len(rest) > 0:
-		case info.IsDir() && isOpen:
-			return fmt.Errorf("%s can be written by others than root (%v): %w", at, info.Mode(), ErrUntrusted)
-		case !info.IsDir() && sticky: // who moves a directory must be able to write to it
-			return fmt.Errorf("%s is a file where others than root can write: %w", at, ErrUntrusted)
-		default:
-			return nil
+		if len(rest) == 0 {
+			return isOpen || sticky && !info.IsDir(), nil // who moves a directory must be able to write to it
 		}
 		at, rest, sticky = filepath.Join(at, rest[0]), rest[1:], isOpen
 	}

@@ -161,6 +161,37 @@ func TestForgedState(t *testing.T) {
 	}
 }
 
+// In a directory such as /tmp nobody touches root's files, and who has some of root's in a directory of his own moves them there.
+func TestMovedIntoAnOpenDirectory(t *testing.T) {
+	needRoot(t, "be believed by nobody")
+	roots := sleeper(t)
+	start, err := process.StartTime(roots.PID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := pidfileIn(t)
+	acquire(t, path)
+	write(t, path, &process.State{PID: roots.PID, StartTime: start})
+	moved := filepath.Join(filepath.Dir(path), "moved.pid")
+	link := filepath.Join(t.TempDir(), "link")
+	if err := errors.Join(os.Chmod(filepath.Dir(path), 0o777|os.ModeSticky), os.Symlink(filepath.Dir(path), link)); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{path, filepath.Join(link, filepath.Base(path))} {
+		r, err := process.Find(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Close()
+	}
+	if err := errors.Join(os.Rename(process.LockPath(path), process.LockPath(moved)), os.Rename(process.StatePath(path), process.StatePath(moved))); err != nil {
+		t.Fatal(err)
+	}
+	if r, err := process.Find(moved); !errors.Is(err, process.ErrUntrusted) {
+		t.Errorf("Find = %+v, %v, want ErrUntrusted", r, err)
+	}
+}
+
 // TestFilesThatBlock has the files that root reads for a start, in a directory of the service's user.
 func TestFilesThatBlock(t *testing.T) {
 	dir := t.TempDir()
