@@ -108,9 +108,10 @@ func (c *conn) readInput(b []byte) (int, error) {
 func (c *conn) sawInput(kind byte, id uint16) { c.requests.came(&c.in, kind, id) }
 
 // movable reports whether nothing is under way on the connection, on which the
-// web server will send another request. It is called between two reads.
-func (c *conn) movable(int) bool {
-	return c.requests.areKept() && c.requests.areAnswered() && c.in.atBoundary()
+// web server will send another request. It is called between two reads of the adapter's, or, with n negative, by a layer that reads ahead
+// while the adapter does something else: nobody knows then what has come.
+func (c *conn) movable(n int) bool {
+	return n >= 0 && c.requests.areKept() && c.requests.areAnswered() && c.in.atBoundary()
 }
 
 // moves reports whether the connection will move instead of ending.
@@ -156,12 +157,19 @@ func (c *conn) writeNow(b []byte, answered []uint16) (int, error) {
 			return 0, err
 		}
 	}
-	n, err := c.Conn.Write(b)
+	n, err := c.writeOutput(b)
 	c.requests.ended(answered)
 	if c.reader != nil && len(answered) > 0 && c.isDraining() {
 		c.reader.Wake()
 	}
 	return n, err
+}
+
+func (c *conn) writeOutput(b []byte) (int, error) {
+	if c.layer == nil {
+		return c.Conn.Write(b)
+	}
+	return c.layer.Write(b)
 }
 
 func (c *conn) isDraining() bool {
@@ -193,7 +201,7 @@ func (c *conn) flushLocked() error {
 		c.flusher.Stop()
 		c.flusher = nil
 	}
-	_, err := c.Conn.Write(c.held)
+	_, err := c.writeOutput(c.held)
 	c.held = c.held[:0]
 	return err
 }

@@ -65,8 +65,8 @@ func (c *layeredConn) SetDeadline(t time.Time) error {
 // NetConn returns the layer's connection.
 func (c *layeredConn) NetConn() net.Conn { return c.Conn }
 
-// ReadFrom is the layer's, if it has one: then files are sent as without us.
-func (c *layeredConn) ReadFrom(r io.Reader) (int64, error) { return io.Copy(c.Conn, r) }
+func (c *layeredConn) Write(b []byte) (int, error)         { return c.layer.Write(b) }
+func (c *layeredConn) ReadFrom(r io.Reader) (int64, error) { return c.layer.ReadFrom(r) }
 
 // CloseWrite is the layer's, if it has one.
 func (c *layeredConn) CloseWrite() error {

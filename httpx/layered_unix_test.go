@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"sync"
 	"testing"
 	"time"
 )
@@ -171,6 +172,57 @@ func TestLayerWithRequestsBehind(t *testing.T) {
 		t.Error("it moved with half a request")
 	}
 	_, _ = io.WriteString(c, request[20:])
+	c.wantBy(t, "old", "body")
+	old.wantMoved(t, 1)
+	_, _ = io.WriteString(c, request)
+	c.wantBy(t, "new", "body")
+}
+
+// writingLater is a layer that writes when nothing more has come for a while.
+type writingLater struct {
+	net.Conn
+
+	mu      sync.Mutex // guards what follows
+	pending []byte
+	flusher *time.Timer
+}
+
+func (c *writingLater) Write(b []byte) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.pending = append(c.pending, b...)
+	if c.flusher == nil {
+		c.flusher = time.AfterFunc(50*time.Millisecond, c.flush)
+	} else {
+		c.flusher.Reset(50 * time.Millisecond)
+	}
+	return len(b), nil
+}
+
+func (c *writingLater) flush() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	_, _ = c.Conn.Write(c.pending)
+	c.pending = nil
+}
+
+// TestLayerThatWritesLater has a layer hold the answer that was under way when the drain began: the connection moves when it has left.
+func TestLayerThatWritesLater(t *testing.T) {
+	wrap := func(c net.Conn) net.Conn { return &writingLater{Conn: c} }
+	inHandler, release := make(chan struct{}), make(chan struct{})
+	answer := by("old")
+	old := newLayered(t, "tcp", &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		close(inHandler)
+		<-release
+		answer.ServeHTTP(w, r)
+	})}, layerOf(wrap))
+	next := newLayered(t, "tcp", &http.Server{Handler: by("new")}, layerOf(wrap))
+	c := old.client(t)
+	const request = "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nbody"
+	_, _ = io.WriteString(c, request)
+	<-inHandler
+	old.replaceBy(t, next)
+	close(release)
 	c.wantBy(t, "old", "body")
 	old.wantMoved(t, 1)
 	_, _ = io.WriteString(c, request)

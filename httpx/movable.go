@@ -132,11 +132,11 @@ func (r *reader) prepare(conn listener.Conn, s *Server) {
 	}
 }
 
-// isIdle reports whether the connection is idle when net/http asks for n bytes.
+// isIdle reports whether the connection is idle when net/http asks for n bytes. Negative says that it does not: it may have got some a moment ago.
 func (r *reader) isIdle(n int) bool {
 	switch r.phase.Load() {
 	case unused:
-		return true
+		return n >= 0
 	case waiting:
 		return int64(n) == r.full.Load() // else the buffer has something of the next request, of fewer than the four bytes that are peeked
 	}

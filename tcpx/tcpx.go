@@ -73,7 +73,7 @@ func newLayered(ln *listener.Listener, c net.Conn) listen.Conn {
 }
 
 func (l *layered) Read(b []byte) (int, error)  { return l.layer.Read(b) }
-func (l *layered) Write(b []byte) (int, error) { return l.outer.Write(b) }
+func (l *layered) Write(b []byte) (int, error) { return l.layer.Write(b) }
 func (l *layered) Close() error                { return l.outer.Close() }
 
 func (l *layered) LocalAddr() net.Addr  { return l.outer.LocalAddr() }
@@ -85,7 +85,7 @@ func (l *layered) SetWriteDeadline(t time.Time) error { return l.outer.SetWriteD
 
 // Handover refuses where the layer may know something of the connection: that cannot be moved.
 func (l *layered) Handover(state []byte) error {
-	if !l.layer.IsClear() {
+	if !l.layer.IsClear() || !l.layer.HasWritten() {
 		return listen.ErrNoSuccessor
 	}
 	if err := l.Conn.Handover(state); err != nil {

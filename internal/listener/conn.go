@@ -76,6 +76,13 @@ func (t *tracked) readFrom(sock net.Conn, b []byte) (int, error) {
 	return n, err
 }
 
+// wrote tells a layer over the connection how much has reached the socket.
+func (t *tracked) wrote(n int64) {
+	if r := t.below.Load(); r != nil && r.wrote != nil && n > 0 {
+		r.wrote(n)
+	}
+}
+
 func (t *tracked) setReadDeadline(sock net.Conn, at time.Time) error {
 	if r := t.below.Load(); r != nil {
 		return r.SetReadDeadline(at)

@@ -1,6 +1,7 @@
 package listener
 
 import (
+	"io"
 	"net"
 	"time"
 )
@@ -30,6 +31,20 @@ func (c *TCPConn) Handover(state []byte) error { return c.handOver(c, c.TCPConn,
 
 func (c *TCPConn) moveOn(w Way, with Cargo, above []byte) error {
 	return c.move(c, c.TCPConn, w, with, above)
+}
+
+// Write is that of the socket.
+func (c *TCPConn) Write(b []byte) (int, error) {
+	n, err := c.TCPConn.Write(b)
+	c.wrote(int64(n))
+	return n, err
+}
+
+// ReadFrom is that of the socket.
+func (c *TCPConn) ReadFrom(r io.Reader) (int64, error) {
+	n, err := c.TCPConn.ReadFrom(r)
+	c.wrote(n)
+	return n, err
 }
 
 // Read is that of the socket.
@@ -64,6 +79,13 @@ func (c *UnixConn) moveOn(w Way, with Cargo, above []byte) error {
 	return c.move(c, c.UnixConn, w, with, above)
 }
 
+// Write is that of the socket.
+func (c *UnixConn) Write(b []byte) (int, error) {
+	n, err := c.UnixConn.Write(b)
+	c.wrote(int64(n))
+	return n, err
+}
+
 // Read is that of the socket.
 func (c *UnixConn) Read(b []byte) (int, error) { return c.readFrom(c.UnixConn, b) }
 
@@ -89,6 +111,13 @@ func (c *foreignConn) Close() error {
 	err := c.Conn.Close()
 	c.ended(c)
 	return err
+}
+
+// Write is that of the connection.
+func (c *foreignConn) Write(b []byte) (int, error) {
+	n, err := c.Conn.Write(b)
+	c.wrote(int64(n))
+	return n, err
 }
 
 // Read is that of the connection.

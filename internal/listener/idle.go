@@ -35,6 +35,7 @@ type IdleReader struct {
 	with Cargo       // nil if the way is another than SealedWay
 
 	observe func(b []byte) // sees what is read; nil if nobody does
+	wrote   func(n int64)  // is told how much is written; nil if nobody is
 
 	mu       sync.Mutex // guards what follows, and setting the socket's deadline
 	deadline time.Time  // as the program set it

@@ -3,6 +3,7 @@ package listener
 import (
 	"crypto/tls"
 	"hash/maphash"
+	"io"
 	"net"
 	"sync"
 )
@@ -10,7 +11,8 @@ import (
 // Layer is the reading side of a connection that an adapter has through another
 // listener's layer, such as one that counts or limits. The connection below may move only while the layer is clear: a layer can hold
 // bytes that it has read ahead, have swallowed a header, or decipher. So all bytes are compared that go into it and come
-// out of it: while they are the same, and all have come out, the layer is one that can be left away.
+// out of it: while they are the same, and all have come out, the layer is one that can be left away. Of what is written through it the number is enough: as
+// many bytes have reached the socket.
 //
 // Init comes before anything else. Read is for one goroutine at a time, the other methods for any.
 type Layer struct {
@@ -23,6 +25,10 @@ type Layer struct {
 	in   passage
 	out  passage
 	asks int // how much the adapter asks for; -1 while it does not
+
+	given   int64 // bytes that the adapter has written
+	sent    int64 // bytes that have reached the socket
+	writers int   // calls of Write and ReadFrom that have not returned
 }
 
 // passage is what has passed a place.
@@ -49,8 +55,8 @@ func (l *Layer) Init(outer net.Conn, conn Conn, idle func(n int) bool) bool {
 	}
 	l.followed, l.asks, l.skip = true, -1, s.part().read.Load()
 	l.out.sum.SetSeed(l.in.sum.Seed())
-	l.reader.Init(conn, func(int) bool { return idle(l.asked()) && l.IsClear() })
-	l.reader.observe = l.enter
+	l.reader.Init(conn, func(int) bool { return idle(l.asked()) && l.IsClear() && l.HasWritten() })
+	l.reader.observe, l.reader.wrote = l.enter, l.reach
 	s.part().below.Store(&l.reader)
 	return true
 }
@@ -92,7 +98,7 @@ func (l *Layer) asked() int {
 	return l.asks
 }
 
-// IsClear reports whether the layer has changed and held back nothing so far.
+// IsClear reports whether the layer has changed nothing so far, and held back nothing that it has read.
 func (l *Layer) IsClear() bool {
 	if !l.followed {
 		return false
@@ -100,6 +106,55 @@ func (l *Layer) IsClear() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.skip == 0 && l.in.n == l.out.n && l.in.sum.Sum64() == l.out.sum.Sum64()
+}
+
+// HasWritten reports whether the layer holds nothing back of what it was given to write. It may do so in the midst of an answer.
+func (l *Layer) HasWritten() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.hasWrittenLocked()
+}
+
+func (l *Layer) hasWrittenLocked() bool { return l.writers == 0 && l.given == l.sent }
+
+// reach notes what has reached the socket. A layer may write when it likes: who waits to move has to be told of the last of it.
+func (l *Layer) reach(n int64) {
+	l.mu.Lock()
+	l.sent += n
+	all := l.hasWrittenLocked()
+	l.mu.Unlock()
+	if all && l.reader.isDraining() {
+		l.reader.Wake()
+	}
+}
+
+// Write writes to the layer.
+func (l *Layer) Write(b []byte) (int, error) {
+	l.begin()
+	n, err := l.outer.Write(b)
+	l.gave(int64(n))
+	return n, err
+}
+
+// ReadFrom writes what r has to the layer. It is the layer's own, if it has one: then files are sent as without us.
+func (l *Layer) ReadFrom(r io.Reader) (int64, error) {
+	l.begin()
+	n, err := io.Copy(l.outer, r)
+	l.gave(n)
+	return n, err
+}
+
+func (l *Layer) begin() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.writers++
+}
+
+func (l *Layer) gave(n int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.writers--
+	l.given += n
 }
 
 // enter notes what the layer has read.
