@@ -1,10 +1,10 @@
-// Command limit is a recipe: at most so many connections.
 package main
 
 import (
 	"fmt"
 	"log"
 	"net/http"
+	"time"
 
 	"golang.org/x/net/netutil"
 
@@ -18,8 +18,10 @@ func main() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	go httpx.Serve(netutil.LimitListener(ln, 1000), http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	srv := &httpx.Server{Server: &http.Server{ReadHeaderTimeout: 10 * time.Second}}
+	srv.Handler = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprintf(w, "generation %d\n", gozd.Generation())
-	}))
+	})
+	go srv.Serve(netutil.LimitListener(ln, 1000))
 	<-exit
 }
