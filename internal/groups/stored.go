@@ -162,7 +162,7 @@ func (c *claiming) discardStored(matches []*upgrade.Socket) {
 func (c *claiming) discard(s activation.Socket) {
 	_, address, _ := s.Stored()
 	isOurs := slices.ContainsFunc(c.opts.Conf.Groups, func(g config.Group) bool { return g.Listen.Address == address })
-	if strings.HasPrefix(address, "/") && !isOurs && s.Socket != nil && isBound(s.Socket, address) {
+	if strings.HasPrefix(address, "/") && !isOurs && s.Socket != nil && isBound(s.Socket, address) && socket.IsOwnFile(s.Socket, address) {
 		file := socket.File(address)
 		if users, err := c.isUsers(address, -1); err == nil && users && file != nil {
 			_ = socket.RemoveFile(address, file)

@@ -17,6 +17,9 @@ func isBound(_ int, path string) bool {
 	return err == nil && info.Mode().Type() == os.ModeSocket
 }
 
+// isOwnFile is isBound, and false for root, who could remove another's.
+func isOwnFile(bound int, path string) bool { return unix.Geteuid() != 0 && isBound(bound, path) }
+
 // isBoundIn reports true: the systems do not tell.
 func isBoundIn(int, *safepath.Parent) bool { return true }
 

@@ -2,9 +2,9 @@ package socket
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -15,7 +15,8 @@ import (
 var errUnsure = errors.New("others than root could have put another socket there")
 
 // setAccess changes what is to be changed only: a daemon that has given up its privileges
-// may not even set the mode that a file of another owner has. The owner comes first: as long as he is another, he can undo the rest.
+// may not even set the mode that a file of another owner has. As long as another user is the owner, he can undo the rest, and so he is changed first; of
+// its own files this process may have lost the right to change the mode when they are another's.
 func setAccess(bound int, path string, opts Options) error {
 	file, err := openBoundFile(bound, path, opts.madeBy)
 	if err != nil {
@@ -26,27 +27,49 @@ func setAccess(bound int, path string, opts Options) error {
 	if err != nil {
 		return err
 	}
+	listed, err := file.hasACL()
+	if err != nil {
+		return err
+	}
 	owned := (opts.UID < 0 || opts.UID == int(now.Uid)) && (opts.GID < 0 || opts.GID == int(now.Gid))
-	if owned && fs.FileMode(now.Mode).Perm() == opts.Mode.Perm() && !hasACL(file.fd) {
+	if owned && !listed && fs.FileMode(now.Mode).Perm() == opts.Mode.Perm() {
 		return nil
 	}
 	if !file.sure {
 		return &fs.PathError{Op: "chmod", Path: path, Err: errUnsure}
 	}
-	if !owned {
-		if err := unix.Fchownat(file.fd, "", opts.UID, opts.GID, unix.AT_EMPTY_PATH); err != nil {
-			return &fs.PathError{Op: "chown", Path: path, Err: err}
+	steps := []func() error{func() error { return file.give(owned, opts) }, func() error { return file.restrict(opts.Mode) }}
+	if int(now.Uid) == unix.Geteuid() {
+		slices.Reverse(steps)
+	}
+	for _, step := range steps {
+		if err := step(); err != nil {
+			return err
 		}
 	}
-	return file.restrict(opts.Mode)
+	return nil
+}
+
+func (f *boundFile) give(owned bool, opts Options) error {
+	if owned {
+		return nil
+	}
+	if err := unix.Fchownat(f.fd, "", opts.UID, opts.GID, unix.AT_EMPTY_PATH); err != nil {
+		return &fs.PathError{Op: "chown", Path: f.path, Err: err}
+	}
+	return nil
 }
 
 // restrict gives the file a mode, and no access control list.
 func (f *boundFile) restrict(mode fs.FileMode) error {
-	if hasACL(f.fd) {
-		if err := unix.Removexattr(procPath(f.fd), aclName); err != nil {
-			return &fs.PathError{Op: "remove access control list", Path: f.path, Err: err}
+	listed, err := f.hasACL()
+	if err == nil && listed {
+		if err = unix.Removexattr(procPath(f.fd), aclName); err != nil {
+			err = &fs.PathError{Op: "remove access control list", Path: f.path, Err: err}
 		}
+	}
+	if err != nil {
+		return err
 	}
 	now, err := f.stat()
 	if err != nil || fs.FileMode(now.Mode).Perm() == mode.Perm() {
@@ -72,17 +95,15 @@ func access(bound int, path string) (Options, error) {
 	return Options{Mode: fs.FileMode(now.Mode).Perm(), UID: int(now.Uid), GID: int(now.Gid)}, err
 }
 
-// aclName is that of the access control list that a file has from its directory's default one: a user who is named there could connect
-// whatever the mode says, of which the list makes a mask.
-const aclName = "system.posix_acl_access"
-
-// hasACL reports whether a file that is open by O_PATH has such a list, which cannot be seen without /proc.
-func hasACL(file int) bool {
-	_, err := unix.Getxattr(procPath(file), aclName, nil)
-	return err == nil
+// isOwnFile is isBound, and false for root where the kernel does not tell it.
+func isOwnFile(bound int, path string) bool {
+	if file, err := unix.IoctlRetInt(bound, siocUnixFile); err == nil {
+		_ = unix.Close(file)
+	} else if unix.Geteuid() == 0 {
+		return false
+	}
+	return isBound(bound, path)
 }
-
-func procPath(fd int) string { return fmt.Sprintf("/proc/self/fd/%d", fd) }
 
 // isBound compares the file at path with the one that the socket is bound to, where the kernel tells it. Elsewhere any
 // socket will do.

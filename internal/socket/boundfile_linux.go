@@ -1,6 +1,8 @@
 package socket
 
 import (
+	"errors"
+	"fmt"
 	"io/fs"
 
 	"golang.org/x/sys/unix"
@@ -13,33 +15,42 @@ const siocUnixFile = unix.SIOCPROTOPRIVATE
 
 // boundFile is the file that a socket is bound to, open by O_PATH.
 type boundFile struct {
-	fd   int
-	path string
-	sure bool // it is that file; otherwise others than root may have put another socket there
+	fd     int
+	path   string
+	sure   bool // it is that file; otherwise others than root may have put another socket there
+	movers bool // another user owns its directory, or may
 }
 
 // openBoundFile opens the file that a socket is bound to, wherever that is by now. The kernel tells it those who may
 // administer the network, as root may. For others it is the socket at the path: they can change only what is theirs. A root who may not
-// administer the network is sure of that one only where nobody else can exchange it, or if it is still as madeBy has made it: another socket of that
-// user's is no loss to anybody else. madeBy is negative for a socket that has not just been made by another user.
+// administer the network is sure of that one where nobody else can make files, and of one that has just been made, as long as it is madeBy's: nobody
+// could exchange root's yet, and another one of that user's is no loss to anybody else. madeBy is negative for an older socket.
 func openBoundFile(bound int, path string, madeBy int) (*boundFile, error) {
-	if fd, err := unix.IoctlRetInt(bound, siocUnixFile); err == nil {
-		return &boundFile{fd: fd, path: path, sure: true}, nil
-	}
+	f := &boundFile{path: path, movers: true}
 	dir, err := safepath.Walk(path, false)
+	var shared, foreign bool
+	if err == nil {
+		shared, foreign, f.movers = dir.Shared, dir.Foreign, dir.Mover >= 0
+		dir.Close()
+	}
+	var ioctlErr error
+	if f.fd, ioctlErr = unix.IoctlRetInt(bound, siocUnixFile); ioctlErr == nil {
+		f.sure = true
+		return f, nil
+	}
 	if err != nil {
 		return nil, err
 	}
-	foreign := dir.Foreign
-	dir.Close()
-	fd, err := openSocketFile(path)
-	if err != nil {
+	if f.fd, err = openSocketFile(path); err != nil {
 		return nil, err
 	}
-	f := &boundFile{fd: fd, path: path, sure: unix.Geteuid() != 0 || !foreign}
-	if !f.sure {
+	switch f.sure = unix.Geteuid() != 0 || !shared; {
+	case f.sure:
+	case madeBy == 0:
+		f.sure = !foreign
+	case madeBy > 0:
 		st, err := f.stat()
-		f.sure = err == nil && madeBy >= 0 && int(st.Uid) == madeBy && st.Nlink == 1
+		f.sure = err == nil && int(st.Uid) == madeBy && st.Nlink == 1
 	}
 	return f, nil
 }
@@ -56,3 +67,20 @@ func (f *boundFile) stat() (st unix.Stat_t, err error) {
 	}
 	return st, nil
 }
+
+// hasACL reports whether the file has an access control list, as it may from its directory's default one: a user who is named there could connect
+// whatever the mode says, of which the list makes a mask. Without /proc that cannot be seen, and in a directory of another user's it may have one.
+func (f *boundFile) hasACL() (bool, error) {
+	_, err := unix.Getxattr(procPath(f.fd), aclName, nil)
+	if errors.Is(err, unix.ENOENT) && f.movers {
+		return false, &fs.PathError{Op: "get access control list", Path: f.path, Err: errNoProc}
+	}
+	return err == nil, nil
+}
+
+const aclName = "system.posix_acl_access"
+
+// errNoProc is why root has no socket in a directory of another user's.
+var errNoProc = errors.New("without /proc it cannot be seen who else may connect, and its directory is another user's")
+
+func procPath(fd int) string { return fmt.Sprintf("/proc/self/fd/%d", fd) }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"sync"
 	"testing"
 
@@ -63,6 +64,12 @@ func asMover(t *testing.T, f func()) {
 // withoutNetAdmin calls f in a thread that may not administer the network, as root in a container.
 func withoutNetAdmin(t *testing.T, f func()) {
 	t.Helper()
+	without(t, unix.CAP_NET_ADMIN, f)
+}
+
+// without calls f in a thread that has not all of root's capabilities.
+func without(t *testing.T, capability int, f func()) {
+	t.Helper()
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	var before [2]unix.CapUserData
@@ -71,7 +78,7 @@ func withoutNetAdmin(t *testing.T, f func()) {
 	}
 	require.NoError(t, unix.Capget(header(), &before[0]))
 	without := before
-	without[0].Effective &^= 1 << unix.CAP_NET_ADMIN
+	without[0].Effective &^= 1 << capability
 	require.NoError(t, unix.Capset(header(), &without[0]))
 	defer func() { require.NoError(t, unix.Capset(header(), &before[0])) }()
 	f()
@@ -198,4 +205,67 @@ func TestMoverExchangesNoSocket(t *testing.T) {
 			_, _ = os.Remove(path), os.Remove(another)
 		}
 	})
+}
+
+// In a directory such as /tmp it is not root alone who could have put a socket of root's in the place of one: that one's owner may be another.
+func TestOwnerExchangesNoSocket(t *testing.T) {
+	require.Root(t)
+	dir := shortdir.Make(t)
+	require.NoError(t, os.Chmod(dir, 0o777|os.ModeSticky))
+	path, another := filepath.Join(dir, "x.sock"), filepath.Join(dir, "another.sock")
+	withoutNetAdmin(t, func() {
+		his := socket.Options{Mode: 0o666, UID: mover, GID: -1}
+		ln := listen(t, "unix", path, his) // a new one is root's
+		wantAccess(t, path, 0o666, mover)
+		listen(t, "unix", another, private)
+		plant(t, path, func() error { return os.Rename(another, path) })
+		if err := socket.SetAccess(ln, path, his); err == nil {
+			t.Error("SetAccess = nil")
+		}
+		wantAccess(t, path, 0o600, 0)
+		if socket.IsOwnFile(ln, path) {
+			t.Error("IsOwnFile = true, and root would remove it")
+		}
+	})
+	ln := listen(t, "unix", another, private)
+	if !socket.IsOwnFile(ln, another) || socket.IsOwnFile(ln, path) {
+		t.Error("IsOwnFile is wrong where the kernel tells it")
+	}
+}
+
+// Root that may not change the mode of another's files gives its sockets their mode first.
+func TestSocketIsGivenAwayAtTheEnd(t *testing.T) {
+	require.Root(t)
+	path := filepath.Join(shortdir.Make(t), "x.sock")
+	without(t, unix.CAP_FOWNER, func() {
+		listen(t, "unix", path, socket.Options{Mode: 0o666, UID: mover, GID: -1}) // less the umask, before
+		wantAccess(t, path, 0o666, mover)
+	})
+}
+
+// Without /proc the access control list that the mover's directory gives a file cannot be seen.
+func TestMoversDirectoryWithoutProc(t *testing.T) {
+	path := filepath.Join(movers(t), "x.sock")
+	done := make(chan error)
+	go func() {
+		runtime.LockOSThread() // and the thread ends with this goroutine
+		err := errors.Join(unix.Unshare(unix.CLONE_FS|unix.CLONE_NEWNS), unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""), unix.Unmount("/proc", unix.MNT_DETACH))
+		if err != nil {
+			done <- err
+			return
+		}
+		ln, err := socket.Bind("unix", path, private)
+		if err == nil {
+			err = errors.Join(errors.New("Bind = nil"), ln.Close())
+		} else if strings.Contains(err.Error(), "without /proc") {
+			err = nil
+		}
+		done <- err
+	}()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("there is a file: %v", err)
+	}
 }

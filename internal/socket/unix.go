@@ -55,7 +55,7 @@ func bindUnix(network, path string, opts Options) (Socket, error) {
 	// On Linux the file's mode is the socket's, less the umask: never more than it is to be. Elsewhere this fails.
 	_ = unix.Fchmod(fd, uint32(opts.Mode.Perm()))
 	bind := func() error { return os.NewSyscallError("bind", unix.Bind(fd, &unix.SockaddrUnix{Name: path})) }
-	if opts.madeBy = -1; dir == nil || dir.Mover < 0 {
+	if opts.madeBy = unix.Geteuid(); dir == nil || dir.Mover < 0 {
 		err = bind()
 	} else if err = mayReceive(network, dir, opts); err == nil {
 		opts = opts.madeByOther(dir.Mover)
@@ -210,6 +210,15 @@ func IsBound(bound syscall.Conn, path string) (is bool) {
 	}
 	raw, err := bound.SyscallConn()
 	return err == nil && raw.Control(func(fd uintptr) { is = isBound(int(fd), path) }) == nil && is
+}
+
+// IsOwnFile is IsBound for who wants to remove the file, and false for root where it cannot know: another's socket may be there.
+func IsOwnFile(bound syscall.Conn, path string) (is bool) {
+	if isAbstract(path) {
+		return false
+	}
+	raw, err := bound.SyscallConn()
+	return err == nil && raw.Control(func(fd uintptr) { is = isOwnFile(int(fd), path) }) == nil && is
 }
 
 func setReusePort(c syscall.RawConn, on bool) error { return setOption(c, unix.SO_REUSEPORT, on) }

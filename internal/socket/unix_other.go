@@ -80,3 +80,6 @@ func Probe(string, string) error { return nil }
 
 // IsBound reports false: nobody passes sockets here.
 func IsBound(syscall.Conn, string) bool { return false }
+
+// IsOwnFile reports false.
+func IsOwnFile(syscall.Conn, string) bool { return false }
