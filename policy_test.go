@@ -51,7 +51,7 @@ var mayImport = map[string][]string{
 	"internal/config":     {"cfg", "internal/format", "internal/safepath"},
 	"internal/control":    {"internal/process", "internal/safepath"},
 
-	"internal/control/client":   {"internal/control/protocol", "internal/process", "internal/socket"},
+	"internal/control/client":   {"internal/control", "internal/control/protocol", "internal/process", "internal/socket"},
 	"internal/control/protocol": {},
 	"internal/control/server":   {"internal/exposition", "internal/control/protocol", "internal/process", "internal/safepath", "internal/socket"},
 

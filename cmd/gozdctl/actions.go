@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/client"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/protocol"
 )
@@ -37,6 +38,8 @@ func (a *app) act(ctx context.Context, pidfile string, do action) (generation, e
 		return generation{}, unasked(ctx, err)
 	case errors.Is(err, errNotAsked):
 		return generation{}, err
+	case errors.As(err, new(*control.LeftError)):
+		return generation{}, fmt.Errorf("pid %d: %w", pid, err)
 	case err != nil:
 		return generation{}, impatient(ctx, fmt.Sprintf("pid %d: the outcome is not known", pid), err)
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/cfg"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/client"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/safepath"
@@ -21,6 +22,9 @@ func (a *app) advice(cmd *cobra.Command, err error) string {
 	file := a.out.PIDFile
 	if moved := (*client.MovedError)(nil); errors.As(err, &moved) {
 		return fmt.Sprintf("the daemon is there: gozdctl %s %s", cmd.Name(), word(moved.To))
+	}
+	if left := (*control.LeftError)(nil); errors.As(err, &left) {
+		return leftAdvice(left)
 	}
 	switch status := statusOf(err); {
 	case status == statusUnknown && cmd.GroupID == groupShow:
@@ -47,6 +51,11 @@ func (a *app) advice(cmd *cobra.Command, err error) string {
 		return a.logAdvice(cmd.Context(), file)
 	}
 	return ""
+}
+
+// leftAdvice is for a daemon that serves no longer: nobody answers for it.
+func leftAdvice(left *control.LeftError) string {
+	return fmt.Sprintf("it has been asked to end, and may still do so: look at pid %d with ps", left.Processes[0].PID)
 }
 
 // permissionAdvice names the user whose daemon it is, as its lock file does.

@@ -2,15 +2,13 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
 
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/client"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/protocol"
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 )
 
 func stopCommand(a *app) *cobra.Command {
@@ -18,7 +16,7 @@ func stopCommand(a *app) *cobra.Command {
 		Use:   "stop " + aboutTarget,
 		Short: "stop the daemon and wait until it has ended",
 		Long: `Every generation of the daemon accepts nothing more, lets requests finish for stop_timeout, and ends.
-gozdctl waits until all of them have ended: without --timeout for as long as the daemon itself allows a
+gozdctl waits until all of them, and the supervisor, have ended: without --timeout for as long as the daemon itself allows a
 stop to take.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			pidfile, err := a.target(cmd.Context(), args)
@@ -39,20 +37,16 @@ func (a *app) stop(ctx context.Context, pidfile string) error {
 		wait:  stopWait(pidfile),
 		doing: "stopping: for at most " + span(stopWait(pidfile)) + "…",
 		ask: func(ctx context.Context, c *client.Client) (*protocol.Answer, error) {
-			first := answering(c)
-			all = a.living(ctx, c, func(g protocol.Generation) bool { return isAnothers(g, pidfile, c.Owner()) })
+			s := c.PrepareStop(ctx, a.lookWait())
 			if ctx.Err() != nil {
 				return nil, fmt.Errorf("pid %d: %w: %w", c.PID(), errNotAsked, context.Cause(ctx))
 			}
-			answer, err := c.Stop(ctx)
-			if err != nil {
+			if err := s.Ask(ctx); err != nil {
 				return nil, err
 			}
-			a.out.Asked = &generation{answer.Generation, answer.PID}
-			if first == (control.Process{}) {
-				first = processOf(answer.PID, all)
-			}
-			return answer, control.AwaitEnd(ctx, pidfile, first, answer.Generation, processes(all)...)
+			all = s.Generations
+			a.out.Asked = &generation{s.Answer.Generation, s.Answer.PID}
+			return s.Answer, s.Await(ctx)
 		},
 	})
 	if err != nil {
@@ -74,70 +68,10 @@ func (a *app) stop(ctx context.Context, pidfile string) error {
 	return nil
 }
 
-// living returns the daemon's generations, or only some where it does not say, or they cannot be looked at, within a moment, and half of the operator's
-// time: the stop is what was asked for.
-func (a *app) living(ctx context.Context, c *client.Client, isAnothers func(protocol.Generation) bool) []protocol.Generation {
-	ctx, cancel := moment(ctx)
-	defer cancel()
+// lookWait bounds how long gozdctl looks for the daemon's processes before it asks: half of the operator's time.
+func (a *app) lookWait() time.Duration {
 	if a.timeout > 0 {
-		ctx, cancel = context.WithTimeout(ctx, a.timeout/2)
-		defer cancel()
+		return a.timeout / 2
 	}
-	s, err := c.Status(ctx)
-	if err != nil {
-		return nil
-	}
-	return own(ctx, s.Generations, isAnothers)
-}
-
-// own leaves out what is another user's process: the daemon says what its generations are, and nobody waits for others because it does. It can
-// say the same again and again; each process is looked at once, and none when ctx has ended.
-func own(ctx context.Context, all []protocol.Generation, isAnothers func(protocol.Generation) bool) (ours []protocol.Generation) {
-	seen := make(map[int]bool)
-	for _, g := range all {
-		if ctx.Err() != nil {
-			break
-		}
-		if !seen[g.PID] && !isAnothers(g) {
-			ours = append(ours, g)
-		}
-		seen[g.PID] = true
-	}
-	return ours
-}
-
-func isAnothers(g protocol.Generation, pidfile string, owner int) bool {
-	p, err := process.OpenOf(pidfile, owner, g.PID, g.StartTime)
-	if err == nil {
-		p.Close()
-	}
-	return errors.Is(err, process.ErrUntrusted)
-}
-
-// answering returns the process that answers, if it can be seen. It need not be among those that it names.
-func answering(c *client.Client) control.Process {
-	start, err := process.StartTime(c.PID())
-	if err != nil || !c.Sees() {
-		return control.Process{}
-	}
-	return control.Process{PID: c.PID(), StartTime: start}
-}
-
-// processOf returns the process with that PID, whose start time is not known where it is none of all.
-func processOf(pid int, all []protocol.Generation) control.Process {
-	p := control.Process{PID: pid}
-	for _, g := range all {
-		if g.PID == pid {
-			p.StartTime = g.StartTime
-		}
-	}
-	return p
-}
-
-func processes(all []protocol.Generation) []control.Process {
-	var list []control.Process
-	for _, g := range all {
-		list = append(list, control.Process{PID: g.PID, StartTime: g.StartTime})
-	}
-	return list
+	return time.Second
 }

@@ -5,7 +5,9 @@ package control_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -149,5 +151,27 @@ func TestAwaitEndIsNotLedAstray(t *testing.T) {
 			t.Errorf("generation %d: AwaitEnd = %v, want DeadlineExceeded", generation, err)
 		}
 		cancel()
+	}
+}
+
+// The error names who is left, each once, and no more than anybody reads.
+func TestLeftError(t *testing.T) {
+	d := start(t, "ignore", patience)
+	began, err := process.StartTime(d.pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cause := errors.New("the operator goes home")
+	cancel(cause)
+	older := control.Process{PID: d.pid, StartTime: began, Is: "generation 1"}
+	err = control.AwaitGone(ctx, control.Process{PID: d.pid, StartTime: began + 1}, older, older)
+	want := fmt.Sprintf("it serves no longer, and these have not ended: generation 1 (pid %d): the operator goes home", d.pid)
+	if err == nil || err.Error() != want || !errors.Is(err, cause) {
+		t.Errorf("AwaitGone = %v, want %s", err, want)
+	}
+	many := &control.LeftError{Processes: slices.Repeat([]control.Process{{PID: 7}}, 10), Err: cause}
+	if text := many.Error(); strings.Count(text, "pid 7") != 8 || !strings.Contains(text, ", 2 more: ") {
+		t.Errorf("of ten it says %s", text)
 	}
 }

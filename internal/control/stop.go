@@ -12,10 +12,10 @@ import (
 // pollInterval is how often it is looked whether a process has ended.
 const pollInterval = 10 * time.Millisecond
 
-// Stop asks the daemon to stop, and waits until it has ended: at most for ctx, or
+// Stop asks the daemon to stop, and waits until it has ended, and older, the others of its processes that are known: at most for ctx, or
 // for as long as the daemon's configuration allows a stop to take. It returns the
-// PID of the generation that served.
-func Stop(ctx context.Context, pidfile string) (pid int, err error) {
+// PID of the generation that served. The error is a *[LeftError] where only processes are left that do not serve.
+func Stop(ctx context.Context, pidfile string, older ...Process) (pid int, err error) {
 	r, err := ask(ctx, pidfile, sigStop)
 	if err != nil {
 		return 0, err
@@ -23,7 +23,8 @@ func Stop(ctx context.Context, pidfile string) (pid int, err error) {
 	defer r.Close()
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(r.State.StopWait))
 	defer cancel()
-	return r.PID, AwaitEnd(ctx, pidfile, Process{r.PID, r.State.StartTime}, r.State.Generation)
+	first := Process{r.PID, r.State.StartTime, fmt.Sprintf("generation %d", r.State.Generation)}
+	return r.PID, AwaitEnd(ctx, pidfile, first, r.State.Generation, older...)
 }
 
 // asked is the generation that was asked to stop.

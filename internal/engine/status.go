@@ -28,6 +28,7 @@ func (c controlled) Status(ctx context.Context, alone bool) *protocol.Status {
 		Config:     e.conf.File,
 		Log:        e.conf.Daemon.Log,
 		Managed:    e.super.managed,
+		Supervisor: e.super.client.PID(),
 		Generation: e.Generation(),
 		Upgrades:   c.upgrades(),
 	}

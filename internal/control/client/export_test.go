@@ -3,6 +3,9 @@ package client
 import (
 	"context"
 	"net/http"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/protocol"
 )
 
 // DryRunOptions are those of DryRun.
@@ -19,4 +22,19 @@ func Answered(pidfile string, pid int, answers http.RoundTripper) *Client {
 		return answers.RoundTrip(req)
 	}
 	return c
+}
+
+// Own leaves out what is another user's process.
+var Own = own
+
+// OwnOf is Own for the generations of a user's daemon.
+func OwnOf(ctx context.Context, pidfile string, owner int, all []protocol.Generation) []protocol.Generation {
+	c := &Client{pidfile: pidfile, owner: owner}
+	return own(ctx, all, c.isAnothers)
+}
+
+// SupervisorOf is who is believed to be the supervisor where the generation with a PID answers and says so.
+func SupervisorOf(generation int, sees bool, said, asker int) control.Process {
+	c := &Client{pid: generation, sees: sees}
+	return c.supervisor(said, asker)
 }

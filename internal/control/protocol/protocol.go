@@ -57,10 +57,11 @@ const (
 type Status struct {
 	PIDFile     string       `json:"pidfile"`
 	Config      string       `json:"config"`
-	Log         string       `json:"log,omitempty"`     // the log file; empty where there is none
-	Managed     bool         `json:"managed,omitempty"` // systemd runs it, and is told how it is
-	Generation  int          `json:"generation"`        // of the one that answers
-	Generations []Generation `json:"generations"`       // all that live, oldest first
+	Log         string       `json:"log,omitempty"`        // the log file; empty where there is none
+	Managed     bool         `json:"managed,omitempty"`    // systemd runs it, and is told how it is
+	Supervisor  int          `json:"supervisor,omitempty"` // PID of the process in front of the generations; 0 without one
+	Generation  int          `json:"generation"`           // of the one that answers
+	Generations []Generation `json:"generations"`          // all that live, oldest first
 	Upgrades    Upgrades     `json:"upgrades"`
 }
 
