@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -43,7 +44,7 @@ func AwaitEnd(ctx context.Context, pidfile string, first Process, generation int
 func alive(p Process) bool {
 	open, err := process.Open(p.PID, p.StartTime)
 	if err != nil {
-		return false
+		return errors.Is(err, process.ErrHidden)
 	}
 	open.Close()
 	return true
