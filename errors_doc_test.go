@@ -65,7 +65,8 @@ var errorAreas = []struct {
 	{"Becoming a user and trusting files", []string{
 		"internal/safepath", "internal/process/access_unix.go", "internal/process/capabilities_linux.go", "internal/process/give_unix.go",
 		"internal/process/logfile.go", "internal/process/logfile_unix.go", "internal/process/privileges_unix.go", "internal/process/readfile.go",
-		"internal/process/record.go", "internal/process/runtimedir.go", "internal/process/trust_unix.go", "internal/process/user_linux.go",
+		"internal/process/record.go", "internal/process/runtimedir.go", "internal/process/signalroom_linux.go", "internal/process/threads_linux.go",
+		"internal/process/trust_unix.go", "internal/process/user_linux.go",
 	}},
 	{"Upgrade", []string{"internal/engine", "internal/upgrade", "internal/command/reload.go"}},
 	{"Serving and connections", []string{"errors.go", "handlers.go", "listen", "httpx", "fcgix", "tcpx", "wsx", "internal/listener", "internal/packet", "internal/h2move", "internal/groups/drain.go", "internal/handover", "internal/fdpass", "internal/tlsrec", "internal/tlswatch"}},

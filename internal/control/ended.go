@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -100,7 +101,7 @@ func living(all []Process) []Process {
 func alive(p Process) bool {
 	open, err := process.Open(p.PID, p.StartTime)
 	if err != nil {
-		return false
+		return errors.Is(err, process.ErrHidden)
 	}
 	open.Close()
 	return true

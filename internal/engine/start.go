@@ -128,6 +128,11 @@ var startSteps = []step[*start]{
 		do:  (*start).become,
 	},
 	{
+		name: "ask whether the supervisor watches this process", stage: upgrade.StageStart,
+		why: "it may not see a process of that user: it would pass no signals on, and take the end of the one before for the daemon's",
+		do:  func(s *start) error { return s.super.ask(s.parent.DryRun) },
+	},
+	{
 		name: "begin to wait for the program", stage: upgrade.StageStart,
 		do: func(s *start) error {
 			s.deadline = time.NewTimer(s.readyWithin)

@@ -17,6 +17,9 @@ import (
 // generation.
 const fileSupervisor = "supervisor"
 
+// fileAnswers is that of the pipe on which the supervisor answers.
+const fileAnswers = "supervisor-answers"
+
 // supervisor is what this generation knows of whoever watches it: its supervisor, or somebody who would take the end of this process for
 // the daemon's.
 type supervisor struct {
@@ -35,7 +38,7 @@ func (s *supervisor) connect(up *upgrade.Upgrader, managed bool, conf *config.Co
 	s.generation = up.Manifest().Generation
 	s.onTerminal = supervise.OnTerminal() && supervise.HasTerminal()
 	if f := up.File(fileSupervisor); f != nil {
-		s.client, err = supervise.NewClient(f)
+		s.client, err = supervise.NewClient(f, up.File(fileAnswers))
 	} else {
 		s.client, err = supervise.Inherited()
 	}
@@ -47,6 +50,9 @@ func (s *supervisor) connect(up *upgrade.Upgrader, managed bool, conf *config.Co
 	if f := s.client.File(); f != nil {
 		up.Pass(fileSupervisor, f)
 	}
+	if f := s.client.Answers(); f != nil {
+		up.Pass(fileAnswers, f)
+	}
 	if up.Manifest().DryRun {
 		return nil // the supervisor expects no generation: this is none, and its parent waits for its end
 	}
@@ -55,6 +61,14 @@ func (s *supervisor) connect(up *upgrade.Upgrader, managed bool, conf *config.Co
 		ev.Within = conf.Daemon.UpgradeTimeout
 	}
 	return s.client.Notify(s.signed(ev))
+}
+
+// ask refuses to serve where the supervisor does not watch this process, as it is by now.
+func (s *supervisor) ask(dryRun bool) error {
+	if dryRun {
+		return nil
+	}
+	return s.client.Ask(s.signed(supervise.Event{}))
 }
 
 // check refuses what this process cannot have. A later generation takes the line as it is.

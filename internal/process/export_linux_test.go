@@ -17,3 +17,6 @@ func OpenControlFile(path string) error {
 	}
 	return err
 }
+
+// CheckThreads is checkThreadsOnce.
+func (id *Identity) CheckThreads() error { return id.checkThreadsOnce() }

@@ -141,11 +141,16 @@ func (id *Identity) IsCurrent() bool {
 }
 
 // Become gives up this process's privileges for id, in all threads, and checks
-// that there is no way back. A process that is id already is left alone.
+// that there is no way back. After an error the process may be neither one nor the other, and has to end. A process that is id already is left alone.
 func (id *Identity) Become() error {
 	if id.IsCurrent() {
 		return nil
 	}
+	restore, err := signalRoom()
+	if err != nil {
+		return fmt.Errorf("become user %d, group %d: %w", id.UID, id.GID, err)
+	}
+	defer restore()
 	// The order matters: after setuid nothing else is allowed. The calls of
 	// package syscall, unlike those of x/sys/unix, reach every thread.
 	if err := syscall.Setgroups(id.Groups); err != nil {
@@ -167,6 +172,10 @@ func (id *Identity) check() error {
 	if !id.IsCurrent() {
 		return fmt.Errorf("privileges: is user %d group %d after becoming user %d group %d",
 			unix.Geteuid(), unix.Getegid(), id.UID, id.GID)
+	}
+	// Before the attempts below: where a thread could not be told, that cannot be told either.
+	if err := id.checkThreads(); err != nil {
+		return fmt.Errorf("privileges: after becoming user %d, group %d: %w", id.UID, id.GID, err)
 	}
 	if id.UID == 0 {
 		return nil

@@ -56,6 +56,9 @@ func Acquire(pidfile string) (*Lock, error) {
 	}
 }
 
+// ErrHidden means that a process lives, and that /proc does not show it: nobody knows whether it is the one that is meant.
+var ErrHidden = errors.New("/proc hides it (hidepid, in a unit ProtectProc=)")
+
 // Process is a live process, known by more than its PID.
 type Process struct {
 	PID int
@@ -63,7 +66,8 @@ type Process struct {
 }
 
 // Open returns the process that has this PID and start time. The error wraps
-// os.ErrProcessDone where it is gone, also where a stranger has its PID. After any other error, as without a free descriptor, it may live.
+// os.ErrProcessDone where it is gone, also where a stranger has its PID, and [ErrHidden] where this process may signal it, and cannot see it:
+// another user's counts as a stranger. After any other error, as without a free descriptor, it may live.
 func Open(pid int, startTime uint64) (*Process, error) {
 	// On Linux os.FindProcess holds a pidfd: the process it names cannot
 	// change any more, so checking after it and signalling later is exact.
@@ -72,6 +76,9 @@ func Open(pid int, startTime uint64) (*Process, error) {
 		return nil, fmt.Errorf("process %d: %w", pid, os.ErrProcessDone)
 	}
 	now, err := StartTime(pid)
+	if errors.Is(err, fs.ErrNotExist) && livesUnseen(pid) {
+		err = ErrHidden
+	}
 	if err != nil && !isGone(err) {
 		_ = p.Release()
 		return nil, fmt.Errorf("process %d: %w", pid, err)

@@ -66,7 +66,7 @@ func (p *processes) release(pid int) {
 func (p *processes) admit(pid int, e Event) error {
 	parent := p.generations.parent()
 	switch {
-	case e.Kind != Starting && e.Kind != Serving:
+	case e.Kind != Starting && e.Kind != Serving && e.Kind != Asking:
 		return errors.New("it is no generation")
 	case parent == nil:
 		return errors.New("no generation is upgrading")
@@ -81,6 +81,7 @@ func (p *processes) admit(pid int, e Event) error {
 	}
 	user, err := p.mayBeSuccessor(pid, parent)
 	if err != nil {
+		err = w.whyUnseen(pid, err)
 		_ = w.file.Close()
 		return err
 	}
@@ -144,8 +145,11 @@ func (g *generation) maySignal() error {
 		return nil
 	}
 	k, err := readKin(g.PID)
-	if err == nil && k.real != g.User {
-		err = errOtherUser
+	switch {
+	case isHidden(err) && g.User == os.Geteuid():
+		return nil // it has ended, or cannot be seen, and the kernel lets this process do no more than that user
+	case err == nil && k.real != g.User:
+		return errOtherUser
 	}
 	return err
 }

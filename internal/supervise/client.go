@@ -20,18 +20,19 @@ const patience = 5 * time.Second
 // Client is a generation's end of the channel. A nil Client is valid: nobody
 // supervises, and nobody hears. Its methods are safe for concurrent use.
 type Client struct {
-	file *os.File
-	pid  int // of the supervisor
-	gone chan struct{}
+	file    *os.File
+	answers *os.File // what the supervisor says; nil for one of a version that says nothing
+	pid     int      // of the supervisor
+	gone    chan struct{}
 }
 
-// NewClient takes over a generation's end of the channel.
-func NewClient(f *os.File) (*Client, error) {
+// NewClient takes over a generation's end of the channel, and of the pipe on which the supervisor answers, nil for none.
+func NewClient(f, answers *os.File) (*Client, error) {
 	pid, err := peer(f)
 	if err != nil {
 		return nil, fmt.Errorf("supervise: channel: %w", err)
 	}
-	c := &Client{file: f, pid: pid, gone: make(chan struct{})}
+	c := &Client{file: f, answers: answers, pid: pid, gone: make(chan struct{})}
 	go c.watch()
 	return c, nil
 }
@@ -52,6 +53,14 @@ func (c *Client) File() *os.File {
 		return nil
 	}
 	return c.file
+}
+
+// Answers is what the next generation gets, too; nil for none.
+func (c *Client) Answers() *os.File {
+	if c == nil {
+		return nil
+	}
+	return c.answers
 }
 
 // PID is the supervisor's; 0 without one.
@@ -130,6 +139,9 @@ func (c *Client) send(e Event, files []int) error {
 func (c *Client) Close() {
 	if c != nil {
 		_ = c.file.Close()
+		if c.answers != nil {
+			_ = c.answers.Close()
+		}
 	}
 }
 

@@ -26,6 +26,7 @@ const (
 	Stopping  Kind = "stopping"  // it accepts nothing more, since the daemon is to end
 	Alive     Kind = "alive"     // it is not hanging; for the watchdog
 	Settled   Kind = "settled"   // it serves, and its files say so; see Event.Settles
+	Asking    Kind = "asking"    // it wants to know whether it is watched; see Client.Ask
 	Keeping   Kind = "keeping"   // the sockets that come along are those to be kept; see Client.Keep
 )
 
@@ -55,6 +56,9 @@ type Event struct {
 
 	// Names are those of the sockets, with Keeping.
 	Names []string `json:"names,omitempty"`
+
+	// Asks is what the answer to Asking repeats.
+	Asks uint64 `json:"asks,omitempty"`
 
 	// Keeps says, with Serving and Failed, that the generation has sockets kept, and has just said which. Without it
 	// none are.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"syscall"
+	"time"
 )
 
 func peer(*os.File) (int, error) { return 0, errors.ErrUnsupported }
@@ -13,6 +14,10 @@ func peer(*os.File) (int, error) { return 0, errors.ErrUnsupported }
 func isGone(error) bool { return false }
 
 func write(syscall.Conn, []byte, []int) error { return errors.ErrUnsupported }
+
+func newAnswerReader(*os.File) (*answerReader, error) { return nil, errors.ErrUnsupported }
+
+func readUntil(*os.File, []byte, time.Time) (int, error) { return 0, errors.ErrUnsupported }
 
 // Supported reports whether this system can have a supervisor.
 const Supported = false

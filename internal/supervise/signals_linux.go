@@ -103,7 +103,7 @@ func (p *passing) send(g *generation, sig syscall.Signal) (settled bool) {
 		err = w.signal(sig)
 	}
 	switch {
-	case err == nil, errors.Is(err, unix.ESRCH), errors.Is(err, os.ErrNotExist):
+	case err == nil, errors.Is(err, unix.ESRCH), errors.Is(err, os.ErrNotExist) && w.hasEnded():
 		p.log.Debug("signal passed on", "signal", sig.String(), "generation", g.Number, "pid", g.PID)
 		return true
 	case errors.Is(err, errOtherUser):

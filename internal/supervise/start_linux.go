@@ -15,15 +15,15 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 )
 
-// channelEnv is the mark in the environment of generation 1: which descriptor is the channel. It is removed as soon as it
+// channelEnv is the mark in the environment of generation 1: which descriptors are the channel and the answers. It is removed as soon as it
 // has been seen.
 const channelEnv = "GOZD_SUPERVISED"
 
 // channelMark is that mark as it was when this process was started.
 var channelMark = early.NoteMark(channelEnv)
 
-// startFirst starts generation 1, with the generations' end of the channel.
-func (s *supervisor) startFirst(opts Options, channel *os.File, door *door) error {
+// startFirst starts generation 1, with the generations' ends of the channel and of the answers.
+func (s *supervisor) startFirst(opts Options, channel, answers *os.File, door *door) error {
 	streams, theirs, err := s.streams.open(s.becomes)
 	defer closeAll(theirs)
 	if err != nil {
@@ -31,14 +31,14 @@ func (s *supervisor) startFirst(opts Options, channel *os.File, door *door) erro
 	}
 	files := append(streams, opts.Files...)
 	env := append(without(os.Environ(), childless...), opts.Env...)
-	env = append(env, channelEnv+"="+strconv.Itoa(len(files)))
+	env = append(env, fmt.Sprintf("%s=%d,%d", channelEnv, len(files), len(files)+1))
 	if door != nil {
 		env = append(env, notifyEnv+"="+door.path)
 	}
 	// In root's session a process of the user's could type on root's terminal, as if it were root (TIOCSTI), have this process get no
 	// processor (/proc/PID/autogroup is the session's), and continue it when it is stopped.
 	attr := &syscall.ProcAttr{Dir: opts.Dir, Env: env, Sys: &syscall.SysProcAttr{Setsid: s.becomes}}
-	for _, f := range append(files, channel) {
+	for _, f := range append(files, channel, answers) {
 		fd, err := fdpass.Number(f)
 		if err != nil {
 			return fmt.Errorf("supervise: start generation 1: %w", err)
@@ -58,15 +58,13 @@ func (s *supervisor) startFirst(opts Options, channel *os.File, door *door) erro
 	if err != nil {
 		return fmt.Errorf("supervise: start generation 1: %w", err)
 	}
-	start, _ := process.StartTime(pid) // it is our child, and cannot have been collected
-	g := &generation{PID: pid, StartTime: start, Number: 1, Phase: isSpawned, User: unknownUser}
-	w, err := openProcess(pid, start)
-	if err != nil { // it has ended already, for canWatch has found nothing else
-		s.generations.add(g)
-		s.reap()
-		return nil // how it has ended is known, and becomes the supervisor's status
+	start, _ := process.StartTime(pid) // it may have ended; where it cannot be seen, it will learn that when it asks
+	w, err := holdProcess(pid)         // it is our child, and cannot have been collected
+	if err != nil {
+		_ = unix.Kill(pid, unix.SIGKILL)
+		return fmt.Errorf("supervise: start generation 1: %w", err)
 	}
-	s.processes.hold(g, w)
+	s.processes.hold(&generation{PID: pid, StartTime: start, Number: 1, Phase: isSpawned, User: unknownUser}, w)
 	return nil
 }
 
@@ -103,12 +101,15 @@ func Inherited() (*Client, error) {
 	if text == "" {
 		return nil, nil
 	}
-	fd, err := strconv.Atoi(text)
-	if err != nil || fd <= 2 || !isSocket(fd) {
+	first, second, _ := strings.Cut(text, ",")
+	fd, err := strconv.Atoi(first)
+	answers, err2 := strconv.Atoi(second)
+	if err != nil || err2 != nil || fd <= 2 || answers <= 2 || !isSocket(fd) || !isPipe(answers) {
 		return nil, fmt.Errorf("supervise: %s is %q, and that is no socket: another daemon has passed on its environment", channelEnv, text)
 	}
 	fdpass.CloseOnExec(fd)
-	return NewClient(os.NewFile(uintptr(fd), "supervisor"))
+	fdpass.CloseOnExec(answers)
+	return NewClient(os.NewFile(uintptr(fd), "supervisor"), os.NewFile(uintptr(answers), "answers"))
 }
 
 // hasChannel reports whether this process has a socket that its parent has made for its generations, and no mark that says so:
@@ -129,7 +130,11 @@ func hasChannel() bool {
 	return false
 }
 
-func isSocket(fd int) bool {
+func isSocket(fd int) bool { return isOf(fd, unix.S_IFSOCK) }
+
+func isPipe(fd int) bool { return isOf(fd, unix.S_IFIFO) }
+
+func isOf(fd int, kind uint32) bool {
 	var st unix.Stat_t
-	return unix.Fstat(fd, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFSOCK
+	return unix.Fstat(fd, &st) == nil && st.Mode&unix.S_IFMT == kind
 }

@@ -38,6 +38,7 @@ type supervisor struct {
 	apart   bool // this process has a terminal, and the generations have not
 
 	channel *inbox
+	answers answers
 	notify  *inbox // nil without systemd
 
 	signals  chan os.Signal
@@ -116,6 +117,12 @@ func (s *supervisor) begin(opts Options, door *door) error {
 		return err
 	}
 	defer func() { _ = theirs.Close() }()
+	answers, read, err := newAnswers()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = read.Close() }()
+	s.answers = answers
 	room, most := shareDescriptors()
 	s.processes.most = most
 	if !s.unit.watches || !opts.Keeps {
@@ -133,7 +140,7 @@ func (s *supervisor) begin(opts Options, door *door) error {
 		}
 	}
 	process.CloseAllOnExec() // what a shell has open is not for the service's user
-	return s.startFirst(opts, theirs, door)
+	return s.startFirst(opts, theirs, read, door)
 }
 
 // loop goes on until the daemon has ended. Whatever comes first, what the generations have said before is
@@ -232,6 +239,10 @@ func (s *supervisor) understand(m message) {
 	e, err := decodeEvent(m.data)
 	if err != nil {
 		s.drop(m.pid, "not understood", err)
+		return
+	}
+	if e.Kind == Asking {
+		s.answer(m.pid, e)
 		return
 	}
 	if s.generations.find(m.pid) == nil {

@@ -16,18 +16,62 @@ import (
 // watched is a hold on a generation's process, and on no other that gets its PID later.
 type watched struct{ file *os.File }
 
-// openProcess takes hold of the process that has this PID and this start time.
-func openProcess(pid int, startTime uint64) (*watched, error) {
+// holdProcess takes hold of the process that has this PID.
+func holdProcess(pid int) (*watched, error) {
 	fd, err := unix.PidfdOpen(pid, unix.PIDFD_NONBLOCK)
 	if err != nil {
 		return nil, os.NewSyscallError("pidfd_open", err)
 	}
-	w := &watched{file: os.NewFile(uintptr(fd), fmt.Sprintf("process %d", pid))}
-	if start, err := process.StartTime(pid); err != nil || start != startTime {
+	return &watched{file: os.NewFile(uintptr(fd), fmt.Sprintf("process %d", pid))}, nil
+}
+
+// openProcess takes hold of the process that has this PID and this start time. The error wraps os.ErrProcessDone where there is none.
+func openProcess(pid int, startTime uint64) (*watched, error) {
+	w, err := holdProcess(pid)
+	if errors.Is(err, unix.ESRCH) {
+		err = os.ErrProcessDone
+	}
+	if err != nil {
+		return nil, err
+	}
+	start, err := process.StartTime(pid)
+	if err != nil {
+		err = w.whyUnseen(pid, err)
+	} else if start != startTime {
+		err = os.ErrProcessDone
+	}
+	if err != nil {
 		_ = w.file.Close()
-		return nil, os.ErrProcessDone
+		return nil, err
 	}
 	return w, nil
+}
+
+// hasEnded reports whether the process has, collected or not.
+func (w *watched) hasEnded() bool {
+	raw, err := w.file.SyscallConn()
+	ended := false
+	if err == nil {
+		err = raw.Control(func(fd uintptr) { ended, _ = readable(int(fd)) })
+	}
+	return ended || err != nil
+}
+
+// isHidden reports whether a look into /proc fails as where it hides a process that lives: hidepid=1 lists what it does not show.
+func isHidden(err error) bool {
+	return errors.Is(err, os.ErrNotExist) || errors.Is(err, os.ErrPermission)
+}
+
+// whyUnseen says what an error of a look into /proc means: that the process has ended, or that /proc does not show it.
+func (w *watched) whyUnseen(pid int, err error) error {
+	switch {
+	case w.hasEnded():
+		return os.ErrProcessDone
+	case isHidden(err):
+		return fmt.Errorf("/proc hides process %d from the supervisor (hidepid, in a unit ProtectProc=), so it could not be watched: "+
+			"change that, give the supervisor CAP_SYS_PTRACE, or have everybody read the binary: %w", pid, err)
+	}
+	return err
 }
 
 // end is that of a process.

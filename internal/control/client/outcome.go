@@ -162,7 +162,7 @@ func (a *upgradeAttempt) replacedBy(s *process.State) (up *Upgraded, again bool,
 func isThere(r *process.Record) bool {
 	p, err := r.Open()
 	if err != nil {
-		return errors.Is(err, process.ErrCannotSee)
+		return errors.Is(err, process.ErrCannotSee) || errors.Is(err, process.ErrHidden)
 	}
 	p.Close()
 	return true
