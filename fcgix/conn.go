@@ -116,7 +116,7 @@ func (c *conn) movable(n int) bool {
 
 // moves reports whether the connection will move instead of ending.
 func (c *conn) moves() bool {
-	return c.reader != nil && (c.layer == nil || c.layer.IsClear()) && c.requests.areKept() && !c.reader.IsRefused() && c.ln.Moves()
+	return c.reader != nil && (c.layer == nil || c.layer.IsClear() && !c.layer.IsBehind()) && c.requests.areKept() && !c.reader.IsRefused() && c.ln.Moves()
 }
 
 // Write notes which requests end, and ends the connection with the last one

@@ -83,7 +83,9 @@ func (c *layeredConn) setState(s http.ConnState) {
 	}
 }
 
-func (c *layeredConn) visible() net.Conn      { return c.Conn }
-func (c *layeredConn) retire()                { c.layer.Retire() }
-func (c *layeredConn) moves() bool            { return c.layer.IsClear() && !c.layer.IsRefused() }
+func (c *layeredConn) visible() net.Conn { return c.Conn }
+func (c *layeredConn) retire()           { c.layer.Retire() }
+func (c *layeredConn) moves() bool {
+	return c.layer.IsClear() && !c.layer.IsBehind() && !c.layer.IsRefused()
+}
 func (c *layeredConn) batch() *listener.Batch { return &c.reader.batch }

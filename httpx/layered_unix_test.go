@@ -99,6 +99,7 @@ func TestLayers(t *testing.T) {
 			return &embedding{c}
 		}},
 		{name: "a cipher", flip: true, wrap: func(c net.Conn) net.Conn { return flipping{c} }},
+		{name: "writing past", wrap: func(c net.Conn) net.Conn { return writingPast{c} }},
 		{name: "hidden", hidden: true, wrap: func(c net.Conn) net.Conn { return hiding{c} }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -227,4 +228,12 @@ func TestLayerThatWritesLater(t *testing.T) {
 	old.wantMoved(t, 1)
 	_, _ = io.WriteString(c, request)
 	c.wantBy(t, "new", "body")
+}
+
+// writingPast is a layer that writes to the socket itself.
+type writingPast struct{ net.Conn }
+
+func (c writingPast) Write(b []byte) (int, error) {
+	below, _ := c.Conn.(interface{ NetConn() net.Conn })
+	return below.NetConn().Write(b)
 }

@@ -12,7 +12,7 @@ import (
 // listener's layer, such as one that counts or limits. The connection below may move only while the layer is clear: a layer can hold
 // bytes that it has read ahead, have swallowed a header, or decipher. So all bytes are compared that go into it and come
 // out of it: while they are the same, and all have come out, the layer is one that can be left away. Of what is written through it the number is enough: as
-// many bytes have reached the socket.
+// many bytes have reached the socket. What a layer writes past the connection's Write and ReadFrom is not seen, as by net.Buffers, and then it does not move.
 //
 // Init comes before anything else. Read is for one goroutine at a time, the other methods for any.
 type Layer struct {
@@ -29,6 +29,7 @@ type Layer struct {
 	given   int64 // bytes that the adapter has written
 	sent    int64 // bytes that have reached the socket
 	writers int   // calls of Write and ReadFrom that have not returned
+	behind  bool  // the two were not the same when the adapter had nothing under way, and have not been since
 }
 
 // passage is what has passed a place.
@@ -55,7 +56,7 @@ func (l *Layer) Init(outer net.Conn, conn Conn, idle func(n int) bool) bool {
 	}
 	l.followed, l.asks, l.skip = true, -1, s.part().read.Load()
 	l.out.sum.SetSeed(l.in.sum.Seed())
-	l.reader.Init(conn, func(int) bool { return idle(l.asked()) && l.IsClear() && l.HasWritten() })
+	l.reader.Init(conn, func(int) bool { return idle(l.asked()) && l.IsClear() && l.hasCaughtUp() })
 	l.reader.observe, l.reader.wrote = l.enter, l.reach
 	s.part().below.Store(&l.reader)
 	return true
@@ -117,11 +118,29 @@ func (l *Layer) HasWritten() bool {
 
 func (l *Layer) hasWrittenLocked() bool { return l.writers == 0 && l.given == l.sent }
 
+// hasCaughtUp is HasWritten when the adapter has nothing under way.
+func (l *Layer) hasCaughtUp() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	all := l.hasWrittenLocked()
+	l.behind = l.writers == 0 && !all
+	return all
+}
+
+// IsBehind reports whether the layer has held something back, or has written more than it was given, or past the connection's methods: then the connection
+// does not move, unless it catches up, and its client has to be told by the next answer that it ends.
+func (l *Layer) IsBehind() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.behind
+}
+
 // reach notes what has reached the socket. A layer may write when it likes: who waits to move has to be told of the last of it.
 func (l *Layer) reach(n int64) {
 	l.mu.Lock()
 	l.sent += n
 	all := l.hasWrittenLocked()
+	l.behind = l.behind && !all
 	l.mu.Unlock()
 	if all && l.reader.isDraining() {
 		l.reader.Wake()
