@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -100,8 +101,8 @@ func living(all []Process) []Process {
 
 func alive(p Process) bool {
 	open, err := process.Open(p.PID, p.StartTime)
-	if err != nil {
-		return errors.Is(err, process.ErrHidden)
+	if err != nil { // it may live where it cannot be looked at, but for want of /proc
+		return !errors.Is(err, os.ErrProcessDone) && !errors.Is(err, process.ErrCannotSee)
 	}
 	open.Close()
 	return true

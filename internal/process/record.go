@@ -85,6 +85,9 @@ func (r *Record) checkDirectory() error {
 	if !open {
 		return nil
 	}
+	if r.State.PIDFile == "" {
+		return fmt.Errorf("%s: others than root can move files to where it is, and its state file does not say whose it is, as that of an older version: %w", r.pidfile, ErrUntrusted)
+	}
 	if path, err := filepath.Abs(r.pidfile); err == nil && path == r.State.PIDFile {
 		return nil
 	}

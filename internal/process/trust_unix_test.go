@@ -184,6 +184,14 @@ func TestMovedIntoAnOpenDirectory(t *testing.T) {
 		}
 		r.Close()
 	}
+	of := strings.Replace(contents(t, process.StatePath(path)), `"pidfile"`, `"before"`, 1)
+	if err := os.WriteFile(process.StatePath(path), []byte(of), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if r, err := process.Find(path); !errors.Is(err, process.ErrUntrusted) || !strings.Contains(err.Error(), "older version") {
+		t.Errorf("Find by the state file of an older version = %+v, %v, want ErrUntrusted", r, err)
+	}
+	write(t, path, &process.State{PID: roots.PID, StartTime: start})
 	if err := errors.Join(os.Rename(process.LockPath(path), process.LockPath(moved)), os.Rename(process.StatePath(path), process.StatePath(moved))); err != nil {
 		t.Fatal(err)
 	}

@@ -53,6 +53,9 @@ func (c *Client) Ask(e Event) error {
 		if line, err = lines.next(deadline); err != nil {
 			break
 		}
+		if time.Now().After(deadline) { // others have kept the pipe full
+			return nil
+		}
 		var a answer
 		if json.Unmarshal(line, &a) != nil || a.To != e.Asks { // it has been for one whose patience was over
 			continue
