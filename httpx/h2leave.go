@@ -38,9 +38,13 @@ func (m *h2Mover) try() {
 		m.attempt.begin(m.look)
 	}
 	goesOn := false
-	if m.handlers.Load() == 0 && m.conn.isIdle() && m.conn.writing.TryLock() { // a write may wait for the client, and looks afterwards
-		goesOn = m.tryIdle()
-		m.conn.writing.Unlock()
+	if m.handlers.Load() == 0 && m.conn.isIdle() {
+		if m.conn.writing.TryLock() {
+			goesOn = m.tryIdle()
+			m.conn.writing.Unlock()
+		} else { // what the server writes without a stream, as the answer to a PING; it looks afterwards
+			goesOn = true
+		}
 	}
 	if m.gate != nil && (late && !goesOn || m.gate.IsFull()) {
 		m.from.NoteStay("streams", errStreams)
@@ -62,6 +66,7 @@ func (m *h2Mover) tryIdle() (goesOn bool) {
 		return m.clean
 	case !m.clean:
 		m.clean, m.ping = true, m.barrier.Ask()
+		return true
 	case !m.spent: // TLS may have read ahead: it is to give what it has, and no more
 		m.from.Wake()
 		return true
