@@ -3,7 +3,6 @@ package fdpass_test
 import (
 	"errors"
 	"fmt"
-	"os/exec"
 	"syscall"
 	"testing"
 	"time"
@@ -21,13 +20,7 @@ func TestMain(m *testing.M) {
 // TestSendBesideMany has an ordinary user send descriptors while as many as may be are on their way, as where connections move
 // at the time of the next upgrade.
 func TestSendBesideMany(t *testing.T) {
-	cmd := reexec.Command(t, "many")
-	if syscall.Getuid() == 0 { // there is no limit for root
-		cmd = exec.CommandContext(t.Context(), cmd.Path)
-		cmd.Env = []string{reexec.Env + "=many", "GORACE=atexit_sleep_ms=0"}
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65532, Gid: 65532}}
-		cmd.Path = "/proc/self/exe" // the test binary lies in a directory of root's
-	}
+	cmd := reexec.Ordinary(t, "many", 65532) // there is no limit for root
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("%v: %s", err, out)
 	}

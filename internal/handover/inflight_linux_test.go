@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os/exec"
 	"sync"
 	"syscall"
 	"testing"
@@ -20,13 +19,7 @@ func init() { roles["many"] = reexec.OrFail(playMany) }
 // TestManyDescriptorsOnTheirWay has an ordinary user move more connections at once than may be on their way: each
 // waits for its turn, and the channel goes on.
 func TestManyDescriptorsOnTheirWay(t *testing.T) {
-	cmd := reexec.Command(t, "many")
-	if syscall.Getuid() == 0 { // there is no limit for root
-		cmd = exec.CommandContext(t.Context(), cmd.Path)
-		cmd.Env = []string{reexec.Env + "=many", "GORACE=atexit_sleep_ms=0"}
-		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65533, Gid: 65533}}
-		cmd.Path = "/proc/self/exe" // the test binary lies in a directory of root's
-	}
+	cmd := reexec.Ordinary(t, "many", 65533) // there is no limit for root
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("%v: %s", err, out)
 	}

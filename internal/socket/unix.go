@@ -208,8 +208,11 @@ func IsBound(bound syscall.Conn, path string) (is bool) {
 	if isAbstract(path) {
 		return true
 	}
-	raw, err := bound.SyscallConn()
-	return err == nil && raw.Control(func(fd uintptr) { is = isBound(int(fd), path) }) == nil && is
+	err := control(bound, func(fd int) error {
+		is = isBound(fd, path)
+		return nil
+	})
+	return err == nil && is
 }
 
 // IsOwnFile is IsBound for who wants to remove the file, and false for root where it cannot know: another's socket may be there.
@@ -217,8 +220,11 @@ func IsOwnFile(bound syscall.Conn, path string) (is bool) {
 	if isAbstract(path) {
 		return false
 	}
-	raw, err := bound.SyscallConn()
-	return err == nil && raw.Control(func(fd uintptr) { is = isOwnFile(int(fd), path) }) == nil && is
+	err := control(bound, func(fd int) error {
+		is = isOwnFile(fd, path)
+		return nil
+	})
+	return err == nil && is
 }
 
 func setReusePort(c syscall.RawConn, on bool) error { return setOption(c, unix.SO_REUSEPORT, on) }
