@@ -39,11 +39,14 @@ func TestUpgradeAfterAnAbort(t *testing.T) {
 	send(wire[:len(wire)-8]) // all but the end of STDIN
 	send([]byte{1, 2, 0, 1, 0, 0, 0, 0})
 	got := toEnd(t, in) // by the abort
+	first, err := d.State()
+	require.NoError(t, err)
 	daemontest.Upgrade(t, d)
 	got += toEnd(t, in) // by the handler
 	if n := strings.Count(got, "line "); n != lines {
 		t.Errorf("the handler has written %d lines, want %d: %q", n, lines, got)
 	}
+	daemontest.AwaitEnd(t, first) // what comes before the connection has moved is its own
 	send(load.FCGIRequest{ID: 1, KeepConn: true, Params: params("/")}.Append(nil))
 	answer, err := load.NewFCGIReader(in).Response(1)
 	if err != nil || answer.Header.Get("X-Gozd-Generation") != "2" {
