@@ -60,7 +60,7 @@ func TestLinkToAnotherRelease(t *testing.T) {
 					t.Fatal(err)
 				}
 				upgradeToBinary(t, d)
-				daemontest.AwaitEnd(t, old)
+				daemontest.AwaitMoved(t, d, old.Generation, "web")
 				if got := version(t, daemontest.Target(t, d, "web")); got != release.version {
 					t.Errorf("release %s: version %s serves, want %s", release.name, got, release.version)
 				}

@@ -180,13 +180,10 @@ func startChat(t *testing.T, program, listen string) *daemon.Daemon {
 	return d
 }
 
-// waitMoved waits until the generations before the last are gone, and so their
-// users have moved.
-func waitMoved(t *testing.T, d *daemon.Daemon) {
+// waitMoved waits until the users of a generation have moved.
+func waitMoved(t *testing.T, d *daemon.Daemon, generation int) {
 	t.Helper()
-	if err := d.WaitAlive(t.Context(), 1); err != nil {
-		t.Fatal(err)
-	}
+	daemontest.AwaitMoved(t, d, generation, "chat", "web", "secure")
 }
 
 // TestChatOverManyUpgrades has the users of two rooms talk while the daemon is
@@ -215,7 +212,7 @@ func TestChatOverManyUpgrades(t *testing.T) {
 				daemontest.Upgrade(t, d)
 				first.wantAll(t) // some may be on their way
 				second.wantAll(t)
-				waitMoved(t, d)
+				waitMoved(t, d, n+1)
 				first.wantMoved(t, n+1)
 				second.wantMoved(t, n+1)
 			}
@@ -308,7 +305,7 @@ func TestChatStateOfOtherVersion(t *testing.T) {
 			t.Fatal(err)
 		}
 		daemontest.Upgrade(t, d)
-		waitMoved(t, d)
+		waitMoved(t, d, n+1)
 		for _, c := range []*chatter{ann, bob} { // version 1 does not say who is on his way
 			c.must(t, c.end())
 		}

@@ -141,15 +141,14 @@ func (c *rawClient) toTheEnd(t *testing.T, send string) []byte {
 	return c.received.Bytes()
 }
 
-// upgradeAndMove upgrades, and returns when the old generation has nothing open any
-// more: every connection has moved.
+// upgradeAndMove upgrades a daemon of one group, web, and returns when the old generation has nothing open any more: every connection has moved.
 func upgradeAndMove(t *testing.T, d *daemon.Daemon) {
 	t.Helper()
 	up, err := d.Upgrade(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	daemontest.AwaitLog(t, d, fmt.Sprintf("msg=done generation=%d ", up.OldGeneration))
+	daemontest.AwaitMoved(t, d, up.OldGeneration, "web")
 }
 
 // wantAnswered checks that all answers in raw are those of a generation.

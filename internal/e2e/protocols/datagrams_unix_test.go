@@ -25,9 +25,9 @@ import (
 
 const echoGroup = "[echo]\nmode udp\nlisten 127.0.0.1:0\n"
 
-func startEcho(t *testing.T, groups string) *daemon.Daemon {
+func startEcho(t *testing.T, groups string, options ...string) *daemon.Daemon {
 	t.Helper()
-	d := daemontest.Prepare(t, binaries.UDP(t), groups)
+	d := daemontest.Prepare(t, binaries.UDP(t), groups, options...)
 	if err := d.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -135,14 +135,18 @@ func TestDatagrams(t *testing.T) {
 // TestDatagramsOfAFailedUpgrade has successors fail under load.
 func TestDatagramsOfAFailedUpgrade(t *testing.T) {
 	require.Linux(t)
-	d := startEcho(t, echoGroup)
+	const timeout = "upgrade_timeout 5s"
+	d := startEcho(t, echoGroup, timeout)
 	stop := askAll(t, daemontest.Target(t, d, "echo"))
-	for _, groups := range []string{echoGroup + "[other]\nmode udp\nlisten 127.0.0.1:0\n", "[web]\nmode udp\nlisten 127.0.0.1:0\n"} {
-		if err := d.Configure(groups); err != nil {
+	for groups, words := range map[string]string{
+		echoGroup + "[other]\nmode udp\nlisten 127.0.0.1:0\n": "group other is not being accepted on",
+		"[web]\nmode udp\nlisten 127.0.0.1:0\n":               "no such group",
+	} {
+		if err := d.Configure(groups, timeout); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := d.Upgrade(t.Context()); err == nil {
-			t.Errorf("an upgrade to a program that does not read from all of these succeeds: %s", groups)
+		if _, err := d.Upgrade(t.Context()); err == nil || !strings.Contains(err.Error(), words) {
+			t.Errorf("an upgrade to a program that does not read from all of these ends with %v, want %q in it: %s", err, words, groups)
 		}
 	}
 	if stop() == 0 {

@@ -3,6 +3,7 @@ package daemontest
 import (
 	"context"
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -32,6 +33,16 @@ func AwaitLog(t *testing.T, d *daemon.Daemon, text string) {
 		if time.Now().After(deadline) {
 			t.Fatalf("the daemon has not logged %q after 30 s", text)
 		}
+	}
+}
+
+// AwaitMoved waits until a generation that has been replaced has no connection in these groups any more: all have moved, or ended. Its process
+// stands by for some seconds more.
+func AwaitMoved(t *testing.T, d *daemon.Daemon, generation int, groups ...string) {
+	t.Helper()
+	for _, group := range groups {
+		drained := regexp.MustCompile(fmt.Sprintf(`msg="drain finished" generation=%d pid=\d+ group=%s `, generation, group))
+		Await(t, fmt.Sprintf("end of the drain of generation %d in %s", generation, group), func() bool { return drained.MatchString(d.LogText()) })
 	}
 }
 
