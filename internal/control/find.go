@@ -15,9 +15,13 @@ func ask(ctx context.Context, pidfile string, sig os.Signal) (*process.Running, 
 	return askWho(func() (*process.Running, error) { return process.Await(ctx, pidfile) }, sig)
 }
 
+// maxAsked bounds how many generations are asked one after the other: files can name another each time, and an honest daemon needs no more than two.
+const maxAsked = 16
+
 // askWho is ask with a way to find out who serves. A daemon that somebody has started since the first look is not asked.
 func askWho(serves func() (*process.Running, error), sig os.Signal) (*process.Running, error) {
-	for last := (*asked)(nil); ; {
+	var last *asked
+	for n := 1; ; n++ {
 		r, err := serves()
 		if err != nil {
 			return nil, err
@@ -31,7 +35,7 @@ func askWho(serves func() (*process.Running, error), sig os.Signal) (*process.Ru
 		}
 		last = &asked{r.PID, r.State.StartTime, r.State.Generation}
 		r.Close()
-		if !errors.Is(err, os.ErrProcessDone) {
+		if !errors.Is(err, os.ErrProcessDone) || n == maxAsked {
 			return nil, err
 		}
 	}

@@ -24,6 +24,7 @@ type Record struct {
 	Owner int // uid of the user who owns the lock; -1 where the system has none
 
 	pidfile string
+	lock    fs.FileInfo
 }
 
 // ReadRecord returns what the files of the daemon that runs by a PID file say. The error wraps [ErrNotRunning]
@@ -44,7 +45,7 @@ func ReadRecord(pidfile string) (*Record, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Record{State: state, Owner: -1, pidfile: pidfile}
+	r := &Record{State: state, Owner: -1, pidfile: pidfile, lock: lock}
 	uid, ok := owner(lock)
 	if !ok {
 		return r, nil
@@ -95,6 +96,12 @@ func (r *Record) checkDirectory() error {
 		return nil
 	}
 	return fmt.Errorf("%s: its files are those of the daemon with the PID file %q, and others than root can move files to where they are: %w", r.pidfile, r.State.PIDFile, ErrUntrusted)
+}
+
+// isOver reports whether the files say something else by now: another generation serves, or none.
+func (r *Record) isOver() bool {
+	now, err := ReadRecord(r.pidfile)
+	return err != nil || !os.SameFile(now.lock, r.lock) || now.State.PID != r.State.PID || now.State.StartTime != r.State.StartTime
 }
 
 // Open returns the process that serves. The error wraps os.ErrProcessDone where it is gone, or where this

@@ -110,6 +110,24 @@ func (p *Process) Close() { _ = p.os.Release() }
 type Running struct {
 	*Process
 	State *State
+
+	record *Record
+}
+
+// Signal signals the generation, if it has the daemon's lock: a state file can name any process of the lock's owner, also one that he could not signal
+// himself, since it is outside of the container in which he runs. The error wraps os.ErrProcessDone where it serves no longer, and [ErrUntrusted] where
+// it never had the lock. Root without CAP_SYS_PTRACE cannot see who has it, and believes the file.
+func (r *Running) Signal(sig os.Signal) error {
+	has, err := holdsLock(r.PID, r.record.lock)
+	switch {
+	case has || errors.Is(err, fs.ErrPermission):
+		return r.Process.Signal(sig)
+	case isGone(err) || r.record.isOver():
+		return fmt.Errorf("process %d: %w", r.PID, os.ErrProcessDone)
+	case err != nil:
+		return fmt.Errorf("%s: look whether process %d has the daemon's lock: %w", r.record.pidfile, r.PID, err)
+	}
+	return fmt.Errorf("%s: process %d is said to be the daemon's, and does not have its lock: %w", r.record.pidfile, r.PID, ErrUntrusted)
 }
 
 // Find returns the serving generation of the daemon that a PID file belongs
@@ -125,7 +143,7 @@ func Find(pidfile string) (*Running, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Running{Process: p, State: r.State}, nil
+	return &Running{Process: p, State: r.State, record: r}, nil
 }
 
 // notRunning tells a stale PID file from none, and both from a daemon whose lock file

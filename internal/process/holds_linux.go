@@ -1,0 +1,62 @@
+package process
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// holdsLock reports whether a process has the lock of a lock file, by what the kernel says of its descriptors (proc_pid_fdinfo(5)). The error
+// wraps fs.ErrPermission where this process may not look.
+func holdsLock(pid int, lock fs.FileInfo) (bool, error) {
+	fds, err := os.Open(fmt.Sprintf("/proc/%d/fd", pid))
+	if err != nil {
+		return false, err
+	}
+	defer func() { _ = fds.Close() }()
+	for {
+		names, err := fds.Readdirnames(64)
+		for _, name := range names {
+			if isFile(filepath.Join(fds.Name(), name), lock) && hasFlock(pid, name) {
+				return true, nil
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			return false, nil
+		}
+		if err != nil {
+			return false, err
+		}
+	}
+}
+
+// isFile reports whether path leads to a file. A file system that another user has mounted, and that may never answer, is not asked for it.
+func isFile(path string, file fs.FileInfo) bool {
+	want, ok := file.Sys().(*syscall.Stat_t)
+	var got unix.Statx_t
+	if !ok || unix.Statx(unix.AT_FDCWD, path, unix.AT_STATX_DONT_SYNC, unix.STATX_INO, &got) != nil {
+		return false
+	}
+	return got.Ino == want.Ino && got.Dev_major == unix.Major(want.Dev) && got.Dev_minor == unix.Minor(want.Dev)
+}
+
+// hasFlock reports whether the file that a process has open as fd is locked by that: who has merely opened the file has not.
+func hasFlock(pid int, fd string) bool {
+	info, err := os.ReadFile(fmt.Sprintf("/proc/%d/fdinfo/%s", pid, fd))
+	if err != nil {
+		return false
+	}
+	for line := range bytes.Lines(info) {
+		if bytes.HasPrefix(line, []byte("lock:")) && bytes.Contains(line, []byte(" FLOCK ")) {
+			return true
+		}
+	}
+	return false
+}
