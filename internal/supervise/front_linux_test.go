@@ -86,7 +86,7 @@ func runGeneration() error {
 	if err := c.Notify(signed(supervise.Starting, 1)); err != nil {
 		return err
 	}
-	parts := map[string]func(*supervise.Client) error{"liar": lie, "host": host, "blocker": block, "again": superviseAgain, "riser": rise, "crowd": gather, "server": serve, "childless": leaveNoHeir, "typist": lookAtTerminal, "scribbler": scribble, "mourner": mourn, "settler": settle, "hoarder": hoard, "standby": standBy, "yielder": yield, "restless": fret}
+	parts := map[string]func(*supervise.Client) error{"liar": lie, "host": host, "blocker": block, "again": superviseAgain, "riser": rise, "crowd": gather, "server": serve, "childless": leaveNoHeir, "typist": lookAtTerminal, "forger": forge, "scribbler": scribble, "mourner": mourn, "settler": settle, "hoarder": hoard, "standby": standBy, "yielder": yield, "restless": fret}
 	if err := parts[os.Getenv(partEnv)](c); err != nil {
 		return err
 	}

@@ -23,6 +23,7 @@ import (
 var users = map[string]*supervise.User{
 	"riser":     {UID: nobody, GID: nobody},
 	"typist":    {UID: nobody, GID: nobody},
+	"forger":    {UID: nobody, GID: nobody},
 	"scribbler": {UID: nobody, GID: nobody},
 	"mourner":   {UID: nobody, GID: nobody},
 	"hoarder":   {UID: nobody, GID: nobody},

@@ -7,29 +7,28 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// streams are what the generations write to a terminal.
+// streams are what the generations write to a terminal or a file of this process's user.
 type streams struct {
 	relays []chan struct{} // closed when all has been written on
 }
 
-// open returns the standard streams of the generations: this process's, but none that is a terminal where they become
-// another user. Whoever has a terminal's descriptor, mostly open for reading and writing, can read what is typed there, in
-// a session of his own unstopped, and change the terminal's settings for all others. What is written there goes through a pipe.
-// What is opened for generation 1 is to be closed here.
+// open returns the standard streams of the generations: this process's, but where they become another user neither the input nor an output
+// that is a terminal or a file. Whoever has a terminal's descriptor, mostly open for reading and writing, can read what is typed there, in
+// a session of his own unstopped, and change the terminal's settings for all others. The input may be a script that root's shell reads as it goes
+// on: whoever has it can have the shell skip lines, and read some again. In a file he could overwrite what others have written.
+// What is written goes through a pipe instead. What is opened for generation 1 is to be closed here.
 func (s *streams) open(becomes bool) (all, opened []*os.File, err error) {
 	all = []*os.File{os.Stdin, os.Stdout, os.Stderr}
 	if !becomes {
 		return all, nil, nil
 	}
-	if isTerminal(0) {
-		null, err := os.Open(os.DevNull)
-		if err != nil {
-			return nil, nil, err
-		}
-		all[0], opened = null, append(opened, null)
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		return nil, nil, err
 	}
+	all[0], opened = null, append(opened, null)
 	for fd := 1; fd <= 2; fd++ {
-		if !isTerminal(fd) {
+		if !isTerminal(fd) && !isRegular(all[fd]) {
 			continue
 		}
 		if fd == 2 && all[1] != os.Stdout && sameFile(os.Stdout, os.Stderr) {
@@ -94,6 +93,11 @@ func (s *streams) end() {
 func isTerminal(fd int) bool {
 	_, err := unix.IoctlGetTermios(fd, unix.TCGETS)
 	return err == nil
+}
+
+func isRegular(f *os.File) bool {
+	info, err := f.Stat()
+	return err == nil && info.Mode().IsRegular()
 }
 
 func sameFile(a, b *os.File) bool {
