@@ -25,7 +25,11 @@ type hijacked struct {
 }
 
 // exchange is what a connection is busy with.
-type exchange struct{ request atomic.Pointer[http.Request] }
+type exchange struct {
+	conn    net.Conn
+	request atomic.Pointer[http.Request] // nil when its handler has returned
+	hidden  atomic.Bool                  // the program has taken the connection over, and nobody learns when that ends
+}
 
 // exchangeKey is that of the exchange in a connection's context.
 type exchangeKey struct{}
@@ -43,7 +47,7 @@ func (h *hijacked) enable(s *Server) {
 func (h *hijacked) serve(c net.Conn) *exchange {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	e := new(exchange)
+	e := &exchange{conn: c}
 	h.served[c] = e
 	return e
 }
@@ -58,7 +62,12 @@ func (h *hijacked) begin(r *http.Request) (end func()) {
 		return func() {}
 	}
 	e.request.Store(r)
-	return func() { e.request.Store(nil) }
+	return func() {
+		e.request.Store(nil)
+		if e.hidden.Load() {
+			h.forget(e.conn)
+		}
+	}
 }
 
 // isH2C reports whether r asks for HTTP/2 from now on (RFC 7540, section 3.2), by which h2c.NewHandler hijacks its connection. What a
@@ -97,7 +106,12 @@ func (h *hijacked) take(c net.Conn) {
 	if r == nil {
 		return // the http.Server was given to Serve without us before
 	}
-	listener.AfterClose(c, func() { h.forget(c) })
+	if !listener.AfterClose(c, func() { h.forget(c) }) {
+		e.hidden.Store(true) // it is remembered as long as its handler runs, and not for ever
+		if e.request.Load() == nil {
+			h.forget(c)
+		}
+	}
 	if late {
 		go h.notify(c)
 	}

@@ -93,6 +93,9 @@ func (c *unixConn) hijacked() (*reader, listener.Conn) { return &c.reader, c.Uni
 // reading, that of the wait, and has its buffer peek, which takes nothing out. When there is something it sets another deadline, that of the header,
 // and only then reads on. What it reads between these two deadlines with an empty buffer is the first of a request.
 //
+// The buffer is as good as empty when all that it has are ends of lines, which clients may send behind a body (RFC 9112, section 2.2): fewer than are
+// peeked, and the last that have been read.
+//
 // A deadline that the program sets meanwhile, or one more of net/http's, makes a connection look busy that is not: it stays, and nothing is lost.
 type reader struct {
 	listener.IdleReader
@@ -103,6 +106,7 @@ type reader struct {
 	came  []byte       // the state of HTTP/2 from which it goes on; nil for none
 	begin string       // what net/http is to read first; touched by the goroutine that reads only
 	full  atomic.Int64 // the size of net/http's buffer; 0 until it is known
+	ends  atomic.Int32 // how many bytes of ends of lines, up to three, were read last
 	taken atomic.Bool  // by the program (StateHijacked), or by that of an older generation
 	rest  []byte       // what was read for a program that has taken it, and not given to it; see hijackedConn
 }
@@ -134,11 +138,15 @@ func (r *reader) prepare(conn listener.Conn, s *Server) {
 
 // isIdle reports whether the connection is idle when net/http asks for n bytes. Negative says that it does not: it may have got some a moment ago.
 func (r *reader) isIdle(n int) bool {
+	if n < 0 {
+		return false
+	}
 	switch r.phase.Load() {
 	case unused:
-		return n >= 0
+		return true
 	case waiting:
-		return int64(n) == r.full.Load() // else the buffer has something of the next request, of fewer than the four bytes that are peeked
+		has := r.full.Load() - int64(n) // fewer than the four bytes that are peeked
+		return has >= 0 && has <= int64(r.ends.Load())
 	}
 	return false
 }
@@ -219,9 +227,28 @@ func (r *reader) Read(b []byte) (int, error) {
 	}
 	if n > 0 {
 		r.batch.Read(n)
-		r.phase.Store(busy)
+		r.countEnds(b[:n])
+		if r.phase.Load() != waiting || !r.isIdle(len(b)-n) { // it asks for so many next
+			r.phase.Store(busy)
+		}
 	}
 	return n, err
+}
+
+// countEnds counts the bytes of ends of lines that have been read last: b, and behind it nothing.
+func (r *reader) countEnds(b []byte) {
+	const most = 3
+	n := int32(0)
+	for i := len(b) - 1; i >= 0 && n < most && (b[i] == '\r' || b[i] == '\n'); i-- {
+		n++
+	}
+	was := r.ends.Load()
+	if int(n) == len(b) {
+		n = min(n+was, most)
+	}
+	if n != was {
+		r.ends.Store(n)
+	}
 }
 
 func (r *reader) read(b []byte) (int, error) {

@@ -49,7 +49,9 @@ type Server struct {
 	// 1001 or 1012. The calls are spread over the group's spread, each in a goroutine of its own; a
 	// connection that is hijacked later is told of at once. c is what Hijack returned, and r the request that
 	// was hijacked, as Handler got it: a router may have given the handler a copy, with the same
-	// values in its context.
+	// values in its context. Where listen.FromConn finds no connection of gozd's below c, as with a layer that hides
+	// it or on a listener that is not gozd's, nobody learns when it is closed: then the call is made only while the handler that has hijacked it runs,
+	// also if that has closed it.
 	DrainHijacked func(c net.Conn, r *http.Request)
 
 	// Resume, if non-nil, takes over the connections that a program of an older generation had hijacked, and has handed over with state by

@@ -235,4 +235,12 @@ func TestEmptyLineAfterAPostAndAMove(t *testing.T) {
 	got := c.converse(t, next)
 	wantAnswered(t, got, 2)
 	wantSame(t, "empty line", got, stayed)
+	// Sent with the POST, it is read before the move, and the client says nothing more until then.
+	post[0].send += "\r\n"
+	next[0].send = next[0].send[len("\r\n"):]
+	c.converse(t, post)
+	upgradeAndMove(t, d)
+	got = c.converse(t, next)
+	wantAnswered(t, got, 3)
+	wantSame(t, "empty line with the POST", got, stayed)
 }
