@@ -56,7 +56,7 @@ func (l *Layer) Init(outer net.Conn, conn Conn, idle func(n int) bool) bool {
 	}
 	l.followed, l.asks, l.skip = true, -1, s.part().read.Load()
 	l.out.sum.SetSeed(l.in.sum.Seed())
-	l.reader.Init(conn, func(int) bool { return idle(l.asked()) && l.IsClear() && l.hasCaughtUp() })
+	l.reader.Init(conn, func(int) bool { return l.IsClear() && idle(l.asked()) && l.hasCaughtUp() })
 	l.reader.observe, l.reader.wrote = l.enter, l.reach
 	s.part().below.Store(&l.reader)
 	return true
