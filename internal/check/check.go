@@ -89,6 +89,18 @@ func Identity(conf *config.Config) (*process.Identity, error) {
 	return id, nil
 }
 
+// Decided returns whom the daemon becomes, as Identity does, if that is still whom this process was started for.
+func Decided(conf *config.Config) (*process.Identity, error) {
+	id, err := Identity(conf)
+	if err != nil {
+		return nil, err
+	}
+	if err := id.Keeps(); err != nil {
+		return nil, inDaemon(conf, err)
+	}
+	return id, nil
+}
+
 // SameUser refuses a configuration by which this process, a later generation, would become another user than the one before it is. Both
 // would have the daemon's files then: while the upgrade goes on, and after one that fails, those of a root daemon would be in another
 // user's hands.

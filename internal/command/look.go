@@ -23,7 +23,7 @@ func (c *Command) look() (look, error) {
 	if err != nil {
 		return look{}, err
 	}
-	becomes, err := check.Identity(conf)
+	becomes, err := check.Decided(conf)
 	return look{conf, becomes}, err
 }
 

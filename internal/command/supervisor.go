@@ -33,6 +33,7 @@ func (c *Command) supervise(arg0 string, first look) (status int, err error) {
 	if id := first.becomes; id != nil {
 		opts.User = &supervise.User{UID: id.UID, GID: id.GID}
 	}
+	opts.Env = append(opts.Env, process.Decided(first.becomes))
 	starter, mark := process.Starter()
 	stderr := process.StarterStderr()
 	if starter != nil {
