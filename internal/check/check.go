@@ -22,11 +22,13 @@ func Config(conf *config.Config) error {
 	read := 0 // bytes of the files of TLS
 	for i := range conf.Groups {
 		g := &conf.Groups[i]
-		_, _, err := Owner(conf, g)
 		if read <= maxAllPEM { // else it has been said once
 			errs = append(errs, tlsOf(conf, g, &read))
 		}
-		errs = append(errs, err)
+		if g.SocketOwner != "" { // else it is Identity's
+			_, _, err := Owner(conf, g)
+			errs = append(errs, err)
+		}
 	}
 	_, identityErr := Identity(conf)
 	_, envErr := EnvFile(conf)
@@ -56,8 +58,7 @@ func Available(conf *config.Config) error {
 // for the process's own.
 func Owner(conf *config.Config, g *config.Group) (uid, gid int, err error) {
 	if g.SocketOwner == "" {
-		uid, gid = defaultOwner(conf)
-		return uid, gid, nil
+		return defaultOwner(conf)
 	}
 	gid = -1
 	user, group, hasGroup := strings.Cut(g.SocketOwner, ":")
@@ -71,19 +72,30 @@ func Owner(conf *config.Config, g *config.Group) (uid, gid int, err error) {
 	return uid, gid, nil
 }
 
-// defaultOwner leaves it to Identity to say what is wrong with user and group.
-func defaultOwner(conf *config.Config) (uid, gid int) {
+func defaultOwner(conf *config.Config) (uid, gid int, err error) {
 	id, err := Identity(conf)
 	if err != nil || id == nil {
-		return -1, -1
+		return -1, -1, err
 	}
-	return id.UID, id.GID
+	return id.UID, id.GID, nil
 }
 
 // Identity returns whom the daemon becomes, or nil if it stays who it is.
 func Identity(conf *config.Config) (*process.Identity, error) {
 	id, err := process.LookupIdentity(conf.Daemon.User, conf.Daemon.Group)
 	if err != nil {
+		return nil, inDaemon(conf, err)
+	}
+	return id, nil
+}
+
+// Decided returns whom the daemon becomes, as Identity does, if that is still whom this process was started for.
+func Decided(conf *config.Config) (*process.Identity, error) {
+	id, err := Identity(conf)
+	if err != nil {
+		return nil, err
+	}
+	if err := id.Keeps(); err != nil {
 		return nil, inDaemon(conf, err)
 	}
 	return id, nil

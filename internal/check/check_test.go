@@ -159,6 +159,10 @@ func TestOwner(t *testing.T) {
 			t.Errorf("Owner with %s = %d, %d, %v, want %v", daemon, uid, gid, err, want)
 		}
 	}
+	conf := parse(t, "[gozd]\nuser no-such-user\n[web]\nmode http\nlisten /run/x.sock\n")
+	if uid, gid, err := check.Owner(conf, &conf.Groups[0]); uid != -1 || gid != -1 || err == nil || !strings.Contains(err.Error(), `[gozd]: user "no-such-user"`) {
+		t.Errorf("Owner of a user's that is not known = %d, %d, %v", uid, gid, err)
+	}
 	for _, owner := range []string{"no-such-user", "no-such-user:0", "0:no-such-group"} {
 		conf := parse(t, "[web]\nmode http\nlisten /run/x.sock\nsocket_owner %s\n", owner)
 		uid, gid, err := check.Owner(conf, &conf.Groups[0])

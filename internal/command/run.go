@@ -10,7 +10,6 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/config"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/engine"
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/groups"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/logging"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/printable"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
@@ -44,15 +43,20 @@ func (c *Command) do(arg0 string, serve func() error) (status int, err error) {
 		return statusOK, c.testConfig()
 	case c.Action != "start":
 		return statusOK, c.control()
-	case !c.Foreground && !process.IsDetached() && !upgrade.IsSuccessor() && !supervise.IsSupervised():
-		return statusOK, c.detach(arg0)
-	}
-	conf, yes := c.wantsSupervisor()
-	if conf != nil && conf.Daemon.Log != "" && c.Foreground && process.InForeground() { // who types -f wants to see something
-		c.say("its output goes to %s; without log in the configuration it comes here", conf.Daemon.Log)
-	}
-	if yes {
-		return c.supervise(arg0, conf)
+	case !upgrade.IsSuccessor() && !supervise.IsSupervised():
+		first, err := c.look()
+		if err != nil {
+			return statusFailed, failed(err)
+		}
+		switch log := first.conf.Daemon.Log; {
+		case !c.Foreground && !process.IsDetached():
+			return statusOK, c.detach(arg0, first)
+		case log != "" && c.Foreground && process.InForeground(): // who types -f wants to see something
+			c.say("its output goes to %s; without log in the configuration it comes here", log)
+		}
+		if c.wantsSupervisor(first.conf) {
+			return c.supervise(arg0, first)
+		}
 	}
 	if !upgrade.IsSuccessor() { // what whoever has started this process has open is not for others
 		process.CloseAllOnExec()
@@ -61,7 +65,7 @@ func (c *Command) do(arg0 string, serve func() error) (status int, err error) {
 }
 
 // detach starts the daemon in the background, and returns when it is ready.
-func (c *Command) detach(arg0 string) error {
+func (c *Command) detach(arg0 string, first look) error {
 	binary, err := process.FindBinary(arg0)
 	if err != nil {
 		return err
@@ -70,17 +74,11 @@ func (c *Command) detach(arg0 string) error {
 	if err != nil {
 		return err
 	}
-	log, becomes, where := "", (*process.Identity)(nil), ""
-	if conf, err := groups.LoadConfig(c.Config, nil, c.OwnTLS); err == nil { // or the daemon says what is wrong with it
-		log = conf.Daemon.Log
-		becomes, _ = check.Identity(conf) // likewise
-		where = whereItIs(&conf.Daemon)
-	}
-	pid, err := process.Detach(binary, log, becomes, func(first int) ([]*os.File, []string) { return activation.Pass(sockets, first) })
+	pid, err := process.Detach(binary, first.conf.Daemon.Log, first.becomes, func(first int) ([]*os.File, []string) { return activation.Pass(sockets, first) })
 	if err != nil {
 		return err
 	}
-	c.say("started, pid %d%s", pid, where)
+	c.say("started, pid %d%s", pid, whereItIs(&first.conf.Daemon))
 	return nil
 }
 

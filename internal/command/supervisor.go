@@ -4,10 +4,8 @@ import (
 	"os"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/activation"
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/check"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/config"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/early"
-	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/groups"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/logging"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/report"
@@ -15,23 +13,15 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
 )
 
-// wantsSupervisor reports whether this process is to be the supervisor: somebody may watch it who would take its end for the
-// daemon's, as systemd, a container and a shell do, and it is none of the generations. A configuration with errors is for the
-// generation to report.
-func (c *Command) wantsSupervisor() (conf *config.Config, yes bool) {
-	if !supervise.Supported || upgrade.IsSuccessor() || supervise.IsSupervised() {
-		return nil, false
-	}
-	conf, err := groups.LoadConfig(c.Config, nil, c.OwnTLS)
-	if err != nil {
-		return nil, false
-	}
+// wantsSupervisor reports whether this process, which is none of the generations, is to be the supervisor: somebody may watch it who would
+// take its end for the daemon's, as systemd, a container and a shell do.
+func (c *Command) wantsSupervisor(conf *config.Config) bool {
 	mode := conf.Daemon.Supervise
-	return conf, mode == config.SuperviseYes || mode == config.SuperviseAuto && c.Foreground
+	return supervise.Supported && (mode == config.SuperviseYes || mode == config.SuperviseAuto && c.Foreground)
 }
 
 // supervise makes this process the supervisor, and returns with what status it is to end.
-func (c *Command) supervise(arg0 string, conf *config.Config) (status int, err error) {
+func (c *Command) supervise(arg0 string, first look) (status int, err error) {
 	binary, err := process.FindBinary(arg0)
 	if err != nil {
 		return statusFailed, err
@@ -40,9 +30,10 @@ func (c *Command) supervise(arg0 string, conf *config.Config) (status int, err e
 		Binary: binary, Args: process.Arguments()[1:], Dir: process.StartDir,
 		Log: logging.New(os.Stderr, c.Verbose, config.LogText),
 	}
-	if id, err := check.Identity(conf); err == nil && id != nil { // an error is for the generation to report
+	if id := first.becomes; id != nil {
 		opts.User = &supervise.User{UID: id.UID, GID: id.GID}
 	}
+	opts.Env = append(opts.Env, process.Decided(first.becomes))
 	starter, mark := process.Starter()
 	stderr := process.StarterStderr()
 	if starter != nil {
@@ -55,7 +46,7 @@ func (c *Command) supervise(arg0 string, conf *config.Config) (status int, err e
 	sockets, _ := activation.Inherited() // without an error, or the configuration would have one
 	files, env := activation.Pass(sockets, 3+len(opts.Files))
 	opts.Files, opts.Env = append(opts.Files, files...), append(opts.Env, env...)
-	opts.Stored, opts.Keeps = storedBefore(sockets), conf.Daemon.FDStore
+	opts.Stored, opts.Keeps = storedBefore(sockets), first.conf.Daemon.FDStore
 	opts.Started = func() {
 		activation.Close(sockets)
 		if starter != nil {

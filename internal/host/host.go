@@ -90,7 +90,8 @@ func OpenLog(conf *config.Config) error {
 
 // Become becomes the configured user, if there is one. It reports whether it has.
 func Become(conf *config.Config, log *slog.Logger) (became bool, err error) {
-	id, err := check.Identity(conf)
+	id, err := check.Decided(conf)
+	process.TakeDecided()
 	if err != nil || id == nil {
 		return false, err
 	}

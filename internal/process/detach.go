@@ -53,7 +53,7 @@ func Detach(binary, log string, becomes *Identity, more func(first int) (files [
 	cmd := exec.Command(binary)
 	cmd.Args = append([]string{binary}, Arguments()[1:]...)
 	cmd.Dir = StartDir
-	cmd.Env = append(os.Environ(), detachedEnv+"="+strconv.Itoa(detachedFD))
+	cmd.Env = append(os.Environ(), detachedEnv+"="+strconv.Itoa(detachedFD), Decided(becomes))
 	cmd.ExtraFiles = []*os.File{notify}
 	wrote, err := Scratch()
 	if err == nil { // without it the error has less to say

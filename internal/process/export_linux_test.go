@@ -20,3 +20,6 @@ func OpenControlFile(path string) error {
 
 // CheckThreads is checkThreadsOnce.
 func (id *Identity) CheckThreads() error { return id.checkThreadsOnce() }
+
+// StartForUserBy is StartForUser by another way to a new keyring.
+var StartForUserBy = startForUser

@@ -1,7 +1,9 @@
 package process
 
 import (
+	"errors"
 	"fmt"
+	"os"
 	"runtime"
 
 	"golang.org/x/sys/unix"
@@ -12,11 +14,16 @@ import (
 // loses its own. The keyring is a new one: this process's is perhaps that of root's login, and whoever has it reads the keys there,
 // whatever user he is. Where the kernel has no keyrings, or lets nobody make one, as in some containers, the process has none of root's
 // either, or that of the container.
-func StartForUser(start func() error) error {
+func StartForUser(start func() error) error { return startForUser(newKeyring, start) }
+
+func startForUser(joinNew, start func() error) error {
 	started := make(chan error, 1)
 	go func() {
 		runtime.LockOSThread() // for good: the thread ends with this goroutine
-		_, _ = unix.KeyctlInt(unix.KEYCTL_JOIN_SESSION_KEYRING, 0, 0, 0, 0)
+		if err := joinNew(); err != nil && !hasNoKeyrings(err) {
+			started <- fmt.Errorf("leave root's session keyring: %w", err)
+			return
+		}
 		if err := dropInheritable(setCapabilities); err != nil {
 			started <- fmt.Errorf("drop inheritable capabilities: %w", err)
 			return
@@ -24,4 +31,15 @@ func StartForUser(start func() error) error {
 		started <- start()
 	}()
 	return <-started
+}
+
+func newKeyring() error {
+	_, err := unix.KeyctlInt(unix.KEYCTL_JOIN_SESSION_KEYRING, 0, 0, 0, 0)
+	return os.NewSyscallError("keyctl", err)
+}
+
+// hasNoKeyrings reports whether an error says that the kernel has none, or lets nobody make one. Any other, as that of a quota that is used up, says
+// nothing of the one that is there.
+func hasNoKeyrings(err error) bool {
+	return errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES)
 }

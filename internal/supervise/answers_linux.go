@@ -53,16 +53,16 @@ func (s *supervisor) answer(pid int, e Event) {
 }
 
 // watches takes a process that asks for a generation if it is none yet, and returns an error where it is not, or where
-// this process could not find out whose it is before it signals it.
+// this process could not find out whose it is before it signals it, or could not signal it.
 func (p *processes) watches(pid int, e Event) error {
-	g := p.generations.find(pid)
-	if g == nil {
-		return p.admit(pid, e)
-	}
-	if _, err := readKin(pid); err != nil {
+	if p.generations.find(pid) == nil {
+		if err := p.admit(pid, e); err != nil {
+			return err
+		}
+	} else if _, err := readKin(pid); err != nil {
 		return p.held[pid].whyUnseen(pid, err)
 	}
-	return nil
+	return p.held[pid].whyDeaf(pid)
 }
 
 func newAnswerReader(f *os.File) (*answerReader, error) {

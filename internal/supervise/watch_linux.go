@@ -74,6 +74,21 @@ func (w *watched) whyUnseen(pid int, err error) error {
 	return err
 }
 
+// whyDeaf returns why this process could not signal that one. The kernel looks at the same rights for signal 0, which is none.
+func (w *watched) whyDeaf(pid int) error {
+	err := w.signal(0)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, unix.ESRCH), w.hasEnded():
+		return os.ErrProcessDone
+	case errors.Is(err, unix.EPERM):
+		return fmt.Errorf("the supervisor may not signal process %d, which is another user's, so it could pass no signal on: "+
+			"give the supervisor CAP_KILL: %w", pid, err)
+	}
+	return fmt.Errorf("signal process %d: %w", pid, err)
+}
+
 // end is that of a process.
 type end struct {
 	pid    int

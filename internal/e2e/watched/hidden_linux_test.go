@@ -25,6 +25,7 @@ type hides struct {
 	as      []string    // setpriv's options
 	options string      // in [gozd]
 	mode    os.FileMode // of the binary
+	root    bool        // the files are root's
 }
 
 var (
@@ -53,7 +54,9 @@ func startHidden(t *testing.T, h hides) *hidden {
 	d.install(h.mode)
 	run := filepath.Join(d.dir, "run")
 	must(t, os.Mkdir(run, 0o755))
-	must(t, os.Chown(run, 65534, 65534))
+	if !h.root {
+		must(t, os.Chown(run, 65534, 65534))
+	}
 	conf := filepath.Join(d.dir, "app.conf")
 	must(t, os.WriteFile(conf, fmt.Appendf(nil, "[gozd]\npidfile %s\nsupervise yes\nlog %s\n%s\n[web]\nmode http\nlisten 127.0.0.1:0\n", d.pidfile(), filepath.Join(run, "log"), h.options), 0o644))
 	d.cmd = exec.Command(unshare, "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", `mount -t proc -o "$0" proc /proc && exec setpriv "$@"`, h.proc)
@@ -118,9 +121,9 @@ func (d *hidden) ended() error {
 func TestStartWhereGenerationsAreHidden(t *testing.T) {
 	const user = "user 65534\ngroup 65534"
 	for _, h := range []hides{
-		{"from root that may not trace", "hidepid=ptraceable", asRootUntracing, user, 0o755},
-		{"from root that is not in the group", "hidepid=invisible,gid=999", asRootUntracing, user, 0o755},
-		{"by their binary", "hidepid=invisible", asNobody, "", 0o711},
+		{"from root that may not trace", "hidepid=ptraceable", asRootUntracing, user, 0o755, false},
+		{"from root that is not in the group", "hidepid=invisible,gid=999", asRootUntracing, user, 0o755, false},
+		{"by their binary", "hidepid=invisible", asNobody, "", 0o711, false},
 	} {
 		t.Run(h.name, func(t *testing.T) {
 			d := startHidden(t, h)
@@ -142,7 +145,7 @@ func TestStartWhereGenerationsAreHidden(t *testing.T) {
 
 // An upgrade to a process that the supervisor could not watch fails, and the generation before serves on, until it is asked to end.
 func TestUpgradeToWhatIsHidden(t *testing.T) {
-	d := startHidden(t, hides{"", "hidepid=invisible", asNobody, "", 0o755})
+	d := startHidden(t, hides{"", "hidepid=invisible", asNobody, "", 0o755, false})
 	await(t, "serving", func() bool { return d.generation() == 1 })
 	d.signal(syscall.SIGHUP)
 	await(t, "upgraded", func() bool { return d.generation() == 2 })
