@@ -47,11 +47,15 @@ func isFile(path string, file fs.FileInfo) bool {
 	return got.Ino == want.Ino && got.Dev_major == unix.Major(want.Dev) && got.Dev_minor == unix.Minor(want.Dev)
 }
 
-// hasFlock reports whether the file that a process has open as fd is locked by that: who has merely opened the file has not.
+// hasFlock reports whether the file that a process has open as fd is locked by that: who has merely opened the file has not. A kernel that does not
+// tell of locks, as gVisor's, has no /proc/locks either.
 func hasFlock(pid int, fd string) bool {
 	info, err := os.ReadFile(fmt.Sprintf("/proc/%d/fdinfo/%s", pid, fd))
 	if err != nil {
 		return false
+	}
+	if _, err := os.Stat("/proc/locks"); errors.Is(err, fs.ErrNotExist) {
+		return true
 	}
 	for line := range bytes.Lines(info) {
 		if bytes.HasPrefix(line, []byte("lock:")) && bytes.Contains(line, []byte(" FLOCK ")) {
