@@ -24,7 +24,11 @@ func holdsLock(pid int, lock fs.FileInfo) (bool, error) {
 	for {
 		names, err := fds.Readdirnames(64)
 		for _, name := range names {
-			if isFile(filepath.Join(fds.Name(), name), lock) && hasFlock(pid, name) {
+			same, err := isFile(filepath.Join(fds.Name(), name), lock)
+			if err != nil {
+				return false, err
+			}
+			if same && hasFlock(pid, name) {
 				return true, nil
 			}
 		}
@@ -37,14 +41,19 @@ func holdsLock(pid int, lock fs.FileInfo) (bool, error) {
 	}
 }
 
-// isFile reports whether path leads to a file. A file system that another user has mounted, and that may never answer, is not asked for it.
-func isFile(path string, file fs.FileInfo) bool {
+// isFile reports whether a descriptor in /proc is of a file. A file system that another user has mounted, and that may never answer, is not asked for
+// it. The error is that of whoever may not look at descriptors of that process: root without CAP_SYS_PTRACE may list them, and no more. A file system
+// may refuse a look, too, and that says nothing.
+func isFile(fd string, file fs.FileInfo) (bool, error) {
 	want, ok := file.Sys().(*syscall.Stat_t)
 	var got unix.Statx_t
-	if !ok || unix.Statx(unix.AT_FDCWD, path, unix.AT_STATX_DONT_SYNC, unix.STATX_INO, &got) != nil {
-		return false
+	if !ok || unix.Statx(unix.AT_FDCWD, fd, unix.AT_STATX_DONT_SYNC, unix.STATX_INO, &got) != nil {
+		if _, err := os.Readlink(fd); errors.Is(err, fs.ErrPermission) {
+			return false, err
+		}
+		return false, nil
 	}
-	return got.Ino == want.Ino && got.Dev_major == unix.Major(want.Dev) && got.Dev_minor == unix.Minor(want.Dev)
+	return got.Ino == want.Ino && got.Dev_major == unix.Major(want.Dev) && got.Dev_minor == unix.Minor(want.Dev), nil
 }
 
 // hasFlock reports whether the file that a process has open as fd is locked by that: who has merely opened the file has not. A kernel that does not

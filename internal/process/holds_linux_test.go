@@ -10,7 +10,8 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 )
 
-// TestOnlyWhoHasTheLockIsSignalled has a state file name processes of the daemon's user, one of which has the lock file open, as a backup may.
+// A state file may name any process of the daemon's user. Only one that has the lock is signalled: to have the lock file open, as a backup may, is not
+// enough.
 func TestOnlyWhoHasTheLockIsSignalled(t *testing.T) {
 	path := pidfileIn(t)
 	lock := acquire(t, path)
@@ -66,7 +67,7 @@ func find(t *testing.T, pidfile string, pid int) *process.Running {
 	return r
 }
 
-// TestReplacedBeforeItsSignal has another generation take over between a look and the signal: who asked is to look again.
+// If another generation takes over between a look and the signal, whoever signals looks again.
 func TestReplacedBeforeItsSignal(t *testing.T) {
 	path := pidfileIn(t)
 	acquire(t, path)
