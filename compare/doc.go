@@ -2,7 +2,7 @@
 // the tools for Go, with proxies, and with gozd. All serve the same handler, in one
 // run, to the same clients, and each is set up as its own documentation says.
 //
-//	go run -C compare .          # in a clone of gozd: an hour, three runs
+//	go run -C compare .          # in a clone of gozd: 40 minutes, three runs
 //	go run -C compare . -short   # six minutes
 //
 // It prints tables, and writes them as CSV files and pictures. With -docs these go

@@ -66,12 +66,7 @@ func TestBegunBehindAnotherRequest(t *testing.T) {
 				c.wantBy(t, "old", inner)
 				recvq.AwaitEmpty(t, c)
 				old.replaceBy(t, next)
-				for range 20 { // it has been woken
-					if out := old.Stats().Out; out != 0 {
-						t.Fatalf("after %q it moved", request[:cut])
-					}
-					time.Sleep(100 * time.Microsecond)
-				}
+				old.wantNotMoved(t, fmt.Sprintf("after %q", request[:cut]))
 				if _, err := io.WriteString(c, request[cut:]); err != nil {
 					t.Fatal(err)
 				}

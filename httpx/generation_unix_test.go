@@ -102,6 +102,17 @@ func (g *generation) wantMoved(t *testing.T, n uint64) {
 	eventually(t, fmt.Sprintf("%d connections moved", n), func() bool { return g.Stats().Out == n })
 }
 
+// wantNotMoved wants no connection to move, when it has been woken: nothing says that it will not, so it looks for a moment.
+func (g *generation) wantNotMoved(t *testing.T, how string) {
+	t.Helper()
+	for range 100 {
+		if g.Stats().Out != 0 {
+			t.Fatal("it moved " + how)
+		}
+		time.Sleep(100 * time.Microsecond)
+	}
+}
+
 var eventually = require.Eventually
 
 // by answers with the generation's name and the request's body.

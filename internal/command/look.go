@@ -27,7 +27,7 @@ func (c *Command) look() (look, error) {
 	return look{conf, becomes}, err
 }
 
-// failed has who waits for this process to be ready, if anybody does, know the error, and returns it.
+// failed tells the error to whoever waits for this process to be ready, if anybody does, and returns it.
 func failed(err error) error {
 	if starter, _ := process.Starter(); starter != nil {
 		report.NewWriter(starter).Fail(upgrade.StageConfiguration, err)

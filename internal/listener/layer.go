@@ -56,6 +56,7 @@ func (l *Layer) Init(outer net.Conn, conn Conn, idle func(n int) bool) bool {
 	}
 	l.followed, l.asks, l.skip = true, -1, s.part().read.Load()
 	l.out.sum.SetSeed(l.in.sum.Seed())
+	// Whether it holds something back comes first: else it could give that between the two, to an adapter that was idle.
 	l.reader.Init(conn, func(int) bool { return l.IsClear() && idle(l.asked()) && l.hasCaughtUp() })
 	l.reader.observe, l.reader.wrote = l.enter, l.reach
 	s.part().below.Store(&l.reader)

@@ -25,8 +25,8 @@ func (c *hoarding) Read(b []byte) (int, error) {
 	return copy(b, c.has), nil
 }
 
-// TestLayerThatGivesWhileItIsLookedAt has a layer give a request that it has read ahead just when it is looked whether the connection may move: that
-// is not idle, whatever its adapter was before.
+// A layer may give a request that it has read ahead just when the listener asks whether the connection is idle. It is not, whatever its adapter was
+// before.
 func TestLayerThatGivesWhileItIsLookedAt(t *testing.T) {
 	old, next := generation(t, "tcp"), generation(t, "tcp")
 	old.MoveIdle(&succession.Heir{Next: next})

@@ -7,16 +7,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// streams are what the generations write to a terminal or a file of this process's user.
+// streams are what the generations write to, and must not have themselves.
 type streams struct {
 	relays []chan struct{} // closed when all has been written on
 }
 
 // open returns the standard streams of the generations: this process's, but where they become another user neither the input nor an output
-// that is a terminal or a file. Whoever has a terminal's descriptor, mostly open for reading and writing, can read what is typed there, in
+// that is a terminal, a file, or the input's socket. Whoever has a terminal's descriptor, mostly open for reading and writing, can read what is typed there, in
 // a session of his own unstopped, and change the terminal's settings for all others. The input may be a script that root's shell reads as it goes
-// on: whoever has it can have the shell skip lines, and read some again. In a file he could overwrite what others have written.
-// What is written goes through a pipe instead. What is opened for generation 1 is to be closed here.
+// on: whoever has it can have the shell skip lines, and read some again. In a file he could overwrite what others have written. With a socket
+// for both, as inetd and socat pass one, the output is the input too. What is written goes through a pipe instead. What is opened for generation 1 is to be closed here.
 func (s *streams) open(becomes bool) (all, opened []*os.File, err error) {
 	all = []*os.File{os.Stdin, os.Stdout, os.Stderr}
 	if !becomes {
@@ -28,7 +28,7 @@ func (s *streams) open(becomes bool) (all, opened []*os.File, err error) {
 	}
 	all[0], opened = null, append(opened, null)
 	for fd := 1; fd <= 2; fd++ {
-		if !isTerminal(fd) && !isRegular(all[fd]) {
+		if !isTerminal(fd) && !isRegular(all[fd]) && !isInput(all[fd]) {
 			continue
 		}
 		if fd == 2 && all[1] != os.Stdout && sameFile(os.Stdout, os.Stderr) {
@@ -98,6 +98,12 @@ func isTerminal(fd int) bool {
 func isRegular(f *os.File) bool {
 	info, err := f.Stat()
 	return err == nil && info.Mode().IsRegular()
+}
+
+// isInput reports whether f is a socket that is the standard input, too.
+func isInput(f *os.File) bool {
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeSocket != 0 && sameFile(f, os.Stdin)
 }
 
 func sameFile(a, b *os.File) bool {
