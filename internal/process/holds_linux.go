@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -56,16 +57,16 @@ func isFile(fd string, file fs.FileInfo) (bool, error) {
 	return got.Ino == want.Ino && got.Dev_major == unix.Major(want.Dev) && got.Dev_minor == unix.Minor(want.Dev), nil
 }
 
-// hasFlock reports whether the file that a process has open as fd is locked by that: who has merely opened the file has not. A kernel that does not
-// tell of locks, as gVisor's, has no /proc/locks either.
+// hasFlock reports whether the file that a process has open as fd is locked by that: who has merely opened the file has not.
 func hasFlock(pid int, fd string) bool {
 	info, err := os.ReadFile(fmt.Sprintf("/proc/%d/fdinfo/%s", pid, fd))
 	if err != nil {
 		return false
 	}
-	if _, err := os.Stat("/proc/locks"); errors.Is(err, fs.ErrNotExist) {
-		return true
-	}
+	return showsFlock(info) || !tellsOfLocks()
+}
+
+func showsFlock(info []byte) bool {
 	for line := range bytes.Lines(info) {
 		if bytes.HasPrefix(line, []byte("lock:")) && bytes.Contains(line, []byte(" FLOCK ")) {
 			return true
@@ -73,3 +74,17 @@ func hasFlock(pid int, fd string) bool {
 	}
 	return false
 }
+
+// tellsOfLocks reports whether the kernel tells of locks, by one of this process's own. gVisor's does not.
+var tellsOfLocks = sync.OnceValue(func() bool {
+	fd, err := unix.MemfdCreate("lock", unix.MFD_CLOEXEC)
+	if err != nil {
+		return true // as nearly all do
+	}
+	defer func() { _ = unix.Close(fd) }()
+	if err := unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		return true
+	}
+	info, err := os.ReadFile(fmt.Sprintf("/proc/self/fdinfo/%d", fd))
+	return err != nil || showsFlock(info)
+})

@@ -117,10 +117,15 @@ type Running struct {
 // Signal signals the generation, if it has the daemon's lock: a state file can name any process of the lock's owner, also one that he could not signal
 // himself, since it is outside of the container in which he runs. The error wraps os.ErrProcessDone where it serves no longer, and [ErrUntrusted] where
 // it never had the lock. Root without CAP_SYS_PTRACE cannot see who has it, and believes the file.
+//
+// Whose it is is looked at again after that, which takes as long as it has descriptors: it may be root's by now, by a program with the set-user-ID bit.
 func (r *Running) Signal(sig os.Signal) error {
 	has, err := holdsLock(r.PID, r.record.lock)
 	switch {
 	case has || errors.Is(err, fs.ErrPermission):
+		if err := checkUser(r.record.pidfile, r.record.Owner, r.PID); err != nil {
+			return err
+		}
 		return r.Process.Signal(sig)
 	case isGone(err) || r.record.isOver():
 		return fmt.Errorf("process %d: %w", r.PID, os.ErrProcessDone)
