@@ -17,7 +17,7 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/require"
 )
 
-// forge reads what root's shell is to read, says which outputs are sockets, and writes over what root has written.
+// forge reads what root's shell is to read, says which outputs it could read from, and writes over what root has written.
 func forge(c *supervise.Client) error {
 	if err := syscall.Setresuid(nobody, nobody, nobody); err != nil {
 		return err
@@ -25,8 +25,8 @@ func forge(c *supervise.Client) error {
 	n, err := os.Stdin.Read(make([]byte, 4))
 	fmt.Fprintln(os.Stdout, "read", n, err)
 	for fd := 1; fd <= 2; fd++ {
-		if _, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE); err == nil {
-			fmt.Fprintln(os.Stdout, "socket", fd)
+		if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0); err != nil || flags&unix.O_ACCMODE != unix.O_WRONLY {
+			fmt.Fprintln(os.Stdout, "readable", fd) // as sockets are
 		}
 		_, _ = unix.FcntlInt(uintptr(fd), unix.F_SETFL, 0) // without O_APPEND
 		_, _ = unix.Pwrite(fd, []byte("forged"), 0)
@@ -79,22 +79,85 @@ func startWith(t *testing.T, in, out *os.File) *front {
 	return f
 }
 
-// A socket may be root's input and output, as inetd has it. What runs as the service's user does not have it as an output either: it could read.
+// A socket may be the input of root's shell and its output, as inetd has it, also where the supervisor's own input is another one, as after "&". What runs
+// as the service's user does not have it as an output either: it could read. Neither does it have a named pipe that is open for both.
 func TestInputIsNotPassedOnAsOutput(t *testing.T) {
 	require.Root(t)
+	null, err := os.Open(os.DevNull)
+	must(t, err)
+	defer func() { must(t, null.Close()) }()
+	for _, tt := range []struct {
+		name  string
+		open  func(*testing.T) (ours, theirs *os.File)
+		input *os.File // the output, if it is nil
+	}{
+		{"socket", socketpair, nil},
+		{"socket of the shell's", socketpair, null},
+		{"named pipe", namedPipe, null},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			ours, theirs := tt.open(t)
+			defer func() { must(t, ours.Close()) }()
+			in := tt.input
+			if in == nil {
+				in = theirs
+			}
+			f := startWith(t, in, theirs)
+			must(t, theirs.Close())
+			lines := bufio.NewScanner(ours)
+			for lines.Scan() && lines.Text() != "standard error" {
+				if fd, ok := strings.CutPrefix(lines.Text(), "readable "); ok {
+					t.Errorf("the generation could read from descriptor %s", fd)
+				}
+			}
+			must(t, lines.Err())
+			must(t, f.cmd.Process.Signal(syscall.SIGTERM))
+			f.wantEnd(0)
+		})
+	}
+}
+
+func socketpair(t *testing.T) (ours, theirs *os.File) {
+	t.Helper()
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	must(t, err)
-	ours, theirs := os.NewFile(uintptr(fds[0]), "ours"), os.NewFile(uintptr(fds[1]), "theirs")
+	return os.NewFile(uintptr(fds[0]), "ours"), os.NewFile(uintptr(fds[1]), "theirs")
+}
+
+// namedPipe is open for both on either side, as a shell has it after "<>".
+func namedPipe(t *testing.T) (ours, theirs *os.File) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "pipe")
+	must(t, unix.Mkfifo(path, 0o600))
+	ours, err := os.OpenFile(path, os.O_RDWR, 0)
+	must(t, err)
+	theirs, err = os.OpenFile(path, os.O_RDWR, 0)
+	must(t, err)
+	return ours, theirs
+}
+
+// What can only be written to is passed on: the writing end of a pipe, and the journal's socket, by which the journal learns who writes.
+func TestOnlyWrittenIsPassedOn(t *testing.T) {
+	require.Root(t)
+	ours, theirs := socketpair(t)
 	defer func() { must(t, ours.Close()) }()
-	f := startWith(t, theirs, theirs)
+	var st unix.Stat_t
+	must(t, unix.Fstat(int(theirs.Fd()), &st))
+	t.Setenv("JOURNAL_STREAM", fmt.Sprintf("%d:%d", st.Dev, st.Ino))
+	null, err := os.Open(os.DevNull)
+	must(t, err)
+	defer func() { must(t, null.Close()) }()
+	f := startWith(t, null, theirs)
 	must(t, theirs.Close())
-	lines := bufio.NewScanner(ours)
-	for lines.Scan() && lines.Text() != "standard error" {
-		if fd, ok := strings.CutPrefix(lines.Text(), "socket "); ok {
-			t.Errorf("descriptor %s is the socket", fd)
+	passed := 0
+	for lines := bufio.NewScanner(ours); lines.Scan() && lines.Text() != "standard error"; {
+		if strings.HasPrefix(lines.Text(), "readable ") {
+			passed++
 		}
 	}
-	must(t, lines.Err())
+	if passed != 2 {
+		t.Errorf("%d descriptors are the journal's socket, want 2", passed)
+	}
 	must(t, f.cmd.Process.Signal(syscall.SIGTERM))
 	f.wantEnd(0)
 }

@@ -1,6 +1,7 @@
 package supervise
 
 import (
+	"fmt"
 	"os"
 	"time"
 
@@ -13,10 +14,10 @@ type streams struct {
 }
 
 // open returns the standard streams of the generations: this process's, but where they become another user neither the input nor an output
-// that is a terminal, a file, or the input's socket. Whoever has a terminal's descriptor, mostly open for reading and writing, can read what is typed there, in
+// by which more could be done than to write what is read by the one it is meant for. Whoever has a terminal's descriptor, mostly open for reading and writing, can read what is typed there, in
 // a session of his own unstopped, and change the terminal's settings for all others. The input may be a script that root's shell reads as it goes
-// on: whoever has it can have the shell skip lines, and read some again. In a file he could overwrite what others have written. With a socket
-// for both, as inetd and socat pass one, the output is the input too. What is written goes through a pipe instead. What is opened for generation 1 is to be closed here.
+// on: whoever has it can have the shell skip lines, and read some again. In a file he could overwrite what others have written. A socket, as inetd and socat
+// pass one, may be the input of root's shell too, whatever this process's input is. What is written goes through a pipe instead. What is opened for generation 1 is to be closed here.
 func (s *streams) open(becomes bool) (all, opened []*os.File, err error) {
 	all = []*os.File{os.Stdin, os.Stdout, os.Stderr}
 	if !becomes {
@@ -28,7 +29,7 @@ func (s *streams) open(becomes bool) (all, opened []*os.File, err error) {
 	}
 	all[0], opened = null, append(opened, null)
 	for fd := 1; fd <= 2; fd++ {
-		if !isTerminal(fd) && !isRegular(all[fd]) && !isInput(all[fd]) {
+		if isOnlyWritten(fd) {
 			continue
 		}
 		if fd == 2 && all[1] != os.Stdout && sameFile(os.Stdout, os.Stderr) {
@@ -95,15 +96,23 @@ func isTerminal(fd int) bool {
 	return err == nil
 }
 
-func isRegular(f *os.File) bool {
-	info, err := f.Stat()
-	return err == nil && info.Mode().IsRegular()
-}
-
-// isInput reports whether f is a socket that is the standard input, too.
-func isInput(f *os.File) bool {
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeSocket != 0 && sameFile(f, os.Stdin)
+// isOnlyWritten reports whether nothing can be done with a descriptor but to write: it is the writing end of a pipe, /dev/null, and the socket of systemd's
+// journal, on which nothing comes. The journal learns by it who has written, so there is a reason to pass it on.
+func isOnlyWritten(fd int) bool {
+	var st unix.Stat_t
+	if unix.Fstat(fd, &st) != nil {
+		return false
+	}
+	switch st.Mode & unix.S_IFMT {
+	case unix.S_IFIFO:
+		flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
+		return err == nil && flags&unix.O_ACCMODE == unix.O_WRONLY
+	case unix.S_IFSOCK:
+		return os.Getenv("JOURNAL_STREAM") == fmt.Sprintf("%d:%d", st.Dev, st.Ino) // systemd.exec(5)
+	case unix.S_IFCHR:
+		return st.Rdev == unix.Mkdev(1, 3) // null(4)
+	}
+	return false
 }
 
 func sameFile(a, b *os.File) bool {
