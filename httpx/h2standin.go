@@ -1,18 +1,16 @@
 package httpx
 
 import (
-	"crypto/ed25519"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
 	"fmt"
-	"math/big"
 	"net"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"golang.org/x/net/http2"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/tlswatch"
 )
 
 // standIn lies below a *tls.Conn that stands for a connection of HTTP/2 from an older generation. net/http serves HTTP/2 over TLS only on a *tls.Conn, and
@@ -61,17 +59,12 @@ func newStandIn(c *secureConn) (*tls.Conn, error) {
 
 // standInConfig returns the server's, of which the certificate is seen by nobody.
 var standInConfig = sync.OnceValues(func() (*tls.Config, error) {
-	public, private, err := ed25519.GenerateKey(rand.Reader)
-	if err != nil {
-		return nil, err
-	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().AddDate(100, 0, 0)}
-	cert, err := x509.CreateCertificate(rand.Reader, template, template, public, private)
+	cert, err := tlswatch.Certificate()
 	if err != nil {
 		return nil, err
 	}
 	return &tls.Config{
-		Certificates:           []tls.Certificate{{Certificate: [][]byte{cert}, PrivateKey: private}},
+		Certificates:           []tls.Certificate{cert},
 		NextProtos:             []string{http2.NextProtoTLS},
 		MinVersion:             tls.VersionTLS13,
 		CurvePreferences:       []tls.CurveID{tls.X25519}, // others cost more, for nobody's good

@@ -45,7 +45,7 @@ var selfTest = sync.OnceValue(func() error {
 
 // tryMove moves a connection from crypto/tls to package tlsrec, and from there again.
 func tryMove() error {
-	cert, err := selfSigned()
+	cert, err := Certificate()
 	if err != nil {
 		return err
 	}
@@ -56,6 +56,7 @@ func tryMove() error {
 	watched := New(near)
 	server := tls.Server(watched, Config(&tls.Config{
 		Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS13, SessionTicketsDisabled: true,
+		CurvePreferences: []tls.CurveID{tls.X25519}, // the exchange of keys is not what is tried, and others cost more
 	}))
 	client, err := shakeHands(server, far)
 	if err != nil {
@@ -177,16 +178,19 @@ func exchange(client *tlsrec.Conn, server net.Conn) error {
 	return nil
 }
 
-// selfSigned makes a certificate for [SelfTest].
-func selfSigned() (tls.Certificate, error) {
+// Certificate returns a certificate for connections of this process with itself, which nobody else sees; always the same. Its key is of P-256, for
+// which crypto/ecdsa has its tables in the binary: those of Ed25519 are made at first use, in a millisecond, while a new process has better to do.
+func Certificate() (tls.Certificate, error) { return certificate() }
+
+var certificate = sync.OnceValues(func() (tls.Certificate, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return tls.Certificate{}, err
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().AddDate(100, 0, 0)}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
 		return tls.Certificate{}, err
 	}
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, nil
-}
+})
