@@ -33,6 +33,7 @@ type life struct {
 type successor struct {
 	peers.Peer
 	reportEnded <-chan struct{} // closed when everybody can know of it
+	isEnding    func() bool     // reports whether it has died, or is about to
 }
 
 // history is what came of upgrades.
@@ -272,6 +273,14 @@ func (l *life) failure() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.err
+}
+
+// isSuccessorEnding reports whether the successor has died, or is about to, which this generation is told of only later.
+func (l *life) isSuccessorEnding() bool {
+	l.mu.Lock()
+	isEnding := l.successor.isEnding
+	l.mu.Unlock()
+	return isEnding != nil && isEnding()
 }
 
 // awaitReport waits until the state file names the next generation, or that one has ended: whoever reads it

@@ -94,6 +94,36 @@ func TestStepsOfLife(t *testing.T) {
 	}
 }
 
+// Behind a successor that is dead, of which nobody has been told yet, a generation stands by until it is.
+func TestStandsByBehindADyingSuccessor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, dying := range []bool{false, true} {
+			l := newLife(slog.Default())
+			l.beginServing(time.Time{})
+			l.leave(replacedBySuccessor, replaced)
+			l.succeeded(successor{isEnding: func() bool { return dying }}, 0)
+			stood := make(chan struct{})
+			go func() {
+				l.standAWhile(l.now())
+				close(stood)
+			}()
+			time.Sleep(time.Minute)
+			select {
+			case <-stood:
+				if dying {
+					t.Error("it does not wait for the end of its successor, which is dying")
+				}
+			default:
+				if !dying {
+					t.Error("it stands by behind a successor that lives")
+				}
+			}
+			l.now().decide(os.ErrClosed)
+			<-stood
+		}
+	})
+}
+
 // The times of a generation: a drain is one, however it goes on, and its service another after a resume.
 func TestTimesOfLife(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -64,7 +64,8 @@ func (s *standby) groupClosed() <-chan struct{} {
 // a program that fails soon after it has begun to serve, because something else that it needs is missing, leaves nobody without service.
 const standbyTime = 3 * time.Second
 
-// standAWhile returns when a generation that stands by has done so for that long, or it is decided what becomes of it.
+// standAWhile returns when a generation that stands by has done so for that long, or it is decided what becomes of it. Behind a successor that is ending
+// it waits for that: one that writes a large core, for one, is dead for seconds before anybody learns of it.
 func (l *life) standAWhile(t *term) {
 	if !l.is(standingBy) || l.now() != t {
 		return
@@ -75,6 +76,10 @@ func (l *life) standAWhile(t *term) {
 	select {
 	case <-timer.C:
 	case <-t.decided.Done():
+		return
+	}
+	if l.isSuccessorEnding() {
+		<-t.decided.Done()
 	}
 }
 

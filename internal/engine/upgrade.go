@@ -79,7 +79,7 @@ func (u *upgrading) succeeded(next *upgrade.Successor, offered *transfer) error 
 	u.log.Info("upgraded", "successor", next.PID, "took", took.Round(time.Millisecond))
 	peer := u.a.next
 	peer.PIDFile = cmp.Or(next.PIDFile, u.PIDFile())
-	u.life.succeeded(successor{Peer: peer, reportEnded: next.ReportEnded}, took)
+	u.life.succeeded(successor{Peer: peer, reportEnded: next.ReportEnded, isEnding: next.IsEnding}, took)
 	if u.files.logfile.isAsked() {
 		u.life.signalSuccessor(sigReopen)
 	}

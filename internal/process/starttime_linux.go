@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"strconv"
 )
 
@@ -30,7 +31,19 @@ func StartTime(pid int) (uint64, error) {
 type stat struct {
 	state  string
 	parent int
+	flags  uint64
 	start  uint64
+}
+
+// IsEnding reports whether the kernel has begun to end a process that is there still: it writes its core, or frees its memory. Only after that does it close what
+// the process has open, and tell its parent.
+func IsEnding(pid int) bool {
+	const exiting = 0x4 // PF_EXITING in linux/sched.h
+	if s, err := readStat(strconv.Itoa(pid)); err == nil && s.flags&exiting != 0 {
+		return true
+	}
+	dumping, err := statusField(pid, "CoreDumping") // proc_pid_status(5), since Linux 4.15
+	return err == nil && slices.Equal(dumping, []int{1})
 }
 
 func readStat(pid string) (stat, error) {
@@ -49,12 +62,15 @@ func readStat(pid string) (stat, error) {
 func parseStat(data []byte) (s stat, err error) {
 	// The second field is the name in parentheses, and may hold any byte.
 	fields := bytes.Fields(data[bytes.LastIndexByte(data, ')')+1:])
-	const startTime = 22 - 3 // the first of fields is the third of the line
+	const flags, startTime = 9 - 3, 22 - 3 // the first of fields is the third of the line
 	if len(fields) <= startTime {
 		return stat{}, fmt.Errorf("only %d fields after the name", len(fields))
 	}
 	s.state = string(fields[0])
 	if s.parent, err = strconv.Atoi(string(fields[1])); err != nil {
+		return stat{}, err
+	}
+	if s.flags, err = strconv.ParseUint(string(fields[flags]), 10, 64); err != nil {
 		return stat{}, err
 	}
 	s.start, err = strconv.ParseUint(string(fields[startTime]), 10, 64)

@@ -2,6 +2,7 @@ package upgrade
 
 import (
 	"bufio"
+	"errors"
 	"os"
 	"sync/atomic"
 	"time"
@@ -59,6 +60,24 @@ func (d *dialogue) identify(watch Watcher) report.Watcher {
 		}
 	}
 	return report.Watcher{Started: started, Probation: probation}
+}
+
+// isGone reports whether the successor's process is no more. It does not where that is not known.
+func (d *dialogue) isGone() bool {
+	start := d.startTime.Load()
+	if start == 0 {
+		return false
+	}
+	p, err := process.Open(int(d.pid.Load()), start)
+	if err == nil {
+		p.Close()
+	}
+	return errors.Is(err, os.ErrProcessDone)
+}
+
+// isEnding is isGone, and reports also whether the kernel has begun to end it.
+func (d *dialogue) isEnding() bool {
+	return d.isGone() || d.startTime.Load() != 0 && process.IsEnding(int(d.pid.Load()))
 }
 
 // newDialogue makes the channels, and returns the successor's ends of them by their names in the bootstrap message.

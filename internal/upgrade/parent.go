@@ -26,7 +26,9 @@ type parent struct {
 // take takes over the files and sockets in the bootstrap message.
 func (p *parent) take(l *bootstrapMessage) {
 	p.files, p.sockets.fds = l.files, l.sockets.fds
-	p.older = p.file(fileOlder)
+	if p.older = p.file(fileOlder); p.older != nil {
+		_, _ = p.older.Write([]byte{saysHeir})
+	}
 	if f := p.file(fileStandby); f != nil {
 		p.behind = openBehind(f)
 		p.relay.forget()

@@ -147,7 +147,7 @@ func TestNotifyReady(t *testing.T) {
 		if got := read(t, parentsEnd, 1); got[0] != saysTookOver {
 			t.Errorf("the parent hears %q", got)
 		}
-		if got := read(t, older, 1); got[0] != saysEndStandby {
+		if got := read(t, older, 2); string(got) != string([]byte{saysHeir, saysEndStandby}) {
 			t.Errorf("who stands by behind the parent hears %q", got)
 		}
 	}

@@ -213,6 +213,8 @@ func (s *server) do(command string, a *answer) {
 	case "panic":
 		go crash()
 		time.Sleep(lifetime)
+	case "fork and die":
+		a.Successor = forkAndDie()
 	case "descriptors":
 		a.run("ls", "-l", fmt.Sprintf("/proc/%d/fd", a.PID))
 	case "child's descriptors":

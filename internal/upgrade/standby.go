@@ -11,6 +11,8 @@ import (
 const (
 	saysTookOver   = 't' // it serves: this decides the upgrade
 	saysEndStandby = 'r' // the line goes on without the generation that stands by, or ends
+	saysHeir       = 'h' // by the successor's own successor: it has this channel, and goes on if the successor dies
+	saysNoHeir     = 'n' // that one has failed
 )
 
 // successorWait is how long after a successor's end the one that it had begun to start may take to read its bootstrap message, which
@@ -27,6 +29,7 @@ type standby struct {
 	took     chan struct{} // closed when the successor serves
 	over     chan struct{} // closed when nothing will come any more
 	ended    bool          // valid then
+	heir     atomic.Bool   // the successor's own successor has the channel, too
 	released atomic.Bool   // this process does not stand by any more
 }
 
@@ -53,6 +56,8 @@ func (s *standby) read() {
 				taken = true
 				close(s.took)
 			}
+		case saysHeir, saysNoHeir:
+			s.heir.Store(word == saysHeir)
 		case saysEndStandby:
 			s.ended = true
 			return
@@ -113,7 +118,10 @@ func (s *standby) release() {
 
 // outcome waits for what becomes of the successor, whose end tableflip reports by ended. An error is that end; ok is false
 // when this process does not stand by any more.
-func (s *standby) outcome(ended <-chan error, discard func()) (died error, ok bool) {
+//
+// The channel may be open after that end: the successor's own successor has it, or a process which the successor had forked, and that runs no other
+// program. The latter keeps nobody from serving again. And tableflip may report the end of a wrapper while the successor lives.
+func (s *standby) outcome(ended <-chan error, isGone func() bool, discard func()) (died error, ok bool) {
 	select {
 	case <-s.over:
 	case died = <-ended:
@@ -123,6 +131,9 @@ func (s *standby) outcome(ended <-chan error, discard func()) (died error, ok bo
 		case <-s.over:
 		case <-timer.C:
 			discard()
+			if !s.heir.Load() && isGone() {
+				_ = s.ours.Close()
+			}
 			<-s.over
 		}
 	}
@@ -155,8 +166,12 @@ func (b *behind) watch() {
 	_ = b.conn.Close()
 }
 
-// say does nothing where the process that stands by has ended.
-func (b *behind) say(what byte) { _, _ = b.conn.Write([]byte{what}) }
+// say does nothing where nobody stands by.
+func (b *behind) say(what byte) {
+	if b != nil {
+		_, _ = b.conn.Write([]byte{what})
+	}
+}
 
 // stands reports whether somebody still stands by.
 func (b *behind) stands() bool {

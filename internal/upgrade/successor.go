@@ -23,5 +23,9 @@ type Successor struct {
 	dialogue *dialogue
 }
 
+// IsEnding reports whether it has died, or is about to: the kernel writes its core, or frees its memory, which may take seconds, before it closes
+// what it has open. Outcome, if there is one, has its value after that.
+func (s *Successor) IsEnding() bool { return s.dialogue.isEnding() }
+
 // Reported reports whether it has said in its report that it has told everybody. Call it when ReportEnded is closed.
 func (s *Successor) Reported() bool { return s.dialogue.rest.Ready }

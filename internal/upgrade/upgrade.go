@@ -89,6 +89,7 @@ func (u *Upgrader) upgrade(manifest func(json.RawMessage) Manifest, prepare func
 		binary: u.command.binary(), dialogue: d, from: u.stderr.size(), ended: make(chan error, 1),
 	}
 	if err := a.run(); err != nil {
+		u.parent.behind.say(saysNoHeir)
 		return nil, err
 	}
 	u.stderr.leave()
