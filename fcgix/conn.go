@@ -81,7 +81,7 @@ func newConn(c net.Conn, below listener.Conn, ln *listener.Listener) *conn {
 func (c *conn) Read(b []byte) (int, error) {
 	n, err := c.readInput(b)
 	c.in.follow(b[:n], c.sawInput)
-	if errors.Is(err, io.EOF) && c.isDraining() {
+	if (errors.Is(err, io.EOF) || errors.Is(err, listener.ErrCut)) && c.isDraining() {
 		c.waitIdle()
 	}
 	return n, err

@@ -48,6 +48,11 @@ type Conn interface {
 // platform. The connection is untouched and stays the caller's.
 var ErrNoSuccessor = listener.ErrNoSuccessor
 
+// ErrCut is the error of a read, within a *net.OpError, when a drain's time is over: this side has ended what comes from the client, who has
+// not said that it is all. The connection is closed a second later. io.EOF means that the client has said so, on Linux at least; elsewhere
+// a client who had said so before, and whose last bytes had not been read, looks cut.
+var ErrCut = listener.ErrCut
+
 // FromConn finds the [Conn] in c: c itself, or what is below it, as long as every layer has
 // a method NetConn, Unwrap or Raw that returns a net.Conn, as *tls.Conn does, or embeds
 // one in a field Conn, as the connections of netutil.LimitListener and of cmux do.

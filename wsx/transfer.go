@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 )
 
@@ -108,12 +109,20 @@ func (c *Conn) read(b []byte) (int, error) {
 			m, err := c.source.Read(b[:n])
 			c.in.all(b[:m])
 			if m > 0 || !c.isDrain(err) {
-				return m, err
+				return m, c.unexpected(err)
 			}
 		} else if err := c.fill(); err != nil && !c.isDrain(err) {
-			return 0, err
+			return 0, c.unexpected(err)
 		}
 	}
+}
+
+// unexpected is err, but an end in the middle of a message is not the message's, for which x/net/websocket would take it.
+func (c *Conn) unexpected(err error) error {
+	if err == io.EOF && !c.in.closed && !c.in.isBetween() {
+		return io.ErrUnexpectedEOF
+	}
+	return err
 }
 
 // fill reads into the buffer. An error that comes with data comes again.

@@ -78,6 +78,37 @@ func TestClientDoesNotWait(t *testing.T) {
 	}
 }
 
+// A client that is gone in the middle of a frame has sent no message.
+func TestHalfAFrame(t *testing.T) {
+	received := make(chan error, 1)
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c := wsx.New(w, r)
+		defer c.Close()
+		websocket.Server{Handler: func(ws *websocket.Conn) {
+			var text string
+			err := websocket.Message.Receive(ws, &text)
+			if err == nil {
+				err = errors.New(text)
+			}
+			received <- err
+		}}.ServeHTTP(c, c.Request())
+	}))
+	defer srv.Close()
+	conn, err := net.Dial("tcp", srv.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"+
+		"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n\x81\x91\x00\x00\x00\x00pay 100")
+	if err := conn.(*net.TCPConn).CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-received; !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Errorf("half a frame: %v, want %v", err, io.ErrUnexpectedEOF)
+	}
+}
+
 // resumed returns a WebSocket that has come, and its client.
 func resumed(t *testing.T, data string) (*wsx.Conn, net.Conn) {
 	t.Helper()

@@ -24,6 +24,7 @@ type tracked struct {
 	came    origin
 	leaving departure
 	closed  atomic.Bool
+	shut    atomic.Bool                // its receiving side is shut down, and not by the client
 	after   atomic.Pointer[func()]     // see AfterClose
 	cut     atomic.Pointer[func()]     // see AtDeadline
 	idle    atomic.Pointer[IdleReader] // where an adapter reads by one
@@ -66,6 +67,7 @@ func (t *tracked) readFrom(sock net.Conn, b []byte) (int, error) {
 		n, err = r.Read(b)
 	} else {
 		n, err = sock.Read(b)
+		err = t.cutError(sock, err)
 	}
 	if n > 0 {
 		t.read.Add(int64(n))

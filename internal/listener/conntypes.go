@@ -47,6 +47,17 @@ func (c *TCPConn) ReadFrom(r io.Reader) (int64, error) {
 	return n, err
 }
 
+// WriteTo is that of the socket.
+func (c *TCPConn) WriteTo(w io.Writer) (int64, error) {
+	n, err := c.TCPConn.WriteTo(w)
+	if err == nil {
+		if cut := c.cutError(c.TCPConn, io.EOF); cut != io.EOF {
+			err = cut
+		}
+	}
+	return n, err
+}
+
 // Read is that of the socket.
 func (c *TCPConn) Read(b []byte) (int, error) { return c.readFrom(c.TCPConn, b) }
 

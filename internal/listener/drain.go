@@ -2,6 +2,8 @@ package listener
 
 import (
 	"context"
+	"io"
+	"net"
 	"sync"
 	"time"
 )
@@ -125,7 +127,7 @@ func (d *drain) cut() {
 		if c.part().leaving.moving.Load() {
 			continue // the socket may be the successor's
 		}
-		_ = c.CloseRead() // an error means that it has just ended
+		c.part().cutOff(c)
 	}
 	timer := time.NewTimer(cutGrace)
 	defer timer.Stop()
@@ -134,6 +136,21 @@ func (d *drain) cut() {
 	case <-timer.C:
 		closeAll(d.cutting())
 	}
+}
+
+// cutOff shuts the receiving side down. What is read from then on ends with [ErrCut], and not as if the client had said that it is all, if he has not.
+func (t *tracked) cutOff(c socket) {
+	t.shut.CompareAndSwap(false, !isHalfClosed(c.NetConn())) // which is true also where this has been called before
+	_ = c.CloseRead() // an error means that it has just ended
+}
+
+// cutError is err, the error of a read, for who may take [io.EOF] for the client's.
+func (t *tracked) cutError(sock net.Conn, err error) error {
+	if err != io.EOF || !t.shut.Load() {
+		return err
+	}
+	// As a reset: net/http, for one, answers other errors than those of a read.
+	return &net.OpError{Op: "read", Net: sock.LocalAddr().Network(), Source: sock.LocalAddr(), Addr: sock.RemoteAddr(), Err: ErrCut}
 }
 
 // closeAll waits for no longer than cutGrace: who has sent a descriptor along can have close(2) take as long as he wants.

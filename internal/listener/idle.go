@@ -79,7 +79,7 @@ func (r *IdleReader) Read(b []byte) (int, error) {
 				return 0, errEOF
 			}
 		}
-		n, err := r.sock.Read(b)
+		n, err := r.read(b)
 		if n > 0 && !r.used.Load() {
 			r.used.Store(true)
 		}
@@ -90,6 +90,16 @@ func (r *IdleReader) Read(b []byte) (int, error) {
 			return n, err
 		}
 	}
+}
+
+func (r *IdleReader) read(b []byte) (int, error) {
+	n, err := r.sock.Read(b)
+	if err == io.EOF {
+		if s, ok := r.conn.(socket); ok {
+			err = s.part().cutError(r.sock, err)
+		}
+	}
+	return n, err
 }
 
 // ErrWoken is returned by ReadWoken after a Wake.
@@ -106,7 +116,7 @@ type WokenReader interface {
 // ReadWoken is Read for whoever sees to itself when the connection moves, by HandOver: it returns ErrWoken after a Wake, and
 // nothing has been read.
 func (r *IdleReader) ReadWoken(b []byte) (int, error) {
-	n, err := r.sock.Read(b)
+	n, err := r.read(b)
 	if n > 0 && !r.used.Load() {
 		r.used.Store(true)
 	}
