@@ -141,6 +141,10 @@ func (l *secured) allows(state *tlsrec.State) error {
 		return errors.New("httpx: the program of this generation decides in handshakes")
 	case conf.MinVersion > tls.VersionTLS13 || conf.MaxVersion != 0 && conf.MaxVersion < tls.VersionTLS13:
 		return errors.New("httpx: this generation does not speak TLS 1.3")
+	case conf.CurvePreferences != nil && !slices.Contains(conf.CurvePreferences, state.CurveID):
+		return fmt.Errorf("httpx: this generation does not exchange keys by %v", state.CurveID)
+	case state.ECHAccepted && conf.EncryptedClientHelloKeys == nil && conf.GetEncryptedClientHelloKeys == nil:
+		return errors.New("httpx: this generation has no keys for Encrypted Client Hello")
 	case conf.ClientAuth != tls.NoClientCert:
 		return errors.New("httpx: this generation asks for a certificate of the client")
 	case !slices.Contains(conf.NextProtos, cmp.Or(state.NegotiatedProtocol, "http/1.1")):

@@ -44,6 +44,11 @@ func TestTLSThatStays(t *testing.T) {
 			conf.MaxVersion = tls.VersionTLS12
 			return secureGeneration(t, "tcp", &http.Server{Handler: by("new")}, conf)
 		}, "refused"},
+		{"another exchange of keys", func(c *tls.Config) { c.CurvePreferences = []tls.CurveID{tls.X25519} }, func() *generation {
+			conf := serverTLS.Clone()
+			conf.CurvePreferences = []tls.CurveID{tls.X25519MLKEM768, tls.CurveP256}
+			return secureGeneration(t, "tcp", &http.Server{Handler: by("new")}, conf)
+		}, "refused"},
 		{"no HTTP/1.1", nil, func() *generation {
 			return secureGeneration(t, "tcp", &http.Server{Handler: by("new"), Protocols: noHTTP1}, serverTLS)
 		}, "refused"},
