@@ -35,7 +35,7 @@ type supervisor struct {
 	complaints  complaints // what has been said is not believed
 
 	becomes bool // the generations become another user than this process's
-	apart   bool // this process has a terminal, and the generations have not
+	apart   bool // this process is a person's at a terminal, and the generations are not
 
 	channel *inbox
 	answers answers
@@ -57,7 +57,7 @@ func newSupervisor(opts Options, log *slog.Logger) *supervisor {
 	s.passing = passing{generations: &s.generations, processes: &s.processes, log: log, complaints: &s.complaints}
 	s.unit = unit{systemd: newSystemd(log), generations: &s.generations, log: log, stored: opts.Stored}
 	s.becomes = opts.User != nil && opts.User.UID != os.Geteuid()
-	s.apart = s.becomes && HasTerminal()
+	s.apart = s.becomes && OnTerminal() && HasTerminal()
 	return s
 }
 

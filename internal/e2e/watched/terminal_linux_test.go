@@ -224,6 +224,26 @@ func TestTerminalClosed(t *testing.T) {
 	}
 }
 
+// A daemon whose input and output are elsewhere, as after nohup, is in nobody's hands: it outlives the terminal, also with another user for the service.
+func TestTerminalClosedAfterNohup(t *testing.T) {
+	for name, newDaemon := range map[string]func(*testing.T) *daemon.Daemon{
+		"":            func(t *testing.T) *daemon.Daemon { return newDaemon(t, "watched") },
+		"user nobody": ofNobody,
+	} {
+		t.Run(name, func(t *testing.T) {
+			term := typedAs(t, newDaemon(t), "nohup %s -f -c %s </dev/null >/dev/null 2>&1 &")
+			term.run("kill-server")
+			await(t, "it has had the terminal's signal", func() bool { return generation(term.Daemon) == 2 })
+			second := servingPID(t, term.Daemon)
+			must(t, signal(term.first, "TERM"))
+			for _, pid := range []int{term.first, second} {
+				await(t, "gone", func() bool { s := state(pid); return s == "" || s == "Z" })
+				daemon.ReapProcess(pid)
+			}
+		})
+	}
+}
+
 // What runs as the service's user has not root's terminal, on which it could type as root. All else is as it is with it.
 func TestTerminalIsRootsAlone(t *testing.T) {
 	for _, end := range []struct {
