@@ -14,14 +14,8 @@ func isLast(r *http.Request) bool {
 	if !ok {
 		return true
 	}
-	c := in.conn
-	var batch *listener.Batch
-	if ours, ok := c.(interface{ batch() *listener.Batch }); ok {
-		batch = ours.batch()
-	} else {
-		batch = listener.BatchOf(c)
-	}
-	return batch == nil || batch.IsLast(c, headerSize(r), r.ContentLength)
+	batch := listener.BatchOf(in.conn)
+	return batch == nil || batch.IsLast(in.conn, headerSize(r), r.ContentLength)
 }
 
 // recordOverhead is what TLS adds at least to a request that is written at once: a header of 5 bytes, a tag of 16 and, in TLS 1.3, a type. AES-GCM in

@@ -19,11 +19,22 @@ type stateful interface {
 // quiet is a connection of which the program need not know all: a server is brought into a state on it.
 type quiet interface{ isQuiet() bool }
 
-// activities are what net/http's states of HTTP/1.1 over TLS mean.
-var activities = map[http.ConnState]listener.Activity{
-	http.StateNew:    listener.Fresh,
-	http.StateActive: listener.Busy,
-	http.StateIdle:   listener.Idle,
+func isQuiet(c net.Conn) bool {
+	q, ok := c.(quiet)
+	return ok && q.isQuiet()
+}
+
+// activityOf is what a state of net/http's means in HTTP/1.1 over TLS.
+func activityOf(s http.ConnState) listener.Activity {
+	switch s {
+	case http.StateNew:
+		return listener.Fresh
+	case http.StateActive:
+		return listener.Busy
+	case http.StateIdle:
+		return listener.Idle
+	}
+	return listener.Unknown
 }
 
 // hookConnContext notes in the context of each connection which one it is, behind the program's
@@ -55,25 +66,22 @@ func (s *Server) hookConnState() {
 	follows := s.ownHTTP2() // else it could be HTTP/2 behind our back, of which net/http says nothing
 	s.ConnState = func(c net.Conn, state http.ConnState) {
 		s.hijacked.saw(c, state)
-		program := program
-		if q, ok := c.(quiet); ok && q.isQuiet() {
-			program = nil
+		ours, isOurs := c.(stateful)
+		if tc, ok := c.(*tls.Conn); ok && follows {
+			listener.SetActivity(tc, activityOf(state))
 		}
-		switch ours := c.(type) {
-		case stateful:
-			if state == http.StateIdle { // after the program's hook: a deadline that it sets is not net/http's
-				defer ours.setState(state)
-			} else {
-				ours.setState(state)
-			}
-			c = ours.visible()
-		case *tls.Conn:
-			if follows {
-				listener.SetActivity(c, activities[state])
-			}
+		if isOurs && state != http.StateIdle {
+			ours.setState(state)
 		}
-		if program != nil {
-			program(c, state)
+		if program != nil && !isQuiet(c) {
+			seen := c
+			if isOurs {
+				seen = ours.visible()
+			}
+			program(seen, state)
+		}
+		if isOurs && state == http.StateIdle { // after the program's hook: a deadline that it sets is not net/http's
+			ours.setState(state)
 		}
 	}
 }

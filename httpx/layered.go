@@ -88,4 +88,3 @@ func (c *layeredConn) retire()           { c.layer.Retire() }
 func (c *layeredConn) moves() bool {
 	return c.layer.IsClear() && !c.layer.IsBehind() && !c.layer.IsRefused()
 }
-func (c *layeredConn) batch() *listener.Batch { return &c.reader.batch }

@@ -65,7 +65,6 @@ func (c *tcpConn) visible() net.Conn                  { return c }
 func (c *tcpConn) retire()                            { c.reader.Retire() }
 func (c *tcpConn) moves() bool                        { return !c.reader.IsRefused() }
 func (c *tcpConn) h2() *reader                        { return &c.reader }
-func (c *tcpConn) batch() *listener.Batch             { return &c.reader.batch }
 func (c *tcpConn) hijacked() (*reader, listener.Conn) { return &c.reader, c.TCPConn }
 
 // unixConn is tcpConn for Unix sockets.
@@ -82,7 +81,6 @@ func (c *unixConn) visible() net.Conn                  { return c }
 func (c *unixConn) retire()                            { c.reader.Retire() }
 func (c *unixConn) moves() bool                        { return !c.reader.IsRefused() }
 func (c *unixConn) h2() *reader                        { return &c.reader }
-func (c *unixConn) batch() *listener.Batch             { return &c.reader.batch }
 func (c *unixConn) hijacked() (*reader, listener.Conn) { return &c.reader, c.UnixConn }
 
 // reader knows when a connection of net/http is idle: when net/http waits for the first byte of a request, and has
@@ -102,7 +100,7 @@ type reader struct {
 	from  io.Reader    // nil: the IdleReader
 	phase atomic.Int32 // see below
 	blank bool         // empty lines may come first; touched by the goroutine that reads only
-	batch listener.Batch
+	batch *listener.Batch
 	came  []byte       // the state of HTTP/2 from which it goes on; nil for none
 	begin string       // what net/http is to read first; touched by the goroutine that reads only
 	full  atomic.Int64 // the size of net/http's buffer; 0 until it is known
@@ -129,6 +127,7 @@ func (r *reader) init(conn listener.Conn, s *Server) {
 
 func (r *reader) prepare(conn listener.Conn, s *Server) {
 	r.full.Store(s.firstFull())
+	r.batch = listener.BatchOf(conn)
 	// After a POST net/http skips empty lines before the next request (RFC 9112,
 	// section 2.2). Here it does not know what came before.
 	if a, ok := conn.(interface{ Adopted() bool }); ok {
@@ -198,7 +197,10 @@ func (r *reader) SetDeadline(t time.Time) error {
 
 // followDeadline notes that a deadline for reading is set.
 func (r *reader) followDeadline() {
-	if !r.phase.CompareAndSwap(ended, waiting) {
+	switch r.phase.Load() {
+	case ended:
+		r.phase.CompareAndSwap(ended, waiting)
+	case waiting:
 		r.phase.CompareAndSwap(waiting, busy)
 	}
 }

@@ -31,6 +31,7 @@ func (l *secured) wrap(c secureLayer, cargo listener.Cargo) *secureConn {
 	below, _ := listener.FromConn(c)
 	sc := &secureConn{secureLayer: c, ln: l.Listener, sock: below}
 	sc.reader.prepare(below, l.server)
+	sc.reader.batch = nil // what is read is counted below TLS
 	sc.reader.InitSealed(c, below, cargo, sc.reader.isIdle)
 	return sc
 }
@@ -50,5 +51,5 @@ func (c *secureConn) moves() bool                        { return c.ln.MovesBy(l
 // below TLS.
 func (c *secureConn) setState(s http.ConnState) {
 	c.reader.setState(s)
-	listener.SetActivity(c.sock, activities[s])
+	listener.SetActivity(c.sock, activityOf(s))
 }

@@ -36,7 +36,7 @@ func SetActivity(c net.Conn, a Activity) {
 	if a == Busy {
 		t.batch.Request()
 	}
-	if a == Idle && closesIdle(t.ln) {
+	if a == Idle && t.round.draining.isSet() && closesIdle(t.ln) { // the connection may be older than this round
 		endIdle(s)
 	}
 }

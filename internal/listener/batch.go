@@ -7,7 +7,7 @@ import (
 
 // Batch counts what has arrived on a connection since its server last waited for a request, for an adapter that tells clients
 // to close their connection: to one that sends several requests at once (pipelining), it must not say so before the last, or
-// those behind are lost. The zero value is ready. Its methods are safe for concurrent use.
+// those behind are lost. The zero value is ready, and a nil one counts nothing. Its methods are safe for concurrent use.
 type Batch struct {
 	mu       sync.Mutex // guards what follows
 	requests int        // that have been read
@@ -22,6 +22,9 @@ const smallestRequest = 18
 // Wait notes that the server begins to read while no request is under way: all that it has had before is dealt with. fresh
 // is true as long as there was no request, and what has been read so far was a handshake.
 func (b *Batch) Wait(fresh bool) {
+	if b == nil {
+		return
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.requests > 0 || fresh {
@@ -32,6 +35,9 @@ func (b *Batch) Wait(fresh bool) {
 
 // Read notes that n bytes have been read.
 func (b *Batch) Read(n int) {
+	if b == nil {
+		return
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.bytes += int64(n)
@@ -40,6 +46,9 @@ func (b *Batch) Read(n int) {
 
 // Request notes that a request has been read.
 func (b *Batch) Request() {
+	if b == nil {
+		return
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.requests++

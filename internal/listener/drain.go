@@ -141,7 +141,7 @@ func (d *drain) cut() {
 // cutOff shuts the receiving side down. What is read from then on ends with [ErrCut], and not as if the client had said that it is all, if he has not.
 func (t *tracked) cutOff(c socket) {
 	t.shut.CompareAndSwap(false, !isHalfClosed(c.NetConn())) // which is true also where this has been called before
-	_ = c.CloseRead() // an error means that it has just ended
+	_ = c.CloseRead()                                        // an error means that it has just ended
 }
 
 // cutError is err, the error of a read, for who may take [io.EOF] for the client's.

@@ -37,13 +37,13 @@ type IdleReader struct {
 	observe func(b []byte) // sees what is read; nil if nobody does
 	wrote   func(n int64)  // is told how much is written; nil if nobody is
 
-	mu       sync.Mutex // guards what follows, and setting the socket's deadline
-	deadline time.Time  // as the program set it
-	woken    bool       // the socket's deadline is Wake's, until Read has seen it
-	retired  bool       // another reader has the connection
-	program  bool       // it is the program that hands the connection over
-	grace    time.Time  // until then a fresh connection is not idle; zero: not decided yet
-	ripens   bool       // Wake will be called then
+	mu       sync.Mutex  // guards what follows, and setting the socket's deadline
+	deadline time.Time   // as the program set it
+	woken    atomic.Bool // the socket's deadline is Wake's, until Read has seen it; set with mu held
+	retired  bool        // another reader has the connection
+	program  bool        // it is the program that hands the connection over
+	grace    time.Time   // until then a fresh connection is not idle; zero: not decided yet
+	ripens   bool        // Wake will be called then
 }
 
 // Init prepares r for conn, a connection of a [Listener]. idle is called by Read,
@@ -79,7 +79,7 @@ func (r *IdleReader) Read(b []byte) (int, error) {
 				return 0, errEOF
 			}
 		}
-		n, err := r.read(b)
+		n, err := r.sock.Read(b)
 		if n > 0 && !r.used.Load() {
 			r.used.Store(true)
 		}
@@ -87,19 +87,16 @@ func (r *IdleReader) Read(b []byte) (int, error) {
 			r.observe(b[:n])
 		}
 		if n > 0 || err == nil || !r.wasWoken(err) {
-			return n, err
+			return n, r.cutError(err)
 		}
 	}
 }
 
-func (r *IdleReader) read(b []byte) (int, error) {
-	n, err := r.sock.Read(b)
-	if err == io.EOF {
-		if s, ok := r.conn.(socket); ok {
-			err = s.part().cutError(r.sock, err)
-		}
+func (r *IdleReader) cutError(err error) error {
+	if s, ok := r.conn.(socket); ok && err == io.EOF {
+		err = s.part().cutError(r.sock, err)
 	}
-	return n, err
+	return err
 }
 
 // ErrWoken is returned by ReadWoken after a Wake.
@@ -116,14 +113,14 @@ type WokenReader interface {
 // ReadWoken is Read for whoever sees to itself when the connection moves, by HandOver: it returns ErrWoken after a Wake, and
 // nothing has been read.
 func (r *IdleReader) ReadWoken(b []byte) (int, error) {
-	n, err := r.read(b)
+	n, err := r.sock.Read(b)
 	if n > 0 && !r.used.Load() {
 		r.used.Store(true)
 	}
 	if n == 0 && err != nil && r.wasWoken(err) {
 		return 0, ErrWoken
 	}
-	return n, err
+	return n, r.cutError(err)
 }
 
 // waitReadable is Read without reading: it returns nil when there is something
@@ -208,7 +205,7 @@ func (r *IdleReader) Wake() {
 	if r.retired || r.way == SilentWay && r.used.Load() {
 		return
 	}
-	r.woken = true
+	r.woken.Store(true)
 	_ = r.sock.SetReadDeadline(longAgo) // an error means that it has just ended
 }
 
@@ -218,7 +215,8 @@ func (r *IdleReader) Wake() {
 func (r *IdleReader) Retire() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.retired, r.woken, r.deadline = true, false, time.Time{}
+	r.retired, r.deadline = true, time.Time{}
+	r.woken.Store(false)
 	_ = r.sock.SetReadDeadline(time.Time{})
 }
 
@@ -239,15 +237,14 @@ func (r *IdleReader) isHandedOver() bool {
 // back. A program's deadline that has passed, as net/http sets one to stop its
 // background read, is not due to Wake.
 func (r *IdleReader) wasWoken(err error) bool {
-	if !errors.Is(err, os.ErrDeadlineExceeded) {
+	if !r.woken.Load() || !errors.Is(err, os.ErrDeadlineExceeded) { // net/http ends a read like that with each request
 		return false
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.woken {
+	if !r.woken.Swap(false) {
 		return false
 	}
-	r.woken = false
 	_ = r.sock.SetReadDeadline(r.deadline)
 	return r.deadline.IsZero() || r.deadline.After(time.Now())
 }
@@ -256,13 +253,14 @@ func (r *IdleReader) wasWoken(err error) bool {
 // woken, the deadline waits for it: without the wake's, that Read could take the
 // timeout for the program's, or wait on.
 func (r *IdleReader) SetReadDeadline(t time.Time) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.mu.Lock() // and no defer: net/http does this five times a request
 	r.deadline = t
-	if r.woken {
-		return nil
+	var err error
+	if !r.woken.Load() {
+		err = r.sock.SetReadDeadline(t)
 	}
-	return r.sock.SetReadDeadline(t)
+	r.mu.Unlock()
+	return err
 }
 
 // SetDeadline is that of net.Conn.

@@ -53,29 +53,35 @@ func (c *Conn) Read(p []byte) (int, error) {
 		return 0, err
 	}
 	n, err := c.conn.Read(p)
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.mu.Lock() // and no defer: this is most of what tracking costs
 	c.reading = false
 	if n > 0 {
 		c.asked = false
 		c.follow(&c.in, p[:n])
 	}
-	if e, ok := err.(net.Error); err != nil && (!ok || !e.Timeout()) {
+	if err != nil && !isTimeout(err) {
 		c.lose(tlsrec.Closed) // tls.Conn reads no more
 	}
+	c.mu.Unlock()
 	return n, err
+}
+
+func isTimeout(err error) bool {
+	e, ok := err.(net.Error)
+	return ok && e.Timeout()
 }
 
 func (c *Conn) beginRead() error {
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	if c.frozen {
+		c.mu.Unlock()
 		return os.ErrDeadlineExceeded
 	}
 	if c.reading {
 		c.lose(tlsrec.Lost)
 	}
 	c.reading, c.asked = true, true
+	c.mu.Unlock()
 	return nil
 }
 
@@ -153,21 +159,29 @@ func (c *Conn) LocalAddr() net.Addr { return c.conn.LocalAddr() }
 // RemoteAddr returns the peer's address.
 func (c *Conn) RemoteAddr() net.Addr { return c.conn.RemoteAddr() }
 
-// SetDeadline sets both deadlines of the connection below, unless that has moved.
-func (c *Conn) SetDeadline(t time.Time) error { return c.set(c.conn.SetDeadline, t) }
-
-// SetReadDeadline sets the deadline for reading.
-func (c *Conn) SetReadDeadline(t time.Time) error { return c.set(c.conn.SetReadDeadline, t) }
-
-// SetWriteDeadline sets the deadline for writing.
-func (c *Conn) SetWriteDeadline(t time.Time) error { return c.set(c.conn.SetWriteDeadline, t) }
-
-// set spares a connection that has moved the deadlines of tls.Conn.CloseWrite: whoever has it may use the same net.Conn.
-func (c *Conn) set(deadline func(time.Time) error, t time.Time) error {
+// SetDeadline sets both deadlines of the connection below. One that has moved is spared those of tls.Conn.CloseWrite: whoever has it may use the
+// same net.Conn.
+func (c *Conn) SetDeadline(t time.Time) error {
 	if c.moved.Load() {
 		return nil
 	}
-	return deadline(t)
+	return c.conn.SetDeadline(t)
+}
+
+// SetReadDeadline sets the deadline for reading.
+func (c *Conn) SetReadDeadline(t time.Time) error {
+	if c.moved.Load() {
+		return nil
+	}
+	return c.conn.SetReadDeadline(t)
+}
+
+// SetWriteDeadline sets the deadline for writing.
+func (c *Conn) SetWriteDeadline(t time.Time) error {
+	if c.moved.Load() {
+		return nil
+	}
+	return c.conn.SetWriteDeadline(t)
 }
 
 // Format says nothing, whatever the verb: the keys are in there.
