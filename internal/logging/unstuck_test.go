@@ -1,0 +1,59 @@
+package logging
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/config"
+)
+
+// A log that stands still holds nobody up for long, and what there is room for is written when it goes on.
+func TestLogThatStandsStill(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, w := io.Pipe()
+		log := New(w, false, config.LogText)
+		began := time.Now()
+		const lines = maxLines + 10
+		for i := range lines {
+			log.Info(fmt.Sprintf("line %d.", i))
+		}
+		if took := time.Since(began); took != patience {
+			t.Errorf("%d lines took %v, want %v", lines, took, patience)
+		}
+		var got bytes.Buffer
+		go func() { _, _ = io.Copy(&got, r) }()
+		synctest.Wait()
+		log.Info("goes on.")
+		if took := time.Since(began); took != patience {
+			t.Errorf("a line took %v when it was read again", took-patience)
+		}
+		_ = w.Close()
+		synctest.Wait()
+		// One is being written while the others wait.
+		for i := range maxLines + 1 {
+			if !strings.Contains(got.String(), fmt.Sprintf("line %d.", i)) {
+				t.Fatalf("line %d is missing", i)
+			}
+		}
+		if !strings.Contains(got.String(), "9 lines of the log are missing") || !strings.Contains(got.String(), "goes on.") {
+			t.Errorf("it ends with %q", got.String()[got.Len()-200:])
+		}
+	})
+}
+
+// Lines are there when they have been logged, in their order.
+func TestLogIsWrittenAtOnce(t *testing.T) {
+	var out bytes.Buffer
+	log := New(&out, false, config.LogText)
+	for i := range 100 {
+		log.Info(fmt.Sprintf("line %d.", i))
+		if lines := strings.Split(out.String(), "\n"); len(lines) != i+2 || !strings.Contains(lines[i], fmt.Sprintf("line %d.", i)) {
+			t.Fatalf("after line %d: %q", i, lines)
+		}
+	}
+}
