@@ -25,9 +25,11 @@ func forge(c *supervise.Client) error {
 	n, err := os.Stdin.Read(make([]byte, 4))
 	fmt.Fprintln(os.Stdout, "read", n, err)
 	for fd := 1; fd <= 2; fd++ {
-		if flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0); err != nil || flags&unix.O_ACCMODE != unix.O_WRONLY {
+		anew, err := unix.Open(fmt.Sprintf("/proc/self/fd/%d", fd), unix.O_RDONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+		if flags, getErr := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0); getErr != nil || flags&unix.O_ACCMODE != unix.O_WRONLY || err == nil {
 			fmt.Fprintln(os.Stdout, "readable", fd) // as sockets are
 		}
+		_ = unix.Close(anew)
 		_, _ = unix.FcntlInt(uintptr(fd), unix.F_SETFL, 0) // without O_APPEND
 		_, _ = unix.Pwrite(fd, []byte("forged"), 0)
 		_ = unix.Ftruncate(fd, 3)
@@ -94,6 +96,7 @@ func TestInputIsNotPassedOnAsOutput(t *testing.T) {
 		{"socket", socketpair, nil},
 		{"socket of the shell's", socketpair, null},
 		{"named pipe", namedPipe, null},
+		{"named pipe for all", namedPipeForAll, null},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			ours, theirs := tt.open(t)
@@ -132,6 +135,20 @@ func namedPipe(t *testing.T) (ours, theirs *os.File) {
 	ours, err := os.OpenFile(path, os.O_RDWR, 0)
 	must(t, err)
 	theirs, err = os.OpenFile(path, os.O_RDWR, 0)
+	must(t, err)
+	return ours, theirs
+}
+
+// namedPipeForAll is open for writing alone, in a directory that nobody else may enter; its mode is that of mkfifo.
+func namedPipeForAll(t *testing.T) (ours, theirs *os.File) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "pipe")
+	must(t, os.Chmod(filepath.Dir(path), 0o700))
+	must(t, unix.Mkfifo(path, 0o600))
+	must(t, os.Chmod(path, 0o644))
+	ours, err := os.OpenFile(path, os.O_RDWR, 0)
+	must(t, err)
+	theirs, err = os.OpenFile(path, os.O_WRONLY, 0)
 	must(t, err)
 	return ours, theirs
 }

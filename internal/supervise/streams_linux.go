@@ -96,7 +96,7 @@ func isTerminal(fd int) bool {
 	return err == nil
 }
 
-// isOnlyWritten reports whether nothing can be done with a descriptor but to write: it is the writing end of a pipe, /dev/null, and the socket of systemd's
+// isOnlyWritten reports whether nothing can be done with a descriptor but to write: it is the writing end of a pipe that others may not open, /dev/null, and the socket of systemd's
 // journal, on which nothing comes. The journal learns by it who has written, so there is a reason to pass it on.
 func isOnlyWritten(fd int) bool {
 	var st unix.Stat_t
@@ -106,7 +106,7 @@ func isOnlyWritten(fd int) bool {
 	switch st.Mode & unix.S_IFMT {
 	case unix.S_IFIFO:
 		flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0)
-		return err == nil && flags&unix.O_ACCMODE == unix.O_WRONLY
+		return err == nil && flags&unix.O_ACCMODE == unix.O_WRONLY && st.Mode&0o077 == 0 // it could be opened anew in /proc/self/fd, to read
 	case unix.S_IFSOCK:
 		return os.Getenv("JOURNAL_STREAM") == fmt.Sprintf("%d:%d", st.Dev, st.Ino) // systemd.exec(5)
 	case unix.S_IFCHR:
