@@ -114,7 +114,7 @@ func (a *attempt) follow(pid int) <-chan error {
 	d := a.dialogue
 	outcome := make(chan error, 1)
 	go func() {
-		died, ok := d.standby.outcome(a.ended, d.isGone, a.bootstrap.empty)
+		died, ok := d.standby.outcome(a.ended, d.isGone, a.bootstrap.empty, a.opts.limit()+wordsWait)
 		if !ok {
 			return
 		}

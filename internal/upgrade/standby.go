@@ -1,10 +1,13 @@
 package upgrade
 
 import (
+	"errors"
 	"os"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 )
 
 // What a successor says to the generation before it, which stands by: a byte each.
@@ -26,11 +29,17 @@ type standby struct {
 	ours   *os.File
 	theirs *os.File // until it has been sent
 
-	took     chan struct{} // closed when the successor serves
-	over     chan struct{} // closed when nothing will come any more
-	ended    bool          // valid then
-	heir     atomic.Bool   // the successor's own successor has the channel, too
-	released atomic.Bool   // this process does not stand by any more
+	took     chan struct{}        // closed when the successor serves
+	over     chan struct{}        // closed when nothing will come any more
+	ended    bool                 // valid then
+	heir     atomic.Pointer[heir] // the successor's own successor, which has the channel too; nil for none
+	released atomic.Bool          // this process does not stand by any more
+}
+
+// heir is a successor's own successor, while that one starts.
+type heir struct {
+	pid   int
+	start uint64
 }
 
 func newStandby() (*standby, error) {
@@ -57,7 +66,8 @@ func (s *standby) read() {
 				close(s.took)
 			}
 		case saysHeir, saysNoHeir:
-			s.heir.Store(word == saysHeir)
+			s.heir.Store(heard(s.ours, word))
+			continue
 		case saysEndStandby:
 			s.ended = true
 			return
@@ -121,7 +131,9 @@ func (s *standby) release() {
 //
 // The channel may be open after that end: the successor's own successor has it, or a process which the successor had forked, and that runs no other
 // program. The latter keeps nobody from serving again. And tableflip may report the end of a wrapper while the successor lives.
-func (s *standby) outcome(ended <-chan error, isGone func() bool, discard func()) (died error, ok bool) {
+//
+// An heir has no longer than limit after the successor's death: nobody else is left who would kill one that hangs, or stands still.
+func (s *standby) outcome(ended <-chan error, isGone func() bool, discard func(), limit time.Duration) (died error, ok bool) {
 	select {
 	case <-s.over:
 	case died = <-ended:
@@ -131,7 +143,7 @@ func (s *standby) outcome(ended <-chan error, isGone func() bool, discard func()
 		case <-s.over:
 		case <-timer.C:
 			discard()
-			if !s.heir.Load() && isGone() {
+			if isGone() && s.hasNoHeir(limit) {
 				_ = s.ours.Close()
 			}
 			<-s.over
@@ -144,6 +156,39 @@ func (s *standby) outcome(ended <-chan error, isGone func() bool, discard func()
 		died = <-ended // it has just closed all its descriptors
 	}
 	return died, true
+}
+
+// hasNoHeir reports whether the successor's own successor has ended too, or never was. One that is there has some time, and is killed then: nobody
+// else is left who would. It reports false where that cannot be done.
+func (s *standby) hasNoHeir(limit time.Duration) bool {
+	heir := s.heir.Load()
+	if heir == nil {
+		return true
+	}
+	if heir.pid == 0 {
+		return false
+	}
+	p, err := process.Open(heir.pid, heir.start)
+	if err != nil {
+		return errors.Is(err, os.ErrProcessDone)
+	}
+	defer p.Close()
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	select {
+	case <-s.over:
+		return true
+	case <-timer.C:
+	}
+	if p.Signal(os.Kill) != nil {
+		return false
+	}
+	timer.Reset(successorWait)
+	select {
+	case <-s.over:
+	case <-timer.C: // its end goes on, or whoever it has forked has the channel, too
+	}
+	return true
 }
 
 // behind is a successor's side of that channel.

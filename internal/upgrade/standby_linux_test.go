@@ -132,6 +132,24 @@ func TestHeirGoesFirst(t *testing.T) {
 	}
 }
 
+// One that stands still has the time of an upgrade, and is killed then, as the generation that is dead would have done.
+func TestHeirThatStandsStill(t *testing.T) {
+	t.Parallel()
+	d := start(t, 5*time.Second)
+	two := d.upgrade(t)
+	d.behave(t, "heir lives")
+	go func() { _, _ = d.try("upgrade") }() // it is cut
+	pid := d.childSays(t)
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	d.killThe(t, two.PID)
+	if now := d.ask(t, "who"); now.Generation != 1 {
+		t.Errorf("generation %d serves, want 1", now.Generation)
+	}
+	d.upgradeFrom(t, 1, 3)
+}
+
 // killThe kills the generation with a PID.
 func (d *daemon) killThe(t *testing.T, pid int) int {
 	t.Helper()

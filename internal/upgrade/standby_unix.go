@@ -9,11 +9,43 @@ import (
 	"golang.org/x/sys/unix"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/fdpass"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 )
 
 // standbyPair makes the two ends of the channel between a generation and the one that stands by.
 func standbyPair() (ours, theirs *os.File, err error) {
-	return fdpass.Pair(unix.SOCK_STREAM, "standby")
+	if ours, theirs, err = fdpass.Pair(unix.SOCK_STREAM, "standby"); err != nil {
+		return nil, nil, err
+	}
+	if fd, err := fdpass.Number(ours); err == nil {
+		fdpass.TellSender(fd)
+	}
+	return ours, theirs, nil
+}
+
+// heard takes a word from the channel that is about an heir, and returns whoever has said that he is one; nil where none is left. Where it is not known who has
+// said so his PID is 0.
+func heard(f *os.File, word byte) *heir {
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return new(heir)
+	}
+	var h heir
+	buf, oob := make([]byte, 1), make([]byte, 64) // enough for credentials, which are 12 bytes
+	_ = raw.Read(func(fd uintptr) bool {
+		_, n, _, _, err := unix.Recvmsg(int(fd), buf, oob, unix.MSG_DONTWAIT)
+		if err == nil {
+			h.pid, _, _ = fdpass.Parse(oob[:n])
+		}
+		return true
+	})
+	if word == saysNoHeir {
+		return nil
+	}
+	if h.start, err = process.StartTime(h.pid); err != nil {
+		h.pid = 0
+	}
+	return &h
 }
 
 // peek waits for a byte, and leaves it where it is.

@@ -17,7 +17,7 @@ func TestChannelOutlivesTheSuccessor(t *testing.T) {
 		gone  bool
 		waits bool // for the channel's end
 	}{
-		{"its successor has it", "th", true, true},
+		{"its successor has it", "th", true, true}, // this process, so it must not be killed: it has an hour
 		{"its successor has failed", "thn", true, false},
 		{"nobody has", "t", true, false},
 		{"what has ended is a wrapper", "t", false, true},
@@ -36,7 +36,7 @@ func TestChannelOutlivesTheSuccessor(t *testing.T) {
 			ended <- errors.New("killed")
 			decided := make(chan error, 1)
 			go func() {
-				died, _ := s.outcome(ended, func() bool { return tt.gone }, func() {})
+				died, _ := s.outcome(ended, func() bool { return tt.gone }, func() {}, time.Hour)
 				decided <- died
 			}()
 			if tt.waits {
