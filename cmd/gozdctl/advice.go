@@ -45,12 +45,18 @@ func (a *app) advice(cmd *cobra.Command, err error) string {
 		return "" // the program has said what there is to say
 	case a.out.Upgrade != nil && isConfigured(a.out.Upgrade.Stage):
 		return configAdvice(file)
-	case a.out.Upgrade != nil && a.out.Upgrade.Stage == "lost":
+	case a.out.Upgrade != nil && a.out.Upgrade.Stage == "lost" && !servesElse(err):
 		return "start the daemon again: gozdctl start -- PROGRAM ARGUMENTS"
 	case errors.As(err, new(*client.UpgradeError)):
 		return a.logAdvice(cmd.Context(), file)
 	}
 	return ""
+}
+
+// servesElse reports whether a process serves that has nothing to do with the upgrade.
+func servesElse(err error) bool {
+	failed := (*client.UpgradeError)(nil)
+	return errors.As(err, &failed) && failed.By != 0
 }
 
 // leftAdvice is for a daemon that serves no longer: nobody answers for it.

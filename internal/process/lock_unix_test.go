@@ -216,3 +216,20 @@ func TestTryLock(t *testing.T) {
 	}
 	l.Leave()
 }
+
+// The state file and the lock file of a daemon that runs are nobody's PID file.
+func TestAcquireOfAnothersFiles(t *testing.T) {
+	path := pidfileIn(t)
+	l := acquire(t, path)
+	for _, file := range []string{process.StatePath(path), process.LockPath(path)} {
+		if other, err := process.Acquire(file); err == nil || !strings.Contains(err.Error(), path) {
+			t.Errorf("Acquire(%s) = %v, %v, want an error that names %s", file, other, err, path)
+		}
+	}
+	l.Leave()
+	other, err := process.Acquire(process.StatePath(path))
+	if err != nil {
+		t.Fatalf("a name like that of another file, of which there is no daemon: %v", err)
+	}
+	other.Leave()
+}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -39,6 +40,9 @@ const acquireWait = settleWait
 // Acquire takes the lock that belongs to a PID file. It returns a *RunningError
 // while a generation of the daemon serves.
 func Acquire(pidfile string) (*Lock, error) {
+	if of := belongsTo(pidfile); of != "" {
+		return nil, fmt.Errorf("PID file %s: it is the state or lock file of the daemon with the PID file %s", pidfile, of)
+	}
 	deadline := time.Now().Add(acquireWait)
 	for {
 		l, err := acquire(LockPath(pidfile))
@@ -54,6 +58,20 @@ func Acquire(pidfile string) (*Lock, error) {
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
+}
+
+// belongsTo returns the PID file of a daemon that runs and has a file with the name pidfile, or "".
+func belongsTo(pidfile string) string {
+	for _, name := range []func(string) string{LockPath, StatePath} {
+		of, ok := strings.CutSuffix(pidfile, name(""))
+		if !ok || of == "" {
+			continue
+		}
+		if lock, err := held(of); err == nil && lock != nil {
+			return of
+		}
+	}
+	return ""
 }
 
 // ErrHidden means that a process lives, and that /proc does not show it: nobody knows whether it is the one that is meant.
