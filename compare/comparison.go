@@ -68,6 +68,9 @@ func measureAll(ctx context.Context, s settings, w io.Writer) (result report.Res
 	if s.short {
 		c.form = shortForm
 	}
+	if s.runs > 0 {
+		c.repeats = s.runs
+	}
 	c.notes = c.about(s)
 	for n := range c.repeats {
 		for _, t := range chosen {

@@ -26,6 +26,7 @@ type settings struct {
 	render bool
 	out    string
 	only   string
+	runs   int
 	source string // directory of this module
 }
 
@@ -37,6 +38,7 @@ func main() {
 	flag.BoolVar(&s.render, "render", false, "measure nothing: write pictures and page from the CSV files that are there")
 	flag.StringVar(&s.out, "o", "", "`directory` for the CSV files and pictures (default: a new one in the temporary directory)")
 	flag.StringVar(&s.only, "only", "", "measure only these `tools`, separated by commas and without those in their names; \"idle\" is gozd with many connections")
+	flag.IntVar(&s.runs, "runs", 0, "how often each tool is measured, in turn (default: 3, and 1 with -short); latencies of single runs differ by more than tools do")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -58,6 +60,9 @@ func main() {
 func run(ctx context.Context, s settings, w io.Writer) error {
 	if s.docs && s.only != "" {
 		return errors.New("-docs is for all tools: -only cannot be beside it")
+	}
+	if s.runs < 0 {
+		return fmt.Errorf("-runs %d: less than none", s.runs)
 	}
 	if err := s.findSource(); err != nil {
 		return err
