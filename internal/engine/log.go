@@ -10,7 +10,7 @@ import (
 // setLogger sets the logger, which says of each line who writes it.
 func (e *Engine) setLogger(format config.LogFormat) {
 	if e.log == nil {
-		e.log = logging.New(os.Stderr, e.hooks.Verbose, format)
+		e.log = logging.New(logging.Unstuck(os.Stderr), e.hooks.Verbose, format)
 	}
 	e.log = e.log.With("generation", e.Generation(), "pid", os.Getpid())
 	e.life.log = e.log

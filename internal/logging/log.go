@@ -24,14 +24,13 @@ type markHandler struct{ plain, failed slog.Handler }
 
 // New returns the logger of a program that has none: everything if
 // verbose, else what an operator looks for after a deploy, at the levels from
-// Info on. A line that w does not take within a second is written later, if there is a later.
+// Info on.
 func New(w io.Writer, verbose bool, format config.LogFormat) *slog.Logger {
 	level := slog.LevelInfo
 	if verbose {
 		level = slog.LevelDebug
 	}
 	opts := &slog.HandlerOptions{Level: level}
-	w = &unstuck{w: w}
 	if format == config.LogJSON {
 		return slog.New(slog.NewJSONHandler(w, opts))
 	}

@@ -16,6 +16,9 @@ const (
 	maxLines = 1000
 )
 
+// Unstuck returns a writer to w for [New]. A line that w does not take within a second is written later, if there is a later.
+func Unstuck(w io.Writer) io.Writer { return &unstuck{w: w} }
+
 // unstuck writes to w, in a goroutine that is there as long as there is something to write, and waits for it; but not for a w that stands still, or
 // nothing that is logged could be done any more, such as to stop.
 type unstuck struct {

@@ -16,7 +16,7 @@ import (
 func TestLogThatStandsStill(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, w := io.Pipe()
-		log := New(w, false, config.LogText)
+		log := New(Unstuck(w), false, config.LogText)
 		began := time.Now()
 		const lines = maxLines + 10
 		for i := range lines {
@@ -49,7 +49,7 @@ func TestLogThatStandsStill(t *testing.T) {
 // Lines are there when they have been logged, in their order.
 func TestLogIsWrittenAtOnce(t *testing.T) {
 	var out bytes.Buffer
-	log := New(&out, false, config.LogText)
+	log := New(Unstuck(&out), false, config.LogText)
 	for i := range 100 {
 		log.Info(fmt.Sprintf("line %d.", i))
 		if lines := strings.Split(out.String(), "\n"); len(lines) != i+2 || !strings.Contains(lines[i], fmt.Sprintf("line %d.", i)) {
