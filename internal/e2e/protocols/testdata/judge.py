@@ -5,7 +5,8 @@ import warnings
 import httpx
 
 warnings.filterwarnings("ignore")
-client = httpx.Client(http2=True, http1=False, verify=False, timeout=30)
+# It keeps its connection however long it is not asked; by default it would open another one after five seconds.
+client = httpx.Client(http2=True, http1=False, verify=False, timeout=30, limits=httpx.Limits(keepalive_expiry=None))
 for line in sys.stdin:
     line = line.rstrip("\n")
     try:
