@@ -92,6 +92,8 @@ func newH2Transport(t *testing.T, k h2Kind, to net.Addr) *h2Transport {
 	p.SetHTTP2(k.secure)
 	h.Transport = &http.Transport{
 		Protocols: p,
+		// It puts a connection into its pool some time after it has used it first: requests at once that come before that would have others dialled.
+		MaxConnsPerHost: 1,
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			h.dials.Add(1)
 			return new(net.Dialer).DialContext(ctx, to.Network(), to.String())

@@ -109,6 +109,9 @@ func postOverUpgrades(t *testing.T, proto string) {
 				return new(net.Dialer).DialContext(ctx, network, address)
 			},
 		}
+		if proto == "h2" {
+			transport.MaxConnsPerHost = 1 // the connection is in its pool only some time after the first answer
+		}
 		defer transport.CloseIdleConnections()
 		client := &http.Client{Transport: transport, Timeout: 30 * time.Second}
 		all.Go(func() {
