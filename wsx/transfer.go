@@ -119,7 +119,7 @@ func (c *Conn) read(b []byte) (int, error) {
 
 // unexpected is err, but an end in the middle of a message is not the message's, for which x/net/websocket would take it.
 func (c *Conn) unexpected(err error) error {
-	if err == io.EOF && !c.in.closed && !c.in.isBetween() {
+	if errors.Is(err, io.EOF) && !c.in.closed && !c.in.isBetween() {
 		return io.ErrUnexpectedEOF
 	}
 	return err

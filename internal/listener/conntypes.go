@@ -1,6 +1,7 @@
 package listener
 
 import (
+	"errors"
 	"io"
 	"net"
 	"time"
@@ -51,7 +52,7 @@ func (c *TCPConn) ReadFrom(r io.Reader) (int64, error) {
 func (c *TCPConn) WriteTo(w io.Writer) (int64, error) {
 	n, err := c.TCPConn.WriteTo(w)
 	if err == nil {
-		if cut := c.cutError(c.TCPConn, io.EOF); cut != io.EOF {
+		if cut := c.cutError(c.TCPConn, io.EOF); errors.Is(cut, ErrCut) {
 			err = cut
 		}
 	}

@@ -2,6 +2,7 @@ package listener
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"sync"
@@ -146,7 +147,7 @@ func (t *tracked) cutOff(c socket) {
 
 // cutError is err, the error of a read, for who may take [io.EOF] for the client's.
 func (t *tracked) cutError(sock net.Conn, err error) error {
-	if err != io.EOF || !t.shut.Load() {
+	if !t.shut.Load() || !errors.Is(err, io.EOF) {
 		return err
 	}
 	// As a reset: net/http, for one, answers other errors than those of a read.

@@ -93,7 +93,7 @@ func (r *IdleReader) Read(b []byte) (int, error) {
 }
 
 func (r *IdleReader) cutError(err error) error {
-	if s, ok := r.conn.(socket); ok && err == io.EOF {
+	if s, ok := r.conn.(socket); ok && err != nil {
 		err = s.part().cutError(r.sock, err)
 	}
 	return err

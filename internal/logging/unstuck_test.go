@@ -20,7 +20,7 @@ func TestLogThatStandsStill(t *testing.T) {
 		began := time.Now()
 		const lines = maxLines + 10
 		for i := range lines {
-			log.Info(fmt.Sprintf("line %d.", i))
+			log.Info("line", "n", i)
 		}
 		if took := time.Since(began); took != patience {
 			t.Errorf("%d lines took %v, want %v", lines, took, patience)
@@ -36,7 +36,7 @@ func TestLogThatStandsStill(t *testing.T) {
 		synctest.Wait()
 		// One is being written while the others wait.
 		for i := range maxLines + 1 {
-			if !strings.Contains(got.String(), fmt.Sprintf("line %d.", i)) {
+			if !strings.Contains(got.String(), fmt.Sprintf("n=%d\n", i)) {
 				t.Fatalf("line %d is missing", i)
 			}
 		}
@@ -51,8 +51,8 @@ func TestLogIsWrittenAtOnce(t *testing.T) {
 	var out bytes.Buffer
 	log := New(Unstuck(&out), false, config.LogText)
 	for i := range 100 {
-		log.Info(fmt.Sprintf("line %d.", i))
-		if lines := strings.Split(out.String(), "\n"); len(lines) != i+2 || !strings.Contains(lines[i], fmt.Sprintf("line %d.", i)) {
+		log.Info("line", "n", i)
+		if lines := strings.Split(out.String(), "\n"); len(lines) != i+2 || !strings.HasSuffix(lines[i], fmt.Sprintf("n=%d", i)) {
 			t.Fatalf("after line %d: %q", i, lines)
 		}
 	}

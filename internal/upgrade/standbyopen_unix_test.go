@@ -18,7 +18,7 @@ func TestChannelOutlivesTheSuccessor(t *testing.T) {
 		waits bool // for the channel's end
 	}{
 		{"its successor has it", "th", true, true}, // this process, so it must not be killed: it has an hour
-		{"its successor has failed", "thn", true, false},
+		{"its successor has failed", "th" + "n", true, false},
 		{"nobody has", "t", true, false},
 		{"what has ended is a wrapper", "t", false, true},
 	} {

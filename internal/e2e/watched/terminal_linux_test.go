@@ -227,7 +227,7 @@ func TestTerminalClosed(t *testing.T) {
 // A daemon whose input and output are elsewhere, as after nohup, is in nobody's hands: it outlives the terminal, also with another user for the service.
 func TestTerminalClosedAfterNohup(t *testing.T) {
 	for name, newDaemon := range map[string]func(*testing.T) *daemon.Daemon{
-		"":            func(t *testing.T) *daemon.Daemon { return newDaemon(t, "watched") },
+		"":            ofMyself,
 		"user nobody": ofNobody,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -282,6 +282,12 @@ func TestTerminalIsRootsAlone(t *testing.T) {
 			}
 		})
 	}
+}
+
+// ofMyself is a daemon of whoever runs the tests.
+func ofMyself(t *testing.T) *daemon.Daemon {
+	t.Helper()
+	return newDaemon(t, "watched")
 }
 
 // ofNobody is a daemon of root's with another user for the service.
