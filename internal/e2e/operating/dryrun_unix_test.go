@@ -38,6 +38,7 @@ func TestDryRun(t *testing.T) {
 		t.Errorf("status %+v, want generation 1 alone, and no upgrade", s)
 	}
 	daemontest.Upgrade(t, d)
+	daemontest.AwaitMoved(t, d, 1, "web") // it moves a moment after the upgrade is said to be done
 	if pid := held.Get(); pid == c.PID() {
 		t.Error("the held connection has not moved at the upgrade")
 	}
