@@ -97,16 +97,16 @@ func (c *unixConn) hijacked() (*reader, listener.Conn) { return &c.reader, c.Uni
 // A deadline that the program sets meanwhile, or one more of net/http's, makes a connection look busy that is not: it stays, and nothing is lost.
 type reader struct {
 	listener.IdleReader
-	from  io.Reader    // nil: the IdleReader
-	phase atomic.Int32 // see below
-	blank bool         // empty lines may come first; touched by the goroutine that reads only
-	batch *listener.Batch
-	came  []byte       // the state of HTTP/2 from which it goes on; nil for none
-	begin string       // what net/http is to read first; touched by the goroutine that reads only
-	full  atomic.Int64 // the size of net/http's buffer; 0 until it is known
-	ends  atomic.Int32 // how many bytes of ends of lines, up to three, were read last
-	taken atomic.Bool  // by the program (StateHijacked), or by that of an older generation
-	rest  []byte       // what was read for a program that has taken it, and not given to it; see hijackedConn
+	from  io.Reader       // nil: the IdleReader
+	phase atomic.Int32    // see below
+	blank bool            // empty lines may come first; touched by the goroutine that reads only
+	batch *listener.Batch // nil: what is read is counted below
+	came  []byte          // the state of HTTP/2 from which it goes on; nil for none
+	begin string          // what net/http is to read first; touched by the goroutine that reads only
+	full  atomic.Int64    // the size of net/http's buffer; 0 until it is known
+	ends  atomic.Int32    // how many bytes of ends of lines, up to three, were read last
+	taken atomic.Bool     // by the program (StateHijacked), or by that of an older generation
+	rest  []byte          // what was read for a program that has taken it, and not given to it; see hijackedConn
 }
 
 // The phases of a connection.

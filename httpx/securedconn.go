@@ -31,7 +31,7 @@ func (l *secured) wrap(c secureLayer, cargo listener.Cargo) *secureConn {
 	below, _ := listener.FromConn(c)
 	sc := &secureConn{secureLayer: c, ln: l.Listener, sock: below}
 	sc.reader.prepare(below, l.server)
-	sc.reader.batch = nil // what is read is counted below TLS
+	sc.reader.batch = nil // below TLS, by SetActivity
 	sc.reader.InitSealed(c, below, cargo, sc.reader.isIdle)
 	return sc
 }

@@ -53,59 +53,44 @@ func TestAnyServer(t *testing.T) {
 	}
 }
 
-// What the client has sent right behind its request comes first.
-func TestClientDoesNotWait(t *testing.T) {
-	got := make(chan string, 1)
+// received is what a server reads as its first message, of a client that sends data right behind its request, and then no more.
+func received(t *testing.T, data string) (text string, err error) {
+	t.Helper()
+	read := make(chan struct{})
 	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		c := wsx.New(w, r)
 		defer c.Close()
 		websocket.Server{Handler: func(ws *websocket.Conn) {
-			var text string
-			_ = websocket.Message.Receive(ws, &text)
-			got <- text
+			err = websocket.Message.Receive(ws, &text)
+			close(read)
 		}}.ServeHTTP(c, c.Request())
 	}))
 	defer srv.Close()
-	conn, err := net.Dial("tcp", srv.Listener.Addr().String())
-	if err != nil {
-		t.Fatal(err)
+	conn, dialErr := net.Dial("tcp", srv.Listener.Addr().String())
+	if dialErr != nil {
+		t.Fatal(dialErr)
 	}
 	defer conn.Close()
 	io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"+
-		"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n\x81\x85\x00\x00\x00\x00early")
-	if text := <-got; text != "early" {
-		t.Errorf("message %q, want early", text)
+		"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"+data)
+	if err := conn.(*net.TCPConn).CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	<-read
+	return text, err
+}
+
+// What the client has sent right behind its request comes first.
+func TestClientDoesNotWait(t *testing.T) {
+	if text, err := received(t, "\x81\x85\x00\x00\x00\x00early"); text != "early" || err != nil {
+		t.Errorf("message %q, %v, want early", text, err)
 	}
 }
 
 // A client that is gone in the middle of a frame has sent no message.
 func TestHalfAFrame(t *testing.T) {
-	received := make(chan error, 1)
-	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		c := wsx.New(w, r)
-		defer c.Close()
-		websocket.Server{Handler: func(ws *websocket.Conn) {
-			var text string
-			err := websocket.Message.Receive(ws, &text)
-			if err == nil {
-				err = errors.New(text)
-			}
-			received <- err
-		}}.ServeHTTP(c, c.Request())
-	}))
-	defer srv.Close()
-	conn, err := net.Dial("tcp", srv.Listener.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"+
-		"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n\x81\x91\x00\x00\x00\x00pay 100")
-	if err := conn.(*net.TCPConn).CloseWrite(); err != nil {
-		t.Fatal(err)
-	}
-	if err := <-received; !errors.Is(err, io.ErrUnexpectedEOF) {
-		t.Errorf("half a frame: %v, want %v", err, io.ErrUnexpectedEOF)
+	if text, err := received(t, "\x81\x91\x00\x00\x00\x00pay 100"); !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.Errorf("half a frame: %q, %v, want %v", text, err, io.ErrUnexpectedEOF)
 	}
 }
 

@@ -67,3 +67,29 @@ func TestCutIsNotTheClientsEnd(t *testing.T) {
 		}
 	}
 }
+
+// layer is one over a connection, such as TLS, whose client has said in its own way that he sends no more.
+type layer struct{ net.Conn }
+
+func (layer) Read([]byte) (int, error) { return 0, io.EOF }
+
+// The end that a layer tells of is the client's: where it is not, the layer has heard so from the connection.
+func TestEndOfALayerAfterTheDeadline(t *testing.T) {
+	ln := listener.New(raw(t, "tcp"), listener.Options{})
+	c, _ := pair(t, ln, to(ln))
+	drained := make(chan struct{})
+	go func() {
+		ln.Drain(expired())
+		close(drained)
+	}()
+	if _, err := c.Read(make([]byte, 1)); !errors.Is(err, listener.ErrCut) {
+		t.Errorf("the connection: %v, want %v", err, listener.ErrCut)
+	}
+	r := new(listener.IdleReader)
+	r.InitSealed(layer{c}, c.(listener.Conn), nil, func(int) bool { return false })
+	if _, err := r.Read(make([]byte, 1)); !errors.Is(err, io.EOF) {
+		t.Errorf("the layer: %v, want %v", err, io.EOF)
+	}
+	_ = c.Close()
+	<-drained
+}

@@ -92,8 +92,9 @@ func (r *IdleReader) Read(b []byte) (int, error) {
 	}
 }
 
+// cutError is that of the connection. A layer has it from below, and its own io.EOF may be the client's, by a close_notify.
 func (r *IdleReader) cutError(err error) error {
-	if s, ok := r.conn.(socket); ok && err != nil {
+	if s, ok := r.conn.(socket); ok && err != nil && r.way != SealedWay {
 		err = s.part().cutError(r.sock, err)
 	}
 	return err

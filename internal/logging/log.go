@@ -2,6 +2,7 @@
 package logging
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -29,6 +30,13 @@ func New(w io.Writer, verbose bool, format config.LogFormat) *slog.Logger {
 	level := slog.LevelInfo
 	if verbose {
 		level = slog.LevelDebug
+	}
+	if u, ok := w.(*unstuck); ok {
+		u.missing = func(lines int) []byte { // in the form of all others
+			var b bytes.Buffer
+			New(&b, verbose, format).Error("lines of the log are missing: nobody has read it for some time", "lines", lines)
+			return b.Bytes()
+		}
 	}
 	opts := &slog.HandlerOptions{Level: level}
 	if format == config.LogJSON {

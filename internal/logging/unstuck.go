@@ -2,7 +2,6 @@ package logging
 
 import (
 	"bytes"
-	"fmt"
 	"io"
 	"sync"
 	"time"
@@ -22,7 +21,8 @@ func Unstuck(w io.Writer) io.Writer { return &unstuck{w: w} }
 // unstuck writes to w, in a goroutine that is there as long as there is something to write, and waits for it; but not for a w that stands still, or
 // nothing that is logged could be done any more, such as to stop.
 type unstuck struct {
-	w io.Writer
+	w       io.Writer
+	missing func(lines int) []byte // a line that says how many are missing; set by New
 
 	mu      sync.Mutex    // guards what follows
 	lines   [][]byte      // that are still to be written
@@ -81,7 +81,7 @@ func (u *unstuck) next() []byte {
 	}
 	if n := u.dropped; n > 0 {
 		u.dropped = 0
-		return fmt.Appendf(nil, "%s%d lines of the log are missing: nobody has read it for some time\n", MarkError, n)
+		return u.missing(n)
 	}
 	close(u.written)
 	u.written, u.stuck = nil, false

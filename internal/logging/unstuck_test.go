@@ -2,6 +2,7 @@ package logging
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -40,7 +41,7 @@ func TestLogThatStandsStill(t *testing.T) {
 				t.Fatalf("line %d is missing", i)
 			}
 		}
-		if !strings.Contains(got.String(), "9 lines of the log are missing") || !strings.Contains(got.String(), "goes on.") {
+		if !strings.Contains(got.String(), "lines=9") || !strings.Contains(got.String(), "goes on.") {
 			t.Errorf("it ends with %q", got.String()[got.Len()-200:])
 		}
 	})
@@ -56,4 +57,28 @@ func TestLogIsWrittenAtOnce(t *testing.T) {
 			t.Fatalf("after line %d: %q", i, lines)
 		}
 	}
+}
+
+// What says that lines are missing has the form of all others.
+func TestMissingLinesInJSON(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r, w := io.Pipe()
+		log := New(Unstuck(w), false, config.LogJSON)
+		for i := range maxLines + 2 {
+			log.Info("line", "n", i)
+		}
+		var got bytes.Buffer
+		go func() { _, _ = io.Copy(&got, r) }()
+		synctest.Wait()
+		_ = w.Close()
+		synctest.Wait()
+		for line := range bytes.Lines(got.Bytes()) {
+			if !json.Valid(line) {
+				t.Errorf("%q is not JSON", line)
+			}
+		}
+		if !strings.Contains(got.String(), `"lines":1`) {
+			t.Error("nothing says that a line is missing")
+		}
+	})
 }
