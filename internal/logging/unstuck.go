@@ -43,7 +43,7 @@ func (u *unstuck) Write(line []byte) (int, error) {
 	case <-written:
 	case <-timer.C:
 		u.mu.Lock()
-		u.stuck = u.written == written
+		u.stuck = u.stuck || u.written == written
 		u.mu.Unlock()
 	}
 	return len(line), nil
