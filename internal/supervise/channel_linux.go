@@ -166,15 +166,22 @@ func (b *inbox) look() (waits int, busy bool) {
 	return waits, b.busy.Load()
 }
 
-// drain gives handle all that has been sent until now, which the reader may take until then to bring. It may be blocked, see inbox:
+// drain gives handle all that has been sent until now, for which the reader may use up the allowance. It may be blocked, see inbox:
 // one that has not come forward is not waited for again before it has. What is sent meanwhile is not waited for: there may be
 // more all the time. It returns early with a signal that comes.
-func (b *inbox) drain(until time.Time, signals <-chan os.Signal, handle func(message, bool)) os.Signal {
-	timer := time.NewTimer(time.Until(until))
-	defer timer.Stop()
+func (b *inbox) drain(p *allowance, signals <-chan os.Signal, handle func(message, bool)) os.Signal {
+	if p.isOver() {
+		p.left = step
+	}
+	steps := time.NewTicker(step)
+	defer steps.Stop()
 	left, busy := b.look()
 	for brought := 0; !b.stalled && (left > 0 || busy); {
 		if !b.pending() {
+			return nil
+		}
+		if p.isOver() {
+			b.stalled = brought == 0
 			return nil
 		}
 		select {
@@ -188,9 +195,7 @@ func (b *inbox) drain(until time.Time, signals <-chan os.Signal, handle func(mes
 		case <-b.idle: // look again
 		case sig := <-signals:
 			return sig
-		case <-timer.C:
-			b.stalled = brought == 0
-			return nil
+		case <-steps.C:
 		}
 	}
 	return nil

@@ -76,9 +76,15 @@ func OpenInbox(f *os.File, room int) (Inbox, error) {
 	return Inbox{b, done}, err
 }
 
+// Allowance is how long to wait for a reader.
+type Allowance struct{ p allowance }
+
+// NewAllowance begins to count.
+func NewAllowance(d time.Duration) *Allowance { return &Allowance{newAllowance(d)} }
+
 // Drain takes what has been sent, and returns how many messages that was, and a signal that has ended it.
-func (i Inbox) Drain(until time.Time, signals <-chan os.Signal) (n int, sig os.Signal) {
-	sig = i.b.drain(until, signals, func(m message, ok bool) { n++; i.b.take(m, ok, func(message) {}) })
+func (i Inbox) Drain(p *Allowance, signals <-chan os.Signal) (n int, sig os.Signal) {
+	sig = i.b.drain(&p.p, signals, func(m message, ok bool) { n++; i.b.take(m, ok, func(message) {}) })
 	return n, sig
 }
 

@@ -96,7 +96,7 @@ func TestFloodIsNotHeardToItsEnd(t *testing.T) {
 		})
 	}()
 	for began, all := time.Now(), 0; all < 1000; {
-		n, _ := inbox.Drain(began.Add(limit), nil)
+		n, _ := inbox.Drain(supervise.NewAllowance(limit), nil)
 		if time.Since(began) > limit/2 {
 			t.Fatalf("%d messages have been heard, and there is no end", n)
 		}
@@ -120,7 +120,7 @@ func TestSignalEndsHearing(t *testing.T) {
 	signals := make(chan os.Signal, 1)
 	signals <- syscall.SIGTERM
 	began := time.Now()
-	if _, sig := inbox.Drain(began.Add(limit), signals); sig == nil || time.Since(began) > limit/2 {
+	if _, sig := inbox.Drain(supervise.NewAllowance(limit), signals); sig == nil || time.Since(began) > limit/2 {
 		t.Errorf("hearing has ended after %v with the signal %v", time.Since(began), sig)
 	}
 	release()

@@ -45,7 +45,8 @@ type supervisor struct {
 	children chan os.Signal
 
 	status *syscall.WaitStatus // with which the daemon has ended; nil if that is not known
-	turn   time.Time           // when the loop's turn began
+
+	turn allowance // of the loop
 }
 
 func newSupervisor(opts Options, log *slog.Logger) *supervisor {
@@ -148,7 +149,7 @@ func (s *supervisor) begin(opts Options, door *door) error {
 func (s *supervisor) loop() {
 	defer close(s.processes.done)
 	for {
-		s.turn = time.Now()
+		s.turn = newAllowance(hearWait)
 		s.pass()
 		if s.over() {
 			return
@@ -162,7 +163,7 @@ func (s *supervisor) loop() {
 		}
 		select {
 		case sig := <-s.signals:
-			s.turn = time.Now()
+			s.turn = newAllowance(hearWait)
 			s.hear()
 			s.take(sig.(syscall.Signal))
 		case m, ok := <-s.channel.messages:
@@ -170,10 +171,10 @@ func (s *supervisor) loop() {
 		case m, ok := <-s.fromProgram():
 			s.notify.take(m, ok, s.unit.hearProgram)
 		case <-s.children:
-			s.turn = time.Now()
+			s.turn = newAllowance(hearWait)
 			s.reap()
 		case e := <-s.processes.ends:
-			s.turn = time.Now()
+			s.turn = newAllowance(hearWait)
 			s.reap() // it may have been a child, and then there is a status for sure
 			s.bury(e)
 		case <-s.passing.again: // by pass
@@ -188,14 +189,14 @@ func (s *supervisor) over() bool {
 	if !s.generations.over() || s.processes.awaitsSuccessor() {
 		return false
 	}
-	wait := lastWait
+	wait := newAllowance(lastWait)
 	if s.generations.ending() { // one that is not heard ends too, by the end of the channel
-		wait = hearWait
+		wait = newAllowance(hearWait)
 	}
 	// A signal that comes now has nobody to go to, unless one speaks that is not known to live.
-	if sig := s.channel.drain(s.turn.Add(wait), s.signals, s.heedChannel); sig != nil {
+	if sig := s.channel.drain(&wait, s.signals, s.heedChannel); sig != nil {
 		s.take(sig.(syscall.Signal))
-		s.turn = time.Now()
+		s.turn = newAllowance(hearWait)
 		s.hear()
 	}
 	return s.generations.over() && !s.processes.awaitsSuccessor()
@@ -231,7 +232,7 @@ func (s *supervisor) fromProgram() <-chan message {
 }
 
 // hear takes note of all that the generations have said until now.
-func (s *supervisor) hear() { s.channel.drain(s.turn.Add(hearWait), nil, s.heedChannel) }
+func (s *supervisor) hear() { s.channel.drain(&s.turn, nil, s.heedChannel) }
 
 func (s *supervisor) heedChannel(m message, ok bool) { s.channel.take(m, ok, s.understand) }
 

@@ -109,27 +109,6 @@ func (a *attempt) kill(last bool) {
 	}
 }
 
-// follow waits for what becomes of a successor that serves.
-func (a *attempt) follow(pid int) <-chan error {
-	d := a.dialogue
-	outcome := make(chan error, 1)
-	go func() {
-		died, ok := d.standby.outcome(a.ended, d.isGone, a.bootstrap.empty, a.opts.limit()+wordsWait)
-		if !ok {
-			return
-		}
-		if died == nil {
-			outcome <- nil
-			return
-		}
-		<-d.reported // its last words
-		a.succession.survive(a.tf.Stop)
-		a.stderr.copyFrom(a.stderr.size())
-		outcome <- diedError(pid, died, d.rest.Error)
-	}()
-	return outcome
-}
-
 // startSuccessor returns when the successor is ready or has failed, and tries again where that is nobody's fault:
 //
 //   - An upgrade may be asked for right after Ready, or even before: tableflip's own goroutine has

@@ -45,9 +45,13 @@ var errDied = errors.New("died after it had taken over")
 
 // diedError is why a successor serves no longer, in an operator's words.
 func diedError(pid int, ended error, crash string) *Error {
-	how := exitCause(ended)
-	if crash != "" {
-		how = crash
+	how := crash
+	switch {
+	case how != "":
+	case errors.Is(ended, errWrapper):
+		how = ended.Error()
+	default:
+		how = exitCause(ended)
 	}
 	return &Error{Stage: StageServing, PID: pid, Err: fmt.Errorf("it %w: %s", errDied, how)}
 }

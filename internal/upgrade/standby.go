@@ -126,38 +126,6 @@ func (s *standby) release() {
 	}
 }
 
-// outcome waits for what becomes of the successor, whose end tableflip reports by ended. An error is that end; ok is false
-// when this process does not stand by any more.
-//
-// The channel may be open after that end: the successor's own successor has it, or a process which the successor had forked, and that runs no other
-// program. The latter keeps nobody from serving again. And tableflip may report the end of a wrapper while the successor lives.
-//
-// An heir has no longer than limit after the successor's death: nobody else is left who would kill one that hangs, or stands still.
-func (s *standby) outcome(ended <-chan error, isGone func() bool, discard func(), limit time.Duration) (died error, ok bool) {
-	select {
-	case <-s.over:
-	case died = <-ended:
-		timer := time.NewTimer(successorWait)
-		defer timer.Stop()
-		select {
-		case <-s.over:
-		case <-timer.C:
-			discard()
-			if isGone() && s.hasNoHeir(limit) {
-				_ = s.ours.Close()
-			}
-			<-s.over
-		}
-	}
-	if s.released.Load() || s.ended {
-		return nil, s.ended && !s.released.Load()
-	}
-	if died == nil {
-		died = <-ended // it has just closed all its descriptors
-	}
-	return died, true
-}
-
 // hasNoHeir reports whether the successor's own successor has ended too, or never was. One that is there has some time, and is killed then: nobody
 // else is left who would. It reports false where that cannot be done.
 func (s *standby) hasNoHeir(limit time.Duration) bool {

@@ -35,8 +35,13 @@ func TestChannelOutlivesTheSuccessor(t *testing.T) {
 			ended := make(chan error, 1)
 			ended <- errors.New("killed")
 			decided := make(chan error, 1)
+			a := &attempt{opts: &Options{Timeout: time.Hour}, bootstrap: newTestConn(t), dialogue: &dialogue{standby: s}, ended: ended}
+			if tt.gone {
+				a.dialogue.pid.Store(1)
+				a.dialogue.startTime.Store(1 << 62)
+			}
 			go func() {
-				died, _ := s.outcome(ended, func() bool { return tt.gone }, func() {}, time.Hour)
+				died, _ := a.outcome()
 				decided <- died
 			}()
 			if tt.waits {

@@ -1,0 +1,48 @@
+package faults
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/binaries"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemon"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemontest"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/require"
+)
+
+// TestWrapperThatGoesOn has a successor die in a shell script that has more to do then. The parent serves again all the same, and can
+// be upgraded.
+func TestWrapperThatGoesOn(t *testing.T) {
+	d := daemontest.Start(t, "[web]\nmode http\nlisten 127.0.0.1:0\n")
+	first, err := d.State()
+	require.NoError(t, err)
+	program, fifo := filepath.Join(t.TempDir(), "program"), filepath.Join(t.TempDir(), "fifo")
+	require.NoError(t, daemon.Install(binaries.Mixed2(t), program))
+	require.NoError(t, syscall.Mkfifo(fifo, 0o600))
+	t.Cleanup(func() { // a wrapper that lives ends
+		if f, err := os.OpenFile(fifo, os.O_RDWR, 0); err == nil {
+			_ = f.Close()
+		}
+	})
+	daemontest.Replace(fmt.Sprintf("#!/bin/sh\n%s \"$@\"\nread line <%s\n", program, fifo), 0o755)(t, d)
+	daemontest.Upgrade(t, d)
+	second, err := d.State()
+	require.NoError(t, err)
+	began := time.Now()
+	require.NoError(t, syscall.Kill(second.PID, syscall.SIGKILL))
+	daemontest.Await(t, "generation 1 serves again", func() bool { s, err := d.State(); return err == nil && s.PID == first.PID })
+	if took := time.Since(began); took > 20*time.Second {
+		t.Errorf("that has taken %v", took)
+	}
+	if text := d.LogText(); !strings.Contains(text, "the wrapper that had started it went on, and has been killed") {
+		t.Error("the log does not say why")
+	}
+	require.NoError(t, os.Remove(d.Binary))
+	daemontest.InstallGood(t, d)
+	daemontest.Upgrade(t, d)
+}
