@@ -101,6 +101,7 @@ func upgrade(ctx context.Context, d *tools.Daemon, readyLimit, goneLimit time.Du
 	if err != nil {
 		return m, err
 	}
+	time.Sleep(Window) // these looks take processors from the clients, and more of them where a tool has more processes
 	m.signal = time.Now()
 	asking, cancel := context.WithTimeout(ctx, readyLimit)
 	defer cancel()
