@@ -18,25 +18,29 @@ func Freeze(pid int) error {
 	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
 		return fmt.Errorf("stop process %d: %w", pid, err)
 	}
-	for deadline := time.Now().Add(30 * time.Second); !isFrozen(pid); time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			return fmt.Errorf("process %d has not stopped", pid)
+	for deadline := time.Now().Add(30 * time.Second); ; time.Sleep(time.Millisecond) {
+		states, frozen := threads(pid)
+		switch {
+		case frozen:
+			return nil
+		case time.Now().After(deadline): // Z is one that has ended
+			return fmt.Errorf("process %d has not stopped: its threads are %s", pid, strings.Join(states, ", "))
 		}
 	}
-	return nil
 }
 
-// isFrozen reports whether none of a process's threads runs. One that has ended is no thread any more.
-func isFrozen(pid int) bool {
-	threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid)) // the pattern is well-formed
-	for _, path := range threads {
+// threads returns the numbers and states of a process's threads, and whether none of them runs. One that has ended is no thread any more.
+func threads(pid int) (states []string, frozen bool) {
+	frozen = true
+	paths, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid)) // the pattern is well-formed
+	for _, path := range paths {
 		text, err := os.ReadFile(path)
-		if err == nil && !strings.Contains(string(text), ") T ") {
-			return false
+		if errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
+			continue
 		}
-		if err != nil && !errors.Is(err, os.ErrNotExist) && !errors.Is(err, syscall.ESRCH) {
-			return false
-		}
+		_, rest, _ := strings.Cut(string(text), ") ")
+		frozen = frozen && err == nil && strings.HasPrefix(rest, "T ")
+		states = append(states, fmt.Sprintf("%s %.1s", filepath.Base(filepath.Dir(path)), rest))
 	}
-	return true
+	return states, frozen
 }
