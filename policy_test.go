@@ -314,6 +314,7 @@ var mayLook = map[string]string{
 	"internal/process/give_unix.go":        "with that user's rights",
 	"internal/process/holds_linux.go":      "/proc, and no file system is asked for what is there",
 	"internal/process/logfile_unix.go":     "of an ordinary user",
+	"internal/process/namespaces_linux.go": "/proc",
 	"internal/process/nolinux.go":          "not on Linux",
 	"internal/process/other.go":            "not on Unix",
 	"internal/process/reserve.go":          "/dev/null",

@@ -39,3 +39,6 @@ func livesUnseen(int) bool { return false }
 
 // IsEnding reports false: what the kernel does is not known.
 func IsEnding(int) bool { return false }
+
+// Namespaces returns nil: there are none here.
+func Namespaces() map[string]string { return nil }

@@ -43,12 +43,15 @@ type Writer struct {
 
 // NewWriter takes over f, and introduces this process. A reader that is gone is no error: then nobody wants to know.
 func NewWriter(f *os.File) *Writer {
-	w := &Writer{file: f}
+	w := NewNameless(f)
 	// By hand: the first use of encoding/json costs a tenth of a millisecond, and
 	// who starts a process waits for it.
 	_, _ = f.WriteString(`{"pid":` + strconv.Itoa(os.Getpid()) + "}\n")
 	return w
 }
+
+// NewNameless is NewWriter for a process that has another PID to the reader, who would signal a stranger.
+func NewNameless(f *os.File) *Writer { return &Writer{file: f} }
 
 // Locate has Ready and Serving say where the process's PID file is. An upgrade may have moved it.
 func (w *Writer) Locate(pidfile string) {

@@ -26,6 +26,9 @@ type Manifest struct {
 
 	Sockets []Socket `json:"sockets"` // the listeners that the reader inherits
 
+	// Namespaces are the writer's, as process.Namespaces has them.
+	Namespaces map[string]string `json:"namespaces,omitempty"`
+
 	// DryRun says that the reader must not take over: it ends when it is ready.
 	DryRun bool `json:"dry_run,omitempty"`
 
@@ -65,4 +68,16 @@ func decodeManifest(data []byte) (Manifest, error) {
 		return Manifest{}, fmt.Errorf("upgrade: manifest from the previous generation: generation %d is out of range", m.Generation)
 	}
 	return m, nil
+}
+
+// checkNamespaces reports an error if this process, which has ours, is known by other numbers than the writer's processes are: both would
+// take what the other says of itself for a third one's.
+func (m *Manifest) checkNamespaces(ours map[string]string) error {
+	for kind, id := range m.Namespaces {
+		if our := ours[kind]; our != "" && our != id {
+			return fmt.Errorf("upgrade: this process is in another %s namespace than the previous generation, and has another PID or start time there: "+
+				"whatever starts the binary must leave it in that one, or restart instead of upgrading", kind)
+		}
+	}
+	return nil
 }

@@ -16,6 +16,7 @@ var testManifest = Manifest{
 	Timeout:    90 * time.Second,
 	Probation:  time.Hour,
 	Sockets:    []Socket{{ID: "1.1", Group: "web", Network: "tcp", Address: ":80"}, {ID: "2.1", Group: "ü", Network: "unix", Address: "@x", Bound: "@x", File: "7:42", Activated: true}},
+	Namespaces: map[string]string{"pid": "pid:[1]"},
 	Payload:    json.RawMessage(`{"of":["the","program"]}`),
 }
 
@@ -32,6 +33,24 @@ func TestManifestRoundTrip(t *testing.T) {
 	got, err := decodeManifest(encode(t, testManifest))
 	if err != nil || !reflect.DeepEqual(got, testManifest) {
 		t.Errorf("decodeManifest = %+v, %v, want %+v", got, err, testManifest)
+	}
+}
+
+func TestCheckNamespaces(t *testing.T) {
+	for _, tt := range []struct {
+		theirs, ours map[string]string
+		ok           bool
+	}{
+		{nil, map[string]string{"pid": "pid:[1]"}, true}, // an older version says nothing
+		{map[string]string{"pid": "pid:[1]"}, nil, true}, // without /proc
+		{map[string]string{"pid": "pid:[1]"}, map[string]string{"pid": "pid:[1]", "time": "time:[2]"}, true},
+		{map[string]string{"pid": "pid:[1]", "time": "time:[2]"}, map[string]string{"pid": "pid:[1]", "time": "time:[3]"}, false},
+		{map[string]string{"pid": "pid:[1]"}, map[string]string{"pid": "pid:[2]"}, false},
+	} {
+		m := Manifest{Namespaces: tt.theirs}
+		if err := m.checkNamespaces(tt.ours); (err == nil) != tt.ok {
+			t.Errorf("checkNamespaces of %v in %v = %v", tt.theirs, tt.ours, err)
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/report"
 )
 
@@ -35,7 +36,11 @@ func (p *parent) take(l *bootstrapMessage) {
 		go p.behind.watch()
 	}
 	if f := p.file(fileReport); f != nil {
-		p.report = report.NewWriter(f)
+		introduce := report.NewWriter
+		if l.manifest.checkNamespaces(process.Namespaces()) != nil {
+			introduce = report.NewNameless
+		}
+		p.report = introduce(f)
 	}
 	if f := p.file(fileAsk); f != nil {
 		p.knows, p.late = make(chan struct{}), make(chan struct{})

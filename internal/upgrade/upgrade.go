@@ -7,6 +7,7 @@ import (
 	"os"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/fault"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 )
 
 // Check reports whether the next generation could be told what it has to know: a
@@ -28,6 +29,7 @@ func (u *Upgrader) nextManifest(payload json.RawMessage) Manifest {
 		Timeout:    u.opts.timeout(),
 		Probation:  max(u.opts.Probation, 0),
 		Sockets:    u.outgoing.all(),
+		Namespaces: process.Namespaces(),
 		Payload:    payload,
 	}
 }

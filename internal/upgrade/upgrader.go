@@ -9,6 +9,7 @@ import (
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/early"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/fault"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/report"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/socket"
 )
@@ -110,7 +111,7 @@ func (u *Upgrader) openInherited() error {
 		return err
 	}
 	u.setManifest(l.manifest)
-	return nil
+	return l.manifest.checkNamespaces(process.Namespaces())
 }
 
 // keepBootstrap has tableflip pass the bootstrap channel on to every successor, and the file for its standard error. Nothing else ever goes

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/peers"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
 )
 
@@ -33,6 +34,7 @@ func TestUpgrade(t *testing.T) {
 		Generation: 2,
 		Timeout:    7 * time.Second,
 		Sockets:    []upgrade.Socket{{ID: "1.1", Group: "web", Network: "tcp", Address: "127.0.0.1:0", Bound: d.addr}},
+		Namespaces: process.Namespaces(),
 		Payload:    payload(t, peers.Peer{Generation: 1, PID: one.PID, StartTime: one.StartTime}),
 	}
 	if !reflect.DeepEqual(two.Manifest, want) {

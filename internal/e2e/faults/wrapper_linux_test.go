@@ -1,6 +1,7 @@
 package faults
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -9,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/client"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/binaries"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemon"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/daemontest"
@@ -43,6 +45,27 @@ func TestWrapperThatGoesOn(t *testing.T) {
 		t.Error("the log does not say why")
 	}
 	require.NoError(t, os.Remove(d.Binary))
+	daemontest.InstallGood(t, d)
+	daemontest.Upgrade(t, d)
+}
+
+// TestAnotherNamespace has a wrapper start the successor where it has another PID, or start time, than everybody else knows it by: whoever signals
+// those would meet strangers, or find nobody.
+func TestAnotherNamespace(t *testing.T) {
+	require.Root(t)
+	d := daemontest.Start(t, "[web]\nmode http\nlisten 127.0.0.1:0\n")
+	program := filepath.Join(t.TempDir(), "program")
+	require.NoError(t, daemon.Install(binaries.Mixed2(t), program))
+	for options, kind := range map[string]string{"--pid": "pid", "--pid --mount-proc": "pid", "--time --boottime 100000": "time"} {
+		daemontest.Replace(fmt.Sprintf("#!/bin/sh\nexec unshare --fork --kill-child %s %s \"$@\"\n", options, program), 0o755)(t, d)
+		_, err := d.Upgrade(t.Context())
+		failed := new(client.UpgradeError)
+		if !errors.As(err, &failed) || !strings.Contains(failed.Error(), "another "+kind+" namespace") {
+			t.Errorf("%q: upgrade returned %v, want that it fails for the namespace", options, err)
+		} else if strings.Contains(failed.Error(), "pid 1:") {
+			t.Errorf("%q: %v: that is somebody else's PID", options, err)
+		}
+	}
 	daemontest.InstallGood(t, d)
 	daemontest.Upgrade(t, d)
 }
