@@ -4,6 +4,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"syscall"
 )
 
 // commandLine is with what successors are started. The zero value is os.Args.
@@ -27,7 +28,12 @@ func (c *commandLine) lend() (giveBack func()) {
 	}
 	program := os.Args
 	os.Args = slices.Clone(c.args)
-	return sync.OnceFunc(func() { os.Args = program })
+	return sync.OnceFunc(func() {
+		// tableflip has looked before it forked, which held this lock: the race detector sees no order in what another process says.
+		syscall.ForkLock.RLock()
+		defer syscall.ForkLock.RUnlock()
+		os.Args = program
+	})
 }
 
 // lends is watch, and gives back what has been lent when the process runs.

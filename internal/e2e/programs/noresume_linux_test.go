@@ -137,6 +137,7 @@ func upgradeByGozdctl(t *testing.T, d *daemon.Daemon) (cmd *exec.Cmd, output *st
 		t.Fatal(err)
 	}
 	daemontest.AwaitLog(t, d, "msg=serving generation=2")
+	daemontest.AwaitLog(t, d, "msg=upgraded generation=1") // it may not have been told yet
 	return cmd, output
 }
 
