@@ -64,19 +64,20 @@ var mayImport = map[string][]string{
 	"internal/handover":   {"internal/fault", "internal/fdpass"},
 	"internal/listener":   {},
 	"internal/packet":     {"internal/fdpass", "internal/listener", "internal/socket"},
+	"internal/allowance":  {},
 	"internal/printable":  {},
 	"internal/process":    {"internal/early", "internal/fault", "internal/fdpass", "internal/report", "internal/safepath"},
 	"internal/report":     {},
 	"internal/safepath":   {},
 	"internal/socket":     {"internal/fdpass", "internal/safepath"},
 	"internal/runfiles":   {"internal/process"},
-	"internal/supervise":  {"internal/activation", "internal/early", "internal/fdpass", "internal/printable", "internal/process", "internal/safepath"},
+	"internal/supervise":  {"internal/activation", "internal/allowance", "internal/early", "internal/fdpass", "internal/printable", "internal/process", "internal/safepath"},
 	"internal/tickets":    {},
 	"internal/totals":     {"internal/exposition", "internal/listener"},
 	"internal/exposition": {},
 	"internal/tlsrec":     {},
 	"internal/tlswatch":   {"internal/tlsrec"},
-	"internal/upgrade":    {"internal/early", "internal/fault", "internal/fdpass", "internal/process", "internal/report", "internal/socket"},
+	"internal/upgrade":    {"internal/allowance", "internal/early", "internal/fault", "internal/fdpass", "internal/process", "internal/report", "internal/socket"},
 }
 
 // onlyIn says which parts of this module may import a foreign module, tests

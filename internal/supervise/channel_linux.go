@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/allowance"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/fdpass"
 )
 
@@ -169,18 +170,17 @@ func (b *inbox) look() (waits int, busy bool) {
 // drain gives handle all that has been sent until now, for which the reader may use up the allowance. It may be blocked, see inbox:
 // one that has not come forward is not waited for again before it has. What is sent meanwhile is not waited for: there may be
 // more all the time. It returns early with a signal that comes.
-func (b *inbox) drain(p *allowance, signals <-chan os.Signal, handle func(message, bool)) os.Signal {
-	if p.isOver() {
-		p.left = step
-	}
-	steps := time.NewTicker(step)
+func (b *inbox) drain(a *allowance.Allowance, signals <-chan os.Signal, handle func(message, bool)) os.Signal {
+	a.IsOver()
+	a.Extend(hearStep)
+	steps := time.NewTicker(hearStep)
 	defer steps.Stop()
 	left, busy := b.look()
 	for brought := 0; !b.stalled && (left > 0 || busy); {
 		if !b.pending() {
 			return nil
 		}
-		if p.isOver() {
+		if a.IsOver() {
 			b.stalled = brought == 0
 			return nil
 		}

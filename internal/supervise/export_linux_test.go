@@ -6,6 +6,7 @@ import (
 	"syscall"
 	"time"
 
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/allowance"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 )
 
@@ -77,14 +78,14 @@ func OpenInbox(f *os.File, room int) (Inbox, error) {
 }
 
 // Allowance is how long to wait for a reader.
-type Allowance struct{ p allowance }
+type Allowance struct{ a allowance.Allowance }
 
 // NewAllowance begins to count.
-func NewAllowance(d time.Duration) *Allowance { return &Allowance{newAllowance(d)} }
+func NewAllowance(d time.Duration) *Allowance { return &Allowance{allowance.New(d, hearStep)} }
 
 // Drain takes what has been sent, and returns how many messages that was, and a signal that has ended it.
 func (i Inbox) Drain(p *Allowance, signals <-chan os.Signal) (n int, sig os.Signal) {
-	sig = i.b.drain(&p.p, signals, func(m message, ok bool) { n++; i.b.take(m, ok, func(message) {}) })
+	sig = i.b.drain(&p.a, signals, func(m message, ok bool) { n++; i.b.take(m, ok, func(message) {}) })
 	return n, sig
 }
 

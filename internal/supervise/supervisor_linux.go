@@ -13,6 +13,7 @@ import (
 	"github.com/coreos/go-systemd/v22/daemon"
 	"golang.org/x/sys/unix"
 
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/allowance"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 )
 
@@ -22,6 +23,8 @@ import (
 const (
 	hearWait = 400 * time.Millisecond
 	lastWait = 3 * time.Second
+
+	hearStep = 20 * time.Millisecond // how often the clock is looked at meanwhile
 )
 
 // supervisor is what Run has. One goroutine has all of it.
@@ -46,7 +49,7 @@ type supervisor struct {
 
 	status *syscall.WaitStatus // with which the daemon has ended; nil if that is not known
 
-	turn allowance // of the loop
+	turn allowance.Allowance // of the loop
 }
 
 func newSupervisor(opts Options, log *slog.Logger) *supervisor {
@@ -149,7 +152,7 @@ func (s *supervisor) begin(opts Options, door *door) error {
 func (s *supervisor) loop() {
 	defer close(s.processes.done)
 	for {
-		s.turn = newAllowance(hearWait)
+		s.turn = allowance.New(hearWait, hearStep)
 		s.pass()
 		if s.over() {
 			return
@@ -163,7 +166,7 @@ func (s *supervisor) loop() {
 		}
 		select {
 		case sig := <-s.signals:
-			s.turn = newAllowance(hearWait)
+			s.turn = allowance.New(hearWait, hearStep)
 			s.hear()
 			s.take(sig.(syscall.Signal))
 		case m, ok := <-s.channel.messages:
@@ -171,10 +174,10 @@ func (s *supervisor) loop() {
 		case m, ok := <-s.fromProgram():
 			s.notify.take(m, ok, s.unit.hearProgram)
 		case <-s.children:
-			s.turn = newAllowance(hearWait)
+			s.turn = allowance.New(hearWait, hearStep)
 			s.reap()
 		case e := <-s.processes.ends:
-			s.turn = newAllowance(hearWait)
+			s.turn = allowance.New(hearWait, hearStep)
 			s.reap() // it may have been a child, and then there is a status for sure
 			s.bury(e)
 		case <-s.passing.again: // by pass
@@ -189,14 +192,14 @@ func (s *supervisor) over() bool {
 	if !s.generations.over() || s.processes.awaitsSuccessor() {
 		return false
 	}
-	wait := newAllowance(lastWait)
+	wait := allowance.New(lastWait, hearStep)
 	if s.generations.ending() { // one that is not heard ends too, by the end of the channel
-		wait = newAllowance(hearWait)
+		wait = allowance.New(hearWait, hearStep)
 	}
 	// A signal that comes now has nobody to go to, unless one speaks that is not known to live.
 	if sig := s.channel.drain(&wait, s.signals, s.heedChannel); sig != nil {
 		s.take(sig.(syscall.Signal))
-		s.turn = newAllowance(hearWait)
+		s.turn = allowance.New(hearWait, hearStep)
 		s.hear()
 	}
 	return s.generations.over() && !s.processes.awaitsSuccessor()

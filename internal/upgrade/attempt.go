@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"time"
 
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/allowance"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/early"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
 )
@@ -23,7 +24,8 @@ type attempt struct {
 	stderr     *stderrFile
 	binary     string // which the successor is started from
 	dialogue   *dialogue
-	from       int64      // where in the file for the standard error the successor begins
+	from       int64 // where in the file for the standard error the successor begins
+	patience   patience
 	ended      chan error // what tableflip says: where this process stands by, that is nothing as long as the successor lives
 }
 
@@ -44,19 +46,23 @@ func (a *attempt) run() error {
 	return a.explain(err, d.finalReport(), a.stderr.since(a.from), late)
 }
 
+// lookAgain is how often the time of an upgrade is looked at: where this process and the successor have stood still, no more of it is gone.
+const lookAgain = time.Second
+
 // decide returns no error when the successor serves, and how it has ended when it has ended before; late says that its time was
 // over.
 func (a *attempt) decide() (late bool, err error) {
 	d := a.dialogue
 	decided := d.standby.decided()
-	p := patience{opts: a.opts}
-	timer := time.NewTimer(a.opts.timeout())
+	p := &a.patience
+	left := allowance.New(a.opts.timeout(), lookAgain)
+	timer := time.NewTimer(left.Next())
 	defer timer.Stop()
 	for {
 		select {
 		case err := <-a.ended:
-			if err != nil && !p.over() && d.standby.isEnded(successorWait) && a.succession.commit(d.standby) {
-				return false, nil // it has taken over, been replaced and ended while this process had no processor
+			if err != nil && !p.over() && a.hasTakenOver(err) {
+				return false, nil
 			}
 			return p.over() || isTimeout(err), a.judge(err, p.over())
 		case <-decided:
@@ -65,20 +71,43 @@ func (a *attempt) decide() (late bool, err error) {
 				return false, nil
 			}
 		case <-timer.C:
-			if d.standby == nil {
+			switch {
+			case !left.IsOver():
+			case d.standby == nil:
 				d.askWhy() // tableflip kills it, and it is tableflip that decides
 				continue
+			case decided != nil && d.standby.hasTaken():
+				left.Extend(killPause) // it is about to be decided
+			default:
+				left = allowance.New(p.next(d.onProbation.Load()), lookAgain)
+				if p.over() {
+					decided = nil // it may still come up while it is being killed: from now on only its end counts
+					a.kill(p.gaveUp())
+				} else {
+					d.askWhy()
+				}
 			}
-			wait := p.next(d.onProbation.Load())
-			if p.over() {
-				decided = nil // it may still come up while it is being killed: from now on only its end counts
-				a.kill(p.gaveUp())
-			} else {
-				d.askWhy()
-			}
-			timer.Reset(wait)
+			timer.Reset(left.Next())
 		}
 	}
+}
+
+// hasTakenOver reports whether the successor serves, or its own one, although the process that was started has ended: that was a wrapper, or this process had
+// no processor meanwhile.
+func (a *attempt) hasTakenOver(ended error) bool {
+	d := a.dialogue
+	if !d.standby.hasTaken() {
+		return false
+	}
+	d.awaitIdentity() // it has said that before
+	if d.startTime.Load() != 0 && !d.isGone() {
+		committed := a.succession.commit(d.standby)
+		if committed {
+			a.ended <- ended // for whoever follows it
+		}
+		return committed
+	}
+	return d.standby.isEnded(successorWait) && a.succession.commit(d.standby)
 }
 
 // judge notes that a successor is ready which has told tableflip so, unless it is being killed.
@@ -120,6 +149,9 @@ func (a *attempt) kill(last bool) {
 //   - A signal to all processes of the daemon, as logrotate and "killall -HUP" send them, ends a process that runs for less than a
 //     millisecond and handles none yet. It has not read its bootstrap message.
 func (a *attempt) startSuccessor() error {
+	if err := awaitReadable(a.binary, a.opts.timeout()); err != nil {
+		return err
+	}
 	began := time.Now()
 	for hits := 0; ; {
 		err := a.tf.Upgrade()

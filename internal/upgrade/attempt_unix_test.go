@@ -84,7 +84,7 @@ func TestStartSuccessor(t *testing.T) {
 					}
 				}
 				tf := &fakeTableflip{says: tt.says}
-				a := &attempt{tf: tf, bootstrap: m, succession: &succession{generation: 1, ready: !tt.unready}}
+				a := &attempt{opts: &Options{}, tf: tf, bootstrap: m, succession: &succession{generation: 1, ready: !tt.unready}}
 				began := time.Now()
 				if err := a.startSuccessor(); !errors.Is(err, tt.want) {
 					t.Errorf("startSuccessor = %v, want %v", err, tt.want)
@@ -118,7 +118,8 @@ func TestDecideByTableflip(t *testing.T) {
 func TestDecideAfterStop(t *testing.T) {
 	t.Parallel()
 	channel, ended := newTestStandby(t), make(chan error, 1)
-	a := &attempt{opts: &Options{}, succession: &succession{generation: 1}, dialogue: &dialogue{standby: channel}, ended: ended}
+	a := &attempt{opts: &Options{}, succession: &succession{generation: 1}, dialogue: &dialogue{standby: channel, identified: make(chan struct{})}, ended: ended}
+	close(a.dialogue.identified)
 	a.succession.offer(channel)
 	if !a.succession.stop() {
 		t.Fatal("Stop spares a successor that has not taken over")

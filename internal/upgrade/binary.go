@@ -4,12 +4,39 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"runtime"
 	"strings"
 	"syscall"
+	"time"
 )
+
+// awaitReadable reads the beginning of the binary, and returns when that is done, whatever comes of it; but an error after limit.
+//
+// The kernel reads it between fork and exec, while the thread that has forked waits without Go's knowledge: the next garbage collection would
+// wait for it, and with it every goroutine, for as long as a disk is slow, or a server of a file system does not answer.
+func awaitReadable(binary string, limit time.Duration) error {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		f, err := os.OpenFile(binary, os.O_RDONLY|syscall.O_NONBLOCK, 0) // it may be a FIFO by now
+		if err != nil {
+			return // exec meets the same error, and says so
+		}
+		defer func() { _ = f.Close() }()
+		_, _ = io.ReadFull(f, make([]byte, 64<<10))
+	}()
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	select {
+	case <-done:
+		return nil
+	case <-timer.C:
+		return fmt.Errorf("%s: nothing of it could be read for %v: its file system does not answer", binary, limit)
+	}
+}
 
 // startError says which binary could not be started, and why, in an operator's words.
 func startError(binary string, ended error) error {

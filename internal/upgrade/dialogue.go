@@ -32,7 +32,8 @@ type dialogue struct {
 	rest     report.Outcome // what it has said since it was ready; valid then
 	standby  *standby       // nil if this process will not stand by
 
-	pid         atomic.Int64 // of the successor; 0 until it has said that
+	identified  chan struct{} // closed when the successor has said who it is, or will not
+	pid         atomic.Int64  // of the successor; 0 until it has said that
 	startTime   atomic.Uint64
 	onProbation atomic.Bool // it has begun its probation
 }
@@ -49,6 +50,7 @@ func (d *dialogue) identify(watch Watcher) report.Watcher {
 		start, _ := process.StartTime(pid) // 0 is a valid answer: unknown
 		d.startTime.Store(start)
 		d.pid.Store(int64(pid))
+		close(d.identified)
 		if watch.Started != nil {
 			watch.Started(pid, start)
 		}
@@ -91,7 +93,9 @@ func newDialogue(standBy bool) (d *dialogue, theirs map[string]*os.File, err err
 		_, _ = reports.Close(), notify.Close()
 		return nil, nil, err
 	}
-	d = &dialogue{reports: reports, asks: asks, outcomes: make(chan report.Outcome, 1), reported: make(chan struct{})}
+	d = &dialogue{
+		reports: reports, asks: asks, outcomes: make(chan report.Outcome, 1), reported: make(chan struct{}), identified: make(chan struct{}),
+	}
 	theirs = map[string]*os.File{fileReport: notify, fileAsk: look}
 	if standBy {
 		if d.standby, err = newStandby(); err != nil {
@@ -113,7 +117,11 @@ func (d *dialogue) abandon() {
 // successor has told everybody else too, or is gone.
 func (d *dialogue) read(watch report.Watcher) {
 	lines := bufio.NewReaderSize(d.reports, 4<<10) // that of report.Follow: what it has read ahead is not lost
-	d.outcomes <- report.Follow(lines, watch)
+	outcome := report.Follow(lines, watch)
+	if outcome.PID == 0 {
+		close(d.identified)
+	}
+	d.outcomes <- outcome
 	d.rest = report.Read(lines)
 	_ = d.reports.Close()
 	close(d.reported)
@@ -131,6 +139,12 @@ func (d *dialogue) finalReport() report.Outcome {
 func (d *dialogue) words() report.Outcome {
 	d.limit(time.Now().Add(reportWait))
 	return <-d.outcomes
+}
+
+// awaitIdentity waits until all has been read that a successor which has taken over has said before, its PID among that.
+func (d *dialogue) awaitIdentity() {
+	d.limit(time.Now().Add(reportWait))
+	<-d.identified
 }
 
 func (d *dialogue) limit(deadline time.Time) { _ = d.reports.SetReadDeadline(deadline) }

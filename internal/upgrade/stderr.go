@@ -41,7 +41,7 @@ func (s *stderrFile) copyFrom(from int64) {
 	if s.file == nil {
 		return
 	}
-	c := &stderrCopier{file: s.file, stop: make(chan struct{}), at: from}
+	c := &stderrCopier{file: s.file, stop: make(chan struct{}), flush: make(chan chan<- struct{}), at: from}
 	s.mu.Lock()
 	s.copier = c
 	s.mu.Unlock()
@@ -71,7 +71,8 @@ func (s *stderrFile) size() int64 {
 	return info.Size()
 }
 
-// since returns the end of what a successor has written that began there and has ended, and writes it on.
+// since returns the end of what a successor has written that began there and has ended, and has it written on. It waits for that, but not for a
+// standard error that nobody reads.
 func (s *stderrFile) since(from int64) string {
 	if s.file == nil {
 		return ""
@@ -80,7 +81,7 @@ func (s *stderrFile) since(from int64) string {
 	c := s.copier
 	s.mu.Unlock()
 	if c != nil {
-		c.copy()
+		c.await(stderrInterval)
 	}
 	return process.Tail(s.file, from, report.MaxStderr)
 }
@@ -88,11 +89,10 @@ func (s *stderrFile) since(from int64) string {
 // stderrCopier writes what successors, and such processes, write to their standard error on to this process's. The generation
 // that serves does so.
 type stderrCopier struct {
-	file *os.File
-	stop chan struct{}
-
-	mu sync.Mutex // guards at
-	at int64      // what is before has been written on
+	file  *os.File
+	stop  chan struct{}
+	flush chan chan<- struct{} // asks to copy at once, and to close what is sent then
+	at    int64                // what is before has been written on; touched by run only
 }
 
 func (c *stderrCopier) run() {
@@ -102,6 +102,9 @@ func (c *stderrCopier) run() {
 		select {
 		case <-tick.C:
 			c.copy()
+		case done := <-c.flush:
+			c.copy()
+			close(done)
 		case <-c.stop:
 			c.copy()
 			return
@@ -109,9 +112,23 @@ func (c *stderrCopier) run() {
 	}
 }
 
+// await returns when all has been written on that is there, or the time is over.
+func (c *stderrCopier) await(limit time.Duration) {
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	done := make(chan struct{})
+	select {
+	case c.flush <- done:
+	case <-timer.C:
+		return
+	}
+	select {
+	case <-done:
+	case <-timer.C:
+	}
+}
+
 func (c *stderrCopier) copy() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	buf := make([]byte, 4<<10)
 	for {
 		n, _ := c.file.ReadAt(buf, c.at) // its end is an error, too

@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 func newStderrFile(t *testing.T) *stderrFile {
@@ -34,6 +36,24 @@ func TestStderrSince(t *testing.T) {
 	if got := s.since(from); from != int64(len("of an earlier one\n")) || got != "panic: boom\n" {
 		t.Errorf("from %d on it has written %q", from, got)
 	}
+}
+
+// Nobody waits for whoever does not read this process's standard error: an upgrade that has failed would never be over.
+func TestStderrThatNobodyReads(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStderrFile(t)
+		if _, err := s.file.WriteString("panic: boom\n"); err != nil {
+			t.Fatal(err)
+		}
+		flush := make(chan chan<- struct{}, 1) // whoever reads it writes, for ever
+		s.copier = &stderrCopier{file: s.file, flush: flush}
+		for range 2 { // it has heard of the first only
+			began := time.Now()
+			if got := s.since(0); got != "panic: boom\n" || time.Since(began) != stderrInterval {
+				t.Errorf("after %v it is known that the process has written %q", time.Since(began), got)
+			}
+		}
+	})
 }
 
 // Only one generation copies: one that has been replaced does not any more, and one that serves again does.

@@ -89,6 +89,7 @@ func (u *Upgrader) upgrade(manifest func(json.RawMessage) Manifest, prepare func
 	a := &attempt{
 		opts: &u.opts, tf: u.tf, bootstrap: u.bootstrap, succession: &u.succession, stderr: &u.stderr,
 		binary: u.command.binary(), dialogue: d, from: u.stderr.size(), ended: make(chan error, 1),
+		patience: patience{opts: &u.opts},
 	}
 	if err := a.run(); err != nil {
 		u.parent.behind.say(saysNoHeir)
