@@ -4,6 +4,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/check"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/config"
@@ -27,6 +28,8 @@ type files struct {
 	fds     *fdReserve
 	log     *slog.Logger
 	logfile logfile
+
+	restoring sync.Mutex // held while they are taken back after a successor's death: no upgrade begins, and nothing is removed
 }
 
 // take takes the lock. A successor whose configuration names another PID file takes that one's lock too; see becomeReady.
@@ -50,7 +53,7 @@ func (f *files) passLock() {
 	}
 }
 
-// retakeLock fails where another instance has the daemon's lock by now: two would run.
+// retakeLock fails where another instance has the daemon's lock by now, and where there can be none: see runfiles.IsOthers.
 func (f *files) retakeLock() error {
 	if err := f.Retake(); err != nil {
 		return err
@@ -71,16 +74,26 @@ func (f *files) writeFirstState() bool {
 
 func (f *files) writeState() error { return f.WriteState(f.state()) }
 
+// awaitRestored waits until the files are this generation's again, where they were another's: what a successor is about to write must not be overwritten later.
+func (f *files) awaitRestored() {
+	f.restoring.Lock()
+	defer f.restoring.Unlock()
+}
+
 // restore has both files name this generation again, and reports whether they do.
 func (f *files) restore() bool {
 	err := f.restoreQuietly()
 	if err != nil {
-		f.log.Error("PID file not restored", "error", err)
+		f.log.Error("PID file and state file not restored", "error", err)
 	}
 	return err == nil
 }
 
+// restoreQuietly leaves alone what another daemon has.
 func (f *files) restoreQuietly() error {
+	if err := f.retakeLock(); err != nil {
+		return err
+	}
 	return errors.Join(f.RestorePID(), f.writeState())
 }
 
@@ -105,11 +118,16 @@ func (f *files) keepWriting(done <-chan struct{}, slot sync.Locker, life *life) 
 
 // remove removes what the daemon leaves in the file system, at its very end.
 func (f *files) remove() {
+	f.restoring.Lock()
+	defer f.restoring.Unlock()
 	server.RemoveStale(f.pidfile)
 	if err := f.Remove(); err != nil {
 		f.log.Warn("PID file not removed", "error", err)
 	}
 }
+
+// stopAnswer is what whoever asks for a stop gives this process more than that may take: both times could else be over in the same moment.
+const stopAnswer = 2 * time.Second
 
 // state says what this generation is, for the state file.
 func (s *start) state() *process.State {
@@ -122,7 +140,7 @@ func (s *start) state() *process.State {
 		Listen:      s.groups.Addresses(),
 		Config:      s.conf.File,
 		UpgradeWait: process.Duration(upgradeWait(s.conf, s.hooks.OnUpgrade != nil)),
-		StopWait:    process.Duration(stopWait(s.conf)),
+		StopWait:    process.Duration(stopWait(s.conf) + stopAnswer),
 		Control:     s.up.Supported(),
 	}
 }

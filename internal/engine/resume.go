@@ -7,6 +7,7 @@ import (
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/server"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/groups"
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/runfiles"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/socket"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/upgrade"
 )
@@ -124,7 +125,7 @@ func (s *standby) resume(died error) {
 	s.log.Error("the successor has died: this generation tries to serve again", "error", died)
 	s.t.skipOnDrain()
 	<-s.t.left.Done()
-	err := s.files.retakeLock() // first: the program may take back what a second instance would have
+	err := s.checkLock() // first: the program may take back what a second instance would have
 	if err == nil {
 		err = s.hooks.mayResume(s.t)
 	}
@@ -139,8 +140,51 @@ func (s *standby) resume(died error) {
 		s.release() // the daemon can be started again
 		return
 	}
-	s.t.decide(died)
 	s.log.Warn("serving again", "failure", died.Error())
+	s.takeBackFiles(died)
+	s.t.decide(died)
+}
+
+// filesWait is how long a file system may take that holds the files by which the daemon is found. Nothing waits longer for it that clients need.
+const filesWait = 3 * time.Second
+
+// checkLock fails where another daemon has the lock by now. A lock that cannot be made anew, or is not found out about in time, does not: nobody
+// else serves, and this generation holds what it had.
+func (s *standby) checkLock() error {
+	taken := make(chan error, 1)
+	go func() { taken <- s.files.retakeLock() }()
+	timer := time.NewTimer(filesWait)
+	defer timer.Stop()
+	select {
+	case err := <-taken:
+		if runfiles.IsOthers(err) {
+			return err
+		}
+	case <-timer.C:
+	}
+	return nil
+}
+
+// takeBackFiles has the files name this generation.
+func (s *standby) takeBackFiles(died error) {
+	done := make(chan struct{})
+	s.files.restoring.Lock()
+	go func() {
+		defer close(done)
+		defer s.files.restoring.Unlock()
+		server.RemoveStale(s.PIDFile(), failedPID(died))
+		s.control.open(s.life.now().serves) // it may have had no room for one before
+		if !s.files.restore() {
+			s.files.keepWriting(s.done.Done(), &s.attempts.slot, s.life)
+		}
+	}()
+	timer := time.NewTimer(filesWait)
+	defer timer.Stop()
+	select {
+	case <-done:
+	case <-timer.C:
+		s.log.Error("PID file and state file not restored yet: their file system does not answer")
+	}
 }
 
 // lostError is the death of a successor after which nobody serves, since of why this generation cannot.
@@ -161,7 +205,7 @@ func failedPID(err error) int {
 	return 0
 }
 
-// takeUp does what has to be done for that. The order is that of becomeReady: the PID file first, the state file last.
+// takeUp does what has to be done for that, but for the files: clients need none of them.
 func (s *standby) takeUp(died error) error {
 	s.life.switching.Lock()
 	defer s.life.switching.Unlock()
@@ -172,10 +216,6 @@ func (s *standby) takeUp(died error) error {
 	if name := s.groups.Closed(); name != "" {
 		groups.Close(sockets)
 		return fmt.Errorf("the program has closed group %s, and has not taken it again", name)
-	}
-	server.RemoveStale(s.PIDFile(), failedPID(died))
-	if err := s.files.WritePID(); err != nil {
-		s.log.Error("PID file not restored", "error", err) // it is tried again
 	}
 	if !s.life.resume(died) {
 		groups.Close(sockets)
@@ -190,10 +230,6 @@ func (s *standby) takeUp(died error) error {
 	s.signals.forget()
 	s.t.resumed.happen()
 	s.fds.fill()
-	s.control.open(s.life.now().serves) // it may have had no room for one before
-	if !s.files.restore() {
-		s.files.keepWriting(s.done.Done(), &s.attempts.slot, s.life)
-	}
 	go s.super.keepAlive(s.life)
 	return nil
 }

@@ -28,6 +28,7 @@ func (e *Engine) upgrade(notify func(protocol.Event)) error {
 	if !e.up.Supported() {
 		return ErrNotSupported
 	}
+	e.files.awaitRestored()
 	e.attempts.setWanted(false) // whoever has asked until now gets this one
 	u.t = e.life.now()
 	return u.run()
@@ -111,9 +112,6 @@ func (u *upgrading) failed(err error) error {
 	server.RemoveStale(u.PIDFile(), failedPID(err)) // one on probation had a control socket
 	// The process that failed may have got as far as to serve, and have ended before this one has looked: then its PID is there, and where its
 	// configuration has another PID file, the lock's file is not.
-	if lockErr := u.files.retakeLock(); lockErr != nil {
-		u.log.Error("lock not taken anew", "error", lockErr)
-	}
 	if !u.files.restore() {
 		u.files.keepWriting(u.done.Done(), &u.attempts.slot, u.life)
 	}

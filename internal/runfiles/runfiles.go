@@ -5,6 +5,7 @@
 package runfiles
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"sync"
@@ -98,10 +99,14 @@ func (f *Files) RemoveFormer() error {
 }
 
 // Retake takes the lock anew where its file is gone: a successor whose configuration has another PID file has removed those of
-// the old one. Somebody else may hold it by now.
+// the old one, or somebody has cleaned up. It returns a *process.RunningError while another daemon holds it: then the files are that one's.
 func (f *Files) Retake() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	return f.retake()
+}
+
+func (f *Files) retake() error {
 	if f.lock.IsFor(f.pidfile) {
 		return nil
 	}
@@ -139,12 +144,17 @@ func (f *Files) RestorePID() error {
 	return f.WritePID()
 }
 
-// Remove removes the files at the end of the daemon. The lock is held until the last file is gone.
+// Remove removes the files at the end of the daemon, unless they are another one's by now. The lock is held until the last file is gone.
 func (f *Files) Remove() error {
-	err := process.RemoveFiles(f.pidfile)
-	f.Leave()
-	return err
+	defer f.Leave()
+	if err := f.Retake(); IsOthers(err) {
+		return err
+	}
+	return process.RemoveFiles(f.pidfile)
 }
+
+// IsOthers reports whether an error of Retake says that another daemon has the files.
+func IsOthers(err error) bool { return errors.As(err, new(*process.RunningError)) }
 
 // again is the time between two attempts of Retry.
 const again = 500 * time.Millisecond

@@ -227,3 +227,51 @@ func TestSameFileByAnotherPath(t *testing.T) {
 		t.Errorf("RemoveFormer = %v, and the PID file is there: %t", err, exists(pidfile))
 	}
 }
+
+// Whose lock file has been removed, as somebody does who cleans up, has lost the files once another daemon has them.
+func TestFilesOfAnother(t *testing.T) {
+	pidfile := filepath.Join(t.TempDir(), "app.pid")
+	first := take(t, pidfile, runfiles.Parent{})
+	serve(t, first)
+	if err := os.Remove(process.LockPath(pidfile)); err != nil {
+		t.Fatal(err)
+	}
+	second := take(t, pidfile, runfiles.Parent{})
+	serve(t, second)
+	if err := first.Retake(); !runfiles.IsOthers(err) {
+		t.Errorf("Retake = %v", err)
+	}
+	if err := first.Remove(); !runfiles.IsOthers(err) {
+		t.Errorf("Remove = %v", err)
+	}
+	for _, path := range []string{pidfile, process.StatePath(pidfile), process.LockPath(pidfile)} {
+		if !exists(path) {
+			t.Errorf("%s is gone", path)
+		}
+	}
+	if err := second.Remove(); err != nil || exists(pidfile) || exists(process.LockPath(pidfile)) {
+		t.Errorf("Remove = %v", err)
+	}
+}
+
+// Where there is no other, they are removed at the end.
+func TestRemoveWithoutALock(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "run")
+	pidfile := filepath.Join(dir, "app.pid")
+	for _, clean := range []func(string) error{
+		func(p string) error { return os.Remove(process.LockPath(p)) },
+		func(string) error { return os.RemoveAll(dir) },
+	} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		f := take(t, pidfile, runfiles.Parent{})
+		serve(t, f)
+		if err := clean(pidfile); err != nil {
+			t.Fatal(err)
+		}
+		if err := f.Remove(); err != nil && exists(dir) || exists(pidfile) || exists(process.LockPath(pidfile)) || exists(process.StatePath(pidfile)) {
+			t.Errorf("Remove = %v", err)
+		}
+	}
+}

@@ -127,6 +127,34 @@ func dialNow(t *testing.T, d *daemon.Daemon) net.Conn {
 	return conn
 }
 
+// TestResumeWithoutALock has the parent serve again where the lock's file is gone and cannot be made anew. It takes back its files when that is possible.
+func TestResumeWithoutALock(t *testing.T) {
+	d := startResuming(t, lineGroup)
+	dialLine(t, d)
+	daemontest.Upgrade(t, d)
+	two := awaitServing(t, d, 2)
+	_, address, _ := strings.Cut(two.Listen["line"], " ")
+	lock := process.LockPath(d.PIDFile)
+	if err := errors.Join(os.Remove(lock), os.Mkdir(lock, 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	signalState(t, two, syscall.SIGKILL)
+	daemontest.AwaitEnd(t, two)
+	conn, err := net.Dial("tcp", address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	if got := askLine(t, conn); !strings.HasPrefix(got, "1 ") {
+		t.Errorf("%q answers, want generation 1", got)
+	}
+	if err := os.Remove(lock); err != nil {
+		t.Fatal(err)
+	}
+	awaitServing(t, d, 1)
+	daemontest.Upgrade(t, d)
+}
+
 // TestStopAfterResume leaves nothing behind.
 func TestStopAfterResume(t *testing.T) {
 	d := startResuming(t, lineGroup)
