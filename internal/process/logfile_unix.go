@@ -13,7 +13,7 @@ import (
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/safepath"
 )
 
-const logFlags = os.O_WRONLY | os.O_APPEND | os.O_CREATE
+const logFlags = os.O_WRONLY | os.O_APPEND
 
 // openLogFile opens the file at path for appending. Whoever owns the directory can put a link there, or another
 // name for any file: where that is not root, root opens only a regular file with one name, and follows only a link that none but root
@@ -34,9 +34,17 @@ func openLogFile(path string, uid int, mode fs.FileMode) (*os.File, error) {
 	return f, nil
 }
 
-// openLogAtOnce returns a file in non-blocking mode.
+// openLogAtOnce returns a file in non-blocking mode. One that is there is not opened as one to be made: in a sticky directory that all may write to the
+// kernel refuses that for another user's (proc_sys_fs(5), protected_regular).
 func openLogAtOnce(path string, uid int, mode fs.FileMode) (*os.File, error) {
-	const flags = logFlags | unix.O_NONBLOCK
+	f, err := openLogWith(logFlags|unix.O_NONBLOCK, path, uid, mode)
+	if errors.Is(err, fs.ErrNotExist) {
+		return openLogWith(logFlags|unix.O_NONBLOCK|os.O_CREATE, path, uid, mode)
+	}
+	return f, err
+}
+
+func openLogWith(flags int, path string, uid int, mode fs.FileMode) (*os.File, error) {
 	if unix.Geteuid() != 0 {
 		return os.OpenFile(path, flags, mode)
 	}

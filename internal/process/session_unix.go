@@ -22,6 +22,9 @@ const manyDescriptors = 4096
 // CloseAllOnExec keeps every descriptor above the standard streams from the processes that this one starts and that are not
 // given it: what a shell has open is root's, perhaps, and a pipe would not end before the daemon. In this process it stays open.
 func CloseAllOnExec() {
+	if closeRangeOnExec(3) == nil {
+		return
+	}
 	for _, dir := range []string{"/proc/self/fd", "/dev/fd"} {
 		entries, err := os.ReadDir(dir) // this process's own: no more than its limit allows
 		if err != nil {
