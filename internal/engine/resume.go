@@ -145,15 +145,19 @@ func (s *standby) resume(died error) {
 	s.t.decide(died)
 }
 
-// filesWait is how long a file system may take that holds the files by which the daemon is found. Nothing waits longer for it that clients need.
-const filesWait = 3 * time.Second
+// How long a file system may take that holds the files by which the daemon is found. Nothing waits longer for it that clients need. A lock that
+// somebody else has is tried for five seconds.
+const (
+	lockWait  = 7 * time.Second
+	filesWait = 3 * time.Second
+)
 
 // checkLock fails where another daemon has the lock by now. A lock that cannot be made anew, or is not found out about in time, does not: nobody
 // else serves, and this generation holds what it had.
 func (s *standby) checkLock() error {
 	taken := make(chan error, 1)
 	go func() { taken <- s.files.retakeLock() }()
-	timer := time.NewTimer(filesWait)
+	timer := time.NewTimer(lockWait)
 	defer timer.Stop()
 	select {
 	case err := <-taken:

@@ -83,13 +83,20 @@ func (a *attempt) collect() error {
 		return err
 	case <-timer.C:
 	}
-	if a.dialogue.isGone() {
-		if p, err := process.FindChild(early.SuccessorEnv); err == nil {
-			_ = p.Signal(os.Kill)
-			p.Close()
-			<-a.ended
-			return errWrapper
-		}
+	killed := a.dialogue.isGone() && a.killWrapper()
+	err := <-a.ended
+	if killed {
+		return errWrapper
 	}
-	return <-a.ended
+	return err
+}
+
+// killWrapper reports whether there was one that could be killed.
+func (a *attempt) killWrapper() bool {
+	p, err := process.FindChild(early.SuccessorEnv)
+	if err != nil {
+		return false
+	}
+	defer p.Close()
+	return p.Signal(os.Kill) == nil
 }
