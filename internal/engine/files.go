@@ -74,10 +74,19 @@ func (f *files) writeFirstState() bool {
 
 func (f *files) writeState() error { return f.WriteState(f.state()) }
 
-// awaitRestored waits until the files are this generation's again, where they were another's: what a successor is about to write must not be overwritten later.
-func (f *files) awaitRestored() {
-	f.restoring.Lock()
-	defer f.restoring.Unlock()
+// errNotRestored is why nothing else is done with the files.
+var errNotRestored = errors.New("this generation serves again after its successor's death, and the file system of its PID file does not answer")
+
+// awaitRestored waits until the files are this generation's again, where they were another's: what a successor is about to write must not be
+// overwritten later. It does not wait longer than filesWait.
+func (f *files) awaitRestored() error {
+	for deadline := time.Now().Add(filesWait); !f.restoring.TryLock(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			return errNotRestored
+		}
+	}
+	f.restoring.Unlock()
+	return nil
 }
 
 // restore has both files name this generation again, and reports whether they do.
@@ -91,10 +100,11 @@ func (f *files) restore() bool {
 
 // restoreQuietly leaves alone what another daemon has.
 func (f *files) restoreQuietly() error {
-	if err := f.retakeLock(); err != nil {
+	err := f.retakeLock()
+	if runfiles.IsOthers(err) {
 		return err
 	}
-	return errors.Join(f.RestorePID(), f.writeState())
+	return errors.Join(err, f.RestorePID(), f.writeState())
 }
 
 // keepWriting writes PID file and state file as soon as that is possible again: the disk
@@ -118,8 +128,10 @@ func (f *files) keepWriting(done <-chan struct{}, slot sync.Locker, life *life) 
 
 // remove removes what the daemon leaves in the file system, at its very end.
 func (f *files) remove() {
-	f.restoring.Lock()
-	defer f.restoring.Unlock()
+	if err := f.awaitRestored(); err != nil {
+		f.log.Warn("PID file not removed", "error", err)
+		return
+	}
 	server.RemoveStale(f.pidfile)
 	if err := f.Remove(); err != nil {
 		f.log.Warn("PID file not removed", "error", err)

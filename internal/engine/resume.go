@@ -130,7 +130,10 @@ func (s *standby) resume(died error) {
 		err = s.hooks.mayResume(s.t)
 	}
 	if err == nil {
-		err = s.takeUp(died)
+		s.files.restoring.Lock() // before this generation serves, and can be upgraded
+		if err = s.takeUp(died); err != nil {
+			s.files.restoring.Unlock()
+		}
 	}
 	if err != nil {
 		s.log.Error("this generation cannot serve again: nobody serves", "error", err)
@@ -169,10 +172,9 @@ func (s *standby) checkLock() error {
 	return nil
 }
 
-// takeBackFiles has the files name this generation.
+// takeBackFiles has the files name this generation, and unlocks restoring then.
 func (s *standby) takeBackFiles(died error) {
 	done := make(chan struct{})
-	s.files.restoring.Lock()
 	go func() {
 		defer close(done)
 		defer s.files.restoring.Unlock()

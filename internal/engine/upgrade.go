@@ -28,7 +28,9 @@ func (e *Engine) upgrade(notify func(protocol.Event)) error {
 	if !e.up.Supported() {
 		return ErrNotSupported
 	}
-	e.files.awaitRestored()
+	if err := e.files.awaitRestored(); err != nil {
+		return &upgrade.Error{Stage: upgrade.StageRefused, Err: err}
+	}
 	e.attempts.setWanted(false) // whoever has asked until now gets this one
 	u.t = e.life.now()
 	return u.run()

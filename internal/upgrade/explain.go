@@ -48,7 +48,7 @@ func diedError(pid int, ended error, crash string) *Error {
 	how := crash
 	switch {
 	case how != "":
-	case errors.Is(ended, errWrapper):
+	case errors.Is(ended, errWrapper), errors.Is(ended, errWrapperEnded):
 		how = ended.Error()
 	default:
 		how = exitCause(ended)

@@ -36,6 +36,9 @@ func (a *attempt) outcome() (died error, ok bool) {
 	select {
 	case <-s.over:
 	case died = <-a.ended:
+		if a.dialogue.startTime.Load() != 0 && !a.dialogue.isGone() {
+			died = errWrapperEnded
+		}
 		a.awaitChannel()
 	}
 	if s.released.Load() || s.ended {
@@ -50,27 +53,34 @@ func (a *attempt) outcome() (died error, ok bool) {
 // awaitChannel waits for the end of the channel, after that of the process that tableflip has started.
 //
 // The successor's own successor may have the channel, or a process which the successor had forked, and that runs no other
-// program. The latter keeps nobody from serving again. And what has ended may be a wrapper, while the successor lives.
+// program. The latter keeps nobody from serving again. And what has ended may be a wrapper, while the successor lives: its end nobody tells.
 //
 // An heir has no longer than an upgrade may take: nobody else is left who would kill one that hangs, or stands still.
 func (a *attempt) awaitChannel() {
 	s := a.dialogue.standby
-	timer := time.NewTimer(successorWait)
-	defer timer.Stop()
-	select {
-	case <-s.over:
-		return
-	case <-timer.C:
+	look := time.NewTicker(successorWait)
+	defer look.Stop()
+	for {
+		select {
+		case <-s.over:
+			return
+		case <-look.C:
+		}
+		if !a.dialogue.isGone() {
+			continue
+		}
+		a.bootstrap.empty()
+		if s.hasNoHeir(a.opts.limit() + wordsWait) {
+			_ = s.ours.Close()
+		}
 	}
-	a.bootstrap.empty()
-	if a.dialogue.isGone() && s.hasNoHeir(a.opts.limit()+wordsWait) {
-		_ = s.ours.Close()
-	}
-	<-s.over
 }
 
-// errWrapper is how a successor has ended whose status nobody knows.
-var errWrapper = errors.New("its status is not known: the wrapper that had started it went on, and has been killed")
+// How a successor has ended whose status nobody knows.
+var (
+	errWrapper      = errors.New("its status is not known: the wrapper that had started it went on, and has been killed")
+	errWrapperEnded = errors.New("its status is not known: the wrapper that had started it had ended before")
+)
 
 // collect returns how the successor has ended, after the end of the channel. The process that tableflip has started has ended at the same time, or it is a
 // wrapper, which may have more to do. That one has a moment, and is killed then: this process could start no other successor as long as it lives.

@@ -1,8 +1,11 @@
 package faults
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -47,6 +50,36 @@ func TestWrapperThatGoesOn(t *testing.T) {
 	require.NoError(t, os.Remove(d.Binary))
 	daemontest.InstallGood(t, d)
 	daemontest.Upgrade(t, d)
+}
+
+// TestWrapperThatHasEnded has a successor die, while its own one starts, whose wrapper has ended long ago: nobody tells the parent. It serves again all
+// the same.
+func TestWrapperThatHasEnded(t *testing.T) {
+	d := daemontest.Start(t, "[web]\nmode http\nlisten 127.0.0.1:0\ndrain_timeout 5m\n")
+	first, err := d.State()
+	require.NoError(t, err)
+	held, err := net.Dial("tcp", daemontest.Target(t, d, "web").Address)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = held.Close() })
+	_, err = io.WriteString(held, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n") // generation 1 drains as long as that is not all
+	require.NoError(t, err)
+	program := filepath.Join(t.TempDir(), "program")
+	require.NoError(t, daemon.Install(binaries.Mixed2(t), program))
+	daemontest.Replace(fmt.Sprintf("#!/bin/sh\n%s \"$@\" &\nsleep 2\n", program), 0o755)(t, d)
+	daemontest.Upgrade(t, d)
+	second, err := d.State()
+	require.NoError(t, err)
+	time.Sleep(9 * time.Second) // the wrapper has ended, and that was looked into
+	require.NoError(t, os.Remove(program))
+	require.NoError(t, os.WriteFile(program, []byte("#!/bin/sh\nexec sleep 15\n"), 0o755)) // reads no bootstrap message
+	go func() { _, _ = d.Upgrade(context.WithoutCancel(t.Context())) }()
+	daemontest.AwaitLog(t, d, fmt.Sprintf("msg=\"asked on the control socket\" generation=2 pid=%d action=upgrade", second.PID))
+	time.Sleep(200 * time.Millisecond) // it has been started
+	require.NoError(t, syscall.Kill(second.PID, syscall.SIGKILL))
+	daemontest.Await(t, "generation 1 serves again", func() bool { s, err := d.State(); return err == nil && s.PID == first.PID })
+	if text := d.LogText(); !strings.Contains(text, "the wrapper that had started it had ended before") {
+		t.Error("the log does not say how it has ended")
+	}
 }
 
 // TestAnotherNamespace has a wrapper start the successor where it has another PID, or start time, than everybody else knows it by: whoever signals

@@ -148,6 +148,7 @@ func TestResumeWithoutALock(t *testing.T) {
 	if got := askLine(t, conn); !strings.HasPrefix(got, "1 ") {
 		t.Errorf("%q answers, want generation 1", got)
 	}
+	daemontest.Await(t, "the PID file names generation 1", func() bool { pid, err := process.ReadPID(d.PIDFile); return err == nil && pid != two.PID })
 	if err := os.Remove(lock); err != nil {
 		t.Fatal(err)
 	}
