@@ -143,8 +143,8 @@ func (s *standby) resume(died error) {
 		s.release() // the daemon can be started again
 		return
 	}
-	s.log.Warn("serving again", "failure", died.Error())
 	s.takeBackFiles(died)
+	s.log.Warn("serving again", "failure", died.Error()) // whoever reads that finds it by its files
 	s.t.decide(died)
 }
 
