@@ -14,6 +14,7 @@ import (
 // TestFrozenDuringAProbation has both generations stand still, as in a container that is paused, until the time of the upgrade is over by the clock. Neither
 // has had it: the upgrade goes on.
 func TestFrozenDuringAProbation(t *testing.T) {
+	t.Parallel() // it waits most of its time
 	d := daemontest.Start(t, "[web]\nmode http\nlisten 127.0.0.1:0\nstop_timeout 1s\n", "probation 8s", "upgrade_timeout 1s")
 	first, err := d.State()
 	require.NoError(t, err)

@@ -23,6 +23,7 @@ import (
 // TestWrapperThatGoesOn has a successor die in a shell script that has more to do then. The parent serves again all the same, and can
 // be upgraded.
 func TestWrapperThatGoesOn(t *testing.T) {
+	t.Parallel() // it waits most of its time
 	d := daemontest.Start(t, "[web]\nmode http\nlisten 127.0.0.1:0\n")
 	first, err := d.State()
 	require.NoError(t, err)
@@ -55,6 +56,7 @@ func TestWrapperThatGoesOn(t *testing.T) {
 // TestWrapperThatHasEnded has a successor die, while its own one starts, whose wrapper has ended long ago: nobody tells the parent. It serves again all
 // the same.
 func TestWrapperThatHasEnded(t *testing.T) {
+	t.Parallel() // it waits most of its time
 	d := daemontest.Start(t, "[web]\nmode http\nlisten 127.0.0.1:0\ndrain_timeout 5m\n")
 	first, err := d.State()
 	require.NoError(t, err)
@@ -86,6 +88,7 @@ func TestWrapperThatHasEnded(t *testing.T) {
 // those would meet strangers, or find nobody.
 func TestAnotherNamespace(t *testing.T) {
 	require.Root(t)
+	t.Parallel() // it waits most of its time
 	d := daemontest.Start(t, "[web]\nmode http\nlisten 127.0.0.1:0\n")
 	program := filepath.Join(t.TempDir(), "program")
 	require.NoError(t, daemon.Install(binaries.Mixed2(t), program))
