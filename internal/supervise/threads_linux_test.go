@@ -2,16 +2,21 @@ package supervise
 
 import (
 	"os"
+	"path/filepath"
 	"runtime"
+	"strings"
 	"sync"
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/testutil/require"
 )
 
 // Work that keeps threads, as what waits in the kernel does, needs no new one: perhaps there is none to be had.
 func TestThreadsAreReserved(t *testing.T) {
 	reserveThreads()
+	awaitParked(t)
 	before := threads(t)
 	if before < spareThreads {
 		t.Fatalf("there are %d threads, want %d at least", before, spareThreads)
@@ -35,6 +40,22 @@ func TestThreadsAreReserved(t *testing.T) {
 	}
 	close(release)
 	done.Wait()
+}
+
+// awaitParked waits until the runtime has put away the threads that it does not need: on a busy machine one is on its way there for some time, and
+// cannot be used again.
+func awaitParked(t *testing.T) {
+	t.Helper()
+	require.Eventually(t, "all threads but this one sleep", func() bool {
+		running := 0
+		paths, _ := filepath.Glob("/proc/self/task/*/stat") // the pattern is well-formed
+		for _, path := range paths {
+			if text, err := os.ReadFile(path); err == nil && strings.Contains(string(text), ") R ") {
+				running++
+			}
+		}
+		return running <= 1
+	})
 }
 
 func threads(t *testing.T) int {
