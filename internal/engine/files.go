@@ -29,7 +29,7 @@ type files struct {
 	log     *slog.Logger
 	logfile logfile
 
-	restoring sync.Mutex // held while they are taken back after a successor's death: no upgrade begins, and nothing is removed
+	restoring chan struct{} // has a value while they are taken back after a successor's death: no upgrade begins, and nothing is removed
 }
 
 // take takes the lock. A successor whose configuration names another PID file takes that one's lock too; see becomeReady.
@@ -75,18 +75,20 @@ func (f *files) writeFirstState() bool {
 func (f *files) writeState() error { return f.WriteState(f.state()) }
 
 // errNotRestored is why nothing else is done with the files.
-var errNotRestored = errors.New("this generation serves again after its successor's death, and the file system of its PID file does not answer")
+var errNotRestored = errors.New("this generation serves again after its successor's death, and its PID file and state file are not written yet")
 
 // awaitRestored waits until the files are this generation's again, where they were another's: what a successor is about to write must not be
 // overwritten later. It does not wait longer than filesWait.
 func (f *files) awaitRestored() error {
-	for deadline := time.Now().Add(filesWait); !f.restoring.TryLock(); time.Sleep(10 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			return errNotRestored
-		}
+	timer := time.NewTimer(filesWait)
+	defer timer.Stop()
+	select {
+	case f.restoring <- struct{}{}:
+		<-f.restoring
+		return nil
+	case <-timer.C:
+		return errNotRestored
 	}
-	f.restoring.Unlock()
-	return nil
 }
 
 // restore has both files name this generation again, and reports whether they do.

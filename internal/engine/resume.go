@@ -130,9 +130,9 @@ func (s *standby) resume(died error) {
 		err = s.hooks.mayResume(s.t)
 	}
 	if err == nil {
-		s.files.restoring.Lock() // before this generation serves, and can be upgraded
+		s.files.restoring <- struct{}{} // before this generation serves, and can be upgraded
 		if err = s.takeUp(died); err != nil {
-			s.files.restoring.Unlock()
+			<-s.files.restoring
 		}
 	}
 	if err != nil {
@@ -172,12 +172,12 @@ func (s *standby) checkLock() error {
 	return nil
 }
 
-// takeBackFiles has the files name this generation, and unlocks restoring then.
+// takeBackFiles has the files name this generation, and ends restoring then.
 func (s *standby) takeBackFiles(died error) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		defer s.files.restoring.Unlock()
+		defer func() { <-s.files.restoring }()
 		server.RemoveStale(s.PIDFile(), failedPID(died))
 		s.control.open(s.life.now().serves) // it may have had no room for one before
 		if !s.files.restore() {
@@ -189,7 +189,7 @@ func (s *standby) takeBackFiles(died error) {
 	select {
 	case <-done:
 	case <-timer.C:
-		s.log.Error("PID file and state file not restored yet: their file system does not answer")
+		s.log.Error("PID file and state file not restored yet")
 	}
 }
 

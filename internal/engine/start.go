@@ -234,7 +234,7 @@ func (s *start) configure() (err error) {
 }
 
 func (s *start) takeFiles() error {
-	s.files = files{up: s.up, pidfile: s.PIDFile(), state: s.state, fds: &s.fds}
+	s.files = files{up: s.up, pidfile: s.PIDFile(), state: s.state, fds: &s.fds, restoring: make(chan struct{}, 1)}
 	err := s.files.take(s.conf, s.inherited.PIDFile)
 	if s.Generation() == 1 { // a later one has come by such an upgrade
 		err = adviseReload(err)

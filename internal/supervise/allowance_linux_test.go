@@ -34,19 +34,9 @@ func TestHearsAfterStandingStill(t *testing.T) {
 
 // A reader that brings nothing is waited for as long as it says.
 func TestAllowanceHasAnEnd(t *testing.T) {
-	ours, theirs, err := supervise.NewChannel()
-	must(t, err)
-	conns, release, err := blocked(1)
-	must(t, err)
-	must(t, sendAway(theirs, conns[0]))
-	must(t, conns[0].Close())
-	inbox, err := supervise.OpenInbox(ours, 0)
-	must(t, err)
+	inbox := openBlocked(t)
 	began := time.Now()
 	if n, _ := inbox.Drain(supervise.NewAllowance(time.Second), nil); n != 0 || time.Since(began) < time.Second || time.Since(began) > limit/2 {
 		t.Errorf("%d messages have been heard in %v of a second", n, time.Since(began))
 	}
-	release()
-	inbox.Close()
-	must(t, theirs.Close())
 }

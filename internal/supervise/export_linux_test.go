@@ -84,8 +84,8 @@ type Allowance struct{ a allowance.Allowance }
 func NewAllowance(d time.Duration) *Allowance { return &Allowance{allowance.New(d, hearStep)} }
 
 // Drain takes what has been sent, and returns how many messages that was, and a signal that has ended it.
-func (i Inbox) Drain(p *Allowance, signals <-chan os.Signal) (n int, sig os.Signal) {
-	sig = i.b.drain(&p.a, signals, func(m message, ok bool) { n++; i.b.take(m, ok, func(message) {}) })
+func (i Inbox) Drain(a *Allowance, signals <-chan os.Signal) (n int, sig os.Signal) {
+	sig = i.b.drain(&a.a, signals, func(m message, ok bool) { n++; i.b.take(m, ok, func(message) {}) })
 	return n, sig
 }
 

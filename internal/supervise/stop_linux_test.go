@@ -107,8 +107,9 @@ func TestFloodIsNotHeardToItsEnd(t *testing.T) {
 	must(t, theirs.Close())
 }
 
-// A signal does not wait for a reader that is blocked.
-func TestSignalEndsHearing(t *testing.T) {
+// openBlocked returns an inbox whose reader is blocked until the test's end.
+func openBlocked(t *testing.T) supervise.Inbox {
+	t.Helper()
 	ours, theirs, err := supervise.NewChannel()
 	must(t, err)
 	conns, release, err := blocked(1)
@@ -117,15 +118,23 @@ func TestSignalEndsHearing(t *testing.T) {
 	must(t, conns[0].Close())
 	inbox, err := supervise.OpenInbox(ours, 0)
 	must(t, err)
+	t.Cleanup(func() {
+		release()
+		inbox.Close()
+		must(t, theirs.Close())
+	})
+	return inbox
+}
+
+// A signal does not wait for a reader that is blocked.
+func TestSignalEndsHearing(t *testing.T) {
+	inbox := openBlocked(t)
 	signals := make(chan os.Signal, 1)
 	signals <- syscall.SIGTERM
 	began := time.Now()
 	if _, sig := inbox.Drain(supervise.NewAllowance(limit), signals); sig == nil || time.Since(began) > limit/2 {
 		t.Errorf("hearing has ended after %v with the signal %v", time.Since(began), sig)
 	}
-	release()
-	inbox.Close()
-	must(t, theirs.Close())
 }
 
 // superviseBlindly is a supervisor that sees no process, as in a chroot.

@@ -73,10 +73,9 @@ func TestWrapperThatHasEnded(t *testing.T) {
 	require.NoError(t, err)
 	time.Sleep(9 * time.Second) // the wrapper has ended, and that was looked into
 	require.NoError(t, os.Remove(program))
-	require.NoError(t, os.WriteFile(program, []byte("#!/bin/sh\nexec sleep 15\n"), 0o755)) // reads no bootstrap message
+	require.NoError(t, os.WriteFile(program, []byte("#!/bin/sh\n: >"+program+".started\nexec sleep 15\n"), 0o755)) // reads no bootstrap message
 	go func() { _, _ = d.Upgrade(context.WithoutCancel(t.Context())) }()
-	daemontest.AwaitLog(t, d, fmt.Sprintf("msg=\"asked on the control socket\" generation=2 pid=%d action=upgrade", second.PID))
-	time.Sleep(200 * time.Millisecond) // it has been started
+	daemontest.Await(t, "process that generation 2 starts", func() bool { _, err := os.Stat(program + ".started"); return err == nil })
 	require.NoError(t, syscall.Kill(second.PID, syscall.SIGKILL))
 	daemontest.Await(t, "generation 1 serves again", func() bool { s, err := d.State(); return err == nil && s.PID == first.PID })
 	if text := d.LogText(); !strings.Contains(text, "the wrapper that had started it had ended before") {

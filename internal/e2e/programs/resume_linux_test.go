@@ -131,6 +131,7 @@ func dialNow(t *testing.T, d *daemon.Daemon) net.Conn {
 func TestResumeWithoutALock(t *testing.T) {
 	d := startResuming(t, lineGroup)
 	dialLine(t, d)
+	one := awaitServing(t, d, 1)
 	daemontest.Upgrade(t, d)
 	two := awaitServing(t, d, 2)
 	_, address, _ := strings.Cut(two.Listen["line"], " ")
@@ -148,7 +149,7 @@ func TestResumeWithoutALock(t *testing.T) {
 	if got := askLine(t, conn); !strings.HasPrefix(got, "1 ") {
 		t.Errorf("%q answers, want generation 1", got)
 	}
-	daemontest.Await(t, "the PID file names generation 1", func() bool { pid, err := process.ReadPID(d.PIDFile); return err == nil && pid != two.PID })
+	daemontest.Await(t, "the PID file names generation 1", func() bool { pid, err := process.ReadPID(d.PIDFile); return err == nil && pid == one.PID })
 	if err := os.Remove(lock); err != nil {
 		t.Fatal(err)
 	}
