@@ -130,7 +130,7 @@ var startSteps = []step[*start]{
 	{
 		name: "ask whether the supervisor watches this process", stage: upgrade.StageStart,
 		why: "it may not see a process of that user: it would pass no signals on, and take the end of the one before for the daemon's",
-		do:  func(s *start) error { return s.super.ask(s.parent.DryRun) },
+		do:  func(s *start) error { return s.super.ask(s.parent.DryRun, s.readyWithin, s.log) },
 	},
 	{
 		name: "begin to wait for the program", stage: upgrade.StageStart,

@@ -63,12 +63,17 @@ func (s *supervisor) connect(up *upgrade.Upgrader, managed bool, conf *config.Co
 	return s.client.Notify(s.signed(ev))
 }
 
-// ask refuses to serve where the supervisor does not watch this process, as it is by now.
-func (s *supervisor) ask(dryRun bool) error {
+// ask refuses to serve where the supervisor does not watch this process, as it is by now. One that does not answer stops no upgrade.
+func (s *supervisor) ask(dryRun bool, within time.Duration, log *slog.Logger) error {
 	if dryRun {
 		return nil
 	}
-	return s.client.Ask(s.signed(supervise.Event{}))
+	err := s.client.Ask(s.signed(supervise.Event{}), within)
+	if errors.Is(err, supervise.ErrSilent) {
+		log.Warn("the supervisor does not answer: until it goes on, it passes no signals on")
+		return nil
+	}
+	return err
 }
 
 // check refuses what this process cannot have. A later generation takes the line as it is.

@@ -34,13 +34,16 @@ func (e refusedError) Error() string {
 	return "supervise: the supervisor does not take this process for a generation: " + string(e)
 }
 
-// Ask returns an error where the supervisor says that it does not watch this process. One that says nothing, as it is stopped or of an
-// older version, is not waited for longer than that. e has only what is signed.
-func (c *Client) Ask(e Event) error {
+// ErrSilent is returned by Ask where the supervisor lives and says nothing: it is stopped, too busy, or of an older version.
+var ErrSilent = errors.New("supervise: the supervisor does not answer")
+
+// Ask returns an error where the supervisor says that it does not watch this process, and ErrSilent where it has said nothing for a
+// quarter of within, in which the caller has to be ready, or five seconds if that is less. e has only what is signed.
+func (c *Client) Ask(e Event, within time.Duration) error {
 	if c == nil || c.answers == nil {
 		return nil
 	}
-	deadline := time.Now().Add(patience)
+	deadline := time.Now().Add(min(patience, within/4))
 	var number [8]byte
 	_, _ = rand.Read(number[:]) // it never fails
 	e.Kind, e.Asks = Asking, binary.NativeEndian.Uint64(number[:])
@@ -54,7 +57,7 @@ func (c *Client) Ask(e Event) error {
 			break
 		}
 		if time.Now().After(deadline) { // others have kept the pipe full
-			return nil
+			return ErrSilent
 		}
 		var a answer
 		if json.Unmarshal(line, &a) != nil || a.To != e.Asks { // it has been for one whose patience was over
@@ -65,7 +68,10 @@ func (c *Client) Ask(e Event) error {
 		}
 		return nil
 	}
-	if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, os.ErrClosed) { // it is not heard, or gone; see Gone
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return ErrSilent
+	case errors.Is(err, os.ErrClosed): // it is gone; see Gone
 		return nil
 	}
 	return fmt.Errorf("supervise: ask the supervisor: %w", err)

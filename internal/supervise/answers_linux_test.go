@@ -2,11 +2,13 @@ package supervise_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/supervise"
 )
@@ -32,7 +34,7 @@ func TestAsk(t *testing.T) {
 			defer c.Close()
 			answered := make(chan error, 1)
 			go func() { answered <- answerAs(ours, write, test.answers) }()
-			err = c.Ask(supervise.Event{})
+			err = c.Ask(supervise.Event{}, time.Hour)
 			must(t, <-answered)
 			switch {
 			case test.says == "" && err != nil:
@@ -41,6 +43,26 @@ func TestAsk(t *testing.T) {
 				t.Errorf("Ask = %v, want %s", err, test.says)
 			}
 		})
+	}
+}
+
+// A supervisor that is stopped does not keep a generation from being ready in its time.
+func TestAskOfAStoppedSupervisor(t *testing.T) {
+	ours, theirs, err := supervise.NewChannel()
+	must(t, err)
+	defer func() { _ = ours.Close() }()
+	read, write, err := os.Pipe()
+	must(t, err)
+	defer func() { _ = write.Close() }()
+	c, err := supervise.NewClient(theirs, read)
+	must(t, err)
+	defer c.Close()
+	begun := time.Now()
+	if err := c.Ask(supervise.Event{}, time.Second); !errors.Is(err, supervise.ErrSilent) {
+		t.Errorf("Ask = %v", err)
+	}
+	if took := time.Since(begun); took >= time.Second {
+		t.Errorf("Ask took %v of the second in which the generation has to be ready", took)
 	}
 }
 
