@@ -41,8 +41,8 @@ func (a *app) advice(cmd *cobra.Command, err error) string {
 		return "if the daemon runs, its PID file does as well as -c"
 	case errors.Is(err, client.ErrNoSocket):
 		return noSocketAdvice(file)
-	case a.out.Upgrade != nil && a.out.Upgrade.Stage == "refused":
-		return "" // the program has said what there is to say
+	case a.out.Upgrade != nil && (a.out.Upgrade.Stage == "refused" || a.out.Upgrade.Stage == ""):
+		return "" // the program has said what there is to say, or the daemon has been asked to end: nothing new has failed
 	case a.out.Upgrade != nil && isConfigured(a.out.Upgrade.Stage):
 		return configAdvice(file)
 	case a.out.Upgrade != nil && a.out.Upgrade.Stage == "lost" && !servesElse(err):

@@ -3,7 +3,20 @@ package main
 import (
 	"os/exec"
 	"testing"
+
+	"github.com/spf13/cobra"
+
+	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/client"
 )
+
+// An upgrade that a stop has cut short is no sign that what is new has failed.
+func TestAdviceAfterAStop(t *testing.T) {
+	a := new(app)
+	err := upgrading{app: a}.upgradeFailed(1, &client.UpgradeError{PID: 1, Reason: "asked to end"})
+	if got := a.advice(&cobra.Command{Use: "upgrade"}, err); got != "" {
+		t.Errorf("advice = %q, want none", got)
+	}
+}
 
 // What is advised is one word for a shell, whoever has made it up.
 func TestWord(t *testing.T) {
