@@ -114,7 +114,7 @@ func (c *Command) control() error {
 	case "quit":
 		pid, err = control.Quit(pidfile)
 	case "reopen":
-		pid, err = control.Reopen(pidfile)
+		pid, err = reopen(ctx, pidfile)
 	case "reload":
 		return c.reload(ctx, pidfile)
 	}

@@ -1,5 +1,5 @@
-// Package control has a running daemon end or reopen its log, by signals. A program's own -s flag uses it, for a stop where no control socket
-// answers, and both it and gozdctl wait by it for the end of a daemon. Whoever wants to know what became of an upgrade, or whether the generation
+// Package control has a running daemon end or reopen its log, by signals. A program's own -s flag uses it where no control socket
+// answers, and to quit, and both it and gozdctl wait by it for the end of a daemon. Whoever wants to know what became of an upgrade, or whether the generation
 // that he asks serves at all, asks the control socket, by package client.
 //
 // Every function takes the path of a PID file. Their errors wrap

@@ -159,6 +159,29 @@ func TestReopenReachesEveryGeneration(t *testing.T) {
 	}
 }
 
+// TestReopenThatFails moves the log's directory away: whoever asks learns that nothing was reopened.
+func TestReopenThatFails(t *testing.T) {
+	d := daemontest.Start(t, "[web]\nmode http\nlisten 127.0.0.1:0\n")
+	log := d.Log
+	if err := os.Rename(log, log+".1"); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = os.Remove(log + ".1") }()
+	if err := os.Mkdir(log, 0o755); err != nil { // in its place
+		t.Fatal(err)
+	}
+	output, err := d.Command(t.Context(), "-s", "reopen").CombinedOutput()
+	if err == nil || !strings.Contains(string(output), "reopen: ") || !strings.Contains(string(output), log) {
+		t.Errorf("-s reopen: %v: %s; want an error that names the log", err, output)
+	}
+	if err := os.Remove(log); err != nil {
+		t.Fatal(err)
+	}
+	if output, err := d.Command(t.Context(), "-s", "reopen").CombinedOutput(); err != nil {
+		t.Errorf("-s reopen: %v: %s", err, output)
+	}
+}
+
 // awaitLogTarget waits until a process's standard error is the file at path.
 func awaitLogTarget(t *testing.T, pid int, path string) {
 	t.Helper()
