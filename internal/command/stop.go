@@ -26,7 +26,7 @@ func stop(ctx context.Context, pidfile string) (pid int, err error) {
 	case errors.Is(err, client.ErrReplaced):
 		return 0, err
 	case err != nil && s != nil:
-		return control.Stop(ctx, pidfile, s.Known()...)
+		return s.Signal(ctx)
 	case err != nil:
 		return control.Stop(ctx, pidfile)
 	}

@@ -61,21 +61,26 @@ func (s *Stopping) Await(ctx context.Context) error {
 	if err := control.AwaitEnd(ctx, s.c.pidfile, s.first, s.Answer.Generation, s.generations()...); err != nil {
 		return err
 	}
+	return s.awaitSupervisor(ctx)
+}
+
+// Signal asks by a signal, where Ask has failed, and waits as Await does. See control.Stop.
+func (s *Stopping) Signal(ctx context.Context) (pid int, err error) {
+	pid, err = control.Stop(ctx, s.c.pidfile, s.generations()...)
+	if err == nil {
+		err = s.awaitSupervisor(ctx)
+	}
+	return pid, err
+}
+
+// awaitSupervisor waits for the last of all. The daemon says who that is: whoever it is, nobody waits for longer than a supervisor takes.
+func (s *Stopping) awaitSupervisor(ctx context.Context) error {
 	if s.supervisor.PID == 0 {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, supervisorWait)
 	defer cancel()
 	return control.AwaitGone(ctx, s.supervisor)
-}
-
-// Known are the processes whose end Await waits for, apart from the one that is asked.
-func (s *Stopping) Known() []control.Process {
-	all := s.generations()
-	if s.supervisor.PID != 0 {
-		all = append(all, s.supervisor)
-	}
-	return all
 }
 
 func (s *Stopping) generations() []control.Process {

@@ -89,7 +89,7 @@ func TestStoppingAwaitsWhoWasNamed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if known := s.Known(); len(known) != 1 || known[0].PID != older.Process.Pid {
+	if known := s.Generations; len(known) != 1 || known[0].PID != older.Process.Pid {
 		t.Errorf("known are %v", known)
 	}
 	self := fmt.Sprintf("generation 3 (pid %d)", os.Getpid())
@@ -120,7 +120,7 @@ func TestStoppingOfOneThatSaysNothing(t *testing.T) {
 	})
 	err := client.Ask(within(t), pidfile, func(c *client.Client) error {
 		s := c.PrepareStop(within(t), 50*time.Millisecond)
-		if known := s.Known(); len(known) != 0 {
+		if known := s.Generations; len(known) != 0 {
 			t.Errorf("known are %v", known)
 		}
 		return s.Ask(within(t))
