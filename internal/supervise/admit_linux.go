@@ -61,7 +61,7 @@ func (p *processes) release(pid int) {
 
 // admit takes a process that is not known yet for a generation, or says why it is none. The kernel says which process
 // has spoken; all else that it says may be a lie, and any process of the service's user can speak, see doc.go. So the
-// serving generation, or one that has ended since and has no successor yet, must have announced an upgrade, and the process must
+// serving generation, or one that serves no longer and has no successor yet, must have announced an upgrade, and the process must
 // descend from this one and have that generation's user: what that user could signal himself.
 func (p *processes) admit(pid int, e Event) error {
 	parent := p.generations.parent()

@@ -38,7 +38,7 @@ type generations struct {
 	all       []*generation
 	upgrading bool          // the serving one starts its successor
 	within    time.Duration // how long that may take
-	lost      *generation   // it has ended while it started its successor, which carries on alone; nil if there can be none
+	lost      *generation   // it serves no longer, and its successor has not been heard, which carries on alone; nil if there can be none
 	failure   string        // of the last upgrade; "" if that was none
 	stopping  bool          // the daemon ends
 	asked     bool          // it has been asked to, which may have reached nobody yet
@@ -100,8 +100,13 @@ func (l *generations) apply(pid int, e Event) *generation {
 		l.upgrading, l.within, l.lost = true, e.Within, nil
 	case Failed:
 		l.replace(g)
-		l.upgrading, l.failure = false, e.Text
+		l.upgrading, l.failure, l.lost = false, e.Text, nil
 	case Draining:
+		// One that serves drains when its successor has said that it serves. If that has not been believed, it was gone when it was heard: this
+		// process has stood still, and a successor of its may live.
+		if g.Phase == isServing && l.upgrading {
+			l.upgrading, l.lost = false, g
+		}
 		g.Phase = isDraining
 		if e.StandsBy {
 			g.Phase = isStandby

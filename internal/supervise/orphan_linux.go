@@ -10,9 +10,10 @@ import (
 )
 
 // A generation may be killed when it has just started its successor, which carries on alone. That one has not spoken yet, so all
-// that is known of it is whose successor it will be.
+// that is known of it is whose successor it will be. The same is true where this process has stood still while a generation
+// was replaced, and its successor too: what that one has said comes from a process that is gone.
 
-// expectSuccessor bounds how long one may come: that is what the generation which has ended had said that its upgrade may take, but
+// expectSuccessor bounds how long one may come: that is what the generation which serves no longer had said that its upgrade may take, but
 // not for ever.
 func (p *processes) expectSuccessor() {
 	if p.generations.lost != nil {
@@ -34,7 +35,7 @@ func (p *processes) awaitsSuccessor() bool {
 	return false
 }
 
-// mayHaveSuccessor reports whether a process lives that could be the successor of a generation that has ended. It or a script before it is
+// mayHaveSuccessor reports whether a process lives that could be the successor of a generation that serves no longer. It or a script before it is
 // an orphan then, which this process has adopted. What else the program has started may be taken for it, until time is over.
 //
 // The kernel's list of this process's children answers at once where there is one; but it may leave out some while others end

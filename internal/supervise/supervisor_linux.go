@@ -292,7 +292,11 @@ func (s *supervisor) apply(m message, e Event) {
 		if before.Phase != isServing { // who served until now may have been sent the signal, and may have been no generation
 			s.passing.askAgain()
 		}
-	case Draining, Stopping, Starting, Alive, Settled:
+	case Draining:
+		if s.generations.lost == g {
+			s.processes.expectSuccessor()
+		}
+	case Stopping, Starting, Alive, Settled:
 	}
 	if (e.Kind == Serving || e.Kind == Failed) && !e.Keeps {
 		s.unit.store(nil, nil)

@@ -47,6 +47,7 @@ func supervise(t *testing.T, d *daemon.Daemon, env ...string) *exec.Cmd {
 // A supervisor that gets no processor finds a generation replaced and gone at the same time. It must
 // hear of the successor before it takes the daemon for ended.
 func TestSupervisorThatLooksLate(t *testing.T) {
+	t.Parallel()
 	d, cmd := supervised(t)
 	supervisor := cmd.Process.Pid
 	for range 4 { // which of the two it finds first is chance; each upgrade waits for its answer
@@ -60,6 +61,35 @@ func TestSupervisorThatLooksLate(t *testing.T) {
 	}
 	if n := generation(d); n != 5 || state(supervisor) == "" {
 		t.Errorf("generation %d serves, and the supervisor is %q; want 5, alive", n, state(supervisor))
+	}
+}
+
+// A supervisor that stands still during several upgrades hears then of generations that have come and gone. The last one serves on.
+func TestSupervisorThatMissesGenerations(t *testing.T) {
+	t.Parallel()
+	for _, n := range []int{2, 3} {
+		t.Run(fmt.Sprintf("%d upgrades", n), func(t *testing.T) {
+			t.Parallel()
+			d, cmd := supervised(t)
+			supervisor := cmd.Process.Pid
+			must(t, daemon.Freeze(supervisor))
+			for range n {
+				old := servingPID(t, d)
+				newBinary(t, d)
+				upgrade(t, d, 1)
+				await(t, "ended", func() bool { return state(old) == "Z" || state(old) == "" })
+			}
+			must(t, syscall.Kill(supervisor, syscall.SIGCONT))
+			upgrade(t, d, 1) // it answers again, and knows who serves
+			if got := generation(d); got != n+2 || state(supervisor) == "" {
+				t.Errorf("generation %d serves, and the supervisor is %q; want %d, alive", got, state(supervisor), n+2)
+			}
+			must(t, cmd.Process.Signal(syscall.SIGTERM))
+			ended(t, cmd)
+			if _, err := os.Stat(d.PIDFile); !errors.Is(err, os.ErrNotExist) {
+				t.Errorf("the PID file is still there: %v", err)
+			}
+		})
 	}
 }
 
