@@ -313,6 +313,26 @@ func TestUpgradeAfterTheStreamEnds(t *testing.T) {
 	}
 }
 
+// A daemon that says that it has been replaced, and changes no file, holds up nobody for longer than he wants to wait.
+func TestUpgradeThatIsOnlySaid(t *testing.T) {
+	t.Parallel()
+	start, err := process.StartTime(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, _ := serving(t, answering(http.StatusOK, fmt.Sprintf(`{"event":"served","pid":%d,"start_time":%d,"generation":4}`+"\n", os.Getpid(), start)))
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	asked := time.Now()
+	up, err := c.Upgrade(ctx, client.UpgradeOptions{NoDrain: true}, nil)
+	if up != nil || !errors.Is(err, client.ErrUnknownOutcome) {
+		t.Errorf("Upgrade = %+v, %v", up, err)
+	}
+	if took := time.Since(asked); took >= client.SettleWait {
+		t.Errorf("it took %v", took)
+	}
+}
+
 // Whom another upgrade has replaced before it could be asked is not asked again: the one that serves is.
 func TestUpgradeOfOneThatIsReplaced(t *testing.T) {
 	for name, refuse := range map[string]http.HandlerFunc{

@@ -24,6 +24,9 @@ func Answered(pidfile string, pid int, answers http.RoundTripper) *Client {
 	return c
 }
 
+// SettleWait is how long files may take to settle.
+const SettleWait = settleWait
+
 // Own leaves out what is another user's process.
 var Own = own
 

@@ -22,7 +22,7 @@ func (a *upgradeAttempt) served(ctx context.Context, why error) (up *Upgraded, a
 	if err := a.look(served); errors.Is(err, process.ErrUntrusted) {
 		return nil, false, err // whoever may say so: it is not the daemon's
 	}
-	named, err := a.awaitNamed(context.WithoutCancel(ctx), served)
+	named, err := a.awaitNamed(ctx, served)
 	switch {
 	case errors.Is(err, process.ErrNotRunning):
 		return nil, false, a.upgradeError(protocol.Event{Stage: stageLost, PID: served.PID, Error: endedSince})
