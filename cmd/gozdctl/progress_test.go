@@ -16,12 +16,14 @@ import (
 // terminal is what a person sees of what is written to it: it knows the few sequences
 // that a screen uses.
 type terminal struct {
-	lines []string
-	col   int
+	lines   []string
+	col     int
+	columns int // 0: any number
+	cuts    bool
 }
 
 func newTerminal(columns int) (*screen, *terminal) {
-	t := &terminal{lines: []string{""}}
+	t := &terminal{lines: []string{""}, columns: columns}
 	return &screen{w: t, live: true, size: func() (int, int) { return columns, 24 }}, t
 }
 
@@ -34,6 +36,8 @@ func (t *terminal) Write(p []byte) (int, error) {
 		case strings.HasPrefix(text, "\x1b[K"), strings.HasPrefix(text, "\x1b[J"):
 			t.lines[last] = string([]rune(t.lines[last])[:t.col])
 			n = 3
+		case strings.HasPrefix(text, cutLines), strings.HasPrefix(text, wrapLines):
+			t.cuts, n = strings.HasPrefix(text, cutLines), len(cutLines)
 		case strings.HasPrefix(text, "\x1b["):
 			var up int
 			if _, err := fmt.Sscanf(text, "\x1b[%dA", &up); err != nil {
@@ -45,8 +49,13 @@ func (t *terminal) Write(p []byte) (int, error) {
 			t.col, n = 0, 1
 		case text[0] == '\n':
 			t.lines, t.col, n = append(t.lines, ""), 0, 1
+		case t.columns > 0 && t.col == t.columns && !t.cuts:
+			t.lines, t.col = append(t.lines, ""), 0
 		default:
 			r := []rune(text)[0]
+			if t.columns > 0 && t.col == t.columns {
+				t.col--
+			}
 			line := []rune(t.lines[last])
 			t.lines[last] = string(append(line[:t.col], r))
 			t.col, n = t.col+1, len(string(r))
@@ -200,6 +209,24 @@ func TestWatchWritesInPlace(t *testing.T) {
 	w.redraw(crowded(), nil)
 	if want := "generation 2   ░░░░░░░░░░░░░░░░░░░░ 1 of 1 left"; !strings.Contains(screen.String(), want) {
 		t.Errorf("it shows\n%s\nwant %q in it", screen, want)
+	}
+}
+
+// What the daemon's user names can be longer than a line.
+func TestWatchOfLongNames(t *testing.T) {
+	s, screen := newTerminal(80)
+	s.size = func() (int, int) { return 80, 50 }
+	long := crowded()
+	long.Generations[3].Groups[0].Name = strings.Repeat("g", 200)
+	w := &watcher{app: newApp(s, s), most: make(map[int]int)}
+	w.redraw(long, nil)
+	once := len(screen.lines)
+	w.redraw(long, nil)
+	if n := len(screen.lines); n != once {
+		t.Errorf("it shows %d lines, and then %d:\n%s", once, n, screen)
+	}
+	if screen.cuts {
+		t.Error("the terminal is left so that it cuts lines")
 	}
 }
 

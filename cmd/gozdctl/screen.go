@@ -82,6 +82,13 @@ func (s *screen) rewind(n int) {
 	s.printf("\r\x1b[J")
 }
 
+// cutLines has a terminal leave out what is behind its last column, and wrapLines goes on with it on the next line, as it does otherwise (DECAWM). Only the
+// terminal knows for sure how wide a text is.
+const (
+	cutLines  = "\x1b[?7l"
+	wrapLines = "\x1b[?7h"
+)
+
 // wrap breaks text at blanks into lines of at most width columns, where that can be
 // done. A width of 0 is no limit.
 func wrap(text string, width int) []string {

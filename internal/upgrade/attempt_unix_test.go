@@ -168,6 +168,7 @@ func TestExplain(t *testing.T) {
 		{"it hangs on probation", errors.New("killed"), report.Outcome{PID: 7, Probation: true}, true, StageProbation, 7, "its probation was not over after 1h1m1s: killed"},
 		{"it dies between report and ready", errOther, report.Outcome{PID: 7, Ready: true}, false, StageReady, 7, "it was ready and ended before it took over: "},
 		{"it ends", errors.New("child pid=7 exited"), report.Outcome{PID: 7}, false, StageStart, 7, "child pid=7 exited with status 0 before it was ready"},
+		{"it ends on probation", errors.New("child pid=7 exited"), report.Outcome{PID: 7, Probation: true}, false, StageProbation, 7, "child pid=7 exited with status 0 before its probation was over"},
 		{"it cannot be started", errBusy, report.Outcome{}, false, StageStart, 0, "/bin/app: text file busy"},
 		{"it fails without a word", errOther, report.Outcome{PID: 7}, false, StageStart, 7, errOther.Error()},
 	} {

@@ -29,6 +29,8 @@ func (a *attempt) explain(ended error, out report.Outcome, wrote string, late bo
 		e.Stage, e.Err = StageReady, fmt.Errorf("not ready after %v: %w", a.opts.timeout(), ended)
 	case out.Ready:
 		e.Stage, e.Err = StageReady, fmt.Errorf("it was ready and ended before it took over: %w", ended)
+	case isCleanExit(ended) && out.Probation:
+		e.Err = fmt.Errorf("%w with status 0 before its probation was over", ended)
 	case isCleanExit(ended):
 		e.Err = fmt.Errorf("%w with status 0 before it was ready", ended)
 	case out.PID == 0:

@@ -18,6 +18,10 @@ import (
 // configuration says otherwise, and an answer has no room for more than this that have groups.
 const maxGenerations = 1024
 
+// maxGroups bounds how many groups of all generations are believed: whoever asks shows them, and has to be shown no more than an answer has room for. A
+// group of a daemon takes more than a hundred bytes of its maxAnswer.
+const maxGroups = maxAnswer / 100
+
 // Status asks what the generation knows. The one that serves knows all that live, which
 // takes it half a second at most if one of them does not answer.
 func (c *Client) Status(ctx context.Context) (*protocol.Status, error) {
@@ -40,6 +44,13 @@ func (c *Client) status(ctx context.Context, path string) (*protocol.Status, err
 	}
 	if n := len(s.Generations); n > maxGenerations {
 		return nil, fmt.Errorf("%s: %w: %d generations, and more than %d are not believed", c.path, ErrProtocol, n, maxGenerations)
+	}
+	groups := 0
+	for _, g := range s.Generations {
+		groups += len(g.Groups)
+	}
+	if groups > maxGroups {
+		return nil, fmt.Errorf("%s: %w: %d groups, and more than %d are not believed", c.path, ErrProtocol, groups, maxGroups)
 	}
 	return s, nil
 }

@@ -416,3 +416,15 @@ func TestGenerationsWithoutEnd(t *testing.T) {
 		}
 	}
 }
+
+// Nor has whoever asks to look at groups without end.
+func TestGroupsWithoutEnd(t *testing.T) {
+	const half = client.MaxGroups / 2
+	for n, believed := range map[int]bool{half: true, half + 1: false, 50_000: false} {
+		groups := strings.TrimSuffix(strings.Repeat("{},", n), ",")
+		c := own(t, answering(http.StatusOK, fmt.Sprintf(`{"generations":[{"groups":[%s]},{"groups":[%[1]s]}]}`, groups)))
+		if _, err := c.Status(within(t)); believed && err != nil || !believed && !errors.Is(err, client.ErrProtocol) {
+			t.Errorf("twice %d groups: %v", n, err)
+		}
+	}
+}

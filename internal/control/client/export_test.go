@@ -27,6 +27,9 @@ func Answered(pidfile string, pid int, answers http.RoundTripper) *Client {
 // SettleWait is how long files may take to settle.
 const SettleWait = settleWait
 
+// MaxGroups is how many groups of all generations are believed.
+const MaxGroups = maxGroups
+
 // Own leaves out what is another user's process.
 var Own = own
 
