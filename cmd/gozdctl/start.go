@@ -127,7 +127,7 @@ func (a starting) start(ctx context.Context, pidfile string, program []string) e
 	defer p.end()
 	output, err := a.runProgram(ctx, program)
 	if err != nil {
-		return err
+		return a.allTheSame(pidfile, began, err)
 	}
 	a.out.acted = true
 	a.out.Seconds = ptr(a.now().Sub(began).Seconds())
@@ -135,6 +135,23 @@ func (a starting) start(ctx context.Context, pidfile string, program []string) e
 		a.stderr.printf("%s\n", printable.Text(output))
 	}
 	return a.started(ctx, pidfile, program[0], began)
+}
+
+// allTheSame adds to the error of a program that a daemon serves since it began: a script around that one may have failed.
+func (a starting) allTheSame(pidfile string, began time.Time, err error) error {
+	if pidfile == "" {
+		return err
+	}
+	r, findErr := process.Find(pidfile)
+	if findErr != nil {
+		return err
+	}
+	defer r.Close()
+	if r.State.Since.Before(began) {
+		return err
+	}
+	a.out.Serving = &generation{r.State.Generation, r.PID}
+	return fmt.Errorf("%w\nall the same generation %d (pid %d) serves", err, r.State.Generation, r.PID)
 }
 
 // runProgram returns what the program has printed when it returns with status 0.
