@@ -14,10 +14,7 @@ import (
 // start. With the PID it names a process for good: the number alone may belong to
 // a stranger by now.
 func StartTime(pid int) (uint64, error) {
-	s, err := readStat(strconv.Itoa(pid))
-	if errors.Is(err, fs.ErrNotExist) && !seesProcesses() {
-		return 0, ErrCannotSee
-	}
+	s, err := look(pid)
 	if err == nil && s.state == "Z" {
 		err = fmt.Errorf("process %d: %w", pid, os.ErrProcessDone) // dead, only not waited for
 	}
@@ -25,6 +22,20 @@ func StartTime(pid int) (uint64, error) {
 		return 0, err
 	}
 	return s.start, nil
+}
+
+// Began is StartTime also of a process that has ended, and that its parent has not collected yet.
+func Began(pid int) (uint64, error) {
+	s, err := look(pid)
+	return s.start, err
+}
+
+func look(pid int) (stat, error) {
+	s, err := readStat(strconv.Itoa(pid))
+	if errors.Is(err, fs.ErrNotExist) && !seesProcesses() {
+		err = ErrCannotSee
+	}
+	return s, err
 }
 
 // stat is what is used of /proc/PID/stat (proc(5)).

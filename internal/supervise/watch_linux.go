@@ -25,7 +25,8 @@ func holdProcess(pid int) (*watched, error) {
 	return &watched{file: os.NewFile(uintptr(fd), fmt.Sprintf("process %d", pid))}, nil
 }
 
-// openProcess takes hold of the process that has this PID and this start time. The error wraps os.ErrProcessDone where there is none.
+// openProcess takes hold of the process that has this PID and this start time. It may have ended, as long as nobody has collected it: what it
+// has said still counts. The error wraps os.ErrProcessDone where there is none.
 func openProcess(pid int, startTime uint64) (*watched, error) {
 	w, err := holdProcess(pid)
 	if errors.Is(err, unix.ESRCH) {
@@ -34,7 +35,7 @@ func openProcess(pid int, startTime uint64) (*watched, error) {
 	if err != nil {
 		return nil, err
 	}
-	start, err := process.StartTime(pid)
+	start, err := process.Began(pid)
 	if err != nil {
 		err = w.whyUnseen(pid, err)
 	} else if start != startTime {

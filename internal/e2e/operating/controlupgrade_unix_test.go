@@ -62,7 +62,7 @@ func (u *controlUpgrade) result(t *testing.T) (*client.Upgraded, error) {
 // TestTwoUpgradesAtOnce asks for another while one is on probation. Both are done, the second
 // by the generation that the first has brought up.
 func TestTwoUpgradesAtOnce(t *testing.T) {
-	d := daemontest.Start(t, daemontest.WebAndLine+daemontest.SecureGroup, "probation 300ms")
+	d := daemontest.Start(t, daemontest.WebAndLine+daemontest.SecureGroup, "probation 3s") // in which the second is asked for, however busy the machine
 	first := beginUpgrade(t, dialControl(t, d), client.UpgradeOptions{})
 	probation := first.await(t, protocol.OnProbation)
 	second := beginUpgrade(t, dialControl(t, d), client.UpgradeOptions{})

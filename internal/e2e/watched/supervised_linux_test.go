@@ -93,6 +93,22 @@ func TestSupervisorThatMissesGenerations(t *testing.T) {
 	}
 }
 
+// A supervisor that stands still while a generation comes, and dies, ends as that one has: a service manager starts the daemon again by that.
+func TestSupervisorThatMissesACrash(t *testing.T) {
+	t.Parallel()
+	d, cmd := supervised(t)
+	supervisor, old := cmd.Process.Pid, servingPID(t, d)
+	must(t, daemon.Freeze(supervisor))
+	newBinary(t, d)
+	upgrade(t, d, 1)
+	await(t, "ended", func() bool { return state(old) == "Z" || state(old) == "" })
+	must(t, syscall.Kill(servingPID(t, d), syscall.SIGKILL))
+	must(t, syscall.Kill(supervisor, syscall.SIGCONT))
+	if ws := ended(t, cmd); !ws.Signaled() || ws.Signal() != syscall.SIGKILL {
+		t.Errorf("the supervisor ends by %v, want the signal of the generation that served", ws)
+	}
+}
+
 // A supervisor that has died by a signal cannot end its generations, and they do it themselves.
 func TestGenerationsEndWithoutSupervisor(t *testing.T) {
 	d, cmd := supervised(t)
