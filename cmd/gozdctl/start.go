@@ -151,7 +151,7 @@ func (a starting) allTheSame(pidfile string, began time.Time, err error) error {
 		return err
 	}
 	a.out.Serving = &generation{r.State.Generation, r.PID}
-	return fmt.Errorf("%w\nall the same generation %d (pid %d) serves", err, r.State.Generation, r.PID)
+	return fmt.Errorf("generation %d (pid %d) serves all the same: %w", r.State.Generation, r.PID, err)
 }
 
 // runProgram returns what the program has printed when it returns with status 0.

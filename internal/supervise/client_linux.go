@@ -42,6 +42,9 @@ func write(to syscall.Conn, data []byte, files []int) error {
 			err = unix.Sendmsg(int(fd), data, rights, nil, unix.MSG_NOSIGNAL)
 			return !errors.Is(err, unix.EAGAIN) && !errors.Is(err, unix.EINTR)
 		})
-		return errors.Join(writeErr, os.NewSyscallError("sendmsg", err))
+		if writeErr != nil { // what the last attempt has met says nothing then
+			return writeErr
+		}
+		return os.NewSyscallError("sendmsg", err)
 	})
 }

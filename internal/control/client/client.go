@@ -113,6 +113,7 @@ func tryDial(ctx context.Context, pidfile string, settled time.Time) (c *Client,
 	}
 	p.Close()
 	switch {
+	case errors.Is(err, errAnother): // it stays
 	case errors.Is(err, errClosed):
 		until = settled
 	case r.State.Control:
@@ -217,6 +218,8 @@ func (c *Client) connectError(err error) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return noSocket(c.path)
+	case errors.Is(err, syscall.ENOTSOCK), errors.Is(err, syscall.ELOOP): // another user's, who may make files there: the daemon has none, and its log says so
+		return fmt.Errorf("%s: %w: %w", c.path, errAnother, err)
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return fmt.Errorf("%s: %w", c.path, errClosed)
 	case errors.Is(err, process.ErrUntrusted):

@@ -417,6 +417,26 @@ func TestGenerationsWithoutEnd(t *testing.T) {
 	}
 }
 
+// Who may make files in the directory can be the first at the socket's path. The daemon has no control socket then, and whoever asks may go another way.
+func TestAnotherFileForASocket(t *testing.T) {
+	for name, plant := range map[string]func(path string) error{
+		"a directory":     func(path string) error { return os.Mkdir(path, 0o700) },
+		"a file":          func(path string) error { return os.WriteFile(path, nil, 0o600) },
+		"a symbolic link": func(path string) error { return os.Symlink("/dev/null", path) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			pidfile := pidfileIn(t)
+			asDaemon(t, pidfile, process.State{Generation: 3})
+			if err := plant(protocol.SocketPath(pidfile, os.Getpid())); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := client.Dial(within(t), pidfile); !errors.Is(err, client.ErrNoSocket) {
+				t.Errorf("Dial: %v, want ErrNoSocket", err)
+			}
+		})
+	}
+}
+
 // Nor has whoever asks to look at groups without end.
 func TestGroupsWithoutEnd(t *testing.T) {
 	const half = client.MaxGroups / 2

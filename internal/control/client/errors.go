@@ -16,6 +16,9 @@ var ErrNoSocket = errors.New("no control socket")
 // takes a busy machine a moment.
 var errClosed = fmt.Errorf("%w: nobody listens there any more", ErrNoSocket)
 
+// errAnother is the case of a file that is none.
+var errAnother = fmt.Errorf("%w: what is there is another file", ErrNoSocket)
+
 // ErrPermission means that the daemon is another user's.
 var ErrPermission = errors.New("no permission to control the daemon")
 
