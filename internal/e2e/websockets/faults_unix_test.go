@@ -197,15 +197,30 @@ func (c *client) begin(t *testing.T) (finish, next func()) {
 	return func() { t.Helper(); c.raw(t, whole[:cut], true) }, func() { t.Helper(); c.raw(t, whole[cut:], true) }
 }
 
+// awaitMove asks until that generation answers.
+func (c *client) awaitMove(t *testing.T, generation int) {
+	t.Helper()
+	daemontest.Await(t, fmt.Sprintf("generation %d answers", generation), func() bool {
+		if err := c.send(); err != nil {
+			t.Fatal(err)
+		}
+		if err := c.receive(); err != nil {
+			t.Fatal(err)
+		}
+		return c.generation == generation
+	})
+}
+
 // A client in the middle of a message of several frames moves when it is complete, also if another has begun by then.
 func TestMessageHasBegun(t *testing.T) {
 	for _, group := range []string{"web", "secure"} {
 		for _, door := range []string{"/gorilla", "/coder"} {
 			t.Run(group+door, func(t *testing.T) {
 				d := start(t)
-				c := dial(t, d, group, door)
+				c, idle := dial(t, d, group, door), dial(t, d, group, door)
 				finish, next := c.begin(t)
 				daemontest.Upgrade(t, d)
+				idle.awaitMove(t, 2) // the drain begins a moment after the upgrade is said to be done
 				finish()
 				if c.generation != 1 {
 					t.Errorf("generation %d has put the message together, want 1", c.generation)
@@ -245,7 +260,7 @@ func TestSuccessorDies(t *testing.T) {
 			next()
 			kept.ask(t, 1)
 			daemontest.Upgrade(t, d)
-			kept.ask(t, 3)
+			kept.awaitMove(t, 3)
 		})
 	}
 }
