@@ -68,7 +68,7 @@ func (c *cell) wantUpgraded(up *client.Upgraded, expected outcome) {
 	}
 }
 
-// wantFailure checks what the asker of an upgrade that has failed is told: that the parent serves on or again, or that
+// wantFailure checks what the asker of an upgrade that has failed is told: that the parent serves on or again, that nobody serves, or that
 // the upgrade was given up for a stop.
 func (c *cell) wantFailure(told *client.UpgradeError, expected outcome) {
 	c.t.Helper()
@@ -78,6 +78,10 @@ func (c *cell) wantFailure(told *client.UpgradeError, expected outcome) {
 		is = ended
 	case upgrade.StageServing:
 		is = resumed
+	case upgrade.StageLost: // nobody serves, as with an error that isDown
+		if told.By == 0 && (expected == down || expected == ended) {
+			is = expected
+		}
 	}
 	if is != expected || told.PID != c.before.PID {
 		c.t.Errorf("the asker of pid %d is told: %v; the daemon has %s, and pid %d was asked", told.PID, told, expected, c.before.PID)
