@@ -82,8 +82,8 @@ func (s *screen) rewind(n int) {
 	s.printf("\r\x1b[J")
 }
 
-// cutLines has a terminal leave out what is behind its last column, and wrapLines goes on with it on the next line, as it does otherwise (DECAWM). Only the
-// terminal knows for sure how wide a text is.
+// cutLines makes a terminal drop what is beyond its last column; wrapLines makes it continue on the next line, which is the default (DECAWM). Only
+// the terminal knows for sure how wide a text is.
 const (
 	cutLines  = "\x1b[?7l"
 	wrapLines = "\x1b[?7h"

@@ -127,7 +127,7 @@ func (a starting) start(ctx context.Context, pidfile string, program []string) e
 	defer p.end()
 	output, err := a.runProgram(ctx, program)
 	if err != nil {
-		return a.allTheSame(pidfile, began, err)
+		return a.programFailed(pidfile, began, err)
 	}
 	a.out.acted = true
 	a.out.Seconds = ptr(a.now().Sub(began).Seconds())
@@ -137,8 +137,8 @@ func (a starting) start(ctx context.Context, pidfile string, program []string) e
 	return a.started(ctx, pidfile, program[0], began)
 }
 
-// allTheSame adds to the error of a program that a daemon serves since it began: a script around that one may have failed.
-func (a starting) allTheSame(pidfile string, began time.Time, err error) error {
+// programFailed adds to a program's error that a daemon has begun to serve since: the program may be a script around it that has failed afterwards.
+func (a starting) programFailed(pidfile string, began time.Time, err error) error {
 	if pidfile == "" {
 		return err
 	}

@@ -112,7 +112,7 @@ func (w *watcher) redraw(s *protocol.Status, err error) {
 	before := w.lines
 	w.lines = len(lines)
 	terminal.rewind(max(before-1, 0))
-	terminal.printf("%s%s%s", cutLines, strings.Join(lines, ""), wrapLines) // or more lines than these would be there the next time
+	terminal.printf("%s%s%s", cutLines, strings.Join(lines, ""), wrapLines) // a line that wraps would be two, and the next rewind too short
 }
 
 // bars show how far each draining generation has got since it was first seen.

@@ -12,8 +12,8 @@ import (
 // reopenWait is how long the generation that serves may take to reopen the log.
 const reopenWait = 5 * time.Second
 
-// reopen has every generation open the log again. It asks the control socket, which says whether that went well, and by a signal only where there
-// is none: a signal does not tell.
+// reopen makes every generation open the log again. It asks the control socket, which says whether that went well, and by a signal only
+// where the daemon cannot be asked there: a signal does not tell.
 func reopen(ctx context.Context, pidfile string) (pid int, err error) {
 	ctx, cancel := context.WithTimeout(ctx, reopenWait)
 	defer cancel()
@@ -24,8 +24,11 @@ func reopen(ctx context.Context, pidfile string) (pid int, err error) {
 		}
 		return err
 	})
-	if errors.Is(err, client.ErrNoSocket) {
+	switch {
+	case errors.Is(err, client.ErrNoSocket): // also where that was looked for until the end of ctx
 		return control.Reopen(pidfile)
+	case err == nil, errors.As(err, new(*client.AnswerError)), ctx.Err() != nil: // it has answered, or may still do it
+		return pid, err
 	}
-	return pid, err
+	return control.Reopen(pidfile)
 }

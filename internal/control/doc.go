@@ -1,4 +1,4 @@
-// Package control has a running daemon end or reopen its log, by signals. A program's own -s flag uses it where no control socket
+// Package control ends a running daemon, or makes it reopen its log, by signals. A program's own -s flag uses it where no control socket
 // answers, and to quit, and both it and gozdctl wait by it for the end of a daemon. Whoever wants to know what became of an upgrade, or whether the generation
 // that he asks serves at all, asks the control socket, by package client.
 //

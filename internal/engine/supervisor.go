@@ -70,7 +70,7 @@ func (s *supervisor) ask(dryRun bool, within time.Duration, log *slog.Logger) er
 	}
 	err := s.client.Ask(s.signed(supervise.Event{}), within)
 	if errors.Is(err, supervise.ErrSilent) {
-		log.Warn("the supervisor does not answer: until it goes on, it passes no signals on")
+		log.Warn("the supervisor does not answer: as long as it does not, it passes on no signals")
 		return nil
 	}
 	return err

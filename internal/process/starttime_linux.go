@@ -14,7 +14,7 @@ import (
 // start. With the PID it names a process for good: the number alone may belong to
 // a stranger by now.
 func StartTime(pid int) (uint64, error) {
-	s, err := look(pid)
+	s, err := statOf(pid)
 	if err == nil && s.state == "Z" {
 		err = fmt.Errorf("process %d: %w", pid, os.ErrProcessDone) // dead, only not waited for
 	}
@@ -26,11 +26,12 @@ func StartTime(pid int) (uint64, error) {
 
 // Began is StartTime also of a process that has ended, and that its parent has not collected yet.
 func Began(pid int) (uint64, error) {
-	s, err := look(pid)
+	s, err := statOf(pid)
 	return s.start, err
 }
 
-func look(pid int) (stat, error) {
+// statOf is readStat, and tells a process that is gone from a /proc that is not there.
+func statOf(pid int) (stat, error) {
 	s, err := readStat(strconv.Itoa(pid))
 	if errors.Is(err, fs.ErrNotExist) && !seesProcesses() {
 		err = ErrCannotSee

@@ -38,7 +38,7 @@ type generations struct {
 	all       []*generation
 	upgrading bool          // the serving one starts its successor
 	within    time.Duration // how long that may take
-	lost      *generation   // it serves no longer, and its successor has not been heard, which carries on alone; nil if there can be none
+	lost      *generation   // the last that served, while its successor has not been heard but may carry on alone; nil if none can
 	failure   string        // of the last upgrade; "" if that was none
 	stopping  bool          // the daemon ends
 	asked     bool          // it has been asked to, which may have reached nobody yet
@@ -102,8 +102,8 @@ func (l *generations) apply(pid int, e Event) *generation {
 		l.replace(g)
 		l.upgrading, l.failure, l.lost = false, e.Text, nil
 	case Draining:
-		// One that serves drains when its successor has said that it serves. If that has not been believed, it was gone when it was heard: this
-		// process has stood still, and a successor of its may live.
+		// A successor says that it serves before the generation that it replaces drains. If no successor is known here, that one had ended when
+		// it was heard, as this process had stood still; its own successor may live.
 		if g.Phase == isServing && l.upgrading {
 			l.upgrading, l.lost = false, g
 		}

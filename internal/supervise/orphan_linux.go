@@ -11,7 +11,7 @@ import (
 
 // A generation may be killed when it has just started its successor, which carries on alone. That one has not spoken yet, so all
 // that is known of it is whose successor it will be. The same is true where this process has stood still while a generation
-// was replaced, and its successor too: what that one has said comes from a process that is gone.
+// was replaced, and its successor as well: what that successor has said comes from a process that is gone, and is not believed.
 
 // expectSuccessor bounds how long one may come: that is what the generation which serves no longer had said that its upgrade may take, but
 // not for ever.

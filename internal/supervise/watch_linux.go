@@ -25,7 +25,7 @@ func holdProcess(pid int) (*watched, error) {
 	return &watched{file: os.NewFile(uintptr(fd), fmt.Sprintf("process %d", pid))}, nil
 }
 
-// openProcess takes hold of the process that has this PID and this start time. It may have ended, as long as nobody has collected it: what it
+// openProcess takes hold of the process that has this PID and this start time. It may have ended if nobody has collected it yet: what it
 // has said still counts. The error wraps os.ErrProcessDone where there is none.
 func openProcess(pid int, startTime uint64) (*watched, error) {
 	w, err := holdProcess(pid)

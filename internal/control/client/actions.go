@@ -18,8 +18,8 @@ import (
 // configuration says otherwise, and an answer has no room for more than this that have groups.
 const maxGenerations = 1024
 
-// maxGroups bounds how many groups of all generations are believed: whoever asks shows them, and has to be shown no more than an answer has room for. A
-// group of a daemon takes more than a hundred bytes of its maxAnswer.
+// maxGroups bounds how many groups of all generations are believed, as each is shown on a line or more. A real one takes more than a hundred
+// bytes of an answer.
 const maxGroups = maxAnswer / 100
 
 // Status asks what the generation knows. The one that serves knows all that live, which

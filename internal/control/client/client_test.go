@@ -313,26 +313,6 @@ func TestUpgradeAfterTheStreamEnds(t *testing.T) {
 	}
 }
 
-// A daemon that says that it has been replaced, and changes no file, holds up nobody for longer than he wants to wait.
-func TestUpgradeThatIsOnlySaid(t *testing.T) {
-	t.Parallel()
-	start, err := process.StartTime(os.Getpid())
-	if err != nil {
-		t.Fatal(err)
-	}
-	c, _ := serving(t, answering(http.StatusOK, fmt.Sprintf(`{"event":"served","pid":%d,"start_time":%d,"generation":4}`+"\n", os.Getpid(), start)))
-	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
-	defer cancel()
-	asked := time.Now()
-	up, err := c.Upgrade(ctx, client.UpgradeOptions{NoDrain: true}, nil)
-	if up != nil || !errors.Is(err, client.ErrUnknownOutcome) {
-		t.Errorf("Upgrade = %+v, %v", up, err)
-	}
-	if took := time.Since(asked); took >= client.SettleWait {
-		t.Errorf("it took %v", took)
-	}
-}
-
 // Whom another upgrade has replaced before it could be asked is not asked again: the one that serves is.
 func TestUpgradeOfOneThatIsReplaced(t *testing.T) {
 	for name, refuse := range map[string]http.HandlerFunc{
@@ -403,48 +383,5 @@ func TestPermission(t *testing.T) {
 	}
 	if _, err := client.DialPID(within(t), pidfile, os.Getpid()); !errors.Is(err, client.ErrPermission) || !errors.Is(err, fs.ErrPermission) || !errors.Is(err, syscall.EACCES) {
 		t.Errorf("DialPID: %v, want ErrPermission", err)
-	}
-}
-
-// The daemon's user can name as many generations as fit into an answer.
-func TestGenerationsWithoutEnd(t *testing.T) {
-	for n, believed := range map[int]bool{1024: true, 1025: false, 37_000: false} {
-		c := own(t, answering(http.StatusOK, `{"generations":[`+strings.TrimSuffix(strings.Repeat(`{"pid":1},`, n), ",")+`]}`))
-		s, err := c.Status(within(t))
-		if believed && (err != nil || len(s.Generations) != n) || !believed && !errors.Is(err, client.ErrProtocol) {
-			t.Errorf("%d generations: %v", n, err)
-		}
-	}
-}
-
-// Who may make files in the directory can be the first at the socket's path. The daemon has no control socket then, and whoever asks may go another way.
-func TestAnotherFileForASocket(t *testing.T) {
-	for name, plant := range map[string]func(path string) error{
-		"a directory":     func(path string) error { return os.Mkdir(path, 0o700) },
-		"a file":          func(path string) error { return os.WriteFile(path, nil, 0o600) },
-		"a symbolic link": func(path string) error { return os.Symlink("/dev/null", path) },
-	} {
-		t.Run(name, func(t *testing.T) {
-			pidfile := pidfileIn(t)
-			asDaemon(t, pidfile, process.State{Generation: 3})
-			if err := plant(protocol.SocketPath(pidfile, os.Getpid())); err != nil {
-				t.Fatal(err)
-			}
-			if _, err := client.Dial(within(t), pidfile); !errors.Is(err, client.ErrNoSocket) {
-				t.Errorf("Dial: %v, want ErrNoSocket", err)
-			}
-		})
-	}
-}
-
-// Nor has whoever asks to look at groups without end.
-func TestGroupsWithoutEnd(t *testing.T) {
-	const half = client.MaxGroups / 2
-	for n, believed := range map[int]bool{half: true, half + 1: false, 50_000: false} {
-		groups := strings.TrimSuffix(strings.Repeat("{},", n), ",")
-		c := own(t, answering(http.StatusOK, fmt.Sprintf(`{"generations":[{"groups":[%s]},{"groups":[%[1]s]}]}`, groups)))
-		if _, err := c.Status(within(t)); believed && err != nil || !believed && !errors.Is(err, client.ErrProtocol) {
-			t.Errorf("twice %d groups: %v", n, err)
-		}
 	}
 }

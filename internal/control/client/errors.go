@@ -16,7 +16,7 @@ var ErrNoSocket = errors.New("no control socket")
 // takes a busy machine a moment.
 var errClosed = fmt.Errorf("%w: nobody listens there any more", ErrNoSocket)
 
-// errAnother is the case of a file that is none.
+// errAnother is the case of a file at the path that is no socket.
 var errAnother = fmt.Errorf("%w: what is there is another file", ErrNoSocket)
 
 // ErrPermission means that the daemon is another user's.

@@ -3,11 +3,13 @@
 package client_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"os"
 	"testing"
+	"time"
 
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/control/client"
 	"bitbucket.org/PinIdea/go-zero-downtime-daemon/internal/process"
@@ -94,5 +96,25 @@ func TestAnswerThatNamesAnother(t *testing.T) {
 	a, err := c.Stop(within(t))
 	if err != nil || a.PID != os.Getpid() || a.Generation != 3 {
 		t.Errorf("Stop = %+v, %v, want this process, of generation 3", a, err)
+	}
+}
+
+// A daemon that says that it has been replaced, and changes no file, holds up nobody for longer than he wants to wait.
+func TestUpgradeThatIsOnlySaid(t *testing.T) {
+	t.Parallel()
+	start, err := process.StartTime(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, _ := serving(t, answering(http.StatusOK, fmt.Sprintf(`{"event":"served","pid":%d,"start_time":%d,"generation":4}`+"\n", os.Getpid(), start)))
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	asked := time.Now()
+	up, err := c.Upgrade(ctx, client.UpgradeOptions{NoDrain: true}, nil)
+	if up != nil || !errors.Is(err, client.ErrUnknownOutcome) {
+		t.Errorf("Upgrade = %+v, %v", up, err)
+	}
+	if took := time.Since(asked); took >= client.SettleWait {
+		t.Errorf("it took %v", took)
 	}
 }

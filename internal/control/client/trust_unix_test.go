@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"strings"
 	"testing"
 	"time"
 
@@ -53,12 +54,14 @@ func forged(t *testing.T, put func(path string) error) (pidfile string) {
 }
 
 func TestForgedSockets(t *testing.T) {
+	const hardLink = "hard link to another daemon's"
 	to := victim(t)
 	for name, put := range map[string]func(path string) error{
-		"link to another daemon's":      func(path string) error { return os.Symlink(to, path) },
-		"hard link to another daemon's": func(path string) error { return os.Link(to, path) },
-		"regular file":                  func(path string) error { return os.WriteFile(path, nil, 0o600) },
-		"link to a device":              func(path string) error { return os.Symlink("/dev/zero", path) },
+		"link to another daemon's": func(path string) error { return os.Symlink(to, path) },
+		hardLink:                   func(path string) error { return os.Link(to, path) },
+		"regular file":             func(path string) error { return os.WriteFile(path, nil, 0o600) },
+		"directory":                func(path string) error { return os.Mkdir(path, 0o700) },
+		"link to a device":         func(path string) error { return os.Symlink("/dev/zero", path) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			pidfile := forged(t, put)
@@ -70,8 +73,12 @@ func TestForgedSockets(t *testing.T) {
 			if err == nil || errors.Is(err, process.ErrNotRunning) || time.Since(began) > 5*time.Second {
 				t.Errorf("Dial and Stop = %v after %v, want a refusal at once", err, time.Since(began))
 			}
-			if name == "hard link to another daemon's" && !errors.Is(err, process.ErrUntrusted) {
-				t.Errorf("Dial and Stop = %v, want ErrUntrusted", err)
+			want := client.ErrNoSocket // the daemon has none, and whoever asks may go another way
+			if name == hardLink {
+				want = process.ErrUntrusted
+			}
+			if !errors.Is(err, want) {
+				t.Errorf("Dial and Stop = %v, want %v", err, want)
 			}
 		})
 	}
@@ -195,5 +202,28 @@ func TestAnswerOfAnyLength(t *testing.T) {
 	runtime.ReadMemStats(&after)
 	if used := (after.TotalAlloc - before.TotalAlloc) >> 20; used > 1000 {
 		t.Errorf("%d MiB were allocated", used)
+	}
+}
+
+// The daemon's user can name as many generations as fit into an answer.
+func TestGenerationsWithoutEnd(t *testing.T) {
+	for n, believed := range map[int]bool{1024: true, 1025: false, 37_000: false} {
+		c := own(t, answering(http.StatusOK, `{"generations":[`+strings.TrimSuffix(strings.Repeat(`{"pid":1},`, n), ",")+`]}`))
+		s, err := c.Status(within(t))
+		if believed && (err != nil || len(s.Generations) != n) || !believed && !errors.Is(err, client.ErrProtocol) {
+			t.Errorf("%d generations: %v", n, err)
+		}
+	}
+}
+
+// The same is true of groups, each of which is shown.
+func TestGroupsWithoutEnd(t *testing.T) {
+	const half = client.MaxGroups / 2
+	for n, believed := range map[int]bool{half: true, half + 1: false, 50_000: false} {
+		groups := strings.TrimSuffix(strings.Repeat("{},", n), ",")
+		c := own(t, answering(http.StatusOK, fmt.Sprintf(`{"generations":[{"groups":[%s]},{"groups":[%[1]s]}]}`, groups)))
+		if _, err := c.Status(within(t)); believed && err != nil || !believed && !errors.Is(err, client.ErrProtocol) {
+			t.Errorf("twice %d groups: %v", n, err)
+		}
 	}
 }

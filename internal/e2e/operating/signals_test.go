@@ -159,7 +159,7 @@ func TestReopenReachesEveryGeneration(t *testing.T) {
 	}
 }
 
-// TestReopenThatFails moves the log's directory away: whoever asks learns that nothing was reopened.
+// TestReopenThatFails puts a directory in the log's place: whoever asks learns that nothing was reopened.
 func TestReopenThatFails(t *testing.T) {
 	d := daemontest.Start(t, "[web]\nmode http\nlisten 127.0.0.1:0\n")
 	log := d.Log
